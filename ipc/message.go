@@ -1,0 +1,130 @@
+package ipc
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// MaxMessage is the longest control message, in bytes.
+const MaxMessage = 16 << 10
+
+// Message is one of the control messages below.
+type Message interface{ kind() string }
+
+// Hello is the master's first message.
+type Hello struct {
+	Protocol      int    `json:"protocol"`
+	App           string `json:"app"`             // the built-in app asked for
+	MaxConns      int    `json:"max_conns"`       // the most connections it will be sent at a time; 0: up to its capacity
+	IdleTimeoutMS int64  `json:"idle_timeout_ms"` // close what is silent for so long; 0: never
+	Report        string `json:"report"`          // ReportIDs, or empty
+}
+
+// ReportIDs in Hello asks the worker for the ids of the connections it closes.
+const ReportIDs = "ids"
+
+// Ready is a worker's word that it takes connections. All but Protocol is optional.
+type Ready struct {
+	Protocol int  `json:"protocol"`
+	Capacity int  `json:"capacity,omitempty"` // the most connections it can hold; 0: not said
+	Moves    bool `json:"moves,omitempty"`    // it can freeze and thaw connections
+	Closes   bool `json:"closes,omitempty"`   // it keeps closed in the scoreboard, or sends Closed
+}
+
+// Draining is a worker's word that it was asked, not by the master, to finish
+// (SIGTERM): it is to be sent nothing more, and replaced.
+type Draining struct{}
+
+// Closed is the bell (see Entry), or the closes of a worker that does not use
+// the scoreboard. With IDs, Count may be left out.
+type Closed struct {
+	Count int      `json:"count,omitempty"`
+	IDs   []uint64 `json:"ids,omitempty"`
+}
+
+// Drain asks a worker to come to an end with its connections, and exit with
+// status 0.
+type Drain struct {
+	Mode       string `json:"mode"`
+	DeadlineMS int64  `json:"deadline_ms"` // from now; what is open then is closed after flushing. 0: none
+}
+
+// The modes of Drain.
+const (
+	DrainFinish = "finish" // let each connection end by itself
+	DrainMove   = "move"   // give each back through the queue; only to a worker that said Moves
+)
+
+// Stop asks a worker to exit at once.
+type Stop struct{}
+
+// Unknown is any message whose type this version does not know. It is to be ignored.
+type Unknown struct{ Type string }
+
+func (Hello) kind() string     { return "hello" }
+func (Ready) kind() string     { return "ready" }
+func (Draining) kind() string  { return "draining" }
+func (Closed) kind() string    { return "closed" }
+func (Drain) kind() string     { return "drain" }
+func (Stop) kind() string      { return "stop" }
+func (u Unknown) kind() string { return u.Type }
+
+// parsers is the one list of message types: how each is read.
+var parsers = map[string]func([]byte) (Message, error){
+	Hello{}.kind():    parse[Hello],
+	Ready{}.kind():    parse[Ready],
+	Draining{}.kind(): parse[Draining],
+	Closed{}.kind():   parse[Closed],
+	Drain{}.kind():    parse[Drain],
+	Stop{}.kind():     parse[Stop],
+}
+
+func parse[M Message](b []byte) (Message, error) {
+	var m M
+	err := json.Unmarshal(b, &m)
+	return m, err
+}
+
+// EncodeMessage returns m as one packet for the control socket. The only error
+// is a message longer than MaxMessage, which only Closed with many ids can be.
+func EncodeMessage(m Message) ([]byte, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("ipc: encode %s: %w", m.kind(), err)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"type":%q`, m.kind())
+	if len(body) > len("{}") {
+		b.WriteByte(',')
+	}
+	b.Write(body[1:])
+	if b.Len() > MaxMessage {
+		return nil, fmt.Errorf("ipc: encode %s: %d bytes, at most %d", m.kind(), b.Len(), MaxMessage)
+	}
+	return b.Bytes(), nil
+}
+
+// ParseMessage reads one packet from the control socket. A type it does not
+// know is returned as Unknown, fields it does not know are passed over. An
+// error wraps ErrMalformed.
+func ParseMessage(b []byte) (Message, error) {
+	var head struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return nil, fmt.Errorf("ipc: %w message: %w", ErrMalformed, err)
+	}
+	if head.Type == "" {
+		return nil, fmt.Errorf("ipc: %w message: no type", ErrMalformed)
+	}
+	parser := parsers[head.Type]
+	if parser == nil {
+		return Unknown{Type: head.Type}, nil
+	}
+	m, err := parser(b)
+	if err != nil {
+		return nil, fmt.Errorf("ipc: %w %s message: %w", ErrMalformed, head.Type, err)
+	}
+	return m, nil
+}
