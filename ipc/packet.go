@@ -46,7 +46,7 @@ func (k Kind) descriptorsPer() int {
 //	8       the envelopes, one after another
 type Packet struct {
 	buffer [MaxPacket]byte
-	ends   [MaxConns]uint16 // where in buffer envelope i ends
+	ends   [MaxConns]uint16   // where in buffer envelope i ends
 	fds    [fdpass.MaxFDs]int // more than MaxConns, so that a surplus is seen as such
 	count  int
 	names  names
