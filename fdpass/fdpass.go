@@ -40,7 +40,8 @@ const MaxFDs = 253
 var (
 	// ErrWouldBlock: the socket's buffer is full (Send) or empty (Receive).
 	ErrWouldBlock = errors.New("fdpass: would block")
-	// ErrPeerClosed: the other end is closed, and on Receive nothing is left to read.
+	// ErrPeerClosed: the other end is closed, and on Receive nothing is left
+	// to read; or the peer sent a packet without payload, which looks the same.
 	ErrPeerClosed = errors.New("fdpass: peer closed")
 	// ErrTooManyRefs: too many descriptors of this user are in flight
 	// (ETOOMANYREFS, unix(7)): past RLIMIT_NOFILE, counted over all of the
@@ -48,25 +49,26 @@ var (
 	// CAP_SYS_ADMIN. The socket stays writable meanwhile: try again by timer.
 	ErrTooManyRefs = errors.New("fdpass: too many descriptors in flight")
 	// ErrRightsTruncated: the kernel could not install every descriptor
-	// (MSG_CTRUNC): more came than asked for, or the receiver is at its
-	// RLIMIT_NOFILE. Those not installed are gone.
+	// (MSG_CTRUNC): the receiver is at its RLIMIT_NOFILE, or a security module
+	// refused. Those not installed are gone.
 	ErrRightsTruncated = errors.New("fdpass: descriptors truncated")
 	// ErrPayloadTruncated: the packet was longer than the buffer (MSG_TRUNC).
 	ErrPayloadTruncated = errors.New("fdpass: payload truncated")
-	// ErrSurplus: more descriptors came than the payload announces.
+	// ErrSurplus: more descriptors came than the payload announces, or than
+	// there is room for.
 	ErrSurplus = errors.New("fdpass: surplus descriptors")
-	// ErrMissing: fewer descriptors came than the payload announces. A receiver
-	// at its RLIMIT_NOFILE is given packets without their descriptors and
-	// without MSG_CTRUNC: treat it as a lack of resources, not as bad input.
+	// ErrMissing: fewer descriptors came than the payload announces, and the
+	// kernel did not say that it held any back.
 	ErrMissing = errors.New("fdpass: missing descriptors")
-	// ErrEmptyPayload: a packet without payload could not be told from a closed peer.
+	// ErrEmptyPayload: there is no payload, or no buffer for one. A packet
+	// without payload could not be told from a closed peer.
 	ErrEmptyPayload = errors.New("fdpass: empty payload")
 	// ErrTooManyFDs: more than MaxFDs descriptors for one packet.
 	ErrTooManyFDs = errors.New("fdpass: more than 253 descriptors in one packet")
 )
 
-// rights is the control buffer of one packet: a single SCM_RIGHTS message, or
-// what the kernel put in its place.
+// rights is a control message of kind SCM_RIGHTS with all that one packet can
+// carry (cmsg(3)).
 type rights struct {
 	header unix.Cmsghdr
 	fds    [MaxFDs + 1]int32 // one more than MaxFDs, for the alignment of the whole

@@ -14,29 +14,36 @@ import (
 type Receiver struct {
 	message unix.Msghdr
 	vector  unix.Iovec
-	control rights
+	control inbox
+}
+
+// inbox is the control buffer of a received packet. It always has room for the
+// most rights that a packet can carry, so that the kernel cuts them short for
+// one reason only; and room for other control messages, which the receiving
+// socket's own options call for (SO_PASSCRED, SO_PASSPIDFD, SO_PASSSEC,
+// SO_TIMESTAMP), and some of which the kernel puts before the rights. Another
+// process that shares the socket may have set them.
+type inbox struct {
+	rights rights
+	other  [64]uint64
 }
 
 // Receive takes one packet from sock, which may be in blocking mode or not:
 // Receive never blocks. It fills payload and fds and returns how much of each
-// it filled. The descriptors are owned by the caller and close-on-exec. At
-// most len(fds) are asked for, and never more than MaxFDs.
+// it filled. The descriptors are owned by the caller and close-on-exec.
 //
 // If expect is not nil, it is given the payload and returns how many
 // descriptors belong to it, or an error, which Receive passes on.
 //
-// Errors: ErrWouldBlock, ErrPeerClosed, ErrRightsTruncated,
-// ErrPayloadTruncated, ErrSurplus, ErrMissing, the error of expect, or an
-// *os.SyscallError. With any of them, every descriptor that came along is
-// closed; with all but the first two and the last, the packet is consumed.
+// With ErrWouldBlock, ErrEmptyPayload or an *os.SyscallError no packet was
+// taken. With ErrPeerClosed there is none. With ErrRightsTruncated,
+// ErrPayloadTruncated, ErrSurplus, ErrMissing or an error of expect the packet
+// is consumed, and every descriptor that came along is closed.
 func (r *Receiver) Receive(sock int, payload []byte, fds []int, expect func(payload []byte) (int, error)) (n, nfds int, err error) {
 	if len(payload) == 0 {
 		return 0, 0, ErrEmptyPayload
 	}
-	if len(fds) > MaxFDs {
-		fds = fds[:MaxFDs]
-	}
-	n, err = r.recvmsg(sock, payload, len(fds))
+	n, err = r.recvmsg(sock, payload)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -52,14 +59,14 @@ func (r *Receiver) Receive(sock int, payload []byte, fds []int, expect func(payl
 // check judges a packet whose descriptors are collected.
 func (r *Receiver) check(payload []byte, nfds int, surplus bool, expect func([]byte) (int, error)) error {
 	switch {
-	case r.message.Flags&unix.MSG_CTRUNC != 0:
-		return ErrRightsTruncated
-	case r.message.Flags&unix.MSG_TRUNC != 0:
-		return ErrPayloadTruncated
 	case len(payload) == 0:
 		return ErrPeerClosed
 	case surplus:
 		return ErrSurplus
+	case r.message.Flags&unix.MSG_CTRUNC != 0:
+		return ErrRightsTruncated
+	case r.message.Flags&unix.MSG_TRUNC != 0:
+		return ErrPayloadTruncated
 	case expect == nil:
 		return nil
 	}
@@ -75,39 +82,37 @@ func (r *Receiver) check(payload []byte, nfds int, surplus bool, expect func([]b
 	return nil
 }
 
-func (r *Receiver) recvmsg(sock int, payload []byte, maxFDs int) (int, error) {
+func (r *Receiver) recvmsg(sock int, payload []byte) (int, error) {
 	r.vector.Base = &payload[0]
 	r.vector.SetLen(len(payload))
+	defer func() { r.vector.Base = nil }() // borrowed for the call only
 	r.message.Iov = &r.vector
 	r.message.SetIovlen(1)
+	r.message.Control = (*byte)(unsafe.Pointer(&r.control))
 	for {
-		// The exact length, not the padded one: the kernel fills any room for
-		// a whole descriptor, padding too (scm_max_fds in include/net/scm.h).
-		r.message.Control = (*byte)(unsafe.Pointer(&r.control))
-		r.message.SetControllen(rightsHeaderLen + 4*maxFDs)
-		r.message.Flags = 0
+		r.message.SetControllen(int(unsafe.Sizeof(r.control))) // the kernel overwrites it
 		n, _, errno := syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(sock),
 			uintptr(unsafe.Pointer(&r.message)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		switch errno {
 		case 0:
-			r.vector.Base = nil // borrowed for the call only
 			return int(n), nil
 		case unix.EINTR:
-			continue
-		}
-		r.vector.Base = nil
-		switch errno {
+		case unix.ECONNRESET:
+			// The peer closed with packets of ours unread. The kernel says so
+			// once, and before what the peer sent: that is still to be read,
+			// and then comes the end.
 		case unix.EAGAIN:
 			return 0, ErrWouldBlock
-		case unix.ECONNRESET, unix.ENOTCONN:
+		case unix.ENOTCONN:
 			return 0, ErrPeerClosed
+		default:
+			return 0, os.NewSyscallError("recvmsg", errno)
 		}
-		return 0, os.NewSyscallError("recvmsg", errno)
 	}
 }
 
-// collect moves the received descriptors into fds. Control messages of other
-// kinds are passed over; descriptors beyond len(fds) are closed and reported.
+// collect moves the received descriptors into fds; those beyond len(fds) are
+// closed and reported. Of other control messages nothing is kept.
 func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 	base := unsafe.Pointer(&r.control)
 	end := uintptr(r.message.Controllen)
@@ -117,19 +122,29 @@ func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 		if length < rightsHeaderLen || at+length > end {
 			break
 		}
-		if header.Level == unix.SOL_SOCKET && header.Type == unix.SCM_RIGHTS {
-			for off := at + rightsHeaderLen; off+4 <= at+length; off += 4 {
-				fd := int(*(*int32)(unsafe.Add(base, off)))
-				if n == len(fds) {
-					_ = unix.Close(fd) // not wanted; a failed close leaves nothing to do
-					surplus = true
-					continue
-				}
-				fds[n] = fd
-				n++
+		data := unsafe.Slice((*int32)(unsafe.Add(base, at+rightsHeaderLen)), (length-rightsHeaderLen)/4)
+		switch {
+		case header.Level != unix.SOL_SOCKET:
+		case header.Type == unix.SCM_PIDFD:
+			closeAll32(data) // SO_PASSPIDFD: a descriptor that nobody here asked for (Linux 6.5)
+		case header.Type == unix.SCM_RIGHTS:
+			taken := min(len(data), len(fds)-n)
+			for i, fd := range data[:taken] {
+				fds[n+i] = int(fd)
 			}
+			n += taken
+			closeAll32(data[taken:])
+			surplus = surplus || taken < len(data)
 		}
 		at += uintptr(unix.CmsgSpace(int(length) - rightsHeaderLen))
 	}
 	return n, surplus
+}
+
+func closeAll32(fds []int32) {
+	for _, fd := range fds {
+		if fd >= 0 { // in place of a pidfd there may be an error number
+			_ = unix.Close(int(fd)) // a failed close leaves nothing to do
+		}
+	}
 }

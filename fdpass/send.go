@@ -24,7 +24,8 @@ type Sender struct {
 //
 // Errors: ErrWouldBlock, ErrPeerClosed, ErrTooManyRefs, ErrEmptyPayload,
 // ErrTooManyFDs, or an *os.SyscallError: EBADF for a descriptor that is not
-// open, EMSGSIZE for a payload beyond the socket's buffer.
+// open, EMSGSIZE for a payload beyond the socket's buffer, EPERM when the other
+// end refuses descriptors (SO_PASSRIGHTS, Linux 6.16).
 func (s *Sender) Send(sock int, payload []byte, fds []int) error {
 	if len(payload) == 0 {
 		return ErrEmptyPayload
@@ -55,8 +56,8 @@ func (s *Sender) Send(sock int, payload []byte, fds []int) error {
 		return nil
 	case unix.EAGAIN:
 		return ErrWouldBlock
-	case unix.EPIPE, unix.ECONNRESET, unix.ENOTCONN:
-		return ErrPeerClosed
+	case unix.EPIPE, unix.ECONNRESET, unix.ECONNREFUSED, unix.ENOTCONN:
+		return ErrPeerClosed // which of them depends on what was unread, and on the kernel's version
 	case unix.ETOOMANYREFS:
 		return ErrTooManyRefs
 	}
