@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/usher-go/usher/fdpass"
@@ -14,13 +15,16 @@ type Courier struct {
 	receiver fdpass.Receiver
 }
 
-// Send sends a packet that is not empty. After a nil return the receiver owns
-// the connections, and the packet's own copies of the descriptors are closed
-// and the packet is empty. After an error nothing has changed.
+// Send sends a packet, which must not be empty. After a nil return the receiver
+// owns the connections, and the packet's own copies of the descriptors are
+// closed and the packet is empty. After an error nothing has changed.
 //
 // Errors: fdpass.ErrWouldBlock and fdpass.ErrTooManyRefs (try again later),
-// fdpass.ErrPeerClosed (the worker is gone), as they are; others wrapped.
+// fdpass.ErrPeerClosed (the other end is gone), as they are; others wrapped.
 func (c *Courier) Send(queue int, p *Packet) error {
+	if p.count == 0 {
+		panic("ipc: send of an empty packet")
+	}
 	err := c.sender.Send(queue, p.encode(), p.fds[:p.count])
 	switch err {
 	case nil:
@@ -32,26 +36,42 @@ func (c *Courier) Send(queue int, p *Packet) error {
 	return fmt.Errorf("ipc: send packet: %w", err)
 }
 
-// Receive fills p, which is empty, with the next packet. After an error p is
-// empty, and every descriptor that came along is closed.
+// Receive empties p, as Reset does, and fills it with the next packet. After an
+// error p is empty, and every descriptor that came along is closed.
 //
 // Errors: fdpass.ErrWouldBlock (nothing there) and fdpass.ErrPeerClosed, as
-// they are. Others are wrapped: fdpass.ErrRightsTruncated and
-// fdpass.ErrMissing (this process is out of descriptors; the connections of
-// the packet are lost), ErrMalformed and the remaining ones of fdpass (the
+// they are. Others are wrapped: a *LostError (this process is out of
+// descriptors; the connections of the packet are lost); ErrMalformed,
+// fdpass.ErrMissing, fdpass.ErrSurplus and fdpass.ErrPayloadTruncated (the
 // sender is broken).
 func (c *Courier) Receive(queue int, p *Packet) error {
+	p.Reset()
 	n, count, err := c.receiver.Receive(queue, p.buffer[:], p.fds[:], announced)
 	switch err {
 	case nil:
 	case fdpass.ErrWouldBlock, fdpass.ErrPeerClosed:
 		return err
+	case fdpass.ErrRightsTruncated:
+		// The payload came whole; only the descriptors did not.
+		lost := int(binary.LittleEndian.Uint16(p.buffer[2:]))
+		err = &LostError{Count: min(lost, MaxConns), Err: err}
+		fallthrough
 	default:
 		return fmt.Errorf("ipc: receive packet: %w", err)
 	}
-	if err := p.index(n); err != nil {
+	if err := p.index(n, count); err != nil {
 		fdpass.CloseAll(p.fds[:count])
-		return err
+		return fmt.Errorf("ipc: receive packet: %w", err)
 	}
 	return nil
 }
+
+// LostError says how many connections a packet lost on its way, so that both
+// sides can book them. It wraps fdpass.ErrRightsTruncated.
+type LostError struct {
+	Count int
+	Err   error
+}
+
+func (e *LostError) Error() string { return fmt.Sprintf("%d connections lost: %v", e.Count, e.Err) }
+func (e *LostError) Unwrap() error { return e.Err }

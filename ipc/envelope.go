@@ -14,8 +14,9 @@ import (
 //
 //	 0  u32   length of this envelope, these four bytes included
 //	 4  u8    length of the listener's name
-//	 5  u8    family of both addresses: 4, 6, or 0 for a Unix socket
-//	 6  u16   0
+//	 5  u8    family of the remote address: 4, 6, or 0 for none (a Unix socket)
+//	 6  u8    family of the local address, which may be another: ::, dual-stack
+//	 7  u8    0
 //	 8  u64   ConnID
 //	16  i64   accepted: nanoseconds of CLOCK_MONOTONIC
 //	24  u16   remote port
@@ -36,7 +37,8 @@ type Envelope struct {
 	// has an IPv4 address here. Invalid for a Unix socket.
 	Remote netip.AddrPort
 	// Local is the listener's address, which may be unspecified (0.0.0.0, ::):
-	// then getsockname(2) tells the connection's own. Invalid for a Unix socket.
+	// then getsockname(2) tells the connection's own. Its zone, which is the
+	// remote one's, is not carried. Invalid for a Unix socket.
 	Local netip.AddrPort
 	// Listener is the name of the listener, at most MaxName bytes; often empty.
 	Listener string
@@ -65,7 +67,8 @@ func (e *Envelope) put(b []byte) {
 	clear(b[:EnvelopeSize])
 	binary.LittleEndian.PutUint32(b[0:], uint32(len(b)))
 	b[4] = byte(len(e.Listener))
-	b[5] = family(e.Remote, e.Local)
+	b[5] = family(e.Remote.Addr())
+	b[6] = family(e.Local.Addr())
 	binary.LittleEndian.PutUint64(b[8:], e.ID)
 	binary.LittleEndian.PutUint64(b[16:], uint64(e.Accepted))
 	binary.LittleEndian.PutUint16(b[24:], e.Remote.Port())
@@ -77,11 +80,11 @@ func (e *Envelope) put(b []byte) {
 	copy(b[EnvelopeSize+len(e.Listener):], e.State)
 }
 
-func family(remote, local netip.AddrPort) byte {
+func family(addr netip.Addr) byte {
 	switch {
-	case remote.Addr().Is4() || !remote.IsValid() && local.Addr().Is4():
+	case addr.Is4():
 		return family4
-	case remote.Addr().Is6() || local.Addr().Is6():
+	case addr.Is6():
 		return family6
 	}
 	return familyNone
@@ -111,17 +114,17 @@ func scope(addr netip.Addr) uint32 {
 
 // decode reads one envelope, which is all of b, as Packet has checked. names
 // keeps one copy of each listener's name, so that decoding allocates only for
-// a name never seen.
+// a name never seen, and for a scope.
 func (e *Envelope) decode(b []byte, names *names) error {
 	name := EnvelopeSize + int(b[4])
 	if name > len(b) {
-		return fmt.Errorf("ipc: %w envelope: name of %d bytes in %d", ErrMalformed, b[4], len(b))
+		return fmt.Errorf("ipc: decode envelope: %w: name of %d bytes in %d", ErrMalformed, b[4], len(b))
 	}
-	remote, ok := getAddr(b[5], b[32:48], binary.LittleEndian.Uint32(b[28:]))
-	if !ok {
-		return fmt.Errorf("ipc: %w envelope: address family %d", ErrMalformed, b[5])
+	remote, remoteOK := getAddr(b[5], b[32:48], binary.LittleEndian.Uint32(b[28:]))
+	local, localOK := getAddr(b[6], b[48:64], 0)
+	if !remoteOK || !localOK {
+		return fmt.Errorf("ipc: decode envelope: %w: address families %d and %d", ErrMalformed, b[5], b[6])
 	}
-	local, _ := getAddr(b[5], b[48:64], 0)
 	e.ID = binary.LittleEndian.Uint64(b[8:])
 	e.Accepted = time.Duration(binary.LittleEndian.Uint64(b[16:]))
 	e.Remote = addrPort(remote, binary.LittleEndian.Uint16(b[24:]))
@@ -136,7 +139,7 @@ func getAddr(family byte, b []byte, scope uint32) (addr netip.Addr, ok bool) {
 	case familyNone:
 		return netip.Addr{}, true
 	case family4:
-		return netip.AddrFrom4([4]byte(b)), true
+		return netip.AddrFrom4([4]byte(b[:4])), true
 	case family6:
 		addr = netip.AddrFrom16([16]byte(b))
 		if scope != 0 {

@@ -42,7 +42,8 @@ func Environ(base []string, seat Seat) []string {
 
 // SeatFromEnviron reads the seat. ok is false when none of its variables is
 // there: the process was not started by a master. An error names the variable
-// that is missing or not a number.
+// that is missing or not a number. Of a variable that is there twice the first
+// counts, as for getenv(3).
 func SeatFromEnviron(environ []string) (seat Seat, ok bool, err error) {
 	fields := map[string]*int{
 		environProtocol:   &seat.Protocol,

@@ -3,6 +3,7 @@ package ipc
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -10,7 +11,12 @@ import (
 const MaxMessage = 16 << 10
 
 // Message is one of the control messages below.
-type Message interface{ kind() string }
+type Message interface {
+	kind() string
+	// negative reports whether a number is below zero. All of them are counts or
+	// durations: what is negative is malformed, and no reader need ask again.
+	negative() bool
+}
 
 // Hello is the master's first message.
 type Hello struct {
@@ -37,11 +43,15 @@ type Ready struct {
 type Draining struct{}
 
 // Closed is the bell (see Entry), or the closes of a worker that does not use
-// the scoreboard. With IDs, Count may be left out.
+// the scoreboard: Count, or as many as there are IDs when Count is 0. IDs come
+// when Hello asked for them, from either kind of worker.
 type Closed struct {
 	Count int      `json:"count,omitempty"`
 	IDs   []uint64 `json:"ids,omitempty"`
 }
+
+// MaxIDs is the most IDs in one Closed: they fit into MaxMessage, whatever they are.
+const MaxIDs = 512
 
 // Drain asks a worker to come to an end with its connections, and exit with
 // status 0.
@@ -60,7 +70,9 @@ const (
 type Stop struct{}
 
 // Unknown is any message whose type this version does not know. It is to be ignored.
-type Unknown struct{ Type string }
+type Unknown struct {
+	Type string `json:"-"`
+}
 
 func (Hello) kind() string     { return "hello" }
 func (Ready) kind() string     { return "ready" }
@@ -69,6 +81,14 @@ func (Closed) kind() string    { return "closed" }
 func (Drain) kind() string     { return "drain" }
 func (Stop) kind() string      { return "stop" }
 func (u Unknown) kind() string { return u.Type }
+
+func (m Hello) negative() bool  { return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 }
+func (m Ready) negative() bool  { return m.Protocol < 0 || m.Capacity < 0 }
+func (Draining) negative() bool { return false }
+func (m Closed) negative() bool { return m.Count < 0 }
+func (m Drain) negative() bool  { return m.DeadlineMS < 0 }
+func (Stop) negative() bool     { return false }
+func (Unknown) negative() bool  { return false }
 
 // parsers is the one list of message types: how each is read.
 var parsers = map[string]func([]byte) (Message, error){
@@ -83,18 +103,27 @@ var parsers = map[string]func([]byte) (Message, error){
 func parse[M Message](b []byte) (Message, error) {
 	var m M
 	err := json.Unmarshal(b, &m)
+	if err == nil && m.negative() {
+		err = errors.New("negative number")
+	}
 	return m, err
 }
 
 // EncodeMessage returns m as one packet for the control socket. The only error
-// is a message longer than MaxMessage, which only Closed with many ids can be.
+// is a message longer than MaxMessage: a Closed with more than MaxIDs, or a
+// Hello with a monstrous App.
 func EncodeMessage(m Message) ([]byte, error) {
+	kind, err := json.Marshal(m.kind())
+	if err != nil {
+		return nil, fmt.Errorf("ipc: encode %s: %w", m.kind(), err)
+	}
 	body, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("ipc: encode %s: %w", m.kind(), err)
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `{"type":%q`, m.kind())
+	b.WriteString(`{"type":`)
+	b.Write(kind)
 	if len(body) > len("{}") {
 		b.WriteByte(',')
 	}
@@ -107,16 +136,20 @@ func EncodeMessage(m Message) ([]byte, error) {
 
 // ParseMessage reads one packet from the control socket. A type it does not
 // know is returned as Unknown, fields it does not know are passed over. An
-// error wraps ErrMalformed.
+// error wraps ErrMalformed; more than MaxMessage bytes are one, so that a reader
+// with a buffer one byte longer never takes the beginning of a packet for all.
 func ParseMessage(b []byte) (Message, error) {
+	if len(b) > MaxMessage {
+		return nil, fmt.Errorf("ipc: parse message: %w: more than %d bytes", ErrMalformed, MaxMessage)
+	}
 	var head struct {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(b, &head); err != nil {
-		return nil, fmt.Errorf("ipc: %w message: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("ipc: parse message: %w: %w", ErrMalformed, err)
 	}
 	if head.Type == "" {
-		return nil, fmt.Errorf("ipc: %w message: no type", ErrMalformed)
+		return nil, fmt.Errorf("ipc: parse message: %w: no type", ErrMalformed)
 	}
 	parser := parsers[head.Type]
 	if parser == nil {
@@ -124,7 +157,7 @@ func ParseMessage(b []byte) (Message, error) {
 	}
 	m, err := parser(b)
 	if err != nil {
-		return nil, fmt.Errorf("ipc: %w %s message: %w", ErrMalformed, head.Type, err)
+		return nil, fmt.Errorf("ipc: parse %s: %w: %w", head.Type, ErrMalformed, err)
 	}
 	return m, nil
 }

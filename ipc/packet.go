@@ -9,11 +9,13 @@ import (
 
 // The bounds of a packet on the queue.
 const (
-	// MaxPacket is the longest packet, in bytes. Longer state travels apart.
+	// MaxPacket is the longest packet, in bytes.
 	MaxPacket = 16 << 10
 	// MaxConns is the most connections in a packet: beyond 64 descriptors a
 	// larger batch saves nothing.
 	MaxConns = 64
+	// MaxState is the longest frozen state that always fits into an empty packet.
+	MaxState = MaxPacket - headerSize - EnvelopeSize - MaxName
 
 	headerSize = 8
 )
@@ -21,17 +23,8 @@ const (
 // Kind says what a packet on the queue holds.
 type Kind uint8
 
-// KindConns is connections, each an envelope and a descriptor, in the same order.
+// KindConns is connections: envelopes, and a descriptor for each in the same order.
 const KindConns Kind = 1
-
-// descriptorsPer returns how many descriptors belong to one envelope, or 0 for
-// a kind that this version does not know.
-func (k Kind) descriptorsPer() int {
-	if k == KindConns {
-		return 1
-	}
-	return 0
-}
 
 // Packet is a batch of connections: being put together, or received. It owns
 // the descriptors in it. The zero value is empty and ready to use; it is large,
@@ -46,21 +39,27 @@ func (k Kind) descriptorsPer() int {
 //	8       the envelopes, one after another
 type Packet struct {
 	buffer [MaxPacket]byte
-	ends   [MaxConns]uint16   // where in buffer envelope i ends
-	fds    [fdpass.MaxFDs]int // more than MaxConns, so that a surplus is seen as such
+	ends   [MaxConns]uint16 // where in buffer envelope i ends
+	fds    [MaxConns]int
 	count  int
 	names  names
 }
 
-// Reset empties the packet; every descriptor must have been taken, sent, or closed before.
+// Reset empties the packet and closes nothing: every descriptor in it has been
+// taken before.
 func (p *Packet) Reset() { p.count = 0 }
 
 // Len returns the number of connections.
 func (p *Packet) Len() int { return p.count }
 
 // Add appends a connection and takes ownership of fd, or returns false and
-// changes nothing: the packet is full.
+// changes nothing: the packet is full. An empty one is not full for a State of
+// up to MaxState bytes. Names of listeners come from a configuration, which
+// bounds them: Add panics when one is longer than MaxName.
 func (p *Packet) Add(e *Envelope, fd int) bool {
+	if len(e.Listener) > MaxName {
+		panic(fmt.Sprintf("ipc: a listener's name of %d bytes, at most %d", len(e.Listener), MaxName))
+	}
 	b, ok := p.grow(e.size(), fd)
 	if ok {
 		e.put(b)
@@ -68,9 +67,13 @@ func (p *Packet) Add(e *Envelope, fd int) bool {
 	return ok
 }
 
-// AddRaw appends a connection whose envelope is encoded already, as Raw
-// returns it, and takes ownership of fd; or it returns false and changes nothing.
+// AddRaw appends a connection whose envelope is encoded already, as another
+// packet's Raw returned it, and takes ownership of fd; or it returns false and
+// changes nothing.
 func (p *Packet) AddRaw(envelope []byte, fd int) bool {
+	if len(envelope) < EnvelopeSize || int(binary.LittleEndian.Uint32(envelope)) != len(envelope) {
+		panic("ipc: AddRaw of what is no envelope")
+	}
 	b, ok := p.grow(len(envelope), fd)
 	if ok {
 		copy(b, envelope)
@@ -113,6 +116,7 @@ func (p *Packet) Take(i int) int {
 }
 
 // Decode reads the envelope of connection i into e. e.State aliases the packet.
+// An error wraps ErrMalformed.
 func (p *Packet) Decode(i int, e *Envelope) error { return e.decode(p.Raw(i), &p.names) }
 
 // Close closes every descriptor that was not taken, and empties the packet.
@@ -131,49 +135,47 @@ func (p *Packet) encode() []byte {
 	return p.buffer[:length]
 }
 
-// index checks the packet of n bytes in the buffer and finds its envelopes.
-// Only lengths are judged: a router passes on what it need not understand.
-func (p *Packet) index(n int) error {
-	count, err := announced(p.buffer[:n])
-	if err != nil {
-		return err
-	}
+// index finds the count envelopes of a packet of n bytes in the buffer, whose
+// header announced has judged. Only lengths matter here: a router passes on
+// what it need not understand.
+func (p *Packet) index(n, count int) error {
 	at := headerSize
 	for i := range count {
 		if n-at < EnvelopeSize {
-			return fmt.Errorf("ipc: %w packet: envelope %d of %d is cut short", ErrMalformed, i, count)
+			return fmt.Errorf("%w: envelope %d of %d is cut short", ErrMalformed, i, count)
 		}
 		size := binary.LittleEndian.Uint32(p.buffer[at:])
 		if size < EnvelopeSize || int64(size) > int64(n-at) {
-			return fmt.Errorf("ipc: %w packet: envelope %d of %d has length %d", ErrMalformed, i, count, size)
+			return fmt.Errorf("%w: envelope %d of %d has length %d", ErrMalformed, i, count, size)
 		}
 		at += int(size)
 		p.ends[i] = uint16(at)
 	}
 	if at != n {
-		return fmt.Errorf("ipc: %w packet: %d bytes after the last envelope", ErrMalformed, n-at)
+		return fmt.Errorf("%w: %d bytes after the last envelope", ErrMalformed, n-at)
 	}
 	p.count = count
 	return nil
 }
 
-// announced returns how many envelopes the header of a whole packet announces.
+// announced judges the header of a whole packet, and returns how many envelopes
+// it announces: as many descriptors belong to it.
 func announced(packet []byte) (int, error) {
 	if len(packet) < headerSize {
-		return 0, fmt.Errorf("ipc: %w packet: %d bytes", ErrMalformed, len(packet))
+		return 0, fmt.Errorf("%w: %d bytes", ErrMalformed, len(packet))
 	}
 	if packet[0] != Version {
-		return 0, fmt.Errorf("ipc: %w packet: protocol version %d, want %d", ErrMalformed, packet[0], Version)
+		return 0, fmt.Errorf("%w: protocol version %d, want %d", ErrMalformed, packet[0], Version)
 	}
-	if Kind(packet[1]).descriptorsPer() == 0 {
-		return 0, fmt.Errorf("ipc: %w packet: kind %d", ErrMalformed, packet[1])
+	if Kind(packet[1]) != KindConns {
+		return 0, fmt.Errorf("%w: kind %d", ErrMalformed, packet[1])
 	}
 	count := int(binary.LittleEndian.Uint16(packet[2:]))
 	if count == 0 || count > MaxConns {
-		return 0, fmt.Errorf("ipc: %w packet: %d envelopes, want 1 to %d", ErrMalformed, count, MaxConns)
+		return 0, fmt.Errorf("%w: %d envelopes, want 1 to %d", ErrMalformed, count, MaxConns)
 	}
 	if length := binary.LittleEndian.Uint32(packet[4:]); int64(length) != int64(len(packet)) {
-		return 0, fmt.Errorf("ipc: %w packet: length %d in %d bytes", ErrMalformed, length, len(packet))
+		return 0, fmt.Errorf("%w: length %d in %d bytes", ErrMalformed, length, len(packet))
 	}
 	return count, nil
 }

@@ -21,7 +21,9 @@ import (
 //	128  u32  want_bell  the master waits for room: tell it of the next close
 //
 // A worker that adds to closed and then finds want_bell set clears it and
-// sends one Closed on control. A worker that keeps no entry leaves sequence 0.
+// sends one Closed on control (AddClosed). The master sets want_bell and then
+// reads closed: either it sees the close, or the worker sees the wish. A worker
+// that keeps no entry leaves sequence 0.
 type Entry struct {
 	Received atomic.Uint64
 	Closed   atomic.Uint64
@@ -43,10 +45,11 @@ func (e *Entry) Reset() {
 	e.WantBell.Store(0)
 }
 
-// AddClosed books n closed connections, and reports whether the bell is to be rung.
+// AddClosed books n closed connections, and reports whether the bell is to be
+// rung. The worker calls it, after close(2).
 func (e *Entry) AddClosed(n uint64) (ring bool) {
 	e.Closed.Add(n)
-	return e.WantBell.Load() != 0 && e.WantBell.CompareAndSwap(1, 0)
+	return e.WantBell.Load() != 0 && e.WantBell.Swap(0) != 0
 }
 
 // EntrySize is the size of an entry in bytes; entry i is at offset i*EntrySize.
@@ -115,7 +118,8 @@ func mapSealed(fd int) ([]byte, error) {
 // Len returns the number of entries.
 func (s *Scoreboard) Len() int { return len(s.memory) / EntrySize }
 
-// Entry returns entry i, which must be below Len. It is valid until Close.
+// Entry returns entry i, which must be below Len, or it panics. It is valid
+// until Close. Any goroutine may use it.
 func (s *Scoreboard) Entry(i int) *Entry {
 	return (*Entry)(unsafe.Pointer(&s.memory[i*EntrySize]))
 }

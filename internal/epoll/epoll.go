@@ -16,6 +16,7 @@
 package epoll
 
 import (
+	"math"
 	"os"
 	"time"
 
@@ -57,14 +58,15 @@ func New() (*Set, error) {
 }
 
 // Close closes the set; the descriptors in it stay open.
-func (s *Set) Close() error { return unix.Close(s.fd) }
+func (s *Set) Close() error { return os.NewSyscallError("close", unix.Close(s.fd)) }
 
-// Add borrows fd: its owner calls Del before closing it.
+// Add puts fd into the set, to be reported with tag while any of the conditions
+// holds (level-triggered). It borrows fd: its owner calls Del before closing it.
 func (s *Set) Add(fd int, conditions uint32, tag uint64) error {
 	return s.control(unix.EPOLL_CTL_ADD, fd, conditions, tag)
 }
 
-// Modify changes the conditions of a descriptor in the set.
+// Modify changes the conditions and the tag of a descriptor in the set.
 func (s *Set) Modify(fd int, conditions uint32, tag uint64) error {
 	return s.control(unix.EPOLL_CTL_MOD, fd, conditions, tag)
 }
@@ -83,21 +85,33 @@ func (s *Set) control(op, fd int, conditions uint32, tag uint64) error {
 }
 
 // Wait blocks until a descriptor is ready or timeout has passed, and fills
-// events. A negative timeout waits without limit, zero does not wait, a
-// positive one is rounded up to a millisecond. With a timeout it may return
-// early with nothing; without one, never.
+// events, which has room for one at least; it returns how many. A negative
+// timeout waits without limit, zero does not wait, a positive one is rounded up
+// to a millisecond. With a positive one it may return early with nothing;
+// without limit, never.
 func (s *Set) Wait(events []Event, timeout time.Duration) (int, error) {
-	millis := -1
-	if timeout >= 0 {
-		millis = int((timeout + time.Millisecond - 1) / time.Millisecond)
-	}
-	n, errno := s.wait.wait(s.fd, events, millis)
+	n, errno := s.wait.wait(s.fd, events, millis(timeout))
 	if errno != 0 {
 		return 0, os.NewSyscallError("epoll_pwait", errno)
 	}
 	return n, nil
 }
 
+// millis rounds up, so that a timer is not found unexpired and waited for
+// again. The kernel takes an int of 32 bits; what is cut off of a longer wait is
+// an early return.
+func millis(timeout time.Duration) int {
+	if timeout < 0 {
+		return -1
+	}
+	whole := timeout / time.Millisecond
+	if timeout%time.Millisecond > 0 {
+		whole++
+	}
+	return int(min(whole, math.MaxInt32))
+}
+
 // Yield makes every further Wait go through the Go scheduler (or not), for a
-// process with other goroutines that must run at once: see waiter.
+// process with other goroutines that must run at once: see waiter. Only the
+// goroutine that calls Wait calls it.
 func (s *Set) Yield(on bool) { s.wait.yield = on }

@@ -10,14 +10,12 @@ import (
 )
 
 // Waker ends another goroutine's Wait (eventfd(2)). Any number of Wake calls
-// before the loop calls Clear cost one system call and one event.
+// before the loop calls Clear cost one system call and one event. What was
+// published before Wake is seen after the Clear that follows.
 type Waker struct {
-	fd     int
-	rung   atomic.Bool
-	buffer [8]byte // Clear's, the loop goroutine's alone
+	fd   int
+	rung atomic.Bool
 }
-
-var one = [8]byte{0: 1, 7: 1} // not zero in either byte order, and far below the counter's limit
 
 // NewWaker adds a waker to set under tag. The caller closes it after the last
 // possible Wake.
@@ -33,21 +31,26 @@ func NewWaker(set *Set, tag uint64) (*Waker, error) {
 	return &Waker{fd: fd}, nil
 }
 
-// Wake may be called from any goroutine; it does not block.
+// Wake makes the next Wait, or the present one, return the waker's tag. It may
+// be called from any goroutine, and does not block.
 func (w *Waker) Wake() {
 	if w.rung.Swap(true) {
 		return
 	}
+	one := uint64(1)
 	// A failed write can only mean that the counter is full: the event is pending then.
-	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(w.fd), uintptr(unsafe.Pointer(&one[0])), 8)
+	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(w.fd), uintptr(unsafe.Pointer(&one)), 8)
 }
 
 // Clear consumes the event. The loop calls it before it looks at what it was
 // woken for, so that a Wake in between is not lost.
 func (w *Waker) Clear() {
-	_, _, _ = syscall.RawSyscall(unix.SYS_READ, uintptr(w.fd), uintptr(unsafe.Pointer(&w.buffer[0])), 8) // EAGAIN: nothing was pending
-	w.rung.Store(false)
+	var count uint64
+	_, _, _ = syscall.RawSyscall(unix.SYS_READ, uintptr(w.fd), uintptr(unsafe.Pointer(&count)), 8) // EAGAIN: nothing was pending
+	// Swap, not Store: reading what Wake wrote is what orders the two (the Go
+	// memory model). A Wake from here on writes again.
+	w.rung.Swap(false)
 }
 
-// Close closes the eventfd.
-func (w *Waker) Close() error { return unix.Close(w.fd) }
+// Close closes the eventfd, which leaves the set by that: nobody else owns it.
+func (w *Waker) Close() error { return os.NewSyscallError("close", unix.Close(w.fd)) }

@@ -1,0 +1,158 @@
+package ipc
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// goldenMessages has every kind with every field: those of the table that need
+// more than their type first.
+func goldenMessages() []Message {
+	messages := []Message{
+		Hello{Protocol: 1, App: "echo", MaxConns: 1000, IdleTimeoutMS: 60_000, Report: ReportIDs},
+		Ready{Protocol: 1},
+		Ready{Protocol: 1, Capacity: 19_000, Moves: true, Closes: true},
+		Closed{},
+		Closed{Count: 3},
+		Closed{IDs: []uint64{1, 2, math.MaxUint64}},
+		Drain{Mode: DrainFinish, DeadlineMS: 30_000},
+		Drain{Mode: DrainMove, DeadlineMS: 30_000},
+	}
+	for _, m := range emptyMessages() {
+		if !slices.ContainsFunc(messages, func(other Message) bool { return other.kind() == m.kind() }) {
+			messages = append(messages, m)
+		}
+	}
+	return messages
+}
+
+// emptyMessages has one of each kind.
+func emptyMessages() []Message {
+	var messages []Message
+	for _, kind := range slices.Sorted(maps.Keys(parsers)) {
+		m, err := parsers[kind]([]byte("{}"))
+		if err != nil {
+			panic(err)
+		}
+		messages = append(messages, m)
+	}
+	return messages
+}
+
+func TestMessagesSurvive(t *testing.T) {
+	for _, m := range slices.Concat(goldenMessages(), emptyMessages(), []Message{Unknown{Type: "a \"kind\" of\x00the\u2028future"}}) {
+		b, err := EncodeMessage(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseMessage(b)
+		if err != nil || !reflect.DeepEqual(got, m) {
+			t.Errorf("%#v became %s and then %#v, %v", m, b, got, err)
+		}
+	}
+}
+
+func TestEveryKindIsParsed(t *testing.T) {
+	for kind, parser := range parsers {
+		m, err := parser([]byte("{}"))
+		if err != nil || m.kind() != kind {
+			t.Errorf("the parser of %q returns a %q, %v", kind, m.kind(), err)
+		}
+	}
+}
+
+func TestParseMessage(t *testing.T) {
+	tests := []struct {
+		name string
+		in   string
+		want Message // nil: malformed
+		err  string
+	}{
+		{"a field of the future", `{"type":"stop","why":"because"}`, Stop{}, ""},
+		{"a kind of the future", `{"type":"sing","song":1}`, Unknown{Type: "sing"}, ""},
+		{"spaces", " {\n\"type\" : \"stop\" }\n", Stop{}, ""},
+		{"type comes last", `{"protocol":1,"type":"ready"}`, Ready{Protocol: 1}, ""},
+		{"an optional field is null", `{"type":"ready","protocol":1,"capacity":null}`, Ready{Protocol: 1}, ""},
+		{"the longest", `{"type":"stop"}` + strings.Repeat(" ", MaxMessage-15), Stop{}, ""},
+		{"longer than the longest", `{"type":"stop"}` + strings.Repeat(" ", MaxMessage-14), nil, "more than 16384 bytes"},
+		{"nothing", ``, nil, "parse message"},
+		{"not JSON", `stop`, nil, "parse message"},
+		{"not an object", `"stop"`, nil, "parse message"},
+		{"null", `null`, nil, "no type"},
+		{"two objects", `{"type":"stop"}{"type":"stop"}`, nil, "parse message"},
+		{"cut short", `{"type":"stop"`, nil, "parse message"},
+		{"no type", `{"protocol":1}`, nil, "no type"},
+		{"an empty type", `{"type":""}`, nil, "no type"},
+		{"a type that is no string", `{"type":1}`, nil, "parse message"},
+		{"a field of another type", `{"type":"ready","protocol":"one"}`, nil, "parse ready"},
+		{"a number that is no integer", `{"type":"closed","count":1.5}`, nil, "parse closed"},
+		{"a number too large", `{"type":"closed","count":99999999999999999999}`, nil, "parse closed"},
+		{"a negative id", `{"type":"closed","ids":[-1]}`, nil, "parse closed"},
+		{"a negative count", `{"type":"closed","count":-1}`, nil, "parse closed: malformed: negative number"},
+		{"a negative capacity", `{"type":"ready","protocol":1,"capacity":-1}`, nil, "negative number"},
+		{"a negative deadline", `{"type":"drain","mode":"finish","deadline_ms":-1}`, nil, "negative number"},
+		{"a negative limit", `{"type":"hello","max_conns":-1}`, nil, "negative number"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := ParseMessage([]byte(test.in))
+			if test.want == nil {
+				if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("got %#v, %v; want malformed: …%s", got, err, test.err)
+				}
+				return
+			}
+			if err != nil || !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %#v, %v; want %#v", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestMessagesAreBounded(t *testing.T) {
+	ids := slices.Repeat([]uint64{math.MaxUint64}, MaxIDs)
+	if _, err := EncodeMessage(Closed{Count: math.MaxInt, IDs: ids}); err != nil {
+		t.Errorf("%d ids: %v", len(ids), err)
+	}
+	if b, err := EncodeMessage(Closed{IDs: slices.Repeat(ids, 2)}); err == nil {
+		t.Errorf("%d ids in a message of %d bytes", 2*len(ids), len(b))
+	}
+}
+
+func FuzzParseMessage(f *testing.F) {
+	for _, m := range slices.Concat(goldenMessages(), emptyMessages()) {
+		b, err := EncodeMessage(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := ParseMessage(b)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) || m != nil {
+				t.Fatalf("%#v, %v is not ErrMalformed", m, err)
+			}
+			return
+		}
+		if m.negative() {
+			t.Fatalf("%s is %#v", b, m)
+		}
+		again, err := EncodeMessage(m)
+		if err != nil {
+			return // escaping made it too long
+		}
+		got, err := ParseMessage(again)
+		if err != nil || !cmp.Equal(got, m, cmpopts.EquateEmpty()) {
+			t.Fatalf("%s became %#v, then %s, then %#v, %v", b, m, again, got, err)
+		}
+	})
+}
