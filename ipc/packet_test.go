@@ -331,6 +331,32 @@ func TestCourier(t *testing.T) {
 	}
 }
 
+// A packet whose connections were taken is received into again, and an error
+// leaves nothing of it.
+func TestReceiveForgetsWhatWasTaken(t *testing.T) {
+	a, b := queue(t)
+	var c Courier
+	var p Packet
+	for _, count := range []uint64{3, 1} {
+		var sent Packet
+		for i := range count {
+			sent.Add(&Envelope{ID: i + 1}, null(t))
+		}
+		if err := c.Send(a, &sent); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Receive(b, &p); err != nil || p.Len() != int(count) {
+			t.Fatalf("%d connections, %v; want %d", p.Len(), err, count)
+		}
+		for i := range p.Len() {
+			fdpass.CloseAll([]int{p.Take(i)})
+		}
+	}
+	if err := c.Receive(b, &p); err != fdpass.ErrWouldBlock || p.Len() != 0 {
+		t.Errorf("%d connections and %v, want none and ErrWouldBlock", p.Len(), err)
+	}
+}
+
 // After an error the packet is what it was, and can be sent elsewhere.
 func TestSendFailsWithoutLoss(t *testing.T) {
 	var c Courier
