@@ -45,8 +45,8 @@ type Packet struct {
 	names  names
 }
 
-// Reset empties the packet and closes nothing: every descriptor in it has been
-// taken before.
+// Reset empties the packet and closes nothing: every descriptor in it was taken,
+// or is given back to the one who added it.
 func (p *Packet) Reset() { p.count = 0 }
 
 // Len returns the number of connections.
