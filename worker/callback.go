@@ -1,0 +1,63 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// Every call into a handler is one of these: a panic becomes an error, and no
+// callback is made from within another.
+
+var errNoSession = errors.New("worker: handler returned no session")
+
+func (c *Conn) callOpen(h Handler) (err error) {
+	defer c.contain("Open", &err)
+	session, err := h.Open(c)
+	if err == nil && session == nil {
+		err = errNoSession
+	}
+	if err == nil {
+		c.session = session
+	}
+	return err
+}
+
+func (c *Conn) callData(in []byte) (n int, err error) {
+	defer c.contain("Data", &err)
+	return c.session.Data(c, in)
+}
+
+func (c *Conn) callEOF(session EOFSession, rest []byte) (err error) {
+	defer c.contain("EOF", &err)
+	return session.EOF(c, rest)
+}
+
+func (c *Conn) callDrain(session DrainSession) (err error) {
+	defer c.contain("Drain", &err)
+	session.Drain(c)
+	return nil
+}
+
+func (c *Conn) callLow(session LowSession) (err error) {
+	defer c.contain("Low", &err)
+	session.Low(c)
+	return nil
+}
+
+func (c *Conn) callClose(session CloseSession, cause error) {
+	var ignored error // the connection is closed already
+	defer c.contain("Close", &ignored)
+	session.Close(c, cause)
+}
+
+// contain is deferred around a callback.
+func (c *Conn) contain(callback string, err *error) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	c.loop.log.Error("handler panicked", "conn", c.id, "peer", c.remote, "listener", c.origin.listener,
+		"reason", callback, "error", value, "stack", string(debug.Stack()))
+	*err = fmt.Errorf("%w in %s: %v", ErrPanic, callback, value)
+}

@@ -1,0 +1,218 @@
+package worker
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How a connection ends. Callbacks only set facts and touch the connection; the
+// loop settles what was touched once the callback has returned:
+//
+//	Close, an error from a callback ──► closing ──(flushed)──► FIN ──► linger ──► closed
+//	the peer's end of file, no EOF  ──► closing ──(flushed)──────────────────────► closed
+//	failed input or output          ──► broken ──────────────────────────────────► closed
+//	Abort                           ──► closed (RST)
+//
+// Linger, because close(2) with input unread, or arriving afterwards, sends a
+// reset, and that can destroy the reply before the peer has read it: so FIN is
+// sent and input is read and thrown away until the peer finishes too, or a bound.
+
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 1 << 20
+)
+
+// Close ends the connection once its output is flushed. No callback but the
+// session's Close follows. A second Close returns ErrClosed.
+func (c *Conn) Close() error {
+	if c.state.has(stateEnding) {
+		return ErrClosed
+	}
+	c.end(nil)
+	return nil
+}
+
+// CloseWrite tells the peer, once output is flushed, that no more will come
+// (FIN). Input goes on; when the peer finishes too, the connection ends in
+// order. A second call returns ErrClosed.
+func (c *Conn) CloseWrite() error {
+	if c.state.has(stateEnding | stateShut) {
+		return ErrClosed
+	}
+	c.state |= stateShut
+	c.touch()
+	return nil
+}
+
+// Abort ends the connection at once. Output that the peer has not got is lost,
+// and a TCP peer gets a reset. The session's Close follows with ErrAborted.
+func (c *Conn) Abort() error {
+	if c.state.has(stateDead) {
+		return ErrClosed
+	}
+	c.blame(ErrAborted)
+	// Without effect on a Unix socket, whose end is no less abrupt.
+	_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	c.release()
+	c.touch()
+	return nil
+}
+
+// end asks for the end after flushing, because of cause, or in order.
+func (c *Conn) end(cause error) {
+	if c.state.has(stateEnding) {
+		return
+	}
+	c.blame(cause)
+	c.state |= stateClosing
+	c.touch()
+}
+
+// fail asks for the end without flushing.
+func (c *Conn) fail(cause error) {
+	if c.state.has(stateBroken | stateDead) {
+		return
+	}
+	c.blame(cause)
+	c.state |= stateBroken
+	c.touch()
+}
+
+// blame records what ended the connection; the first cause stands.
+func (c *Conn) blame(cause error) {
+	if cause != nil && c.cause() == nil {
+		c.leave().cause = cause
+	}
+}
+
+// touch has the loop settle c after the callback.
+func (c *Conn) touch() {
+	if !c.state.has(stateDirty) {
+		c.state |= stateDirty
+		c.loop.dirty = append(c.loop.dirty, c)
+	}
+}
+
+// settle acts on what a callback, or an event, has changed. It runs outside of
+// callbacks, with nothing corked, and may make them.
+func (c *Conn) settle() {
+	c.state &^= stateDirty
+	switch {
+	case c.state.has(stateDead):
+		c.report()
+	case c.state.has(stateBroken):
+		c.finish()
+	case c.state.has(stateLinger):
+	case c.hasOutput():
+		c.proceed()
+	case c.state.has(stateClosing):
+		if c.state.has(stateEOF) {
+			c.finish()
+		} else {
+			c.linger()
+		}
+	case c.state.has(stateShut) && !c.shut():
+		c.finish()
+	case c.state.has(stateShut) && c.state.has(stateEOF):
+		c.finish()
+	default:
+		c.proceed()
+	}
+}
+
+// proceed makes the callbacks that are due on a connection that goes on.
+func (c *Conn) proceed() {
+	if c.state.has(stateLow) {
+		c.state &^= stateLow
+		if session, ok := c.session.(LowSession); ok && !c.state.has(stateEnding) {
+			if err := c.callLow(session); err != nil {
+				c.end(err)
+			}
+			c.touch() // what was due beside it is due still
+			return
+		}
+	}
+	replay := c.state.has(stateReplay) && !c.state.has(statePaused|stateChoked)
+	if replay {
+		c.state &^= stateReplay
+	}
+	if replay && !c.state.has(stateEnding) && c.left != nil && c.left.in != nil {
+		c.deliver(nil)
+	}
+	c.arm()
+}
+
+// shut sends FIN, once. It reports whether the connection is still good.
+func (c *Conn) shut() bool {
+	if c.state.has(stateShutDone) {
+		return true
+	}
+	c.state |= stateShutDone
+	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
+		c.blame(os.NewSyscallError("shutdown", err)) // ENOTCONN: the peer has reset it
+		return false
+	}
+	return true
+}
+
+// linger sends FIN and waits for the peer's.
+func (c *Conn) linger() {
+	c.dropInput()
+	c.leave()
+	c.state |= stateLinger
+	if !c.shut() {
+		c.finish()
+		return
+	}
+	c.loop.lingerers.add(c, c.loop.now()+lingerTime)
+	c.arm()
+}
+
+// finish closes the connection and tells its session.
+func (c *Conn) finish() {
+	c.release()
+	c.report()
+}
+
+// release closes the descriptor and forgets the connection. DEL comes first:
+// the descriptor was passed, and may have another owner still (package epoll).
+func (c *Conn) release() {
+	l := c.loop
+	if c.state.has(stateInSet) {
+		_ = l.set.Del(int(c.fd)) // it is in the set, and about to be closed in any case
+	}
+	if l.corked == c {
+		l.corked = nil
+		l.takeCork()
+	}
+	l.table.remove(c)
+	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(c.fd), 0, 0) // nothing can be done about a failed close
+	c.fd = -1
+	c.state = c.state&^stateInSet | stateDead
+	l.countClosed(c.id)
+}
+
+// report makes the session's last call.
+func (c *Conn) report() {
+	if c.state.has(stateReported) {
+		return
+	}
+	c.state |= stateReported
+	session, cause := c.session, c.cause()
+	c.session = nil
+	if session, ok := session.(CloseSession); ok {
+		c.callClose(session, cause)
+	}
+	if c.loop.log.IsTrace() {
+		c.loop.log.Trace("connection closed", "conn", c.id, "peer", c.remote, "listener", c.origin.listener, "reason", cause)
+	}
+	if left := c.left; left != nil {
+		c.left = nil
+		c.loop.buffers.put(left.in)
+		c.loop.buffers.put(left.out)
+		c.loop.freeLeftovers(left)
+	}
+}

@@ -1,0 +1,177 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// The errors that callers tell apart with errors.Is.
+var (
+	// ErrClosed is what methods of a Conn return after Close, Abort or the
+	// end of the connection, and writing ones after CloseWrite. It is also a
+	// net.ErrClosed.
+	ErrClosed = fmt.Errorf("worker: %w", net.ErrClosed)
+	// ErrFull: the output would go past its bound (WithMaxOutput).
+	ErrFull = errors.New("worker: output full")
+	// ErrInputFull: Data left more input unconsumed than WithMaxInput allows.
+	ErrInputFull = errors.New("worker: too much unconsumed input")
+	// ErrConsumed: Data returned a number of bytes that it was not given.
+	ErrConsumed = errors.New("worker: handler consumed what it was not given")
+	// ErrPanic: a callback of this connection panicked.
+	ErrPanic = errors.New("worker: handler panicked")
+	// ErrAborted: Abort was called.
+	ErrAborted = errors.New("worker: connection aborted")
+	// ErrDrained: the drain's deadline came.
+	ErrDrained = errors.New("worker: drain deadline")
+	// ErrStopped: the worker stopped with the connection open.
+	ErrStopped = errors.New("worker: stopped")
+)
+
+// Conn is one connection. Its methods are for callbacks, on the loop's
+// goroutine, and none of them blocks. A Conn may be kept after its end: it is
+// never used for another connection, its methods then return ErrClosed or do
+// nothing, and ID, Listener and RemoteAddr still answer.
+type Conn struct {
+	loop    *loop
+	session Session // nil until Open has succeeded, and after the end
+	origin  *origin
+	left    *leftovers // nil while nothing is unfinished
+	remote  netip.AddrPort
+	id      uint64
+	fd      int32 // -1 once closed
+	index   uint32
+	armed   uint32 // the conditions in the epoll set, when stateInSet
+	state   state
+}
+
+// origin is where connections came in; those of one listener share it.
+type origin struct {
+	listener string
+	local    netip.AddrPort
+}
+
+// leftovers is what a connection owns only while something about it is
+// unfinished. An idle connection has none.
+type leftovers struct {
+	in        []byte // input that Data did not consume
+	out       []byte // output that the kernel did not take, from written on
+	written   int
+	cause     error // what ended the connection, when not in order
+	discarded int   // bytes, while lingering
+}
+
+// state is a set of facts about a connection.
+type state uint32
+
+const (
+	stateInSet    state = 1 << iota // in the epoll set
+	stateHungUp                     // EPOLLHUP came while not reading: out of the set until it reads again
+	stateEOF                        // the peer has finished sending
+	statePaused                     // by Pause
+	stateChoked                     // output was above the high-water mark, and not yet below the low one
+	stateLow                        // choked has ended: Low is due
+	stateReplay                     // a pause has ended: Data is due for the input left, without more
+	stateShut                       // CloseWrite was called
+	stateShutDone                   // and FIN sent
+	stateClosing                    // Close was called: flush, then end
+	stateLinger                     // flushed and FIN sent: waiting for the peer to finish
+	stateBroken                     // input or output failed: end without flushing
+	stateDead                       // the descriptor is closed
+	stateReported                   // and the session knows
+	stateDrain                      // Drain was called
+	stateDirty                      // in the loop's list of those to settle
+)
+
+// stateEnding is every way of being past Close.
+const stateEnding = stateClosing | stateBroken | stateDead
+
+func (s state) has(any state) bool { return s&any != 0 }
+
+// ID returns the connection's number, unique for the life of the master. It is
+// never 0.
+func (c *Conn) ID() uint64 { return c.id }
+
+// Listener returns the name of the listener it came by, which may be empty.
+func (c *Conn) Listener() string { return c.origin.listener }
+
+// RemoteAddr returns the peer's address; the zero AddrPort, which is invalid,
+// for a Unix socket.
+func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// LocalAddr returns the address that the peer connected to; the zero AddrPort,
+// which is invalid, for a Unix socket. On a listener for all addresses, each
+// call costs a system call, and after the end it is the listener's.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	listener := c.origin.local
+	if !listener.IsValid() || !listener.Addr().IsUnspecified() || c.state.has(stateDead) {
+		return listener
+	}
+	name, err := unix.Getsockname(int(c.fd))
+	if err != nil {
+		return listener // the next best answer
+	}
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(name.Addr).Unmap(), uint16(name.Port))
+	}
+	return listener
+}
+
+// Each calls f for every open connection of this worker, c included, in no
+// order. f may write to, close or abort any of them: those that end on the way
+// are left out.
+func (c *Conn) Each(f func(c *Conn)) {
+	c.loop.table.each(func(other *Conn) {
+		if other.session != nil && !other.state.has(stateEnding) {
+			f(other)
+		}
+	})
+}
+
+// Pause stops input: Data is not called and nothing is read until Resume, so
+// that the peer is held up once the kernel's buffers are full. The peer's end is
+// not noticed either, unless it is a reset.
+func (c *Conn) Pause() {
+	if !c.state.has(stateEnding) {
+		c.state |= statePaused
+		c.touch()
+	}
+}
+
+// Resume ends a pause. Input that Data had left is given to it again, from the
+// loop, not from within Resume.
+func (c *Conn) Resume() {
+	if !c.state.has(stateEnding) && c.state.has(statePaused) {
+		c.state = c.state&^statePaused | stateReplay
+		c.touch()
+	}
+}
+
+// leave returns c's leftovers, to add to them.
+func (c *Conn) leave() *leftovers {
+	if c.left == nil {
+		c.left = c.loop.newLeftovers()
+	}
+	return c.left
+}
+
+// tidy frees c's leftovers if there are none.
+func (c *Conn) tidy() {
+	if l := c.left; l != nil && l.in == nil && l.out == nil && l.cause == nil && !c.state.has(stateLinger) {
+		c.left = nil
+		c.loop.freeLeftovers(l)
+	}
+}
+
+func (c *Conn) cause() error {
+	if c.left == nil {
+		return nil
+	}
+	return c.left.cause
+}

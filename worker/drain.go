@@ -1,0 +1,90 @@
+package worker
+
+import "time"
+
+// drain is the way to the end of a worker, once it is asked for:
+//
+//	open ──► on: sessions are asked, the queue is still served
+//	             ├─(no connection left, queue empty)──► over
+//	             └─(deadline)──► cut: all are closed after flushing; what is in the queue stays
+//	                                 └─(none left, or drainFlushTime)──► over
+type drain struct {
+	on       bool
+	cut      bool
+	deadline time.Duration // on the loop's clock; never: none
+}
+
+// drainFlushTime is how long connections have to flush, and their peers to
+// finish, once the deadline has come.
+const drainFlushTime = time.Second
+
+func (d *drain) next() time.Duration {
+	if !d.on {
+		return never
+	}
+	return d.deadline
+}
+
+// beginDrain starts the drain; asked again, it changes the deadline.
+func (l *loop) beginDrain(deadline time.Duration) {
+	if l.drain.cut {
+		return
+	}
+	l.drain.deadline = deadline
+	if l.drain.on {
+		return
+	}
+	l.drain.on = true
+	l.log.Info("draining", "conns", l.table.live)
+	l.table.each(func(c *Conn) {
+		c.askToDrain()
+		l.uncork()
+	})
+}
+
+// askToDrain tells the session, once.
+func (c *Conn) askToDrain() {
+	session, ok := c.session.(DrainSession)
+	if !ok || c.state.has(stateEnding|stateDrain) {
+		return
+	}
+	c.state |= stateDrain
+	if err := c.callDrain(session); err != nil {
+		c.end(err)
+	}
+}
+
+// cutShort is called when the deadline comes, and once more when the time to
+// flush is over too.
+func (l *loop) cutShort() {
+	if l.drain.cut {
+		l.table.each(func(c *Conn) {
+			if c.hasOutput() {
+				c.blame(ErrDrained)
+			}
+			c.finish()
+		})
+		l.drain.deadline = never
+		return
+	}
+	l.log.Warn("drain deadline, closing", "conns", l.table.live)
+	l.drain.cut = true
+	l.drain.deadline = l.now() + drainFlushTime
+	l.unwatchQueue()
+	l.queue.retry = 0
+	l.table.each(func(c *Conn) { c.end(ErrDrained) })
+}
+
+// over reports whether the loop has come to its end.
+func (l *loop) over() (bool, error) {
+	switch {
+	case l.stopped:
+		return true, nil
+	case !l.drain.on || l.table.live > 0:
+		return false, nil
+	case l.drain.cut:
+		return true, nil
+	}
+	empty, err := l.takeIn()
+	return empty && l.table.live == 0, err
+}

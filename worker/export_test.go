@@ -1,0 +1,19 @@
+package worker
+
+import (
+	"context"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// Serve is Run on given descriptors, which it takes over, in the calling
+// goroutine of a process that goes on.
+func Serve(ctx context.Context, queue, control int, entry *ipc.Entry, exit func(int), h Handler, opts ...Option) error {
+	return serve(ctx, station{queue: queue, control: control, entry: entry, exit: exit}, h, opts...)
+}
+
+const (
+	ReservedFDs = reservedFDs
+	HighWater   = highWater
+	LowWater    = lowWater
+)

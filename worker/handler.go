@@ -1,0 +1,84 @@
+package worker
+
+// Handler makes sessions: one Handler for a worker, one Session for a
+// connection.
+type Handler interface {
+	// Open is called once for each connection, before any of its input is
+	// read. It may write. An error closes the connection after flushing, and
+	// no session has come to be: nothing else is called.
+	Open(c *Conn) (Session, error)
+}
+
+// OpenFunc is a function as a Handler.
+type OpenFunc func(c *Conn) (Session, error)
+
+// Open calls f.
+func (f OpenFunc) Open(c *Conn) (Session, error) { return f(c) }
+
+// Session is a handler's object for one connection. All of its methods are
+// called on the loop's goroutine, never one within another, and must not block.
+//
+// A session may also implement, each with effect as described at the type:
+// [EOFSession], [CloseSession], [DrainSession], [LowSession].
+type Session interface {
+	// Data is given the input that no earlier call has consumed, and returns
+	// how many bytes of it, from the front, need not come again. The rest
+	// comes again with more; or without more, after a pause has ended (see
+	// Conn.Pause and Conn.Write). in belongs to the loop: it is valid until
+	// Data returns, and Data may overwrite it.
+	//
+	// An error closes the connection after flushing, and is what Close gets.
+	// More than the option WithMaxInput left unconsumed is such an error.
+	Data(c *Conn, in []byte) (n int, err error)
+}
+
+// EOFSession is a Session that goes on when its peer has finished sending.
+type EOFSession interface {
+	Session
+	// EOF is called once, after all input was given to Data; rest is what it
+	// has left. After a nil return the connection stays open for writing,
+	// until the session closes it. An error closes it after flushing. Without
+	// this method the connection is closed after flushing.
+	EOF(c *Conn, rest []byte) error
+}
+
+// CloseSession is a Session that wants to know of its end.
+type CloseSession interface {
+	Session
+	// Close is the last call, exactly one for every session that Open
+	// returned. The connection is closed already: its methods return
+	// ErrClosed. err is nil for an orderly end: the peer's end of file, or
+	// Conn.Close, and all output was handed to the kernel. Otherwise it is
+	// what ended the connection: the peer's doing (syscall.ECONNRESET,
+	// syscall.EPIPE and the like, by errors.Is), the error that a callback
+	// returned, or one of this package's.
+	Close(c *Conn, err error)
+}
+
+// DrainSession is a Session that can come to an end when asked.
+type DrainSession interface {
+	Session
+	// Drain asks for an end, once: finish what is under way and call
+	// Conn.Close. A connection that came while the worker drains is asked
+	// right after Open. A session without this method stays until its peer
+	// ends it, or the drain's deadline comes.
+	Drain(c *Conn)
+}
+
+// LowSession is a Session that produces as fast as its peer reads.
+type LowSession interface {
+	Session
+	// Low is called when buffered output, having been above the high-water
+	// mark, has fallen below the low-water mark (see Conn.Write).
+	Low(c *Conn)
+}
+
+// DataFunc is a function as a Handler without any state for a connection: it
+// is its own Session.
+type DataFunc func(c *Conn, in []byte) (n int, err error)
+
+// Open returns f.
+func (f DataFunc) Open(*Conn) (Session, error) { return f, nil }
+
+// Data calls f.
+func (f DataFunc) Data(c *Conn, in []byte) (int, error) { return f(c, in) }

@@ -1,0 +1,336 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/worker"
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a test waits for what must come. It is no part of any
+// expectation.
+const patience = 20 * time.Second
+
+// seat is a worker within the test's process, and the master's side of it.
+type seat struct {
+	t       testing.TB
+	queue   int
+	control *os.File
+	entry   *ipc.Entry
+	ready   ipc.Ready
+	listen  int
+	address string
+
+	courier  ipc.Courier
+	packet   ipc.Packet
+	lastID   uint64
+	messages chan ipc.Message // from the worker, after ready; closed at its end
+	done     chan struct{}    // closed when serve has returned
+	err      error            // what it returned
+	exits    atomic.Int32     // how often the worker would have ended the process
+	cancel   context.CancelFunc
+}
+
+var quiet = worker.WithLogger(hclog.NewNullLogger())
+
+// newSeat starts a worker and sees it ready. The test ends with the worker
+// stopped, its ledger even, and as many descriptors open as before.
+func newSeat(t testing.TB, h worker.Handler, opts ...worker.Option) *seat {
+	return newSeatWith(t, ipc.Hello{Protocol: ipc.Version}, h, opts...)
+}
+
+func newSeatWith(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *seat {
+	t.Helper()
+	before := openDescriptors(t)
+	queue, workerQueue, err := fdpass.Pair()
+	check(t, err)
+	control, workerControl, err := fdpass.Pair()
+	check(t, err)
+	board, err := ipc.NewScoreboard(1)
+	check(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &seat{
+		t: t, queue: queue, control: os.NewFile(uintptr(control), "control"), entry: board.Entry(0),
+		messages: make(chan ipc.Message, 1024), done: make(chan struct{}), cancel: cancel,
+	}
+	s.listen, s.address = listen(t)
+	go func() {
+		defer close(s.done)
+		s.err = worker.Serve(ctx, workerQueue, workerControl, s.entry, func(int) { s.exits.Add(1) },
+			h, append([]worker.Option{quiet}, opts...)...)
+	}()
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		s.receive()
+	}()
+	t.Cleanup(func() {
+		s.tell(ipc.Stop{})
+		s.wait()
+		if received, closed := s.entry.Received.Load(), s.entry.Closed.Load(); received != closed {
+			t.Errorf("received %d connections, closed %d", received, closed)
+		}
+		cancel()
+		check(t, s.control.Close())
+		<-received
+		check(t, unix.Close(s.queue))
+		check(t, unix.Close(s.listen))
+		check(t, board.Close())
+		if after := openDescriptors(t); after != before {
+			t.Errorf("%d descriptors open before, %d after", before, after)
+		}
+	})
+	s.tell(hello)
+	s.ready = next[ipc.Ready](s)
+	return s
+}
+
+// listen returns a listening socket that nothing accepts from by itself.
+func listen(t testing.TB) (fd int, address string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	check(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+	check(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	check(t, unix.Listen(fd, 1024))
+	name, err := unix.Getsockname(fd)
+	check(t, err)
+	port := name.(*unix.SockaddrInet4).Port
+	return fd, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)).String()
+}
+
+// tell sends a control message. A worker that has ended does not mind.
+func (s *seat) tell(m ipc.Message) {
+	s.t.Helper()
+	b, err := ipc.EncodeMessage(m)
+	check(s.t, err)
+	if _, err := s.control.Write(b); err != nil && !errors.Is(err, unix.EPIPE) {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *seat) receive() {
+	defer close(s.messages)
+	buffer := make([]byte, ipc.MaxMessage+1)
+	for {
+		n, err := s.control.Read(buffer)
+		if err != nil {
+			return
+		}
+		m, err := ipc.ParseMessage(buffer[:n])
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		s.messages <- m
+	}
+}
+
+// next returns the next message, which must be an M.
+func next[M ipc.Message](s *seat) M {
+	s.t.Helper()
+	select {
+	case m, ok := <-s.messages:
+		if m, ok := m.(M); ok {
+			return m
+		}
+		s.t.Fatalf("got %#v (open: %v)", m, ok)
+	case <-time.After(patience):
+		s.t.Fatal("no message")
+	}
+	panic("unreachable")
+}
+
+// wait waits for the worker's end.
+func (s *seat) wait() {
+	s.t.Helper()
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		buffer := make([]byte, 1<<20)
+		s.t.Fatalf("the worker does not end\n%s", buffer[:runtime.Stack(buffer, true)])
+	}
+}
+
+// until waits for what only the scoreboard tells.
+func (s *seat) until(reached func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !reached(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			s.t.Fatal("the scoreboard does not show it")
+		}
+	}
+}
+
+// expectRest wants the loop to wait, sooner or later, without a turn for the time
+// of a thousand system calls. One that spins never does.
+func (s *seat) expectRest() {
+	s.t.Helper()
+	a, b, err := fdpass.Pair()
+	check(s.t, err)
+	defer fdpass.CloseAll([]int{a, b})
+	s.until(func() bool {
+		before := s.entry.Sequence.Load()
+		var buffer [1]byte
+		for range 500 {
+			_, err := unix.Write(a, buffer[:])
+			check(s.t, err)
+			_, err = unix.Read(b, buffer[:])
+			check(s.t, err)
+		}
+		return before%2 == 0 && s.entry.Sequence.Load() == before
+	})
+}
+
+// connect makes a connection and hands it to the worker.
+func (s *seat) connect() *client {
+	s.t.Helper()
+	c, fd := s.accept()
+	s.hand(fd)
+	return c
+}
+
+// accept makes a connection and returns both ends.
+func (s *seat) accept() (c *client, fd int) {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.address)
+	check(s.t, err)
+	fd, _, err = unix.Accept4(s.listen, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	check(s.t, err)
+	return newClient(s.t, conn), fd
+}
+
+// hand sends accepted connections in one packet.
+func (s *seat) hand(fds ...int) {
+	s.t.Helper()
+	s.packet.Reset()
+	for _, fd := range fds {
+		s.lastID++
+		e := ipc.Envelope{ID: s.lastID, Listener: "web", Local: netip.MustParseAddrPort(s.address)}
+		if name, err := unix.Getpeername(fd); err == nil {
+			if name, ok := name.(*unix.SockaddrInet4); ok {
+				e.Remote = netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port))
+			}
+		}
+		if !s.packet.Add(&e, fd) {
+			s.t.Fatal("the packet is full")
+		}
+	}
+	check(s.t, s.courier.Send(s.queue, &s.packet))
+}
+
+// client is the other end of a worker's connection. It is closed with the test.
+type client struct {
+	net.Conn
+	t testing.TB
+}
+
+func newClient(t testing.TB, conn net.Conn) *client {
+	check(t, conn.SetDeadline(time.Now().Add(patience)))
+	t.Cleanup(func() { _ = conn.Close() }) // a second time, in most tests
+	return &client{Conn: conn, t: t}
+}
+
+func (c *client) send(s string) {
+	c.t.Helper()
+	_, err := io.WriteString(c, s)
+	check(c.t, err)
+}
+
+func (c *client) expect(want string) {
+	c.t.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(c, got)
+	if err != nil || string(got) != want {
+		c.t.Fatalf("got %.80q, %v; want %.80q", got[:n], err, want)
+	}
+}
+
+// expectEnd wants the peer's end of file, and nothing before it.
+func (c *client) expectEnd() {
+	c.t.Helper()
+	rest, err := io.ReadAll(c)
+	if err != nil || len(rest) > 0 {
+		c.t.Fatalf("got %.80q, %v; want the end", rest, err)
+	}
+}
+
+func (c *client) expectReset() {
+	c.t.Helper()
+	if _, err := io.ReadAll(c); !errors.Is(err, unix.ECONNRESET) {
+		c.t.Fatalf("got %v, want a reset", err)
+	}
+}
+
+func (c *client) closeWrite() {
+	c.t.Helper()
+	check(c.t, c.Conn.(interface{ CloseWrite() error }).CloseWrite())
+}
+
+// reset closes with RST.
+func (c *client) reset() {
+	c.t.Helper()
+	check(c.t, c.Conn.(*net.TCPConn).SetLinger(0))
+	check(c.t, c.Close())
+}
+
+// recorder is a session that reports its end.
+type recorder struct {
+	data   func(c *worker.Conn, in []byte) (int, error)
+	closed chan error
+}
+
+func newRecorder(data func(c *worker.Conn, in []byte) (int, error)) *recorder {
+	return &recorder{data: data, closed: make(chan error, 1024)}
+}
+
+func (r *recorder) Open(*worker.Conn) (worker.Session, error)   { return r, nil }
+func (r *recorder) Data(c *worker.Conn, in []byte) (int, error) { return r.data(c, in) }
+func (r *recorder) Close(c *worker.Conn, err error)             { r.closed <- err }
+func (r *recorder) expectClose(t testing.TB, want error)        { expectClose(t, r.closed, want) }
+
+// expectClose waits for a session's end, for that reason.
+func expectClose(t testing.TB, closed <-chan error, want error) {
+	t.Helper()
+	if got := await(t, closed); !errors.Is(got, want) {
+		t.Fatalf("closed because of %v, want %v", got, want)
+	}
+}
+
+// await receives what must come.
+func await[T any](t testing.TB, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		t.Fatal("nothing came")
+	}
+	panic("unreachable")
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openDescriptors(t testing.TB) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	check(t, err)
+	return len(names)
+}

@@ -1,0 +1,126 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// inputSize is the size of the loop's one read buffer, and so the most that one
+// connection is served before the others have their turn: one read for an
+// event, and since epoll is level-triggered the rest is the next turn's.
+const inputSize = 64 << 10
+
+// read takes what one read(2) gives and hands it to the session.
+func (c *Conn) read() {
+	n, errno := read(c.fd, c.loop.input)
+	switch {
+	case errno == unix.EAGAIN:
+	case errno != 0:
+		c.fail(os.NewSyscallError("read", errno))
+	case n == 0:
+		c.endInput()
+	default:
+		c.deliver(c.loop.input[:n])
+	}
+}
+
+// deliver calls Data with what it has left so far and fresh, which is in the
+// loop's buffer and may be empty.
+func (c *Conn) deliver(fresh []byte) {
+	in, own := fresh, c.left != nil && c.left.in != nil
+	if own {
+		c.left.in = c.loop.buffers.append(c.left.in, fresh)
+		in = c.left.in
+	}
+	n, err := c.callData(in)
+	c.state &^= stateReplay // a pause that began and ended within the call is none
+	if err == nil && (n < 0 || n > len(in)) {
+		err = fmt.Errorf("%w: %d of %d bytes", ErrConsumed, n, len(in))
+	}
+	if err != nil {
+		c.end(err)
+	}
+	if c.state.has(stateEnding) {
+		n = len(in)
+	}
+	c.keep(in[n:], own)
+}
+
+// keep stores what Data did not consume.
+func (c *Conn) keep(rest []byte, own bool) {
+	if len(rest) > c.loop.maxInput {
+		c.end(fmt.Errorf("%w: %d bytes, at most %d", ErrInputFull, len(rest), c.loop.maxInput))
+		rest = nil
+	}
+	switch {
+	case len(rest) == 0:
+		c.dropInput()
+	case !own:
+		c.leave().in = append(c.loop.buffers.get(len(rest)), rest...)
+	case classOf(len(rest)) < classOf(cap(c.left.in)):
+		large := c.left.in
+		c.left.in = append(c.loop.buffers.get(len(rest)), rest...)
+		c.loop.buffers.put(large)
+	default:
+		c.left.in = c.left.in[:copy(c.left.in, rest)]
+	}
+}
+
+// dropInput forgets the input left over.
+func (c *Conn) dropInput() {
+	if c.left != nil && c.left.in != nil {
+		c.loop.buffers.put(c.left.in)
+		c.left.in = nil
+		c.tidy()
+	}
+}
+
+// endInput is called when the peer has finished sending.
+func (c *Conn) endInput() {
+	c.state |= stateEOF
+	c.touch()
+	session, ok := c.session.(EOFSession)
+	if !ok {
+		c.end(nil)
+		return
+	}
+	var rest []byte
+	if c.left != nil {
+		rest = c.left.in
+	}
+	if err := c.callEOF(session, rest); err != nil {
+		c.end(err)
+	}
+	c.dropInput()
+}
+
+// discard reads on a connection that lingers: see closing.go.
+func (c *Conn) discard() {
+	n, errno := read(c.fd, c.loop.input)
+	if errno == unix.EAGAIN {
+		return
+	}
+	c.left.discarded += n
+	if errno != 0 || n == 0 || c.left.discarded > lingerBytes {
+		c.finish()
+	}
+}
+
+// read is read(2), raw: the descriptor is non-blocking, so the scheduler need
+// not know.
+func read(fd int32, b []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		switch errno {
+		case 0:
+			return int(n), 0
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}

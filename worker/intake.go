@@ -1,0 +1,177 @@
+package worker
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// intake is the loop's end of the queue.
+type intake struct {
+	courier  ipc.Courier
+	packet   ipc.Packet
+	envelope ipc.Envelope
+	watched  bool          // in the epoll set
+	retry    time.Duration // when to watch it again; 0: no such time
+}
+
+// packetsPerEvent bounds how long new connections keep old ones waiting.
+const packetsPerEvent = 4
+
+// intakeRest is how long the queue is left alone when descriptors ran out.
+const intakeRest = time.Second
+
+var errState = errors.New("worker: connection with frozen state")
+
+func (q *intake) next() time.Duration {
+	if q.retry == 0 {
+		return never
+	}
+	return q.retry
+}
+
+// takeIn receives connections and opens them. It reports whether the queue was
+// found empty.
+//
+// It reads on only after a full packet: one that is not full was all there was,
+// most likely, and if not, epoll says so again. An error is the master's: it
+// ends the worker.
+func (l *loop) takeIn() (empty bool, err error) {
+	q := &l.queue
+	for range packetsPerEvent {
+		switch err := q.courier.Receive(l.station.queue, &q.packet); {
+		case err == nil:
+		case err == fdpass.ErrWouldBlock:
+			return true, nil
+		case err == fdpass.ErrPeerClosed:
+			l.unwatchQueue() // the master is going; the end of control follows
+			return true, nil
+		default:
+			return false, l.bookLost(err)
+		}
+		n := q.packet.Len()
+		l.station.entry.Received.Add(uint64(n))
+		for i := range n {
+			if err := l.adopt(i); err != nil {
+				q.packet.Close()
+				return false, err
+			}
+		}
+		q.packet.Reset()
+		if n < ipc.MaxConns {
+			break
+		}
+	}
+	return false, nil
+}
+
+// adopt makes a connection of number i of the packet, and opens it.
+func (l *loop) adopt(i int) error {
+	q := &l.queue
+	if err := q.packet.Decode(i, &q.envelope); err != nil {
+		return err
+	}
+	c := &Conn{
+		loop:   l,
+		origin: l.originOf(q.envelope.Listener, q.envelope.Local),
+		remote: q.envelope.Remote,
+		id:     q.envelope.ID,
+		fd:     int32(q.packet.Take(i)),
+	}
+	l.table.add(c)
+	if l.log.IsTrace() {
+		l.log.Trace("connection opened", "conn", c.id, "peer", c.remote, "listener", c.origin.listener)
+	}
+	if len(q.envelope.State) > 0 {
+		l.log.Error("connection refused", "conn", c.id, "peer", c.remote, "error", errState)
+		c.fail(errState) // it was in the middle of something that this worker does not know
+	} else if err := c.callOpen(l.handler); err != nil {
+		l.log.Debug("connection refused", "conn", c.id, "peer", c.remote, "error", err)
+		c.end(err)
+	}
+	c.touch()
+	l.settle()
+	if l.drain.on {
+		c.askToDrain()
+		l.settle()
+	}
+	return nil
+}
+
+// maxOrigins bounds what a sender can make the loop remember. There are as many
+// as listeners.
+const maxOrigins = 1024
+
+func (l *loop) originOf(listener string, local netip.AddrPort) *origin {
+	key := origin{listener, local}
+	if o := l.origins[key]; o != nil {
+		return o
+	}
+	if l.origins == nil || len(l.origins) >= maxOrigins {
+		l.origins = make(map[origin]*origin)
+	}
+	o := &origin{listener, local}
+	l.origins[key] = o
+	return o
+}
+
+// bookLost handles an error from the queue. When this process was out of
+// descriptors, the packet's connections are gone: they are booked as received
+// and closed, so that the master does not wait for them; and the queue is left
+// alone until there is room again, so that the master sends them to others.
+func (l *loop) bookLost(err error) error {
+	var lost *ipc.LostError
+	if !errors.As(err, &lost) {
+		return err
+	}
+	l.station.entry.Received.Add(uint64(lost.Count))
+	if l.station.entry.AddClosed(uint64(lost.Count)) {
+		l.control.send(ipc.Closed{})
+	}
+	l.log.Error("connections lost: out of descriptors", "lost", lost.Count, "after", intakeRest, "error", lost.Err)
+	l.unwatchQueue()
+	l.queue.retry = l.now() + intakeRest
+	return nil
+}
+
+func (l *loop) unwatchQueue() {
+	if l.queue.watched {
+		_ = l.set.Del(l.station.queue) // it is in the set
+		l.queue.watched = false
+	}
+}
+
+// retryQueue watches the queue again if a full packet has room.
+func (l *loop) retryQueue() {
+	if !l.hasRoom() {
+		l.queue.retry = l.now() + intakeRest
+		return
+	}
+	l.queue.retry = 0
+	if err := l.set.Add(l.station.queue, epoll.In, tagQueue); err != nil {
+		l.log.Warn("queue not watched, retrying", "after", intakeRest, "error", err)
+		l.queue.retry = l.now() + intakeRest
+		return
+	}
+	l.queue.watched = true
+}
+
+// hasRoom tries: nothing else tells how many descriptors are free.
+func (l *loop) hasRoom() bool {
+	var fds [ipc.MaxConns]int
+	for i := range fds {
+		fd, err := unix.FcntlInt(uintptr(l.station.queue), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			fdpass.CloseAll(fds[:i])
+			return false
+		}
+		fds[i] = fd
+	}
+	fdpass.CloseAll(fds[:])
+	return true
+}

@@ -1,0 +1,205 @@
+package worker_test
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/worker"
+	"golang.org/x/sys/unix"
+)
+
+func TestReady(t *testing.T) {
+	var limit unix.Rlimit
+	check(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	offered := int(limit.Cur) - worker.ReservedFDs
+	tests := []struct {
+		name     string
+		maxConns int
+		want     int
+	}{{"all", 0, offered}, {"fewer", 5, 5}, {"more than there are", 1 << 40, offered}}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, MaxConns: test.maxConns}, worker.DataFunc(echo))
+			want := ipc.Ready{Protocol: ipc.Version, Capacity: test.want, Closes: true}
+			if s.ready != want {
+				t.Errorf("got %+v, want %+v", s.ready, want)
+			}
+			if s.entry.Sequence.Load() == 0 || s.entry.Thread.Load() == 0 {
+				t.Error("ready without a beat")
+			}
+		})
+	}
+}
+
+func TestFullPackets(t *testing.T) {
+	h := newRecorder(echo)
+	s := newSeat(t, h)
+	var clients []*client
+	for range 5 {
+		var fds []int
+		for range ipc.MaxConns {
+			c, fd := s.accept()
+			clients, fds = append(clients, c), append(fds, fd)
+		}
+		s.hand(fds...)
+	}
+	for _, c := range clients {
+		c.send("x")
+		c.expect("x")
+		check(t, c.Close())
+		h.expectClose(t, nil)
+	}
+}
+
+// The bell rings once for each time that it is wished for.
+func TestBell(t *testing.T) {
+	h := newRecorder(echo)
+	s := newSeat(t, h)
+	end := func() {
+		check(t, s.connect().Close())
+		h.expectClose(t, nil)
+	}
+	end()
+	for range 2 {
+		s.entry.WantBell.Store(1)
+		end()
+		if m := next[ipc.Closed](s); m.Count != 0 || m.IDs != nil {
+			t.Errorf("got %+v", m)
+		}
+		if s.entry.WantBell.Load() != 0 {
+			t.Error("the wish stands")
+		}
+		end()
+	}
+	if len(s.messages) > 0 {
+		t.Errorf("rang once more: %+v", <-s.messages)
+	}
+}
+
+func TestIDsOfClosedConnections(t *testing.T) {
+	h := newRecorder(echo)
+	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, Report: ipc.ReportIDs}, h)
+	var clients []*client
+	for range 50 {
+		clients = append(clients, s.connect())
+	}
+	for _, c := range clients {
+		check(t, c.Close())
+	}
+	var ids []uint64
+	for len(ids) < len(clients) {
+		ids = append(ids, next[ipc.Closed](s).IDs...)
+	}
+	slices.Sort(ids)
+	for i, id := range ids {
+		if id != uint64(i+1) {
+			t.Fatalf("got %v", ids)
+		}
+	}
+}
+
+func TestMalformedPacketEndsTheWorker(t *testing.T) {
+	s := newSeat(t, worker.DataFunc(echo))
+	_, err := unix.Write(s.queue, []byte("no packet at all"))
+	check(t, err)
+	s.wait()
+	if s.err == nil {
+		t.Error("Serve returned nil")
+	}
+}
+
+func TestMalformedMessageIsIgnored(t *testing.T) {
+	s := newSeat(t, worker.DataFunc(echo))
+	for _, text := range []string{"{", `{"type":"of tomorrow"}`, `{"type":"drain","deadline_ms":-1}`} {
+		_, err := s.control.Write([]byte(text))
+		check(t, err)
+	}
+	c := s.connect()
+	c.send("x")
+	c.expect("x")
+}
+
+// A connection with frozen state would be lost on a worker that cannot thaw.
+func TestFrozenStateIsRefused(t *testing.T) {
+	s := newSeat(t, worker.DataFunc(echo))
+	c, fd := s.accept()
+	s.packet.Reset()
+	s.packet.Add(&ipc.Envelope{ID: 1, State: []byte("what?")}, fd)
+	check(t, s.courier.Send(s.queue, &s.packet))
+	c.expectEnd()
+}
+
+// Descriptors run out: what came is lost and booked, and later ones are served.
+func TestOutOfDescriptors(t *testing.T) {
+	blocked, goOn := make(chan bool), make(chan bool)
+	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+		if string(in) == "block" {
+			blocked <- true
+			<-goOn
+		}
+		return c.Write(in)
+	}))
+	block := s.connect()
+	block.send("block")
+	await(t, blocked)
+	lost := []*client{}
+	var fds []int
+	for range 10 {
+		c, fd := s.accept()
+		lost, fds = append(lost, c), append(fds, fd)
+	}
+	s.hand(fds...)
+
+	var limit syscall.Rlimit
+	check(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	check(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 0, Max: limit.Max}))
+	goOn <- true
+	s.until(func() bool { return s.entry.Closed.Load() == 10 })
+	check(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+
+	block.expect("block")
+	for _, c := range lost {
+		c.expectEnd()
+	}
+	c := s.connect()
+	c.send("x")
+	c.expect("x")
+	if got := s.entry.Received.Load(); got != 12 {
+		t.Errorf("received %d, want 12", got)
+	}
+}
+
+// The end of the queue alone is not the end of the worker.
+func TestQueueClosed(t *testing.T) {
+	s := newSeat(t, worker.DataFunc(echo))
+	c := s.connect()
+	c.send("x")
+	c.expect("x")
+	check(t, unix.Shutdown(s.queue, unix.SHUT_RDWR))
+	s.expectRest()
+	c.send("y")
+	c.expect("y")
+	s.tell(ipc.Drain{Mode: ipc.DrainFinish})
+	check(t, c.Close())
+	s.expectDrained()
+}
+
+// A master that does not read control holds up nothing, and is told everything
+// once it reads.
+func TestControlBacklog(t *testing.T) {
+	h := newRecorder(echo)
+	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, Report: ipc.ReportIDs}, h)
+	const conns = 2000 // more messages than the channel and the socket hold together
+	for range conns {
+		check(t, s.connect().Close())
+		h.expectClose(t, nil)
+	}
+	seen := make(map[uint64]bool)
+	for len(seen) < conns {
+		for _, id := range next[ipc.Closed](s).IDs {
+			seen[id] = true
+		}
+	}
+}

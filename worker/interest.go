@@ -1,0 +1,96 @@
+package worker
+
+import (
+	"os"
+
+	"github.com/usher-go/usher/internal/epoll"
+	"golang.org/x/sys/unix"
+)
+
+// wants is the one place that says what epoll is to report of a connection.
+func (c *Conn) wants() (conditions uint32) {
+	switch {
+	case c.state.has(stateLinger):
+		return epoll.In
+	case c.hasOutput():
+		conditions |= epoll.Out
+	}
+	if !c.state.has(stateEOF | statePaused | stateChoked | stateEnding) {
+		conditions |= epoll.In
+	}
+	return conditions
+}
+
+// arm tells epoll what the connection wants, if that has changed.
+//
+// EPOLLERR and EPOLLHUP cannot be masked, and epoll is level-triggered: a
+// connection that hangs up while it does not read would be reported for ever.
+// It leaves the set until it wants something again.
+func (c *Conn) arm() {
+	if c.state.has(stateBroken | stateDead) {
+		return // it will be settled
+	}
+	wants, set := c.wants(), c.loop.set
+	var err error
+	switch {
+	case c.state.has(stateInSet) && wants == c.armed:
+		return
+	case c.state.has(stateInSet):
+		err = set.Modify(int(c.fd), wants, c.loop.table.tag(c))
+	case c.state.has(stateHungUp) && wants == 0:
+		return
+	default:
+		c.state = c.state&^stateHungUp | stateInSet
+		err = set.Add(int(c.fd), wants, c.loop.table.tag(c))
+	}
+	c.armed = wants
+	if err != nil {
+		c.fail(err)
+	}
+}
+
+// ready acts on one event. The conditions asked for go first: reading finds what
+// came before an error, and then the error itself.
+func (c *Conn) ready(conditions uint32) {
+	unasked := conditions & (epoll.Err | epoll.Hup)
+	if c.armed&epoll.Out != 0 && conditions&(epoll.Out|unasked) != 0 {
+		c.flush()
+		if c.state.has(stateEnding &^ stateClosing) {
+			return
+		}
+	}
+	switch {
+	case conditions&(epoll.In|unasked) == 0:
+	case c.state.has(stateLinger):
+		c.discard()
+	case c.armed&epoll.In != 0:
+		c.read()
+	case conditions&epoll.Err != 0:
+		c.fail(c.socketError())
+	case conditions&epoll.Hup != 0:
+		c.hangUp()
+	}
+}
+
+// socketError takes the pending error of the socket.
+func (c *Conn) socketError() error {
+	errno, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	if errno == 0 {
+		return os.NewSyscallError("epoll_wait", unix.ECONNABORTED) // an error that someone else has taken
+	}
+	return os.NewSyscallError("epoll_wait", unix.Errno(errno))
+}
+
+// hangUp is called when both directions are shut on a connection that does not
+// read.
+func (c *Conn) hangUp() {
+	if c.state.has(stateEOF) {
+		c.end(nil) // nothing can come or go
+		return
+	}
+	_ = c.loop.set.Del(int(c.fd)) // it is in the set
+	c.state = c.state&^stateInSet | stateHungUp
+}

@@ -1,0 +1,313 @@
+package worker
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// eventsPerTurn bounds the work between two looks at what is due by the clock.
+const eventsPerTurn = 256
+
+// loop is the event loop of a worker, and owns its connections. Everything here
+// is its goroutine's alone, except for the mailbox, ended, and what never
+// changes.
+//
+// One turn: wait; serve each ready connection once, settling after each what its
+// callbacks have changed; then what is due by the clock; then news for the master.
+type loop struct {
+	station station
+	control *control
+	handler Handler
+	log     hclog.Logger
+
+	set      *epoll.Set
+	events   []epoll.Event
+	sequence uint64 // as in ipc.Entry
+	epoch    time.Time
+	mailbox  mailbox
+	ended    chan struct{}
+
+	table     table
+	dirty     []*Conn // to settle
+	lingerers lingerers
+	input     []byte // what was just read
+	cork      []byte // what was just written, to
+	corked    *Conn
+	buffers   buffers
+	leftovers []*leftovers // free ones
+	origins   map[origin]*origin
+
+	maxInput, maxOutput, highWater, lowWater int
+
+	queue intake
+	drain drain
+
+	reportIDs bool
+	closedIDs []uint64 // to report
+	stopped   bool
+}
+
+// newLoop takes ownership of the station's queue, even on error. The caller
+// closes the loop.
+func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
+	l := &loop{
+		station: s, control: link, handler: h, log: o.log,
+		events: make([]epoll.Event, eventsPerTurn),
+		epoch:  time.Now(),
+		ended:  make(chan struct{}),
+		table:  newTable(),
+		input:  make([]byte, inputSize),
+		cork:   make([]byte, 0, corkSize),
+
+		maxInput: o.maxInput, maxOutput: o.maxOutput,
+		highWater: min(highWater, o.maxOutput), lowWater: min(lowWater, o.maxOutput/4),
+	}
+	set, err := epoll.New()
+	if err != nil {
+		_ = unix.Close(s.queue) // the error of New is the one to report
+		return nil, err
+	}
+	// Without asynchronous preemption no signal would end a raw wait, and a
+	// stop of the world could wait for it for ever.
+	set.Yield(strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1"))
+	l.set = set
+	waker, err := epoll.NewWaker(set, tagWaker)
+	if err == nil {
+		l.mailbox.waker = waker
+		err = set.Add(s.queue, epoll.In, tagQueue)
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	l.queue.watched = true
+	return l, nil
+}
+
+// begin binds the loop to this goroutine and its thread. From here on the
+// master can see it beat.
+func (l *loop) begin(hello ipc.Hello) error {
+	if hello.Protocol != ipc.Version {
+		return fmt.Errorf("the master speaks protocol %d, this program %d", hello.Protocol, ipc.Version)
+	}
+	l.reportIDs = hello.Report == ipc.ReportIDs
+	runtime.LockOSThread()
+	l.station.entry.Thread.Store(uint64(unix.Gettid()))
+	l.beat()
+	return nil
+}
+
+// run returns when the loop is drained or stopped, or the queue breaks the
+// protocol.
+func (l *loop) run() error {
+	for {
+		if over, err := l.over(); over || err != nil {
+			return err
+		}
+		next := l.nextDeadline()
+		l.beat()
+		n, err := l.set.Wait(l.events, l.until(next))
+		l.beat()
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			if i > 0 {
+				l.progress()
+			}
+			if err := l.serve(&l.events[i]); err != nil {
+				return err
+			}
+		}
+		if next != never {
+			l.expire(l.now())
+		}
+		l.sendIDs()
+	}
+}
+
+// end closes what is still open, tells the sessions, and unbinds the goroutine.
+func (l *loop) end() {
+	l.table.each(func(c *Conn) {
+		c.blame(ErrStopped)
+		c.finish()
+	})
+	l.settle() // callbacks may have touched what was closed after them
+	close(l.ended)
+	runtime.UnlockOSThread()
+}
+
+// close releases the loop's descriptors, after end.
+func (l *loop) close() {
+	if l.mailbox.waker != nil {
+		l.mailbox.close()
+	}
+	_ = l.set.Close()               // an epoll set has nothing to flush
+	_ = unix.Close(l.station.queue) // what is unread is the master's again
+}
+
+// beat moves the sequence number on: odd while handlers run, even while
+// waiting.
+func (l *loop) beat() {
+	l.sequence++
+	l.station.entry.Sequence.Store(l.sequence)
+}
+
+// progress shows, within a turn, that the last handler has returned: many quick
+// ones are no hang.
+func (l *loop) progress() {
+	l.sequence += 2
+	l.station.entry.Sequence.Store(l.sequence)
+}
+
+// serve acts on one event.
+func (l *loop) serve(event *epoll.Event) error {
+	switch tag := event.Tag(); tag {
+	case tagQueue:
+		_, err := l.takeIn()
+		return err
+	case tagWaker:
+		for _, f := range l.mailbox.take() {
+			f()
+			l.settle()
+		}
+	default:
+		if c := l.table.lookup(tag); c != nil {
+			c.ready(event.Ready())
+			l.settle()
+		}
+	}
+	return nil
+}
+
+// settle sends what the last callback wrote, and acts on all that it touched;
+// the callbacks that this makes may touch more.
+func (l *loop) settle() {
+	for i := 0; ; i++ {
+		l.uncork()
+		if i == len(l.dirty) {
+			break
+		}
+		c := l.dirty[i]
+		l.dirty[i] = nil
+		c.settle()
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// obey does what the master says. It is called on the listener's goroutine.
+func (l *loop) obey(m ipc.Message) {
+	switch m := m.(type) {
+	case ipc.Drain:
+		deadline := never
+		if m.DeadlineMS > 0 {
+			deadline = l.now() + time.Duration(m.DeadlineMS)*time.Millisecond
+		}
+		l.mailbox.post(func() { l.beginDrain(deadline) })
+	case ipc.Stop:
+		l.mailbox.post(func() { l.stopped = true })
+		select {
+		case <-l.ended:
+		case <-time.After(stopTime):
+			l.station.exit(0) // a handler is stuck
+		}
+	default:
+		l.log.Debug("control message ignored", "reason", fmt.Sprintf("%T", m))
+	}
+}
+
+// terminate is called on a goroutine of its own when this process alone, not by
+// the master, was asked to end.
+func (l *loop) terminate() {
+	l.control.send(ipc.Draining{})
+	l.mailbox.post(func() {
+		if !l.drain.on {
+			l.beginDrain(never)
+		}
+	})
+}
+
+// stopTime is how long a stop waits for the callback that runs.
+const stopTime = 500 * time.Millisecond
+
+// never is a deadline that does not come, on the loop's clock.
+const never = time.Duration(math.MaxInt64)
+
+// now is the loop's clock. Any goroutine may read it.
+func (l *loop) now() time.Duration { return time.Since(l.epoch) }
+
+// until turns a deadline into a timeout for Wait. At rest no clock is read.
+func (l *loop) until(deadline time.Duration) time.Duration {
+	if deadline == never {
+		return -1
+	}
+	return max(0, deadline-l.now())
+}
+
+func (l *loop) nextDeadline() time.Duration {
+	next := min(l.drain.next(), l.queue.next())
+	if deadline, ok := l.lingerers.next(); ok {
+		next = min(next, deadline)
+	}
+	return next
+}
+
+func (l *loop) expire(now time.Duration) {
+	l.lingerers.expire(now)
+	if l.queue.next() <= now {
+		l.retryQueue()
+	}
+	if l.drain.next() <= now {
+		l.cutShort()
+	}
+	l.settle()
+}
+
+// countClosed books a closed connection, after close(2).
+func (l *loop) countClosed(id uint64) {
+	if l.station.entry.AddClosed(1) {
+		l.control.send(ipc.Closed{})
+	}
+	if l.reportIDs {
+		l.closedIDs = append(l.closedIDs, id)
+	}
+}
+
+// sendIDs tells the master which connections were closed in this turn.
+func (l *loop) sendIDs() {
+	for ids := l.closedIDs; len(ids) > 0; {
+		n := min(len(ids), ipc.MaxIDs)
+		l.control.send(ipc.Closed{IDs: ids[:n]})
+		ids = ids[n:]
+	}
+	l.closedIDs = l.closedIDs[:0]
+}
+
+// freeLeftoversKept bounds the free list.
+const freeLeftoversKept = 256
+
+func (l *loop) newLeftovers() *leftovers {
+	n := len(l.leftovers)
+	if n == 0 {
+		return new(leftovers)
+	}
+	left := l.leftovers[n-1]
+	l.leftovers = l.leftovers[:n-1]
+	return left
+}
+
+func (l *loop) freeLeftovers(left *leftovers) {
+	*left = leftovers{}
+	if len(l.leftovers) < freeLeftoversKept {
+		l.leftovers = append(l.leftovers, left)
+	}
+}

@@ -1,0 +1,55 @@
+package worker
+
+import (
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Option changes a default of Main and Run.
+type Option func(*options)
+
+type options struct {
+	log       hclog.Logger
+	maxInput  int
+	maxOutput int
+}
+
+// The water marks of buffered output, unless the bound is lower.
+const (
+	highWater = 256 << 10
+	lowWater  = 64 << 10
+)
+
+func newOptions(opts []Option) options {
+	o := options{maxInput: 1 << 20, maxOutput: 16 << 20}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.log == nil {
+		o.log = hclog.New(&hclog.LoggerOptions{
+			Name:        "worker",
+			Output:      os.Stderr,
+			DisableTime: true, // the master adds it when it copies the line
+		})
+	}
+	return o
+}
+
+// WithLogger sets where the worker logs; nil, the default, is standard error,
+// which the master copies into its own log.
+func WithLogger(log hclog.Logger) Option {
+	return func(o *options) { o.log = log }
+}
+
+// WithMaxInput bounds the bytes that a session may leave unconsumed, for each
+// connection. The default is 1 MiB.
+func WithMaxInput(bytes int) Option {
+	return func(o *options) { o.maxInput = bytes }
+}
+
+// WithMaxOutput bounds the bytes written but not yet taken by the kernel, for
+// each connection. The default is 16 MiB.
+func WithMaxOutput(bytes int) Option {
+	return func(o *options) { o.maxOutput = bytes }
+}

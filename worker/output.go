@@ -1,0 +1,213 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// While a callback runs, what it writes is corked: small writes gather in the
+// loop's one cork, which goes out in one write(2) when the callback returns,
+// when another connection is written to, or when it is full. What the kernel
+// does not take becomes the connection's own, and only then is EPOLLOUT armed.
+//
+// Order holds because a connection with output of its own adds to that, and is
+// never the one in the cork.
+
+const (
+	corkSize = 64 << 10
+	// directSize is from where copying a write costs more than a system call.
+	directSize = 16 << 10
+)
+
+// Write sends b. It takes all of b or nothing, never blocks, and keeps no
+// reference to b. Many small writes within one callback cost one system call.
+//
+// What the peer is slow to take is buffered. Above the high-water mark (256 KiB)
+// the connection's input is paused, as by Pause, until output falls below the
+// low-water mark (64 KiB), whereupon Low is called, and Data if it had left
+// input. Past the bound (WithMaxOutput) Write returns ErrFull.
+//
+// Other errors: ErrClosed after Close or CloseWrite, or what write(2) says,
+// which is then the end of the connection.
+func (c *Conn) Write(b []byte) (int, error) {
+	if err := c.admit(len(b)); err != nil {
+		return 0, err
+	}
+	if err := c.push(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Writev is Write of all bs joined: all of them or nothing.
+func (c *Conn) Writev(bs ...[]byte) (int, error) {
+	total := 0
+	for _, b := range bs {
+		total += len(b)
+	}
+	if err := c.admit(total); err != nil {
+		return 0, err
+	}
+	for _, b := range bs {
+		if err := c.push(b); err != nil {
+			return 0, err
+		}
+	}
+	return total, nil
+}
+
+// Buffered returns how many bytes were written and not yet taken by the kernel.
+func (c *Conn) Buffered() int {
+	n := 0
+	if c.left != nil {
+		n = len(c.left.out) - c.left.written
+	}
+	if c.loop.corked == c {
+		n += len(c.loop.cork)
+	}
+	return n
+}
+
+// admit says whether n bytes may be written.
+func (c *Conn) admit(n int) error {
+	switch {
+	case c.state.has(stateBroken):
+		return c.cause()
+	case c.state.has(stateEnding | stateShut):
+		return ErrClosed
+	case c.Buffered()+n > c.loop.maxOutput:
+		return fmt.Errorf("%w: %d bytes after %d, at most %d", ErrFull, n, c.Buffered(), c.loop.maxOutput)
+	}
+	return nil
+}
+
+func (c *Conn) hasOutput() bool { return c.left != nil && c.left.out != nil }
+
+// push takes b into the cork, or past it.
+func (c *Conn) push(b []byte) error {
+	if c.hasOutput() {
+		c.spill(nil, b)
+		return nil
+	}
+	l := c.loop
+	if l.corked != c {
+		l.uncork()
+		l.corked = c
+	}
+	// A large write goes straight from the caller's memory, together with what
+	// is corked before it. It never waits in the cork: half the copies.
+	if len(b) < directSize && len(l.cork)+len(b) <= corkSize {
+		l.cork = append(l.cork, b...)
+		return nil
+	}
+	l.corked = nil
+	return c.send(l.takeCork(), b)
+}
+
+// uncork sends what is in the cork.
+func (l *loop) uncork() {
+	if c := l.corked; c != nil {
+		l.corked = nil
+		_ = c.send(l.takeCork(), nil) // the connection remembers it, and ends when it is settled
+	}
+}
+
+// takeCork empties the cork. Its bytes are valid until the next append to it.
+func (l *loop) takeCork() []byte {
+	b := l.cork
+	l.cork = l.cork[:0]
+	return b
+}
+
+// send writes first and second to a connection without output of its own, and
+// keeps what the kernel does not take.
+func (c *Conn) send(first, second []byte) error {
+	n, errno := writev(c.fd, first, second)
+	switch {
+	case errno != 0 && errno != unix.EAGAIN:
+		err := os.NewSyscallError("write", errno)
+		c.fail(err)
+		return err
+	case n < len(first):
+		c.spill(first[n:], second)
+	case n < len(first)+len(second):
+		c.spill(second[n-len(first):], nil)
+	}
+	return nil
+}
+
+// spill adds to the connection's own output.
+func (c *Conn) spill(first, second []byte) {
+	left, buffers := c.leave(), &c.loop.buffers
+	need := len(left.out) + len(first) + len(second)
+	if left.written > 0 && need > cap(left.out) {
+		left.out = left.out[:copy(left.out, left.out[left.written:])]
+		left.written = 0
+	}
+	left.out = buffers.append(left.out, first)
+	left.out = buffers.append(left.out, second)
+	if len(left.out)-left.written >= c.loop.highWater {
+		c.state |= stateChoked
+	}
+	c.touch()
+}
+
+// flush writes the connection's own output once, when epoll says it can.
+func (c *Conn) flush() {
+	left := c.left
+	n, errno := writev(c.fd, left.out[left.written:], nil)
+	if errno != 0 {
+		if errno != unix.EAGAIN {
+			c.fail(os.NewSyscallError("write", errno))
+		}
+		return
+	}
+	left.written += n
+	if left.written == len(left.out) {
+		c.loop.buffers.put(left.out)
+		left.out, left.written = nil, 0
+		c.tidy()
+		c.touch()
+	}
+	if c.state.has(stateChoked) && c.Buffered() <= c.loop.lowWater {
+		c.state = c.state&^stateChoked | stateLow | stateReplay
+		c.touch()
+	}
+}
+
+// writev is writev(2), or write(2) when one will do, raw: the descriptor is
+// non-blocking. The runtime has SIGPIPE ignored.
+func writev(fd int32, first, second []byte) (int, syscall.Errno) {
+	if len(first) == 0 {
+		first, second = second, nil
+	}
+	if len(first) == 0 {
+		return 0, 0
+	}
+	vector := [2]unix.Iovec{{Base: &first[0]}, {}}
+	vector[0].SetLen(len(first))
+	if len(second) > 0 {
+		vector[1].Base = &second[0]
+		vector[1].SetLen(len(second))
+	}
+	for {
+		var n uintptr
+		var errno syscall.Errno
+		if len(second) == 0 {
+			n, _, errno = syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&first[0])), uintptr(len(first)))
+		} else {
+			n, _, errno = syscall.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vector)), 2)
+		}
+		switch errno {
+		case 0:
+			return int(n), 0
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}

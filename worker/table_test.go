@@ -1,0 +1,78 @@
+package worker
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// The tag of a connection that is gone finds nothing, whoever has its place.
+func TestTable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		table := newTable()
+		live := make(map[uint64]*Conn)
+		var gone []uint64
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			if len(live) == 0 || rapid.Bool().Draw(t, "add") {
+				c := &Conn{}
+				table.add(c)
+				live[table.tag(c)] = c
+				continue
+			}
+			for tag, c := range live { // any of them
+				table.remove(c)
+				delete(live, tag)
+				gone = append(gone, tag)
+				break
+			}
+		}
+		for tag, c := range live {
+			if table.lookup(tag) != c {
+				t.Fatalf("tag %x finds %p, not %p", tag, table.lookup(tag), c)
+			}
+		}
+		for _, tag := range append(gone, tagQueue, tagWaker, 1<<20) {
+			if c := table.lookup(tag); c != nil {
+				t.Fatalf("tag %x, of none, finds %p", tag, c)
+			}
+		}
+		visited := 0
+		table.each(func(c *Conn) { visited++ })
+		if visited != len(live) || table.live != len(live) {
+			t.Fatalf("%d visited, %d counted, %d live", visited, table.live, len(live))
+		}
+	})
+}
+
+func TestBuffers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var b buffers
+		var buffer []byte
+		total := 0
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			more := make([]byte, rapid.IntRange(0, 100_000).Draw(t, "more"))
+			buffer = b.append(buffer, more)
+			total += len(more)
+			if len(buffer) != total {
+				t.Fatalf("%d bytes of %d", len(buffer), total)
+			}
+		}
+		b.put(buffer)
+		kept := 0
+		for class, buffers := range b.classes {
+			for _, buffer := range buffers {
+				if len(buffer) != 0 || cap(buffer) != classSize(class) {
+					t.Fatalf("class %d keeps %d of %d bytes", class, len(buffer), cap(buffer))
+				}
+				kept += cap(buffer)
+			}
+		}
+		if kept > bufferClasses*(classKeepsBytes+classSize(bufferClasses-1)) {
+			t.Fatalf("%d bytes kept", kept)
+		}
+		n := rapid.IntRange(0, 1<<20).Draw(t, "n")
+		if got := b.get(n); len(got) != 0 || cap(got) < n {
+			t.Fatalf("get(%d) has %d of %d", n, len(got), cap(got))
+		}
+	})
+}

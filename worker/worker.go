@@ -1,0 +1,204 @@
+// Package worker serves the connections that a master hands to this process.
+//
+// One event loop on one locked thread owns every connection: each callback of a
+// [Handler] or [Session], and each method of [Conn], runs on the loop's
+// goroutine and nowhere else. So a handler needs no locks and must not block:
+// while it does, all other connections of this worker wait. Writing never
+// blocks; input and output that wait are bounded, and an idle connection owns
+// no buffer.
+//
+// The invariant: every connection taken from the queue reaches exactly one
+// session, whose Close is the last call it gets, or it is closed for a logged
+// reason; either way it is counted, after its descriptor is closed.
+//
+// A handler that panics loses its own connection, is logged with its stack, and
+// the worker lives. runtime.Goexit in a callback is not allowed: it would end
+// the loop.
+//
+// This package does not accept, and does not know the master: the two meet in
+// package ipc. A worker is a program:
+//
+//	func main() {
+//		worker.Main(worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+//			c.Write(in)
+//			return len(in), nil
+//		}))
+//	}
+//
+// started by
+//
+//	usher serve --listen :9000 -- ./echo
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoMaster is what Run returns in a process that no master started.
+var ErrNoMaster = errors.New("worker: not started by a master")
+
+// Main runs h in a worker process and does not return. The process exits with
+// status 0 once it is drained or told to stop, and 1 after an error or when the
+// master is gone. Run by hand, it says how it is meant to be started and exits
+// with status 2.
+func Main(h Handler, opts ...Option) {
+	err := Run(context.Background(), h, opts...)
+	switch {
+	case err == nil:
+		os.Exit(0)
+	case errors.Is(err, ErrNoMaster):
+		fmt.Fprintf(os.Stderr, "%s is a worker of usher: it serves connections that a master hands to it.\nStart it with:\n\n\tusher serve -- %s\n",
+			os.Args[0], strings.Join(os.Args, " "))
+		os.Exit(2)
+	}
+	newOptions(opts).log.Error("worker failed", "error", err)
+	os.Exit(1)
+}
+
+// IsWorker reports whether a master started this process, for a program that is
+// its own master too. It is for the beginning of main: Main and Run remove what
+// it looks at, so that the worker's own children are not taken for workers.
+func IsWorker() bool {
+	_, ok, _ := ipc.SeatFromEnviron(os.Environ()) // Run reports what is wrong with it
+	return ok
+}
+
+// Run is Main without exiting: it returns nil once the worker is drained, or
+// told to stop. When ctx is done, or SIGTERM comes, the worker tells the master
+// that it wants no more and drains: connections finish by themselves, until the
+// master sets a deadline. SIGHUP, SIGINT, SIGUSR1 and SIGUSR2 are swallowed:
+// they are meant for the master.
+//
+// When the master is gone the whole process ends at once, with status 1, even
+// while a handler is stuck; nothing else here ends the process, but for a stop
+// that a stuck handler does not let through.
+//
+// It can run once in a process. Errors: ErrNoMaster, or what is wrong with the
+// descriptors, the protocol or the master's messages.
+func Run(ctx context.Context, h Handler, opts ...Option) error {
+	seat, ok, err := ipc.SeatFromEnviron(os.Environ())
+	switch {
+	case err != nil:
+		return fmt.Errorf("worker: %w", err)
+	case !ok:
+		return ErrNoMaster
+	}
+	disinherit()
+	if seat.Protocol != ipc.Version {
+		return fmt.Errorf("worker: the master speaks protocol %d, this program %d", seat.Protocol, ipc.Version)
+	}
+	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer func() { _ = board.Close() }() // the mapping goes with the process in any case
+	if seat.Slot >= board.Len() {
+		return fmt.Errorf("worker: slot %d in a scoreboard of %d", seat.Slot, board.Len())
+	}
+	if runtime.GOMAXPROCS(0) < 2 {
+		runtime.GOMAXPROCS(2) // a waiting loop may hold one: see package epoll
+	}
+	ctx, done := signal.NotifyContext(ctx, unix.SIGTERM)
+	defer done()
+	// Notify, not Ignore: a program started from here would inherit the latter.
+	swallowed := make(chan os.Signal, 1)
+	signal.Notify(swallowed, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2)
+	defer signal.Stop(swallowed)
+
+	return serve(ctx, station{
+		queue:   ipc.QueueFD,
+		control: ipc.ControlFD,
+		entry:   board.Entry(seat.Slot),
+		exit:    os.Exit,
+	}, h, opts...)
+}
+
+// disinherit keeps this process's own children from its descriptors and its seat.
+func disinherit() {
+	for _, fd := range []int{ipc.QueueFD, ipc.ControlFD, ipc.ScoreboardFD} {
+		unix.CloseOnExec(fd)
+	}
+	for _, name := range ipc.SeatVariables {
+		_ = os.Unsetenv(name) // it fails only for a name that is no name
+	}
+}
+
+// station is what a worker has to itself.
+type station struct {
+	queue   int // owned by serve, as is control
+	control int
+	entry   *ipc.Entry
+	exit    func(status int) // ends the process; in its tests, it may return
+}
+
+// serve is the table of contents. Two actors, in their order of starting:
+//
+//	loop      this goroutine     owns connections; ends when drained, on stop, or on an error
+//	listener  its own goroutine  reads control; ends when the loop has, by closing control
+//
+// The listener passes on what it reads through the loop's mailbox, and sees the
+// master's end while the loop is stuck in a handler.
+func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
+	o := newOptions(opts)
+	link := newControl(s.control, o.log)
+	defer link.close()
+	l, err := newLoop(s, link, h, o)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer l.close()
+
+	hello, err := link.hello()
+	if err != nil {
+		return fmt.Errorf("worker: wait for hello: %w", err)
+	}
+	if err := l.begin(hello); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer l.end()
+	room, err := capacity(hello.MaxConns)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	link.send(ipc.Ready{Protocol: ipc.Version, Capacity: room, Closes: true})
+
+	link.listen(l.obey, func() { s.exit(1) }) // not logged: whoever read the log is gone
+	defer context.AfterFunc(ctx, l.terminate)()
+	if err := l.run(); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	return nil
+}
+
+// reservedFDs is how many descriptors are not offered for connections: the
+// standard ones, queue, control, scoreboard, the loop's own and Go's, which are
+// about a dozen, and some for what a handler opens beside its connections. A
+// program that opens one for each connection wants --max-conns-per-worker.
+const reservedFDs = 64
+
+// capacity returns how many connections this process can hold. Go has raised
+// the soft limit of descriptors to the hard one at start.
+func capacity(maxConns int) (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, os.NewSyscallError("getrlimit", err)
+	}
+	const most = 1 << 30 // of an unlimited number; no process has as many
+	n := int(min(limit.Cur, most)) - reservedFDs
+	if n < 1 {
+		return 0, fmt.Errorf("a limit of %d descriptors leaves none for connections, %d are reserved", limit.Cur, reservedFDs)
+	}
+	if maxConns > 0 {
+		n = min(n, maxConns)
+	}
+	return n, nil
+}
