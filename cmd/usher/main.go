@@ -1,0 +1,82 @@
+// Command usher serves TCP connections with worker processes, and talks to a
+// running server. See the README for how to use it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+
+	"github.com/alecthomas/kong"
+	"github.com/usher-go/usher/master"
+	"golang.org/x/sys/unix"
+)
+
+// The exit statuses, as the README lists them.
+const (
+	exitFailed  = 1 // failed while running
+	exitUsage   = 2 // bad flags or configuration
+	exitWorkers = 3 // the workers would not start
+)
+
+type cli struct {
+	Serve   serveCommand   `cmd:"" help:"Accept connections and hand them to worker processes."`
+	Status  statusCommand  `cmd:"" help:"Show a running server's workers and connections."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+	Worker  workerCommand  `cmd:"" hidden:"" help:"Be a worker that runs a built-in app; started by serve."`
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run returns the exit status.
+func run(args []string) int {
+	// A closed pipe at standard output or error must not end a server: with a
+	// receiver for SIGPIPE the write fails instead.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("usher"),
+		kong.Description("A prefork TCP server: one master accepts, worker processes serve."),
+		kong.UsageOnError(),
+		kong.DefaultEnvars("USHER"),
+		kong.Vars{"cpus": strconv.Itoa(runtime.NumCPU()), "apps": appNames(), "control": defaultControl()},
+	)
+	if err != nil {
+		panic(err) // the declarations above are wrong
+	}
+	command, err := parser.Parse(args)
+	if err == nil {
+		err = command.Run()
+	} else {
+		err = usageError{err}
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "usher: %v\n", err)
+	}
+	return exitStatus(err)
+}
+
+// usageError is an error in what the user typed.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func (e usageError) Error() string {
+	return e.error.Error() + "; see usher --help, and usher COMMAND --help"
+}
+
+func exitStatus(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage), errors.Is(err, master.ErrConfig):
+		return exitUsage
+	case errors.Is(err, master.ErrWorkersWouldNotStart):
+		return exitWorkers
+	}
+	return exitFailed
+}

@@ -1,0 +1,391 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// acceptor is the accept goroutine: it alone accepts, and it alone touches the
+// queues. Others have it run a function between two turns.
+//
+// A turn, in this order: place the hand; rescue what waits in the queues of
+// workers that leave; accept. Each step starts only when the one before it has
+// nothing left and some worker has room. Without room the listeners leave the
+// epoll set, and the kernel's backlog holds the clients; a bell (see ipc.Entry)
+// or a message ends the wait, not a poll.
+type acceptor struct {
+	log        hclog.Logger
+	set        *epoll.Set
+	waker      *epoll.Waker
+	mail       mailbox[func()]
+	events     [64]epoll.Event
+	dispatcher dispatcher
+	reserve    reserve
+
+	listeners []*listener
+	ready     []*listener // with clients waiting, as of the last wait
+	peer      unix.RawSockaddrAny
+	clock     clock
+	lastID    uint64
+	serial    uint64
+	batch     int // most connections to accept at a time
+
+	backoff acceptBackoff
+	retries int       // turns in a row that a full queue ended
+	retryAt time.Time // when to try full queues again; zero: none is
+	hasty   bool      // room was found at the last look: no wait
+
+	stopped chan struct{} // closed when run has returned
+	ending  bool
+}
+
+// The kinds of epoll tags, in the top byte; a seat's serial below.
+const (
+	tagWaker = iota << 56
+	tagListener
+	tagSeat
+
+	tagKind = 0xff << 56
+)
+
+func newAcceptor(log hclog.Logger, listeners []*listener, descriptorLimit int, broken func(slot int, err error)) (*acceptor, error) {
+	set, err := epoll.New()
+	if err != nil {
+		return nil, err
+	}
+	waker, err := epoll.NewWaker(set, tagWaker)
+	if err != nil {
+		_ = set.Close() // the first error is the one to report
+		return nil, err
+	}
+	a := &acceptor{
+		log: log, set: set, waker: waker, listeners: listeners,
+		clock:   newClock(),
+		batch:   min(ipc.MaxConns, max(1, descriptorLimit/4)),
+		stopped: make(chan struct{}),
+	}
+	a.mail.notify = waker.Wake
+	a.reserve.size = a.batch
+	a.dispatcher = dispatcher{log: log, maxQueuedTotal: descriptorLimit / 2, broken: broken}
+	return a, nil
+}
+
+// do runs f on the accept goroutine and returns when it has run. After the
+// accept goroutine has ended it runs f at once: nobody else does then.
+func (a *acceptor) do(f func()) {
+	done := make(chan struct{})
+	a.mail.put(func() { f(); close(done) })
+	select {
+	case <-done:
+	case <-a.stopped:
+		select {
+		case <-done:
+		default:
+			f()
+		}
+	}
+}
+
+// ring tells the accept goroutine that a worker has room again, or, with
+// count, that one without the scoreboard has closed so many connections.
+func (a *acceptor) ring(slot, count int) {
+	a.mail.put(func() {
+		if s := a.dispatcher.find(slot); s != nil && !s.keepsBoard() {
+			s.reported = min(s.reported+uint64(count), s.sent-s.drained-s.back)
+		}
+	})
+}
+
+// open lets a worker have connections. It takes over the queue's descriptors.
+func (a *acceptor) open(spec seatSpec) {
+	a.do(func() {
+		a.serial++
+		s := a.dispatcher.open(spec, a.serial)
+		if err := a.set.Add(spec.queue, epoll.In, tagSeat|s.serial); err != nil {
+			a.dispatcher.broken(spec.slot, err)
+		}
+	})
+}
+
+// retire stops sending to a worker that is asked to finish.
+func (a *acceptor) retire(slot int) {
+	a.do(func() { a.dispatcher.retire(slot) })
+}
+
+// bury has the queue of a reaped worker placed anew. When it returns, the
+// scoreboard entry is no longer used.
+func (a *acceptor) bury(slot int) {
+	a.do(func() {
+		if s := a.dispatcher.bury(slot); s != nil {
+			_ = a.set.Del(s.spec.queue) // it may have been taken out when it broke
+		}
+	})
+}
+
+// loads returns the load of each open seat by slot.
+func (a *acceptor) loads() map[int]int {
+	loads := make(map[int]int)
+	a.do(func() {
+		for _, s := range a.dispatcher.seats {
+			loads[s.spec.slot] = s.tally().load()
+		}
+	})
+	return loads
+}
+
+// snapshot returns the totals, and the tally of each living worker by slot.
+func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally) {
+	tallies = make(map[int]tally)
+	a.do(func() {
+		counts = a.dispatcher.counts()
+		for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
+			for _, s := range seats {
+				if s.phase != seatDead {
+					tallies[s.spec.slot] = s.tally()
+				}
+			}
+		}
+	})
+	return counts, tallies
+}
+
+// closeListeners accepts what already waits in the backlogs, as far as there
+// is room, and closes the listeners.
+func (a *acceptor) closeListeners() {
+	a.do(func() {
+		for _, l := range a.listeners {
+			for n := 1; n > 0; {
+				a.dispatcher.survey()
+				a.settle()
+				n, _ = a.acceptFrom(l)
+			}
+			a.unwatch(l)
+			_ = unix.Close(l.fd) // a listener has nothing to flush
+		}
+		a.listeners, a.ready = nil, nil
+	})
+}
+
+// interrupt ends run.
+func (a *acceptor) interrupt(error) {
+	a.mail.put(func() { a.ending = true })
+}
+
+// run is the accept goroutine.
+func (a *acceptor) run() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer a.close()
+	a.reserve.fill()
+	for !a.ending {
+		a.turn()
+		n, err := a.set.Wait(a.events[:], a.timeout())
+		if err != nil {
+			return fmt.Errorf("accept loop: %w", err)
+		}
+		for i := range a.events[:n] {
+			a.handle(a.events[i].Tag())
+		}
+	}
+	return nil
+}
+
+func (a *acceptor) handle(tag uint64) {
+	switch tag & tagKind {
+	case tagWaker:
+		a.waker.Clear()
+		for _, f := range a.mail.take() {
+			f()
+		}
+	case tagListener:
+		if i := int(tag &^ tagKind); i < len(a.listeners) {
+			a.ready = append(a.ready, a.listeners[i])
+		}
+	case tagSeat:
+		a.returned(tag &^ tagKind)
+	}
+}
+
+// returned handles readiness of a queue's master end: a worker gave
+// connections back, or shut its end.
+func (a *acceptor) returned(serial uint64) {
+	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
+		for _, s := range seats {
+			if s.serial == serial && s.phase != seatDead {
+				// Nothing that this version of the protocol lets a worker send.
+				_ = a.set.Del(s.spec.queue) // so that it is reported once
+				a.dispatcher.broken(s.spec.slot, errQueueBroken)
+				return
+			}
+		}
+	}
+}
+
+// turn does all that can be done without waiting, and arranges what ends the wait.
+func (a *acceptor) turn() {
+	d := &a.dispatcher
+	a.hasty = false
+	if !a.retryAt.IsZero() && !time.Now().Before(a.retryAt) {
+		a.retryAt = time.Time{}
+		d.unchoke()
+	}
+	d.survey()
+	a.settle()
+	for _, l := range a.ready {
+		if d.room == 0 || !a.backoff.over(time.Now) {
+			break // it is reported again as long as clients wait
+		}
+		_, v := a.acceptFrom(l)
+		a.backoff.note(v)
+		a.settle()
+	}
+	a.ready = a.ready[:0]
+	switch {
+	case !a.backoff.over(time.Now):
+		a.watchListeners(false)
+	case d.room > 0:
+		a.watchListeners(true)
+	default:
+		a.waitForRoom()
+	}
+	a.planRetry()
+}
+
+// settle places the hand, and then what there is to rescue, as far as the
+// latest survey found room. Afterwards there is room only if the hand is empty.
+func (a *acceptor) settle() {
+	d := &a.dispatcher
+	for {
+		for d.hand.Len() > 0 && d.room > 0 {
+			if !d.place() {
+				d.survey() // some queue refused: without it
+			}
+		}
+		if d.hand.Len() > 0 {
+			d.room = 0
+		}
+		if d.room == 0 || !d.rescuable() {
+			return
+		}
+		a.reserve.release()
+		rescued := d.rescue()
+		if !rescued {
+			a.reserve.fill()
+			return
+		}
+	}
+}
+
+// acceptFrom accepts into the hand, which is empty, no more than there is room for.
+func (a *acceptor) acceptFrom(l *listener) (n int, v verdict) {
+	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.monotonic()}
+	for range min(a.dispatcher.room, a.batch) {
+		fd, addr, errno := acceptOne(l.fd, &a.peer)
+		if errno != 0 {
+			if v = judge(errno); v == acceptNext {
+				continue
+			}
+			if v == acceptPause {
+				a.pause(l, errno)
+			}
+			return n, v
+		}
+		a.lastID++
+		envelope.ID, envelope.Remote = a.lastID, addr
+		a.dispatcher.hand.Add(&envelope, fd) // as many as a batch fit
+		a.dispatcher.totals.accepted++
+		n++
+	}
+	return n, acceptNext
+}
+
+func (a *acceptor) pause(l *listener, errno syscall.Errno) {
+	delay := a.backoff.grow(time.Now())
+	a.log.Warn("cannot accept, retrying", "listener", l.addr, "error", errno, "after", delay)
+}
+
+// waitForRoom leaves clients in the backlog until a worker has room. From the
+// moment the flags are set a close rings; one that came just before is seen by
+// the last look.
+func (a *acceptor) waitForRoom() {
+	a.watchListeners(false)
+	for _, s := range a.dispatcher.seats {
+		s.entry.WantBell.Store(1)
+	}
+	a.dispatcher.survey()
+	a.hasty = a.dispatcher.room > 0
+}
+
+// planRetry sets the timer for what neither a bell nor the epoll set reports:
+// a queue that can take a packet again.
+func (a *acceptor) planRetry() {
+	if !a.dispatcher.stalled && !a.dispatcher.choked() {
+		a.retries = 0
+		return
+	}
+	if a.retryAt.IsZero() {
+		a.retryAt = time.Now().Add(retryDelay(a.retries))
+		a.retries++
+	}
+}
+
+// watchListeners puts all listeners into the epoll set, or takes them out.
+func (a *acceptor) watchListeners(on bool) {
+	for i, l := range a.listeners {
+		if on {
+			a.watch(l, uint64(i))
+		} else {
+			a.unwatch(l)
+		}
+	}
+}
+
+func (a *acceptor) watch(l *listener, index uint64) {
+	if l.watch {
+		return
+	}
+	if err := a.set.Add(l.fd, epoll.In, tagListener|index); err != nil {
+		a.log.Error("cannot watch a listener, retrying", "listener", l.addr, "error", err)
+		a.retryAt = time.Now().Add(time.Second)
+		return
+	}
+	l.watch = true
+}
+
+func (a *acceptor) unwatch(l *listener) {
+	if l.watch {
+		_ = a.set.Del(l.fd) // it is in the set: Del cannot fail
+		l.watch = false
+	}
+}
+
+// timeout returns how long the next wait may last at most.
+func (a *acceptor) timeout() time.Duration {
+	if a.hasty {
+		return 0
+	}
+	until := a.retryAt
+	if at := a.backoff.until; !at.IsZero() && (until.IsZero() || at.Before(until)) {
+		until = at
+	}
+	if until.IsZero() {
+		return -1
+	}
+	return max(0, time.Until(until))
+}
+
+func (a *acceptor) close() {
+	defer close(a.stopped)
+	closeListeners(a.listeners)
+	a.dispatcher.abandon()
+	a.reserve.release()
+	_ = errors.Join(a.waker.Close(), a.set.Close()) // nothing is left that could be saved
+}

@@ -1,0 +1,86 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Config is what a master is to do. Listen, Program and Workers must be set.
+type Config struct {
+	// Listen are the addresses to serve, as ParseAddress reads them.
+	Listen []string
+	// Program is the worker's path and arguments. A path without a slash is
+	// looked up in PATH. It is started anew from disk each time.
+	Program []string
+	// App is passed on to the worker: which of its apps it is to run.
+	App string
+	// Workers is how many to start, at least 1.
+	Workers int
+	// MaxWorkers bounds scaling; 0 means DefaultMaxWorkers, or Workers if that is more.
+	MaxWorkers int
+	// DrainTimeout is how long connections of a worker that leaves may go on;
+	// 0 cuts them at once.
+	DrainTimeout time.Duration
+	// BootTimeout is how long a worker may take to say ready; 0 means DefaultBootTimeout.
+	BootTimeout time.Duration
+	// Control is the path of the control socket; empty: none.
+	Control string
+	// PIDFile is written once the master listens and removed when it ends; empty: none.
+	PIDFile string
+	// Version is shown by status.
+	Version string
+	// Logger is for everything; nil: nothing is logged.
+	Logger hclog.Logger
+	// Started is called once, from one of the master's goroutines, when the
+	// first worker is ready. It must not block. It may be nil.
+	Started func(Status)
+
+	defaultCapacity int // of a worker that does not say
+}
+
+// The defaults of Config's zero values.
+const (
+	DefaultMaxWorkers  = 256
+	DefaultBootTimeout = 10 * time.Second
+)
+
+// ErrConfig is what errors about a Config wrap: nothing was started.
+var ErrConfig = errors.New("configuration")
+
+// check fills in defaults and returns the parsed addresses.
+func (c *Config) check() ([]Address, error) {
+	if c.Logger == nil {
+		c.Logger = hclog.NewNullLogger()
+	}
+	if c.BootTimeout == 0 {
+		c.BootTimeout = DefaultBootTimeout
+	}
+	if c.MaxWorkers == 0 {
+		c.MaxWorkers = max(DefaultMaxWorkers, c.Workers)
+	}
+	switch {
+	case len(c.Program) == 0 || c.Program[0] == "":
+		return nil, fmt.Errorf("%w: no program for the workers", ErrConfig)
+	case c.Workers < 1:
+		return nil, fmt.Errorf("%w: workers is %d, want at least 1", ErrConfig, c.Workers)
+	case c.MaxWorkers < c.Workers:
+		return nil, fmt.Errorf("%w: max-workers is %d, want at least workers, which is %d", ErrConfig, c.MaxWorkers, c.Workers)
+	case c.DrainTimeout < 0:
+		return nil, fmt.Errorf("%w: drain-timeout is %v, want 0 or more", ErrConfig, c.DrainTimeout)
+	case c.BootTimeout < 0:
+		return nil, fmt.Errorf("%w: boot-timeout is %v, want more than 0", ErrConfig, c.BootTimeout)
+	case len(c.Listen) == 0:
+		return nil, fmt.Errorf("%w: no address to listen on", ErrConfig)
+	}
+	addresses := make([]Address, len(c.Listen))
+	for i, s := range c.Listen {
+		var err error
+		if addresses[i], err = ParseAddress(s); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
+	return addresses, nil
+}

@@ -1,0 +1,384 @@
+package master
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+)
+
+// dispatcher places connections on seats. It belongs to the accept goroutine.
+//
+// The hand is one packet of connections that the master owns and has not yet
+// placed: just accepted, taken out of a dead worker's queue, or given back by
+// a worker. There is never a second one: the hand is placed before anything
+// more is accepted or received, and only as much is accepted as there is room
+// for. So the master holds at most ipc.MaxConns connections at any time, and
+// whatever else waits, waits in a kernel queue.
+type dispatcher struct {
+	log     hclog.Logger
+	courier ipc.Courier
+	hand    ipc.Packet
+	out     ipc.Packet // what one send carries: descriptors borrowed from the hand
+
+	seats      []*seat     // open ones, in the order of candidates
+	leaving    []*seat     // retired and dead ones whose queue may hold connections
+	candidates []candidate // as of the latest survey, and what was placed since
+	room       int         // in all
+	stalled    bool
+	target     [ipc.MaxConns]int // which seat each connection in the hand is for
+	turn       int
+
+	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
+	totals         totals
+
+	broken func(slot int, err error) // tells the supervisor to replace a worker
+}
+
+// totals are the connections of workers that are gone, and of none.
+type totals struct {
+	accepted, closed, refused, moved, lost uint64
+}
+
+var errQueueBroken = errors.New("queue closed by the worker")
+
+// open adds a seat for a worker that is ready.
+func (d *dispatcher) open(spec seatSpec, serial uint64) *seat {
+	s := &seat{spec: spec, serial: serial, ledger: ledger{entry: spec.entry, closes: spec.closes}}
+	d.seats = append(d.seats, s)
+	return s
+}
+
+// retire stops sending to a slot. What waits in its queue goes to others while
+// they have room, or stays for the worker.
+func (d *dispatcher) retire(slot int) *seat {
+	for i, s := range d.seats {
+		if s.spec.slot == slot {
+			d.seats = append(d.seats[:i], d.seats[i+1:]...)
+			d.leaving = append(d.leaving, s)
+			s.phase = seatRetired
+			return s
+		}
+	}
+	return nil
+}
+
+// bury takes note that a slot's worker is reaped: what it had not received is
+// to be placed anew.
+func (d *dispatcher) bury(slot int) *seat {
+	d.retire(slot)
+	for _, s := range d.leaving {
+		if s.spec.slot == slot && s.phase == seatRetired {
+			s.final = s.ledger.tally()
+			s.phase = seatDead
+			s.emptied = false // what the worker gave back may be left
+			return s
+		}
+	}
+	return nil
+}
+
+// find returns the seat of a slot whose worker is alive, or nil.
+func (d *dispatcher) find(slot int) *seat {
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			if s.spec.slot == slot && s.phase != seatDead {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// survey weighs every open seat anew. Afterwards room is how many connections
+// can be placed in all, and stalled says that there is none because of a full
+// queue: unlike a limit, that is not ended by a bell.
+func (d *dispatcher) survey() {
+	d.candidates = d.candidates[:0]
+	d.room, d.stalled = 0, false
+	queued := 0
+	for _, s := range d.seats {
+		t := s.tally()
+		queued += t.queued()
+		c := candidate{load: t.load(), room: s.room(t)}
+		d.room += c.room
+		d.stalled = d.stalled || c.room == 0 && t.load() < s.spec.capacity
+		d.candidates = append(d.candidates, c)
+	}
+	for _, s := range d.leaving {
+		queued += s.tally().queued()
+	}
+	if free := d.maxQueuedTotal - queued; free < d.room {
+		d.room = max(0, free)
+		d.stalled = true
+	}
+	d.stalled = d.stalled && d.room == 0
+}
+
+// place sends the hand to seats, by the latest survey, and reports whether all
+// of it went. What finds no seat, or is refused, stays.
+func (d *dispatcher) place() bool {
+	n := d.hand.Len()
+	for i := range n {
+		d.target[i] = -1
+		if d.hand.FD(i) >= 0 {
+			d.target[i] = d.choose()
+		}
+	}
+	for i := range n {
+		if d.target[i] >= 0 {
+			d.send(d.target[i], i)
+		}
+	}
+	left := 0
+	for i := range n {
+		if d.hand.FD(i) >= 0 {
+			left++
+		}
+	}
+	if left > 0 {
+		return false
+	}
+	d.hand.Reset()
+	return true
+}
+
+func (d *dispatcher) choose() int {
+	chosen := least(d.candidates, d.turn)
+	if chosen >= 0 {
+		d.candidates[chosen].load++
+		d.candidates[chosen].room--
+		d.room--
+		d.turn = chosen + 1
+	}
+	return chosen
+}
+
+// send sends every connection in the hand, from first on, that is for seat k.
+func (d *dispatcher) send(k, first int) {
+	s := d.seats[k]
+	for i := first; i < d.hand.Len(); i++ {
+		if d.target[i] != k {
+			continue
+		}
+		if !d.out.AddRaw(d.hand.Raw(i), d.hand.FD(i)) {
+			d.flush(s, k, first, i)
+			if s.choked {
+				return
+			}
+			first = i
+			d.out.AddRaw(d.hand.Raw(i), d.hand.FD(i)) // fits into an empty packet, as it did into the hand
+		}
+	}
+	d.flush(s, k, first, d.hand.Len())
+}
+
+// flush sends the packet for seat k, which holds the connections that are for
+// it from first to before end.
+func (d *dispatcher) flush(s *seat, k, first, end int) {
+	count := d.out.Len()
+	err := d.courier.Send(s.spec.queue, &d.out)
+	if err == nil {
+		s.sent += uint64(count)
+	} else {
+		d.out.Reset() // the hand still owns them
+		d.refused(s, err)
+	}
+	for i := first; i < d.hand.Len(); i++ {
+		if d.target[i] != k {
+			continue
+		}
+		if err == nil && i < end {
+			d.hand.Take(i) // the send closed it
+		}
+		if err != nil || i < end {
+			d.target[i] = -1
+		}
+	}
+}
+
+// refused takes note that a seat's queue did not take a packet.
+func (d *dispatcher) refused(s *seat, err error) {
+	s.choked = true
+	switch {
+	case errors.Is(err, fdpass.ErrWouldBlock), errors.Is(err, fdpass.ErrTooManyRefs):
+		d.log.Trace("queue full", "slot", s.spec.slot, "error", err)
+	case errors.Is(err, fdpass.ErrPeerClosed):
+		s.broken = true
+		d.broken(s.spec.slot, errQueueBroken)
+	default:
+		d.log.Warn("queue refused a packet, retrying", "slot", s.spec.slot, "error", err)
+	}
+}
+
+// unchoke lets every queue be tried again.
+func (d *dispatcher) unchoke() {
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			s.choked = false
+		}
+	}
+}
+
+// choked reports whether some queue waits to be tried again.
+func (d *dispatcher) choked() bool {
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			if s.choked {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rescuable reports whether the queue of a leaving seat is to be looked at.
+func (d *dispatcher) rescuable() bool {
+	for _, s := range d.leaving {
+		if !s.emptied && !s.choked {
+			return true
+		}
+	}
+	return false
+}
+
+// rescue takes one packet out of a leaving seat's queue into the hand, which
+// is empty, and reports whether it did. A dead seat with nothing left is
+// booked and closed; a retired one waits for its end.
+func (d *dispatcher) rescue() bool {
+	for i := 0; i < len(d.leaving); i++ {
+		s := d.leaving[i]
+		if s.emptied {
+			continue
+		}
+		found, empty := d.receive(s, s.spec.workerEnd)
+		if empty && s.phase == seatDead {
+			found, empty = d.receive(s, s.spec.queue)
+		}
+		if found {
+			return true
+		}
+		s.emptied = empty // and it stays so: nothing is sent any more
+		if empty && s.phase == seatDead {
+			d.leaving = append(d.leaving[:i], d.leaving[i+1:]...)
+			d.settle(s)
+			i--
+		}
+	}
+	return false
+}
+
+// receive takes a packet from one end of a seat's queue into the hand. It
+// reports whether it found one, and if not, whether that end is empty for good
+// or could not be read now. A malformed packet costs its sender its life, if
+// it is alive.
+func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
+	for {
+		err := s.receive(&d.courier, end, &d.hand)
+		switch {
+		case err == nil:
+			return true, false
+		case errors.Is(err, fdpass.ErrWouldBlock):
+			return false, true
+		case errors.Is(err, fdpass.ErrPeerClosed):
+			return false, true // the worker shut its end: what was in it is gone
+		}
+		if _, ok := errors.AsType[*os.SyscallError](err); ok {
+			d.log.Warn("cannot read a queue, retrying", "slot", s.spec.slot, "error", err)
+			s.choked = true
+			return false, false
+		}
+		d.log.Error("bad packet on a queue, its connections are lost", "slot", s.spec.slot, "error", err)
+		if s.phase != seatDead {
+			d.broken(s.spec.slot, err)
+			return false, false
+		}
+	}
+}
+
+// settle books what a dead seat leaves and closes its queue. What it had not
+// closed, given back or left unread died with it.
+func (d *dispatcher) settle(s *seat) {
+	t := s.tally()
+	lost := uint64(t.load())
+	d.totals.closed += t.closed
+	d.totals.lost += lost
+	if lost > 0 {
+		d.log.Warn("connections lost with their worker", "slot", s.spec.slot, "count", lost)
+	}
+	s.close()
+}
+
+// Counts are all connections since the start:
+// Accepted = Queued + Active + Closed + Refused + Lost.
+type Counts struct {
+	Accepted uint64 `json:"accepted"`
+	Active   uint64 `json:"active"`
+	Queued   uint64 `json:"queued"`
+	Closed   uint64 `json:"closed"`
+	Refused  uint64 `json:"refused"`
+	Moved    uint64 `json:"moved"`
+	Lost     uint64 `json:"lost"`
+}
+
+// counts sums up.
+func (d *dispatcher) counts() Counts {
+	c := Counts{
+		Accepted: d.totals.accepted, Closed: d.totals.closed, Refused: d.totals.refused,
+		Moved: d.totals.moved, Lost: d.totals.lost,
+	}
+	for i := range d.hand.Len() {
+		if d.hand.FD(i) >= 0 {
+			c.Queued++
+		}
+	}
+	for _, s := range d.seats {
+		c.add(s)
+	}
+	for _, s := range d.leaving {
+		c.add(s)
+	}
+	return c
+}
+
+func (c *Counts) add(s *seat) {
+	t := s.tally()
+	c.Queued += uint64(t.queued())
+	c.Closed += t.closed
+	if s.phase == seatDead {
+		c.Lost += uint64(t.active())
+	} else {
+		c.Active += uint64(t.active())
+	}
+}
+
+// abandon closes what is left when the master ends: connections that no worker
+// is there to serve. They count as lost.
+func (d *dispatcher) abandon() {
+	for {
+		for i := range d.hand.Len() {
+			if d.hand.FD(i) >= 0 {
+				d.totals.lost++
+			}
+		}
+		d.hand.Close()
+		if !d.rescue() {
+			break
+		}
+	}
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			s.close()
+		}
+	}
+	d.seats, d.leaving = nil, nil
+}
+
+// retryDelay is how long to wait before what the kernel refused is tried
+// again: 1 ms doubling to 100 ms.
+func retryDelay(tries int) time.Duration {
+	return min(time.Millisecond<<min(tries, 10), 100*time.Millisecond)
+}

@@ -1,0 +1,147 @@
+// Package master accepts connections and hands them to worker processes.
+//
+// One process, six actors, each a goroutine that owns its state; the others
+// send it functions to run (see mailbox):
+//
+//	acceptor    accepts, dispatches, owns the queues and their ledgers
+//	supervisor  owns the slots: starts, replaces, drains and ends workers
+//	reaper      the only one to wait for children
+//	signals     turns signals into requests to the supervisor
+//	control     answers on the control socket
+//	context     turns the end of Run's context into a graceful stop
+//
+// One connection's way: acceptFrom (acceptor.go) takes it from a listener into
+// the hand; place (dispatcher.go) chooses a seat and sends it as an envelope
+// and a descriptor over the seat's queue; from then on it is the worker's.
+//
+// The invariant: the master never reads a byte of a client's data, and every
+// connection it ever accepted is counted as exactly one of queued, active,
+// closed, refused or lost.
+//
+// This package never imports the worker's; they meet in package ipc.
+//
+//	err := master.Run(ctx, master.Config{
+//		Listen:  []string{"127.0.0.1:8888"},
+//		Program: []string{"./worker"},
+//		Workers: 2,
+//	})
+package master
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	"github.com/oklog/run"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// Run serves until ctx is done or a signal asks for the end (see the README),
+// and returns nil then. It blocks; a process runs one at a time, and must not
+// wait for children of its own elsewhere: Run reaps them all.
+//
+// Errors wrap ErrConfig (nothing was started), ErrWorkersWouldNotStart, or say
+// what failed: an address that is in use, for one.
+func Run(ctx context.Context, config Config) error {
+	addresses, err := config.check()
+	if err != nil {
+		return err
+	}
+	limit, err := raiseDescriptorLimit()
+	if err != nil {
+		return err
+	}
+	config.defaultCapacity = max(1, limit-workerReserve)
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // the accept loop's wait holds one: see package epoll
+
+	var listeners []*listener
+	for _, address := range addresses {
+		l, err := listen(address)
+		if err != nil {
+			closeListeners(listeners)
+			return err
+		}
+		listeners = append(listeners, l)
+	}
+	return serve(ctx, config, listeners, limit)
+}
+
+// workerReserve is how many descriptors a worker that states no capacity is
+// assumed to need for itself.
+const workerReserve = 64
+
+// serve takes ownership of the listeners, builds the actors and runs them.
+func serve(ctx context.Context, config Config, listeners []*listener, limit int) (err error) {
+	board, err := ipc.NewScoreboard(2 * config.MaxWorkers)
+	if err != nil {
+		closeListeners(listeners)
+		return err
+	}
+	defer board.Close()
+
+	var super *supervisor
+	accept, err := newAcceptor(config.Logger, listeners, limit, func(slot int, err error) { super.brokenQueue(slot, err) })
+	if err != nil {
+		closeListeners(listeners)
+		return err
+	}
+	reap := newReaper(config.Logger)
+	super = newSupervisor(config, board, accept, reap)
+	super.listeners = describe(listeners)
+
+	// The order of the interrupts is the order of the Adds. Whichever actor
+	// ends first, the supervisor is told first, and has ended all workers when
+	// its interrupt returns; only then do those end that it needs for that.
+	// Normally it is the supervisor that ends first, when it was asked to stop.
+	var actors run.Group
+	actors.Add(super.run, super.interrupt)
+	if config.Control != "" {
+		control, err := newControl(config.Control, super)
+		if err != nil {
+			accept.close()
+			return err
+		}
+		defer control.interrupt(nil)
+		actors.Add(control.run, control.interrupt)
+	}
+	if config.PIDFile != "" {
+		if err := writePIDFile(config.PIDFile); err != nil {
+			accept.close()
+			return err
+		}
+		defer removePIDFile(config.PIDFile)
+	}
+	signals := newSignals(super)
+	actors.Add(signals.run, signals.interrupt)
+	done := make(chan struct{})
+	actors.Add(func() error {
+		select {
+		case <-ctx.Done():
+			super.inbox.put(func() { super.stop(stopGraceful) })
+			<-done
+		case <-done:
+		}
+		return nil
+	}, func(error) { close(done) })
+	actors.Add(reap.run, reap.interrupt)
+	actors.Add(accept.run, accept.interrupt)
+	return actors.Run()
+}
+
+// raiseDescriptorLimit raises the soft limit to the hard one, and returns it.
+// Go's runtime does so too, but would give children the old soft limit back
+// unless the program sets it itself.
+func raiseDescriptorLimit() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, os.NewSyscallError("getrlimit", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("raise the descriptor limit: %w", os.NewSyscallError("setrlimit", err))
+	}
+	return int(min(limit.Cur, 1<<30)), nil
+}

@@ -1,0 +1,227 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// process is a started worker process, as the supervisor holds it.
+type process struct {
+	pid       int
+	queue     int      // the master's end; the seat's, once one is opened
+	workerEnd int      // the duplicate of the worker's end; likewise
+	control   *os.File // the master's end, non-blocking, in Go's poller
+	words     *lastWords
+}
+
+// order is what a worker process is to be.
+type order struct {
+	program    []string // path and arguments
+	seat       ipc.Seat
+	scoreboard int // descriptor, borrowed
+	hello      ipc.Hello
+}
+
+// processEvents is how a process is heard of. All are called from goroutines
+// of the process and must not block.
+type processEvents struct {
+	message func(ipc.Message)     // from control
+	broken  func(error)           // control brought bytes that break the protocol
+	exited  func(unix.WaitStatus) // once, after its last message and last words
+}
+
+// deathRattle is how long after its end a worker's last words are waited for:
+// they are in the pipe already, but a process that it left behind may hold the
+// pipe open.
+const deathRattle = 100 * time.Millisecond
+
+// launch starts a worker: by its path on disk, in a process group of its own
+// (so that a terminal's Ctrl-C reaches the master alone) but in the master's
+// session. It does not block beyond fork and exec.
+func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*process, error) {
+	path, err := exec.LookPath(o.program[0])
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return nil, fmt.Errorf("start %s: %w", o.program[0], startHint(err))
+	}
+	pipes, err := openPipes(o.scoreboard)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", o.program[0], err)
+	}
+	p := &process{queue: pipes.queue, workerEnd: pipes.child[ipc.QueueFD], control: pipes.control}
+	p.words = copyWords(pipes.stderr, log.With("slot", o.seat.Slot))
+	listening := make(chan struct{})
+	exited := func(status unix.WaitStatus) {
+		go func() {
+			_ = p.control.SetReadDeadline(time.Now().Add(deathRattle)) // a pipe or socket has deadlines
+			<-listening
+			p.words.end(deathRattle)
+			events.exited(status)
+		}()
+	}
+	p.pid, err = r.start(func() (int, error) {
+		return syscall.ForkExec(path, o.program, &syscall.ProcAttr{
+			Env:   ipc.Environ(os.Environ(), o.seat),
+			Files: pipes.childFiles(),
+			Sys:   &syscall.SysProcAttr{Setpgid: true},
+		})
+	}, exited)
+	pipes.closeChildEnds()
+	if err != nil {
+		closeQueue(p.queue, p.workerEnd)
+		_ = p.control.Close() // nobody is at the other end
+		p.words.end(deathRattle)
+		return nil, fmt.Errorf("start %s: %w", path, startHint(err))
+	}
+	go func() {
+		defer close(listening)
+		p.listen(events)
+	}()
+	_ = p.tell(o.hello) // the first message fits; a worker that is dead already is learned of by reaping
+	return p, nil
+}
+
+// startHint says what an operator can do about a program that does not start.
+func startHint(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, exec.ErrNotFound):
+		return fmt.Errorf("%w; check the path after --", err)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EISDIR):
+		return fmt.Errorf("%w; is it an executable file?", err)
+	case errors.Is(err, unix.ENOEXEC):
+		return fmt.Errorf("%w; a script needs a #! line", err)
+	}
+	return err
+}
+
+// tell sends a control message. It does not block: a worker that does not read
+// its few messages is broken.
+func (p *process) tell(m ipc.Message) error {
+	b, err := ipc.EncodeMessage(m)
+	if err != nil {
+		return err
+	}
+	conn, err := p.control.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	var sent error
+	err = conn.Write(func(fd uintptr) bool {
+		sent = unix.Send(int(fd), b, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		return true // one try
+	})
+	if err := errors.Join(err, os.NewSyscallError("send", sent)); err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	return nil
+}
+
+// listen reads control messages until the worker closes its end.
+func (p *process) listen(events processEvents) {
+	packet := make([]byte, ipc.MaxMessage+1)
+	for {
+		n, err := p.control.Read(packet)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed),
+			errors.Is(err, unix.ECONNRESET):
+			return // a death is learned by reaping, not from here
+		case err != nil:
+			events.broken(fmt.Errorf("control: %w", err))
+			return
+		case n > ipc.MaxMessage:
+			events.broken(fmt.Errorf("control: message longer than %d bytes", ipc.MaxMessage))
+			return
+		}
+		m, err := ipc.ParseMessage(packet[:n])
+		if err != nil {
+			events.broken(fmt.Errorf("control: %w", err))
+			return
+		}
+		events.message(m)
+	}
+}
+
+// reason says how a process ended.
+func reason(status unix.WaitStatus) string {
+	switch {
+	case status.Signaled() && status.CoreDump():
+		return fmt.Sprintf("signal %s, core dumped", unix.SignalName(status.Signal()))
+	case status.Signaled():
+		return "signal " + unix.SignalName(status.Signal())
+	}
+	return fmt.Sprintf("exit status %d", status.ExitStatus())
+}
+
+// pipes are all that connects a worker to its master.
+type pipes struct {
+	queue   int
+	control *os.File
+	stderr  *os.File
+
+	child [6]int // what the worker's descriptor of that index is made of
+}
+
+// openPipes returns owned descriptors, all close-on-exec; child[1] and the
+// scoreboard are borrowed.
+func openPipes(scoreboard int) (p pipes, err error) {
+	var owned []int
+	defer func() {
+		if err != nil {
+			fdpass.CloseAll(owned)
+		}
+	}()
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return p, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	owned = append(owned, null)
+	var stderr [2]int
+	if err := unix.Pipe2(stderr[:], unix.O_CLOEXEC); err != nil {
+		return p, os.NewSyscallError("pipe2", err)
+	}
+	owned = append(owned, stderr[:]...)
+	queue, workerQueue, err := fdpass.Pair()
+	if err != nil {
+		return p, err
+	}
+	owned = append(owned, queue, workerQueue)
+	control, workerControl, err := fdpass.Pair()
+	if err != nil {
+		return p, err
+	}
+	owned = append(owned, control, workerControl)
+	// Only the master's end: the worker's end is a blocking one, as any program expects.
+	if err := unix.SetNonblock(stderr[0], true); err != nil {
+		return p, os.NewSyscallError("fcntl", err)
+	}
+	return pipes{
+		queue:   queue,
+		control: os.NewFile(uintptr(control), "control"),
+		stderr:  os.NewFile(uintptr(stderr[0]), "worker stderr"),
+		child: [6]int{null, 1, stderr[1],
+			ipc.QueueFD: workerQueue, ipc.ControlFD: workerControl, ipc.ScoreboardFD: scoreboard},
+	}, nil
+}
+
+func (p *pipes) childFiles() []uintptr {
+	files := make([]uintptr, len(p.child))
+	for i, fd := range p.child {
+		files[i] = uintptr(fd)
+	}
+	return files
+}
+
+// closeChildEnds closes what only the worker needs. The worker's end of the
+// queue is not among it: that is the duplicate by which the queue outlives it.
+func (p *pipes) closeChildEnds() {
+	fdpass.CloseAll([]int{p.child[0], p.child[2], p.child[ipc.ControlFD]})
+}

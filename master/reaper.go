@@ -1,0 +1,87 @@
+package master
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// reaper owns wait4(-1): it alone reaps the children of this process, its own
+// and, as PID 1 or subreaper, adopted ones. Nothing else in a process that runs
+// a master may wait for a child (os/exec's Cmd.Wait would miss its exit).
+type reaper struct {
+	log hclog.Logger
+	mu  sync.Mutex // held while a child is started, so that none is reaped before it is known
+
+	exited map[int]func(unix.WaitStatus) // by pid; called once, with mu held: must not block
+	quit   chan struct{}
+}
+
+func newReaper(log hclog.Logger) *reaper {
+	return &reaper{log: log, exited: make(map[int]func(unix.WaitStatus)), quit: make(chan struct{})}
+}
+
+// start starts a child by start and has exited called, on the reaper's
+// goroutine, when it is reaped. exited must not block.
+func (r *reaper) start(start func() (pid int, err error), exited func(unix.WaitStatus)) (pid int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pid, err = start()
+	if err == nil {
+		r.exited[pid] = exited
+	}
+	return pid, err
+}
+
+// signal sends a signal to a child that is not reaped yet; to others nothing:
+// the number may be another process's by now.
+func (r *reaper) signal(pid int, sig unix.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.exited[pid] != nil {
+		_ = unix.Kill(pid, sig) // it may be a zombie: then there is nothing to signal
+	}
+}
+
+// run is the reaper's goroutine.
+func (r *reaper) run() error {
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, unix.SIGCHLD)
+	defer signal.Stop(children)
+	for {
+		r.reap() // before the first wait: a child may have ended earlier
+		select {
+		case <-children:
+		case <-r.quit:
+			return nil
+		}
+	}
+}
+
+func (r *reaper) interrupt(error) { close(r.quit) }
+
+// reap takes note of every child that has ended: one SIGCHLD may stand for many.
+func (r *reaper) reap() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil || pid == 0: // ECHILD: there are none
+			return
+		}
+		exited := r.exited[pid]
+		if exited == nil {
+			r.log.Debug("reaped a foreign child", "pid", pid, "reason", reason(status))
+			continue
+		}
+		delete(r.exited, pid)
+		exited(status)
+	}
+}

@@ -1,0 +1,95 @@
+package master
+
+import (
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// maxQueued is the most connections waiting in one slot's queue: a socket pair
+// holds 278 of the smallest packets at the kernel's default buffer size, and
+// nothing may ever wait in the master because a queue is full.
+const maxQueued = 256
+
+// seat is one incarnation of a slot as the accept goroutine sees it: where to
+// send connections, and what became of those sent.
+//
+//	open ──retire──► retired ──bury──► dead ──(both ends drained)──► gone
+//	  └───────────────bury──────────────┘
+type seat struct {
+	spec  seatSpec
+	phase phase
+	ledger
+	final tally // of a dead one; its entry is another's by then
+
+	serial  uint64 // part of its epoll tags
+	choked  bool   // its queue could not be used just now: not again before the next retry
+	broken  bool   // its worker is to be replaced: no more at all
+	emptied bool   // of one that is leaving: nothing is left in its queue
+}
+
+type phase int
+
+const (
+	seatOpen    phase = iota // takes connections
+	seatRetired              // takes no more; the worker lives
+	seatDead                 // the worker is reaped
+)
+
+// seatSpec is what the supervisor knows of a worker that is ready. The
+// descriptors go over to the accept goroutine.
+type seatSpec struct {
+	slot      int
+	queue     int // the master's end
+	workerEnd int // the duplicate of the worker's end, by which the queue outlives it
+	capacity  int // most connections at a time
+	closes    bool
+	entry     *ipc.Entry
+}
+
+// tally of a dead seat goes on counting what is drained from its queue, which
+// may be more than a worker that keeps no counters let us think.
+func (s *seat) tally() tally {
+	if s.phase != seatDead {
+		return s.ledger.tally()
+	}
+	t := s.final
+	t.drained, t.back = s.drained, s.back
+	t.received = min(t.received, t.sent-t.drained)
+	if !s.closes {
+		t.closed = t.received - t.back
+	}
+	return t
+}
+
+// room returns how many connections may be sent now.
+func (s *seat) room(t tally) int {
+	if s.phase != seatOpen || s.choked || s.broken {
+		return 0
+	}
+	return max(0, min(s.spec.capacity-t.load(), maxQueued-t.queued()))
+}
+
+// receive takes one packet from one end of the queue into the hand: one that
+// the worker has not read, or one that it gave back.
+func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
+	if err := courier.Receive(end, hand); err != nil {
+		return err
+	}
+	if end == s.spec.workerEnd {
+		s.drained += uint64(hand.Len())
+	} else {
+		s.back += uint64(hand.Len())
+	}
+	return nil
+}
+
+func (s *seat) close() {
+	fdpass.CloseAll([]int{s.spec.queue, s.spec.workerEnd})
+}
+
+// closeQueue closes both ends of a queue that no seat was opened with.
+func closeQueue(queue, workerEnd int) {
+	_ = unix.Close(queue)     // nothing was ever sent
+	_ = unix.Close(workerEnd) // likewise
+}

@@ -1,0 +1,71 @@
+package master
+
+import (
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// signalTable is what each signal to the master does. Signals that are not in
+// it keep their default action; the kernel merges those of one kind that come
+// faster than they are handled (signal(7)).
+var signalTable = []struct {
+	signal os.Signal
+	doc    string
+	do     func(*supervisor)
+}{
+	{unix.SIGUSR1, "one more worker", func(s *supervisor) { s.scale(+1) }},
+	{unix.SIGTTIN, "one more worker", func(s *supervisor) { s.scale(+1) }},
+	{unix.SIGTTOU, "one worker fewer", func(s *supervisor) { s.scale(-1) }},
+	{unix.SIGHUP, "reload", func(s *supervisor) { s.askReload() }},
+	{unix.SIGUSR2, "nothing, so that it does no harm", func(s *supervisor) {
+		s.log.Warn("signal ignored: this version cannot upgrade in place", "signal", "SIGUSR2")
+	}},
+	{unix.SIGTERM, "stop gracefully", func(s *supervisor) { s.stop(stopGraceful) }},
+	{unix.SIGINT, "stop gracefully; the second time quickly", func(s *supervisor) { s.interrupted() }},
+	{unix.SIGQUIT, "stop quickly", func(s *supervisor) { s.stop(stopQuick) }},
+}
+
+// signals turns signals into requests to the supervisor.
+type signals struct {
+	supervisor *supervisor
+	received   chan os.Signal
+	quit       chan struct{}
+}
+
+// newSignals catches the signals from now on; they are handled once run runs.
+func newSignals(s *supervisor) *signals {
+	// Room for every signal at once and a few more: the kernel keeps at most
+	// one pending of each kind, and run hands them on without waiting.
+	n := &signals{supervisor: s, received: make(chan os.Signal, 4*len(signalTable)), quit: make(chan struct{})}
+	for _, row := range signalTable {
+		signal.Notify(n.received, row.signal)
+	}
+	return n
+}
+
+func (n *signals) run() error {
+	defer signal.Stop(n.received)
+	for {
+		select {
+		case got := <-n.received:
+			n.handle(got)
+		case <-n.quit:
+			return nil
+		}
+	}
+}
+
+func (n *signals) handle(got os.Signal) {
+	for _, row := range signalTable {
+		if row.signal == got {
+			n.supervisor.inbox.put(func() {
+				n.supervisor.log.Debug("signal", "signal", unix.SignalName(got.(unix.Signal)))
+				row.do(n.supervisor)
+			})
+		}
+	}
+}
+
+func (n *signals) interrupt(error) { close(n.quit) }

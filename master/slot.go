@@ -1,0 +1,49 @@
+package master
+
+import (
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// slot is a worker's seat as the supervisor sees it, which alone touches it.
+type slot struct {
+	number     int
+	generation int
+	state      State
+	leaving    bool // not to be replaced when its worker ends
+	restarts   int  // incarnations after the first
+
+	// Of the present incarnation:
+	incarnation int // tells late events of an earlier one
+	process     *process
+	ready       ipc.Ready
+	seated      bool   // the accept goroutine has its queue
+	killed      string // why the supervisor ended it; empty: it did not
+	readyAt     time.Time
+
+	deaths int         // young ones in a row
+	alarm  *time.Timer // the one thing this state waits for: ready, respawn or the end of draining
+}
+
+// change moves the slot to its next state, and reports whether it could.
+func (s *slot) change(h happening) bool {
+	next, ok := s.state.next(h)
+	s.state = next
+	return ok
+}
+
+func (s *slot) pid() int {
+	if s.process == nil {
+		return 0
+	}
+	return s.process.pid
+}
+
+// quiet stops the slot's alarm.
+func (s *slot) quiet() {
+	if s.alarm != nil {
+		s.alarm.Stop()
+		s.alarm = nil
+	}
+}

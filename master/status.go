@@ -1,0 +1,54 @@
+package master
+
+import "os"
+
+// Status is the answer of GET /v1/status. Its JSON fields are stable; more may
+// be added.
+type Status struct {
+	PID         int              `json:"pid"`
+	Version     string           `json:"version"`
+	Generation  int              `json:"generation"`
+	Listeners   []ListenerStatus `json:"listeners"`
+	Workers     []WorkerStatus   `json:"workers"`
+	Connections Counts           `json:"connections"`
+}
+
+// ListenerStatus is one listener: Address has the real port.
+type ListenerStatus struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// WorkerStatus is one slot. Its counts are of the present incarnation.
+type WorkerStatus struct {
+	Slot        int    `json:"slot"`
+	PID         int    `json:"pid"` // 0 while the slot waits for a new worker
+	Generation  int    `json:"generation"`
+	State       string `json:"state"`       // starting, ready, draining or gone
+	Connections int    `json:"connections"` // received and open
+	Queued      int    `json:"queued"`      // sent and not yet received
+	Received    uint64 `json:"received"`
+	MovedIn     uint64 `json:"moved_in"`
+	MovedOut    uint64 `json:"moved_out"`
+	Restarts    int    `json:"restarts"` // of the slot
+}
+
+// status reports on everything. On the supervisor's goroutine.
+func (s *supervisor) status() Status {
+	counts, tallies := s.acceptor.snapshot()
+	status := Status{
+		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
+		Listeners: s.listeners, Workers: []WorkerStatus{}, Connections: counts,
+	}
+	for _, slot := range s.slots {
+		if slot == nil {
+			continue
+		}
+		t := tallies[slot.number]
+		status.Workers = append(status.Workers, WorkerStatus{
+			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.state.String(),
+			Connections: t.active(), Queued: t.queued(), Received: t.received, MovedOut: t.back, Restarts: slot.restarts,
+		})
+	}
+	return status
+}
