@@ -43,6 +43,8 @@ type acceptor struct {
 	retryAt time.Time // when to try full queues again; zero: none is
 	hasty   bool      // room was found at the last look: no wait
 
+	inspectAt time.Time // when to look for stuck workers; zero: nothing waits
+
 	stopped chan struct{} // closed when run has returned
 	ending  bool
 }
@@ -56,7 +58,9 @@ const (
 	tagKind = 0xff << 56
 )
 
-func newAcceptor(log hclog.Logger, listeners []*listener, descriptorLimit int, broken func(slot int, err error)) (*acceptor, error) {
+// newAcceptor takes ownership of the listeners, unless it returns an error.
+// broken is called on the accept goroutine about a worker to be replaced.
+func newAcceptor(log hclog.Logger, listeners []*listener, dispatch string, descriptorLimit int, broken func(slot int, err error)) (*acceptor, error) {
 	set, err := epoll.New()
 	if err != nil {
 		return nil, err
@@ -74,7 +78,10 @@ func newAcceptor(log hclog.Logger, listeners []*listener, descriptorLimit int, b
 	}
 	a.mail.notify = waker.Wake
 	a.reserve.size = a.batch
-	a.dispatcher = dispatcher{log: log, maxQueuedTotal: descriptorLimit / 2, broken: broken}
+	a.dispatcher = dispatcher{
+		log: log, policy: policies[dispatch], byPeer: dispatch == "hash",
+		maxQueuedTotal: descriptorLimit / 2, broken: broken,
+	}
 	return a, nil
 }
 
@@ -168,7 +175,7 @@ func (a *acceptor) closeListeners() {
 				n, _ = a.acceptFrom(l)
 			}
 			a.unwatch(l)
-			_ = unix.Close(l.fd) // a listener has nothing to flush
+			l.close()
 		}
 		a.listeners, a.ready = nil, nil
 	})
@@ -237,6 +244,10 @@ func (a *acceptor) turn() {
 		a.retryAt = time.Time{}
 		d.unchoke()
 	}
+	if !a.inspectAt.IsZero() && !time.Now().Before(a.inspectAt) {
+		a.inspectAt = time.Time{}
+		d.inspect()
+	}
 	d.survey()
 	a.settle()
 	for _, l := range a.ready {
@@ -257,6 +268,9 @@ func (a *acceptor) turn() {
 		a.waitForRoom()
 	}
 	a.planRetry()
+	if d.waiting && a.inspectAt.IsZero() {
+		a.inspectAt = time.Now().Add(stuckAfter)
+	}
 }
 
 // settle places the hand, and then what there is to rescue, as far as the
@@ -309,7 +323,7 @@ func (a *acceptor) acceptFrom(l *listener) (n int, v verdict) {
 
 func (a *acceptor) pause(l *listener, errno syscall.Errno) {
 	delay := a.backoff.grow(time.Now())
-	a.log.Warn("cannot accept, retrying", "listener", l.addr, "error", errno, "after", delay)
+	a.log.Warn("cannot accept, retrying", "listener", l.address, "error", errno, "after", delay)
 }
 
 // waitForRoom leaves clients in the backlog until a worker has room. From the
@@ -353,7 +367,7 @@ func (a *acceptor) watch(l *listener, index uint64) {
 		return
 	}
 	if err := a.set.Add(l.fd, epoll.In, tagListener|index); err != nil {
-		a.log.Error("cannot watch a listener, retrying", "listener", l.addr, "error", err)
+		a.log.Error("cannot watch a listener, retrying", "listener", l.address, "error", err)
 		a.retryAt = time.Now().Add(time.Second)
 		return
 	}
@@ -372,14 +386,16 @@ func (a *acceptor) timeout() time.Duration {
 	if a.hasty {
 		return 0
 	}
-	until := a.retryAt
-	if at := a.backoff.until; !at.IsZero() && (until.IsZero() || at.Before(until)) {
-		until = at
+	var first time.Time
+	for _, at := range [3]time.Time{a.retryAt, a.backoff.until, a.inspectAt} {
+		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
 	}
-	if until.IsZero() {
+	if first.IsZero() {
 		return -1
 	}
-	return max(0, time.Until(until))
+	return max(0, time.Until(first))
 }
 
 func (a *acceptor) close() {

@@ -55,7 +55,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := listen(address)
+	listeners, err := listenAll([]Address{address}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 		t.Fatal(err)
 	}
 	broken := make(chan string, 100)
-	a, err := newAcceptor(hclog.NewNullLogger(), []*listener{l}, descriptorLimit, func(slot int, err error) {
+	a, err := newAcceptor(hclog.NewNullLogger(), listeners, DefaultPolicy, descriptorLimit, func(slot int, err error) {
 		broken <- fmt.Sprint(slot, " ", err)
 	})
 	if err != nil {
@@ -81,7 +81,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 			t.Error(err)
 		}
 	})
-	return &house{TB: t, acceptor: a, board: board, addr: l.addr.String(), broken: broken}
+	return &house{TB: t, acceptor: a, board: board, addr: listeners[0].address, broken: broken}
 }
 
 // fakeWorker reads its end of a queue when told to.

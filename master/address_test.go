@@ -20,6 +20,19 @@ func TestParseAddress(t *testing.T) {
 		"tcp6":              {in: "tcp6://[::]:80", want: Address{Network: "tcp6", Host: "::", Port: 80}},
 		"named":             {in: "game=:7000", want: Address{Name: "game", Network: "tcp", Port: 7000}},
 		"named with scheme": {in: "a=tcp://[::1]:7000", want: Address{Name: "a", Network: "tcp", Host: "::1", Port: 7000}},
+		"Unix":              {in: "unix:///run/a.sock", want: Address{Network: "unix", Path: "/run/a.sock"}},
+		"Unix with a mode":  {in: "unix:///run/a.sock?mode=0660", want: Address{Network: "unix", Path: "/run/a.sock", Mode: 0o660}},
+		"Unix, named":       {in: "a=unix:///a?mode=600", want: Address{Name: "a", Network: "unix", Path: "/a", Mode: 0o600}},
+		"Unix, abstract":    {in: "unix://@a", want: Address{Network: "unix", Path: "@a"}},
+		"systemd":           {in: "systemd://web", want: Address{Network: "systemd", Inherited: "web"}},
+		"all from systemd":  {in: "systemd://", want: Address{Network: "systemd"}},
+		"relative path":     {in: "unix://run/a", err: "want unix:///PATH"},
+		"no path":           {in: "unix:///", err: "want unix:///PATH"},
+		"path too long":     {in: "unix:///" + strings.Repeat("p", 107), err: "107 fit"},
+		"mode in words":     {in: "unix:///a?mode=rw", err: `mode "rw"`},
+		"mode too large":    {in: "unix:///a?mode=1777", err: `mode "1777"`},
+		"abstract, mode":    {in: "unix://@a?mode=0660", err: "of a socket that has a file"},
+		"unknown option":    {in: "unix:///a?owner=me", err: `unknown option "owner"`},
 		"empty":             {in: "", err: "want HOST:PORT"},
 		"no port":           {in: "127.0.0.1", err: "want HOST:PORT"},
 		"bare IPv6":         {in: "::1:80", err: "want HOST:PORT"},
@@ -74,13 +87,13 @@ func TestResolve(t *testing.T) {
 }
 
 func FuzzParseAddress(f *testing.F) {
-	for _, seed := range []string{"127.0.0.1:8888", "a=tcp6://[::1]:0", "=", "://", ":"} {
+	for _, seed := range []string{"127.0.0.1:8888", "a=tcp6://[::1]:0", "=", "://", ":", "b=unix:///run/b?mode=0600", "systemd://x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		a, err := ParseAddress(s)
-		if err == nil && a.Network != "tcp" && a.Network != "tcp4" && a.Network != "tcp6" {
-			t.Errorf("network %q", a.Network)
+		if err == nil && (networks[a.Network] == nil || len(a.Path) > maxUnixPath || len(a.Name) > 255) {
+			t.Errorf("%+v", a)
 		}
 	})
 }

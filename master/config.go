@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -21,6 +22,13 @@ type Config struct {
 	Workers int
 	// MaxWorkers bounds scaling; 0 means DefaultMaxWorkers, or Workers if that is more.
 	MaxWorkers int
+	// Dispatch names the policy that chooses a worker for each connection, one
+	// of Policies; empty means DefaultPolicy.
+	Dispatch string
+	// MaxConnsPerWorker is the most connections that a worker is given at a
+	// time, within its own capacity; 0 means no other limit than that, but 1
+	// under the policy queue.
+	MaxConnsPerWorker int
 	// DrainTimeout is how long connections of a worker that leaves may go on;
 	// 0 cuts them at once.
 	DrainTimeout time.Duration
@@ -61,7 +69,17 @@ func (c *Config) check() ([]Address, error) {
 	if c.MaxWorkers == 0 {
 		c.MaxWorkers = max(DefaultMaxWorkers, c.Workers)
 	}
+	if c.Dispatch == "" {
+		c.Dispatch = DefaultPolicy
+	}
+	if c.Dispatch == "queue" && c.MaxConnsPerWorker == 0 {
+		c.MaxConnsPerWorker = 1
+	}
 	switch {
+	case policies[c.Dispatch] == nil:
+		return nil, fmt.Errorf("%w: dispatch is %q, want one of %s", ErrConfig, c.Dispatch, strings.Join(Policies(), ", "))
+	case c.MaxConnsPerWorker < 0:
+		return nil, fmt.Errorf("%w: max-conns-per-worker is %d, want 0 or more", ErrConfig, c.MaxConnsPerWorker)
 	case len(c.Program) == 0 || c.Program[0] == "":
 		return nil, fmt.Errorf("%w: no program for the workers", ErrConfig)
 	case c.Workers < 1:

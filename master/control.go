@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,49 +42,13 @@ func newControl(path string, s *supervisor) (*control, error) {
 }
 
 func listenControl(path string) (net.Listener, error) {
-	if err := clearPath(path); err != nil {
+	if err := clearPath(path, "master", "give this one another path with --control"); err != nil {
 		return nil, err
 	}
 	old := unix.Umask(0o177) // the socket is created with mode 0600, not changed to it later
 	listener, err := net.Listen("unix", path)
 	unix.Umask(old)
 	return listener, err
-}
-
-// clearPath removes a dead master's socket, and refuses anything else.
-func clearPath(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.Mode()&fs.ModeSocket == 0:
-		return errors.New("there is a file that is not a socket; remove it, or give another path with --control")
-	}
-	conn, err := net.Dial("unix", path)
-	switch {
-	case err == nil:
-		defer conn.Close()
-		return fmt.Errorf("held by a live master (pid %d); stop that one, or give this one another path with --control", peerPID(conn))
-	case errors.Is(err, unix.ECONNREFUSED):
-		return os.Remove(path)
-	}
-	return err
-}
-
-// peerPID returns the pid of the process that listens at the other end, or 0.
-func peerPID(conn net.Conn) (pid int) {
-	raw, err := conn.(*net.UnixConn).SyscallConn()
-	if err != nil {
-		return 0
-	}
-	_ = raw.Control(func(fd uintptr) { // an error leaves pid 0
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = int(cred.Pid)
-		}
-	})
-	return pid
 }
 
 func (c *control) run() error {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"time"
 
@@ -24,13 +25,19 @@ type dispatcher struct {
 	hand    ipc.Packet
 	out     ipc.Packet // what one send carries: descriptors borrowed from the hand
 
-	seats      []*seat     // open ones, in the order of candidates
-	leaving    []*seat     // retired and dead ones whose queue may hold connections
-	candidates []candidate // as of the latest survey, and what was placed since
-	room       int         // in all
-	stalled    bool
+	policy   policy
+	byPeer   bool         // the policy looks at the client's address
+	envelope ipc.Envelope // scratch space for that
+
+	seats      []*seat           // open ones, in the order of candidates
+	leaving    []*seat           // retired and dead ones whose queue may hold connections
+	candidates []candidate       // as of the latest survey, and what was placed since
 	target     [ipc.MaxConns]int // which seat each connection in the hand is for
 	turn       int
+
+	room    int  // in all, as of the latest survey, and what was placed since
+	stalled bool // no room because of a full queue
+	waiting bool // some queue holds connections, or is stuck
 
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
@@ -59,7 +66,7 @@ func (d *dispatcher) retire(slot int) *seat {
 		if s.spec.slot == slot {
 			d.seats = append(d.seats[:i], d.seats[i+1:]...)
 			d.leaving = append(d.leaving, s)
-			s.phase = seatRetired
+			s.phase, s.emptied = seatRetired, false
 			return s
 		}
 	}
@@ -73,8 +80,7 @@ func (d *dispatcher) bury(slot int) *seat {
 	for _, s := range d.leaving {
 		if s.spec.slot == slot && s.phase == seatRetired {
 			s.final = s.ledger.tally()
-			s.phase = seatDead
-			s.emptied = false // what the worker gave back may be left
+			s.phase, s.emptied = seatDead, false // what the worker gave back may be left
 			return s
 		}
 	}
@@ -98,12 +104,13 @@ func (d *dispatcher) find(slot int) *seat {
 // queue: unlike a limit, that is not ended by a bell.
 func (d *dispatcher) survey() {
 	d.candidates = d.candidates[:0]
-	d.room, d.stalled = 0, false
+	d.room, d.stalled, d.waiting = 0, false, false
 	queued := 0
 	for _, s := range d.seats {
 		t := s.tally()
 		queued += t.queued()
-		c := candidate{load: t.load(), room: s.room(t)}
+		d.waiting = d.waiting || t.queued() > 0 || s.stuck
+		c := candidate{slot: s.spec.slot, load: t.load(), room: s.room(t)}
 		d.room += c.room
 		d.stalled = d.stalled || c.room == 0 && t.load() < s.spec.capacity
 		d.candidates = append(d.candidates, c)
@@ -125,7 +132,7 @@ func (d *dispatcher) place() bool {
 	for i := range n {
 		d.target[i] = -1
 		if d.hand.FD(i) >= 0 {
-			d.target[i] = d.choose()
+			d.target[i] = d.choose(i)
 		}
 	}
 	for i := range n {
@@ -146,8 +153,13 @@ func (d *dispatcher) place() bool {
 	return true
 }
 
-func (d *dispatcher) choose() int {
-	chosen := least(d.candidates, d.turn)
+// choose returns which seat connection i in the hand is for, or -1.
+func (d *dispatcher) choose(i int) int {
+	var peer netip.Addr
+	if d.byPeer && d.hand.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
+		peer = d.envelope.Remote.Addr()
+	}
+	chosen := d.policy(d.candidates, peer, d.turn)
 	if chosen >= 0 {
 		d.candidates[chosen].load++
 		d.candidates[chosen].room--
@@ -183,6 +195,7 @@ func (d *dispatcher) flush(s *seat, k, first, end int) {
 	err := d.courier.Send(s.spec.queue, &d.out)
 	if err == nil {
 		s.sent += uint64(count)
+		d.waiting = true // until it is received
 	} else {
 		d.out.Reset() // the hand still owns them
 		d.refused(s, err)
@@ -235,20 +248,47 @@ func (d *dispatcher) choked() bool {
 	return false
 }
 
-// rescuable reports whether the queue of a leaving seat is to be looked at.
+// inspect looks for workers that take nothing from their queue. It is called
+// once in a stuckAfter while some queue is waiting. A stuck worker gets nothing
+// more, and what is in its queue goes to others; it is back once it moves.
+func (d *dispatcher) inspect() {
+	for _, s := range d.seats {
+		was := s.stuck
+		s.inspect()
+		if was != s.stuck {
+			d.log.Warn(map[bool]string{
+				true:  "worker takes nothing from its queue, which goes to others",
+				false: "worker moves again",
+			}[s.stuck], "slot", s.spec.slot)
+		}
+	}
+}
+
+// rescuable reports whether the queue of a leaving or stuck seat is to be looked at.
 func (d *dispatcher) rescuable() bool {
-	for _, s := range d.leaving {
-		if !s.emptied && !s.choked {
-			return true
+	for _, seats := range [2][]*seat{d.leaving, d.seats} {
+		for _, s := range seats {
+			if s.rescuable() {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// rescue takes one packet out of a leaving seat's queue into the hand, which
-// is empty, and reports whether it did. A dead seat with nothing left is
+// rescue takes one packet out of a leaving or stuck seat's queue into the hand,
+// which is empty, and reports whether it did. A dead seat with nothing left is
 // booked and closed; a retired one waits for its end.
 func (d *dispatcher) rescue() bool {
+	for _, s := range d.seats {
+		if s.rescuable() {
+			found, empty := d.receive(s, s.spec.workerEnd)
+			if found {
+				return true
+			}
+			s.emptied = empty
+		}
+	}
 	for i := 0; i < len(d.leaving); i++ {
 		s := d.leaving[i]
 		if s.emptied {

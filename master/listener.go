@@ -3,34 +3,64 @@ package master
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// listener is a bound, listening, non-blocking socket.
+// listener is a bound, listening, non-blocking, close-on-exec socket.
 type listener struct {
-	name  string
-	addr  netip.AddrPort // as bound: the real port
-	fd    int            // owned
-	watch bool           // in the accept loop's epoll set
+	name    string
+	address string         // as shown: with the real port
+	addr    netip.AddrPort // as bound; invalid for a Unix socket
+	fd      int            // owned
+	file    *socketFile    // to be removed at the end; nil: none
+	watch   bool           // in the accept loop's epoll set
 }
 
-// listen binds address. What connections inherit from their listener is set
-// here, once: TCP_NODELAY and keepalive (tcp(7)).
-func listen(address Address) (*listener, error) {
-	l, err := bind(address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, explain(err))
+func (l *listener) close() {
+	_ = unix.Close(l.fd) // a listener has nothing to flush
+	l.file.remove()
+}
+
+func closeListeners(listeners []*listener) {
+	for _, l := range listeners {
+		l.close()
 	}
-	return l, nil
 }
 
-func (a Address) String() string {
-	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
+// listenAll binds every address, or none. What systemd passes is taken from
+// inherited.
+func listenAll(addresses []Address, inherited *inheritance) (listeners []*listener, err error) {
+	for _, address := range addresses {
+		bound, err := listen(address, inherited)
+		if err != nil {
+			closeListeners(listeners)
+			return nil, fmt.Errorf("listen on %s: %w", address, explain(err))
+		}
+		listeners = append(listeners, bound...)
+	}
+	return listeners, nil
+}
+
+// listen returns the listeners of one address: one, or what systemd passes.
+func listen(address Address, inherited *inheritance) ([]*listener, error) {
+	var l *listener
+	var err error
+	switch address.Network {
+	case "systemd":
+		return inherited.take(address)
+	case "unix":
+		l, err = listenUnix(address)
+	default:
+		l, err = listenTCP(address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.name = address.Name
+	return []*listener{l}, nil
 }
 
 // explain adds to a refusal of the kernel what an operator can do about it.
@@ -39,117 +69,56 @@ func explain(err error) error {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%w; stop the program that listens there, or choose another address with --listen", err)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w; ports below 1024 need root or CAP_NET_BIND_SERVICE, others do not", err)
+		return fmt.Errorf("%w; ports below 1024 need root or CAP_NET_BIND_SERVICE, a Unix socket a folder you may write to", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return fmt.Errorf("%w; this machine has no such address", err)
 	}
 	return err
 }
 
-func bind(address Address) (*listener, error) {
-	addr, dual, err := address.resolve()
-	if err != nil {
-		return nil, err
+// backlog asks for as many waiting clients as the kernel allows (listen(2)
+// cuts larger values to somaxconn).
+const backlog = 1<<31 - 1
+
+// startListening makes a bound socket listen, and describes it. It takes
+// ownership of fd, even on error.
+func startListening(fd int) (*listener, error) {
+	l, err := describeSocket(fd)
+	if err == nil {
+		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
 	}
-	fd, err := bindTCP(addr, dual)
-	if dual && errors.Is(err, unix.EAFNOSUPPORT) { // a machine without IPv6
-		fd, err = bindTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()), false)
-	}
-	if err != nil {
-		return nil, err
-	}
-	bound, err := localAddr(fd)
 	if err != nil {
 		_ = unix.Close(fd) // the first error is the one to report
 		return nil, err
 	}
-	return &listener{name: address.Name, addr: bound, fd: fd}, nil
+	return l, nil
 }
 
-// bindTCP returns an owned, listening socket.
-func bindTCP(addr netip.AddrPort, dual bool) (int, error) {
-	family := unix.AF_INET6
-	if addr.Addr().Is4() {
-		family = unix.AF_INET
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	if err := configure(fd, addr, dual); err != nil {
-		_ = unix.Close(fd) // the first error is the one to report
-		return -1, err
-	}
-	return fd, nil
-}
-
-func configure(fd int, addr netip.AddrPort, dual bool) error {
-	options := []struct{ level, name, value int }{
-		// Bind although connections of a predecessor are in TIME_WAIT
-		// (socket(7)); a live listener is still refused.
-		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1},
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-	}
-	if addr.Addr().Is6() {
-		only := 1
-		if dual {
-			only = 0
-		}
-		options = append(options, struct{ level, name, value int }{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only})
-	}
-	for _, o := range options {
-		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
-			return os.NewSyscallError("setsockopt", err)
-		}
-	}
-	if err := unix.Bind(fd, sockaddr(addr)); err != nil {
-		return os.NewSyscallError("bind", err)
-	}
-	return os.NewSyscallError("listen", unix.Listen(fd, backlog()))
-}
-
-// backlog is the longest that the kernel allows (listen(2) cuts larger values).
-func backlog() int { return 1<<31 - 1 }
-
-func sockaddr(addr netip.AddrPort) unix.Sockaddr {
-	if addr.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	}
-	sa := &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
-	if zone := addr.Addr().Zone(); zone != "" {
-		if ifi, err := net.InterfaceByName(zone); err == nil {
-			sa.ZoneId = uint32(ifi.Index)
-		} else if index, err := strconv.ParseUint(zone, 10, 32); err == nil {
-			sa.ZoneId = uint32(index)
-		}
-	}
-	return sa
-}
-
-func localAddr(fd int) (netip.AddrPort, error) {
+// describeSocket asks the kernel where a socket is bound. It borrows fd.
+func describeSocket(fd int) (*listener, error) {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
-		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
+		return nil, os.NewSyscallError("getsockname", err)
 	}
+	l := &listener{fd: fd}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
+		l.addr = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+		l.address = l.addr.String()
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
+		l.addr = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+		l.address = l.addr.String()
+	case *unix.SockaddrUnix:
+		l.address = "unix://" + sa.Name
+	default:
+		return nil, errors.New("neither a TCP nor a Unix socket")
 	}
-	return netip.AddrPort{}, fmt.Errorf("unexpected address family")
-}
-
-func closeListeners(listeners []*listener) {
-	for _, l := range listeners {
-		_ = unix.Close(l.fd) // a listener has nothing to flush
-	}
+	return l, nil
 }
 
 func describe(listeners []*listener) (status []ListenerStatus) {
 	for _, l := range listeners {
-		status = append(status, ListenerStatus{Name: l.name, Address: l.addr.String()})
+		status = append(status, ListenerStatus{Name: l.name, Address: l.address})
 	}
 	return status
 }

@@ -57,14 +57,11 @@ func Run(ctx context.Context, config Config) error {
 	config.defaultCapacity = max(1, limit-workerReserve)
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // the accept loop's wait holds one: see package epoll
 
-	var listeners []*listener
-	for _, address := range addresses {
-		l, err := listen(address)
-		if err != nil {
-			closeListeners(listeners)
-			return err
-		}
-		listeners = append(listeners, l)
+	inherited := inherit()
+	defer inherited.close()
+	listeners, err := listenAll(addresses, inherited)
+	if err != nil {
+		return err
 	}
 	return serve(ctx, config, listeners, limit)
 }
@@ -83,7 +80,7 @@ func serve(ctx context.Context, config Config, listeners []*listener, limit int)
 	defer board.Close()
 
 	var super *supervisor
-	accept, err := newAcceptor(config.Logger, listeners, limit, func(slot int, err error) { super.brokenQueue(slot, err) })
+	accept, err := newAcceptor(config.Logger, listeners, config.Dispatch, limit, func(slot int, err error) { super.brokenQueue(slot, err) })
 	if err != nil {
 		closeListeners(listeners)
 		return err

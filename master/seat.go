@@ -1,6 +1,8 @@
 package master
 
 import (
+	"time"
+
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
@@ -25,7 +27,12 @@ type seat struct {
 	serial  uint64 // part of its epoll tags
 	choked  bool   // its queue could not be used just now: not again before the next retry
 	broken  bool   // its worker is to be replaced: no more at all
-	emptied bool   // of one that is leaving: nothing is left in its queue
+	emptied bool   // of one that is leaving or stuck: nothing is left in its queue
+	stuck   bool   // it took nothing from its queue for stuckAfter
+
+	seenQueued   bool // at the last inspection: it had something in its queue,
+	seenReceived uint64
+	seenSequence uint64
 }
 
 type phase int
@@ -64,10 +71,33 @@ func (s *seat) tally() tally {
 
 // room returns how many connections may be sent now.
 func (s *seat) room(t tally) int {
-	if s.phase != seatOpen || s.choked || s.broken {
+	if s.phase != seatOpen || s.choked || s.broken || s.stuck {
 		return 0
 	}
 	return max(0, min(s.spec.capacity-t.load(), maxQueued-t.queued()))
+}
+
+// stuckAfter is how long a worker may leave connections in its queue.
+const stuckAfter = time.Second
+
+// inspect compares the seat with how it was one stuckAfter ago. A worker whose
+// sequence moves is alive; one whose handler or process stands still, while
+// connections wait, is stuck.
+func (s *seat) inspect() {
+	t, sequence := s.tally(), s.entry.Sequence.Load()
+	moved := t.received != s.seenReceived || sequence != s.seenSequence
+	switch {
+	case s.stuck:
+		s.stuck = !moved
+	case s.seenQueued && t.queued() > 0 && !moved:
+		s.stuck, s.emptied = true, false
+	}
+	s.seenQueued, s.seenReceived, s.seenSequence = t.queued() > 0, t.received, sequence
+}
+
+// rescuable reports whether the seat's queue may hold something for others.
+func (s *seat) rescuable() bool {
+	return (s.phase != seatOpen || s.stuck) && !s.emptied && !s.choked
 }
 
 // receive takes one packet from one end of the queue into the hand: one that

@@ -221,7 +221,7 @@ func (s *supervisor) startWorker(slot *slot) {
 		program:    s.config.Program,
 		seat:       ipc.Seat{Protocol: ipc.Version, Slot: slot.number, Generation: slot.generation},
 		scoreboard: s.board.FD(),
-		hello:      ipc.Hello{Protocol: ipc.Version, App: s.config.App},
+		hello:      ipc.Hello{Protocol: ipc.Version, App: s.config.App, MaxConns: s.config.MaxConnsPerWorker},
 	}, processEvents{
 		message: func(m ipc.Message) { post(func() { s.heard(slot, m) }) },
 		broken:  func(err error) { post(func() { s.kill(slot, err.Error()) }) },
@@ -275,6 +275,10 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 		s.kill(slot, fmt.Sprintf("protocol version %d, this master speaks %d", m.Protocol, ipc.Version))
 		return
 	}
+	if s.config.MaxConnsPerWorker > 0 && !m.Closes {
+		s.kill(slot, "it does not say when it closes connections, which --max-conns-per-worker and --dispatch queue need")
+		return
+	}
 	if !slot.change(workerReady) {
 		return // said twice, or too late
 	}
@@ -298,6 +302,9 @@ func (s *supervisor) seat(slot *slot) {
 	capacity := slot.ready.Capacity
 	if capacity <= 0 {
 		capacity = s.config.defaultCapacity
+	}
+	if most := s.config.MaxConnsPerWorker; most > 0 {
+		capacity = min(capacity, most)
 	}
 	slot.seated = true
 	s.acceptor.open(seatSpec{

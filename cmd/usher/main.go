@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/usher-go/usher/master"
@@ -42,7 +43,7 @@ func run(args []string) int {
 		kong.Description("A prefork TCP server: one master accepts, worker processes serve."),
 		kong.UsageOnError(),
 		kong.DefaultEnvars("USHER"),
-		kong.Vars{"cpus": strconv.Itoa(runtime.NumCPU()), "apps": appNames(), "control": defaultControl()},
+		kong.Vars{"policies": strings.Join(master.Policies(), ","), "cpus": strconv.Itoa(runtime.NumCPU()), "apps": appNames(), "control": defaultControl()},
 	)
 	if err != nil {
 		panic(err) // the declarations above are wrong

@@ -1,0 +1,103 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
+)
+
+// inheritance is the sockets that systemd passed (sd_listen_fds(3)).
+type inheritance struct {
+	files []*os.File // owned; nil once taken
+}
+
+// inherit takes what systemd passed to this process out of its environment,
+// so that workers do not take it for theirs. The caller closes it.
+func inherit() *inheritance {
+	return &inheritance{files: activation.Files(true)}
+}
+
+// take returns the sockets that address asks for by name, or all that are left.
+func (h *inheritance) take(address Address) (listeners []*listener, err error) {
+	for i, file := range h.files {
+		if file == nil || address.Inherited != "" && address.Inherited != file.Name() {
+			continue
+		}
+		h.files[i] = nil
+		l, err := adopt(file)
+		if err != nil {
+			closeListeners(listeners)
+			return nil, fmt.Errorf("socket %s from systemd: %w", file.Name(), err)
+		}
+		l.name = address.Name
+		if l.name == "" && !strings.HasPrefix(file.Name(), "LISTEN_FD_") { // which stands for no name
+			l.name = file.Name()
+		}
+		listeners = append(listeners, l)
+	}
+	if len(listeners) == 0 {
+		return nil, errors.New("systemd passed no such socket; start this as the service of a .socket unit, and see FileDescriptorName= there")
+	}
+	return listeners, nil
+}
+
+// adopt makes a listener of a file. It takes ownership of it, even on error.
+func adopt(file *os.File) (*listener, error) {
+	defer file.Close()
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	var dupErr error
+	err = raw.Control(func(old uintptr) {
+		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(err, os.NewSyscallError("fcntl", dupErr)); err != nil {
+		return nil, err
+	}
+	l, err := adoptSocket(fd)
+	if err != nil {
+		_ = unix.Close(fd) // the first error is the one to report
+	}
+	return l, err
+}
+
+// adoptSocket checks and configures what systemd bound. It borrows fd on error.
+func adoptSocket(fd int) (*listener, error) {
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return nil, os.NewSyscallError("getsockopt", err)
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return nil, os.NewSyscallError("getsockopt", err)
+	}
+	if listening == 0 || kind != unix.SOCK_STREAM {
+		return nil, errors.New("not a listening stream socket; it needs ListenStream= and Accept=no")
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	l, err := describeSocket(fd)
+	if err != nil {
+		return nil, err
+	}
+	if l.addr.IsValid() {
+		err = setOptions(fd, inheritedOptions)
+	}
+	return l, err
+}
+
+// close closes what nobody asked for.
+func (h *inheritance) close() {
+	for _, file := range h.files {
+		if file != nil {
+			_ = file.Close() // a listener has nothing to flush
+		}
+	}
+}
