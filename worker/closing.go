@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"os"
 	"syscall"
 	"time"
 
@@ -151,8 +150,8 @@ func (c *Conn) shut() bool {
 		return true
 	}
 	c.state |= stateShutDone
-	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
-		c.blame(os.NewSyscallError("shutdown", err)) // ENOTCONN: the peer has reset it
+	if unix.Shutdown(int(c.fd), unix.SHUT_WR) != nil {
+		c.blame(c.socketError()) // ENOTCONN: the peer has reset it, and this says how
 		return false
 	}
 	return true

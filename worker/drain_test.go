@@ -102,13 +102,13 @@ func TestQueueIsServedWhileDraining(t *testing.T) {
 
 // At the deadline connections are closed after flushing, with FIN and not RST.
 func TestDrainDeadline(t *testing.T) {
-	const size = 12 << 20
+	const size = 8 << 20
 	h := newRecorder(func(c *worker.Conn, in []byte) (int, error) {
 		_, err := c.Write(make([]byte, size))
 		return len(in), err
 	})
 	s := newSeat(t, h)
-	idle, reading, stuck := s.connect(), s.connect(), s.connect()
+	idle, reading, stuck := s.connect(), s.connectNarrow(), s.connectNarrow()
 	reading.send("x")
 	stuck.send("x")
 	reading.expect("\x00")

@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
 	"sync/atomic"
 	"testing"
 
+	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
 
@@ -118,4 +123,48 @@ func TestConnTellsWhoItIs(t *testing.T) {
 	if got := await(t, seen); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+}
+
+// On a listener for all addresses the connection's own is asked of the kernel,
+// and a connection of a dual-stack one has an IPv4 address.
+func TestLocalAddrOfUnspecifiedListener(t *testing.T) {
+	seen := make(chan netip.AddrPort, 1)
+	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+		seen <- c.LocalAddr()
+		return len(in), nil
+	}))
+	for _, local := range []string{"0.0.0.0:0", "[::]:0"} {
+		c, fd := s.accept()
+		s.packet.Reset()
+		s.packet.Add(&ipc.Envelope{ID: 1, Local: netip.MustParseAddrPort(local)}, fd)
+		check(t, s.courier.Send(s.queue, &s.packet))
+		c.send("?")
+		if got := await(t, seen); got.String() != s.address {
+			t.Errorf("listener %s: got %s, want %s", local, got, s.address)
+		}
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	h := newRecorder(func(c *worker.Conn, in []byte) (int, error) {
+		if c.RemoteAddr().IsValid() || c.LocalAddr().IsValid() {
+			return 0, errTest
+		}
+		return c.Write(in)
+	})
+	s := newSeat(t, h)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	file := os.NewFile(uintptr(pair[0]), "client")
+	conn, err := net.FileConn(file)
+	check(t, err)
+	check(t, file.Close())
+	c := newClient(t, conn)
+	s.packet.Reset()
+	s.packet.Add(&ipc.Envelope{ID: 1}, pair[1])
+	check(t, s.courier.Send(s.queue, &s.packet))
+	c.send("x")
+	c.expect("x")
+	check(t, c.Close())
+	h.expectClose(t, nil)
 }

@@ -134,3 +134,16 @@ func TestCloseWriteThenRead(t *testing.T) {
 	c.closeWrite()
 	h.expectClose(t, nil)
 }
+
+// Both have finished, in either order: the connection ends by itself, though
+// EOF has returned nil.
+func TestBothFinish(t *testing.T) {
+	h := &collector{closed: make(chan error, 1), after: (*worker.Conn).CloseWrite}
+	s := newSeat(t, h)
+	c := s.connect()
+	c.send("x")
+	c.closeWrite()
+	c.expect("got x")
+	c.expectEnd()
+	expectClose(t, h.closed, nil)
+}

@@ -1,14 +1,17 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -174,8 +177,9 @@ func (s *seat) until(reached func() bool) {
 	}
 }
 
-// expectRest wants the loop to wait, sooner or later, without a turn for the time
-// of a thousand system calls. One that spins never does.
+// expectRest wants the loop's thread to sleep, sooner or later, for the time of a
+// thousand system calls without a turn. One that spins never does: when it does
+// not run it is runnable.
 func (s *seat) expectRest() {
 	s.t.Helper()
 	a, b, err := fdpass.Pair()
@@ -183,6 +187,7 @@ func (s *seat) expectRest() {
 	defer fdpass.CloseAll([]int{a, b})
 	s.until(func() bool {
 		before := s.entry.Sequence.Load()
+		asleep := s.asleep()
 		var buffer [1]byte
 		for range 500 {
 			_, err := unix.Write(a, buffer[:])
@@ -190,8 +195,18 @@ func (s *seat) expectRest() {
 			_, err = unix.Read(b, buffer[:])
 			check(s.t, err)
 		}
-		return before%2 == 0 && s.entry.Sequence.Load() == before
+		return asleep && before%2 == 0 && s.entry.Sequence.Load() == before
 	})
+}
+
+// asleep reports whether the loop's thread is in an interruptible sleep
+// (proc_pid_stat(5)).
+func (s *seat) asleep() bool {
+	s.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.entry.Thread.Load()))
+	check(s.t, err)
+	_, state, ok := bytes.Cut(stat, []byte(") "))
+	return ok && state[0] == 'S'
 }
 
 // connect makes a connection and hands it to the worker.
@@ -202,10 +217,32 @@ func (s *seat) connect() *client {
 	return c
 }
 
+// connectNarrow is connect with buffers in the kernel that hold little, so that
+// what the client does not read soon is the worker's to keep. Otherwise the
+// kernel may take 32 MiB.
+func (s *seat) connectNarrow() *client {
+	s.t.Helper()
+	c, fd := s.acceptWith(&net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) {
+			check(s.t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, narrow))
+		})
+	}})
+	check(s.t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, narrow))
+	s.hand(fd)
+	return c
+}
+
+const narrow = 32 << 10
+
 // accept makes a connection and returns both ends.
 func (s *seat) accept() (c *client, fd int) {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.address)
+	return s.acceptWith(&net.Dialer{})
+}
+
+func (s *seat) acceptWith(dialer *net.Dialer) (c *client, fd int) {
+	s.t.Helper()
+	conn, err := dialer.Dial("tcp", s.address)
 	check(s.t, err)
 	fd, _, err = unix.Accept4(s.listen, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	check(s.t, err)

@@ -80,7 +80,7 @@ func TestDataErrorClosesAfterFlushing(t *testing.T) {
 		return 0, errTest
 	})
 	s := newSeat(t, h)
-	c := s.connect()
+	c := s.connectNarrow()
 	c.send("go")
 	c.expect(reply)
 	c.expectEnd()

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -144,30 +145,37 @@ func TestOutOfDescriptors(t *testing.T) {
 	block := s.connect()
 	block.send("block")
 	await(t, blocked)
-	lost := []*client{}
-	var fds []int
-	for range 10 {
-		c, fd := s.accept()
-		lost, fds = append(lost, c), append(fds, fd)
+	batch := func() (clients []*client) {
+		var fds []int
+		for range 10 {
+			c, fd := s.accept()
+			clients, fds = append(clients, c), append(fds, fd)
+		}
+		s.hand(fds...)
+		return clients
 	}
-	s.hand(fds...)
+	lost, kept := batch(), batch()
 
 	var limit syscall.Rlimit
 	check(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	check(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 0, Max: limit.Max}))
 	goOn <- true
 	s.until(func() bool { return s.entry.Closed.Load() == 10 })
+	for range 100 { // the loop has turns meanwhile
+		block.send("x")
+	}
+	block.expect("block" + strings.Repeat("x", 100))
 	check(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 
-	block.expect("block")
 	for _, c := range lost {
 		c.expectEnd()
 	}
-	c := s.connect()
-	c.send("x")
-	c.expect("x")
-	if got := s.entry.Received.Load(); got != 12 {
-		t.Errorf("received %d, want 12", got)
+	for _, c := range kept {
+		c.send("x")
+		c.expect("x")
+	}
+	if got := s.entry.Received.Load(); got != 21 {
+		t.Errorf("received %d, want 21", got)
 	}
 }
 
@@ -202,4 +210,19 @@ func TestControlBacklog(t *testing.T) {
 			seen[id] = true
 		}
 	}
+}
+
+// Another process may still hold the connection when it is closed here: it must
+// not be reported for ever.
+func TestConnectionWithAnotherOwner(t *testing.T) {
+	h := newRecorder(echo)
+	s := newSeat(t, h)
+	c, fd := s.accept()
+	other, err := unix.Dup(fd)
+	check(t, err)
+	s.hand(fd)
+	check(t, c.Close())
+	h.expectClose(t, nil)
+	s.expectRest()
+	check(t, unix.Close(other))
 }

@@ -138,7 +138,9 @@ func (l *loop) run() error {
 // end closes what is still open, tells the sessions, and unbinds the goroutine.
 func (l *loop) end() {
 	l.table.each(func(c *Conn) {
-		c.blame(ErrStopped)
+		if !c.state.has(stateLinger) { // that one has ended but for its peer
+			c.blame(ErrStopped)
+		}
 		c.finish()
 	})
 	l.settle() // callbacks may have touched what was closed after them

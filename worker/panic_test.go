@@ -95,7 +95,7 @@ func TestPanics(t *testing.T) {
 			var log syncBuffer
 			h := &panicky{in: test.in, closed: make(chan error, 2)}
 			s := newSeat(t, h, worker.WithLogger(hclog.New(&hclog.LoggerOptions{Output: &log})))
-			c, other := s.connect(), s.connect()
+			c, other := s.connectNarrow(), s.connect()
 			if test.in != "Open" {
 				c.send("x")
 			}
