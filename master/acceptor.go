@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -315,6 +316,7 @@ func (a *acceptor) acceptFrom(l *listener) (n int, v verdict) {
 		a.lastID++
 		envelope.ID, envelope.Remote = a.lastID, addr
 		a.dispatcher.hand.Add(&envelope, fd) // as many as a batch fit
+		killpoint.Reach(killpoint.Accepted)
 		a.dispatcher.totals.accepted++
 		n++
 	}

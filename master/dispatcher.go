@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/ipc"
 )
 
@@ -196,6 +197,7 @@ func (d *dispatcher) flush(s *seat, k, first, end int) {
 	if err == nil {
 		s.sent += uint64(count)
 		d.waiting = true // until it is received
+		killpoint.Reach(killpoint.Sent)
 	} else {
 		d.out.Reset() // the hand still owns them
 		d.refused(s, err)

@@ -54,7 +54,7 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	config.defaultCapacity = max(1, limit-workerReserve)
+	config.defaultCapacity = limit - min(workerReserve, limit/2)
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // the accept loop's wait holds one: see package epoll
 
 	inherited := inherit()

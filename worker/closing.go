@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/usher-go/usher/internal/killpoint"
 	"golang.org/x/sys/unix"
 )
 
@@ -188,10 +189,13 @@ func (c *Conn) release() {
 		l.takeCork()
 	}
 	l.table.remove(c)
+	killpoint.Reach(killpoint.Closing)
 	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(c.fd), 0, 0) // nothing can be done about a failed close
 	c.fd = -1
 	c.state = c.state&^stateInSet | stateDead
+	killpoint.Reach(killpoint.Closed)
 	l.countClosed(c.id)
+	killpoint.Reach(killpoint.Settled)
 }
 
 // report makes the session's last call.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,7 @@ func (q *intake) next() time.Duration {
 // ends the worker.
 func (l *loop) takeIn() (empty bool, err error) {
 	q := &l.queue
+	killpoint.Reach(killpoint.Noticed)
 	for range packetsPerEvent {
 		switch err := q.courier.Receive(l.station.queue, &q.packet); {
 		case err == nil:
@@ -55,7 +57,9 @@ func (l *loop) takeIn() (empty bool, err error) {
 			return false, l.bookLost(err)
 		}
 		n := q.packet.Len()
+		killpoint.Reach(killpoint.Received)
 		l.station.entry.Received.Add(uint64(n))
+		killpoint.Reach(killpoint.Booked)
 		for i := range n {
 			if err := l.adopt(i); err != nil {
 				q.packet.Close()
@@ -96,6 +100,7 @@ func (l *loop) adopt(i int) error {
 	}
 	c.touch()
 	l.settle()
+	killpoint.Reach(killpoint.Opened)
 	if l.drain.on {
 		c.askToDrain()
 		l.settle()
@@ -161,9 +166,14 @@ func (l *loop) retryQueue() {
 	l.queue.watched = true
 }
 
-// hasRoom tries: nothing else tells how many descriptors are free.
+// hasRoom tries whether there is room for a packet: nothing else tells how many
+// descriptors are free.
 func (l *loop) hasRoom() bool {
-	var fds [ipc.MaxConns]int
+	limit, err := descriptorLimit()
+	if err != nil {
+		return false
+	}
+	fds := make([]int, min(ipc.MaxConns, limit/4)) // a master under the same limit sends no more at a time
 	for i := range fds {
 		fd, err := unix.FcntlInt(uintptr(l.station.queue), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
@@ -172,6 +182,6 @@ func (l *loop) hasRoom() bool {
 		}
 		fds[i] = fd
 	}
-	fdpass.CloseAll(fds[:])
+	fdpass.CloseAll(fds)
 	return true
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -186,6 +187,7 @@ func (l *loop) serve(event *epoll.Event) error {
 		if c := l.table.lookup(tag); c != nil {
 			c.ready(event.Ready())
 			l.settle()
+			killpoint.Reach(killpoint.Answered)
 		}
 	}
 	return nil

@@ -185,18 +185,34 @@ func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
 // program that opens one for each connection wants --max-conns-per-worker.
 const reservedFDs = 64
 
-// capacity returns how many connections this process can hold. Go has raised
-// the soft limit of descriptors to the hard one at start.
-func capacity(maxConns int) (int, error) {
+// reserved returns how many of so many descriptors are not offered: under a
+// very low limit half of them.
+func reserved(limit int) int { return min(reservedFDs, limit/2) }
+
+// descriptorLimit returns how many descriptors this process may have. Go has
+// raised the soft limit to the hard one at start.
+func descriptorLimit() (int, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, os.NewSyscallError("getrlimit", err)
 	}
 	const most = 1 << 30 // of an unlimited number; no process has as many
-	n := int(min(limit.Cur, most)) - reservedFDs
-	if n < 1 {
-		return 0, fmt.Errorf("a limit of %d descriptors leaves none for connections, %d are reserved", limit.Cur, reservedFDs)
+	return int(min(limit.Cur, most)), nil
+}
+
+// fewestFDs is what this process needs for itself, and one connection.
+const fewestFDs = 32
+
+// capacity returns how many connections this process can hold.
+func capacity(maxConns int) (int, error) {
+	limit, err := descriptorLimit()
+	if err != nil {
+		return 0, err
 	}
+	if limit < fewestFDs {
+		return 0, fmt.Errorf("a limit of %d descriptors leaves none for connections; raise it to %d at least", limit, fewestFDs)
+	}
+	n := limit - reserved(limit)
 	if maxConns > 0 {
 		n = min(n, maxConns)
 	}

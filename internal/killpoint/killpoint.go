@@ -1,0 +1,64 @@
+// Package killpoint names the moments in a connection's hand-over at which the
+// death of a worker makes a difference, and lets a test stop a process there.
+//
+// The code passes a moment by Reach, which is nothing at all in a normal build.
+// Built with the tag killpoints, the first process that reaches the point named
+// in the environment stops itself there (SIGSTOP); a test then kills the worker
+// and looks at what became of the connection. Table says what should.
+package killpoint
+
+// Point is a moment in the life of one connection.
+type Point int
+
+// The points, in the order in which a connection passes them.
+const (
+	Accepted Point = iota // in the master's hand
+	Sent                  // in the slot's queue
+	Noticed               // the worker saw that its queue is not empty
+	Received              // the worker has the descriptor
+	Booked                // and has said so on the scoreboard
+	Opened                // the session is open
+	Answered              // the first answer is written
+	Closing               // the descriptor is about to be closed
+	Closed                // and is closed
+	Settled               // and that is booked
+)
+
+// Fate is what becomes of a connection whose worker is killed at a point, seen
+// by its client and in the master's books.
+type Fate struct {
+	Served bool // some worker answers it in full
+	Lost   bool // it is booked as lost; else as closed
+}
+
+// Table is the one list of the points: where each is, and what the design says
+// of a death there.
+var Table = [...]struct {
+	Name     string
+	InMaster bool // it is the master that stops there, while the worker is killed
+	Fate     Fate
+}{
+	// Whatever the worker has not received is served by its successor.
+	Accepted: {"accepted", true, Fate{Served: true}},
+	Sent:     {"sent", true, Fate{Served: true}},
+	Noticed:  {"noticed", false, Fate{Served: true}},
+	// From here on it is the worker's, and dies with it.
+	Received: {"received", false, Fate{Lost: true}},
+	Booked:   {"booked", false, Fate{Lost: true}},
+	Opened:   {"opened", false, Fate{Lost: true}},
+	Answered: {"answered", false, Fate{Lost: true}},
+	// The client has all its answers by now, but the books count a connection
+	// as closed only once close(2) has returned and the worker has said so.
+	Closing: {"closing", false, Fate{Served: true, Lost: true}},
+	Closed:  {"closed", false, Fate{Served: true, Lost: true}},
+	Settled: {"settled", false, Fate{Served: true}},
+}
+
+// The environment of a process built with the tag killpoints.
+const (
+	// EnvPoint is the name of the point to stop at.
+	EnvPoint = "KILLPOINT"
+	// EnvFile is a path that does not exist: whoever creates it is the one to
+	// stop, and writes its pid into it.
+	EnvFile = "KILLPOINT_FILE"
+)
