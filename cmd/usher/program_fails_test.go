@@ -1,0 +1,57 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The worker program does not get ready at the first start: serve ends, and
+// its last words say why.
+func TestProgramFails(t *testing.T) {
+	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, []byte("not a program"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	script(t, filepath.Join(dir, "bare"), "echo no first line\n")
+	missing := filepath.Join(dir, "missing")
+	tests := []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"does not exist", []string{"--", missing}, []string{"start " + missing, "no such file or directory", "check the path after --"}},
+		{"is not in PATH", []string{"--", "no-such-program-of-usher"}, []string{"no-such-program-of-usher", "not found", "check the path after --"}},
+		{"is a directory", []string{"--", dir}, []string{"start " + dir, "is a directory", "executable file"}},
+		{"is not executable", []string{"--", plain}, []string{"start " + plain, "permission denied", "executable file"}},
+		{"has no first line", []string{"--", filepath.Join(dir, "bare")}, []string{"exec format error", "#!"}},
+		{"ends at once", []string{"--", self(), "worker-failing"},
+			[]string{"exit status 7", "its last words:\nfirst of my last words\ncannot open the database"}},
+		{"never gets ready", []string{"--boot-timeout", "200ms", "--", self(), "worker-mute"}, []string{"not ready within 200ms"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			control := filepath.Join(shortDir(t), "c")
+			got := usher(t, append([]string{"serve", "--control", control, "--listen", "127.0.0.1:0"}, test.args...)...)
+			if got.code != exitWorkers || got.stdout != "" {
+				t.Errorf("exit status %d, standard output %q; want %d and nothing", got.code, got.stdout, exitWorkers)
+			}
+			// The log comes before; the complaint is the end.
+			_, complaint, found := strings.Cut(got.stderr, "\nusher: ")
+			if !found || !strings.HasPrefix(complaint, "the workers would not start: ") {
+				t.Fatalf("standard error has no line that says that the workers would not start:\n%s", got.stderr)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(complaint, part) {
+					t.Errorf("it does not say %q:\n%s", part, complaint)
+				}
+			}
+			if _, err := os.Lstat(control); err == nil {
+				t.Error("the control socket is left")
+			}
+		})
+	}
+}
