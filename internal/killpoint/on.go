@@ -5,7 +5,8 @@ package killpoint
 import (
 	"os"
 	"strconv"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 var point, file = os.Getenv(EnvPoint), os.Getenv(EnvFile)
@@ -22,5 +23,7 @@ func Reach(p Point) {
 	}
 	_, _ = f.WriteString(strconv.Itoa(os.Getpid())) // the test reads it, and fails without
 	_ = f.Close()
-	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) // cannot fail for oneself
+	// To this very thread, on which the loop is locked: it then does not get
+	// beyond the call. One to the process may be taken by another thread.
+	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // cannot fail for oneself
 }
