@@ -8,9 +8,9 @@
 // holds nothing, and a caller that gets an error from [Sender.Send] still
 // holds everything.
 //
-// Nothing here blocks, logs, or knows what the descriptors are. After the
-// first call nothing here allocates, unless an error other than a sentinel is
-// returned.
+// [Sender] and [Receiver] work on any connected socket, in a loop of the
+// caller's. They never block, and after the first call they allocate nothing
+// unless an error other than a sentinel is returned.
 //
 //	a, b, err := fdpass.Pair()
 //	...
@@ -21,8 +21,24 @@
 //	payload, fds := make([]byte, 64), make([]int, 8)
 //	n, nfds, err := r.Receive(b, payload, fds, nil)
 //
-// The package is built for Linux: other systems have no SOCK_SEQPACKET Unix
-// sockets, or no MSG_CMSG_CLOEXEC.
+// Unrelated programs meet at a name, which is a path or an abstract name: one
+// side has a [Listener], the other calls [Dial], and both get a [Conn], whose
+// Send and Receive wait until a context is done. [Peer] says who is at the other
+// end. [SendOne] and [ReceiveOne] are all of it in one call, for one descriptor:
+//
+//	fd, err := fdpass.ReceiveOne(ctx, "/run/user/1000/catch.sock") // in one program
+//	...
+//	err := fdpass.SendOne(ctx, "/run/user/1000/catch.sock", fd) // in another
+//
+// On the wire there is nothing but packets: a program in any language takes part
+// with SOCK_SEQPACKET, sendmsg and recvmsg.
+//
+// Descriptors are plain numbers here. Borrow that of an *os.File or a net.Conn
+// through its SyscallConn: Fd and File can put a live socket into blocking mode.
+//
+// Nothing here logs, or knows what the descriptors are. The package is built
+// for Linux: other systems have no SOCK_SEQPACKET Unix sockets, or no
+// MSG_CMSG_CLOEXEC.
 package fdpass
 
 import (
@@ -35,8 +51,8 @@ import (
 // packet (SCM_MAX_FD in the kernel's include/net/scm.h, unix(7)).
 const MaxFDs = 253
 
-// The conditions that a caller tells apart with errors.Is. All others are
-// *os.SyscallError.
+// The conditions that a caller tells apart with errors.Is. Other errors are an
+// *os.SyscallError, or wrap one, an errno, or the error of a context.
 var (
 	// ErrWouldBlock: the socket's buffer is full (Send) or empty (Receive).
 	ErrWouldBlock = errors.New("fdpass: would block")

@@ -119,7 +119,7 @@ func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 	for at := uintptr(0); at+rightsHeaderLen <= end; {
 		header := (*unix.Cmsghdr)(unsafe.Add(base, at))
 		length := uintptr(header.Len)
-		if length < rightsHeaderLen || at+length > end {
+		if length < rightsHeaderLen || length > end-at {
 			break
 		}
 		data := unsafe.Slice((*int32)(unsafe.Add(base, at+rightsHeaderLen)), (length-rightsHeaderLen)/4)
