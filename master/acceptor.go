@@ -38,6 +38,9 @@ type acceptor struct {
 	lastID    uint64
 	serial    uint64
 	batch     int // most connections to accept at a time
+	limits    limits
+	bucket    bucket
+	refusals  complaint
 
 	backoff acceptBackoff
 	retries int       // turns in a row that a full queue ended
@@ -61,7 +64,7 @@ const (
 
 // newAcceptor takes ownership of the listeners, unless it returns an error.
 // broken is called on the accept goroutine about a worker to be replaced.
-func newAcceptor(log hclog.Logger, listeners []*listener, dispatch string, descriptorLimit int, broken func(slot int, err error)) (*acceptor, error) {
+func newAcceptor(config Config, listeners []*listener, descriptorLimit int, broken func(slot int, err error)) (*acceptor, error) {
 	set, err := epoll.New()
 	if err != nil {
 		return nil, err
@@ -72,17 +75,16 @@ func newAcceptor(log hclog.Logger, listeners []*listener, dispatch string, descr
 		return nil, err
 	}
 	a := &acceptor{
-		log: log, set: set, waker: waker, listeners: listeners,
+		log: config.Logger, set: set, waker: waker, listeners: listeners,
 		clock:   newClock(),
 		batch:   min(ipc.MaxConns, max(1, descriptorLimit/4)),
 		stopped: make(chan struct{}),
 	}
 	a.mail.notify = waker.Wake
 	a.reserve.size = a.batch
-	a.dispatcher = dispatcher{
-		log: log, policy: policies[dispatch], byPeer: dispatch == "hash",
-		maxQueuedTotal: descriptorLimit / 2, broken: broken,
-	}
+	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, broken: broken}
+	a.configure(&config)
+	a.setBacklog(config.Backlog)
 	return a, nil
 }
 
@@ -102,12 +104,15 @@ func (a *acceptor) do(f func()) {
 	}
 }
 
-// ring tells the accept goroutine that a worker has room again, or, with
-// count, that one without the scoreboard has closed so many connections.
-func (a *acceptor) ring(slot, count int) {
+// ring passes on a worker's word that it has closed connections: the bell, if
+// it keeps the scoreboard, or else their number; and, if asked for, their ids.
+func (a *acceptor) ring(slot int, closed ipc.Closed) {
 	a.mail.put(func() {
 		if s := a.dispatcher.find(slot); s != nil && !s.keepsBoard() {
-			s.reported = min(s.reported+uint64(count), s.sent-s.drained-s.back)
+			s.reported = min(s.reported+uint64(max(closed.Count, len(closed.IDs))), s.sent-s.drained-s.back)
+		}
+		for _, id := range closed.IDs {
+			a.dispatcher.census.gone(id)
 		}
 	})
 }
@@ -149,10 +154,12 @@ func (a *acceptor) loads() map[int]int {
 	return loads
 }
 
-// snapshot returns the totals, and the tally of each living worker by slot.
-func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally) {
+// snapshot returns the totals, the tally of each living worker by slot, and
+// what the listeners are.
+func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally, listeners []ListenerStatus) {
 	tallies = make(map[int]tally)
 	a.do(func() {
+		listeners = describe(a.listeners)
 		counts = a.dispatcher.counts()
 		for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 			for _, s := range seats {
@@ -162,7 +169,7 @@ func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally) {
 			}
 		}
 	})
-	return counts, tallies
+	return counts, tallies, listeners
 }
 
 // closeListeners accepts what already waits in the backlogs, as far as there
@@ -170,16 +177,21 @@ func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally) {
 func (a *acceptor) closeListeners() {
 	a.do(func() {
 		for _, l := range a.listeners {
-			for n := 1; n > 0; {
-				a.dispatcher.survey()
-				a.settle()
-				n, _ = a.acceptFrom(l)
-			}
+			a.takeBacklog(l)
 			a.unwatch(l)
 			l.close()
 		}
 		a.listeners, a.ready = nil, nil
 	})
+}
+
+// takeBacklog accepts what already waits at a listener, as far as there is room.
+func (a *acceptor) takeBacklog(l *listener) {
+	for n := 1; n > 0; {
+		a.dispatcher.survey()
+		a.settle()
+		n, _ = a.acceptFrom(l, a.quota())
+	}
 }
 
 // interrupt ends run.
@@ -252,18 +264,23 @@ func (a *acceptor) turn() {
 	d.survey()
 	a.settle()
 	for _, l := range a.ready {
-		if d.room == 0 || !a.backoff.over(time.Now) {
+		if !a.backoff.over(time.Now) {
 			break // it is reported again as long as clients wait
 		}
-		_, v := a.acceptFrom(l)
-		a.backoff.note(v)
-		a.settle()
+		switch quota := a.quota(); {
+		case quota > 0:
+			_, v := a.acceptFrom(l, quota)
+			a.backoff.note(v)
+			a.settle()
+		case a.turnsAway():
+			a.backoff.note(a.turnAway(l))
+		}
 	}
 	a.ready = a.ready[:0]
 	switch {
 	case !a.backoff.over(time.Now):
 		a.watchListeners(false)
-	case d.room > 0:
+	case a.quota() > 0 || a.turnsAway():
 		a.watchListeners(true)
 	default:
 		a.waitForRoom()
@@ -299,10 +316,10 @@ func (a *acceptor) settle() {
 	}
 }
 
-// acceptFrom accepts into the hand, which is empty, no more than there is room for.
-func (a *acceptor) acceptFrom(l *listener) (n int, v verdict) {
+// acceptFrom accepts into the hand, which is empty, no more than quota.
+func (a *acceptor) acceptFrom(l *listener, quota int) (n int, v verdict) {
 	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.monotonic()}
-	for range min(a.dispatcher.room, a.batch) {
+	for range quota {
 		fd, addr, errno := acceptOne(l.fd, &a.peer)
 		if errno != 0 {
 			if v = judge(errno); v == acceptNext {
@@ -315,9 +332,15 @@ func (a *acceptor) acceptFrom(l *listener) (n int, v verdict) {
 		}
 		a.lastID++
 		envelope.ID, envelope.Remote = a.lastID, addr
+		if !a.dispatcher.census.admit(envelope.ID, addr.Addr()) {
+			a.refuse(fd, addr, "max-conns-per-ip")
+			continue
+		}
 		a.dispatcher.hand.Add(&envelope, fd) // as many as a batch fit
 		killpoint.Reach(killpoint.Accepted)
 		a.dispatcher.totals.accepted++
+		a.dispatcher.live++
+		a.bucket.take(1)
 		n++
 	}
 	return n, acceptNext
@@ -333,11 +356,18 @@ func (a *acceptor) pause(l *listener, errno syscall.Errno) {
 // the last look.
 func (a *acceptor) waitForRoom() {
 	a.watchListeners(false)
-	for _, s := range a.dispatcher.seats {
-		s.entry.WantBell.Store(1)
+	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
+		for _, s := range seats {
+			if s.phase != seatDead { // else the entry may be another's by now
+				s.entry.WantBell.Store(1)
+			}
+		}
 	}
 	a.dispatcher.survey()
-	a.hasty = a.dispatcher.room > 0
+	a.hasty = a.quota() > 0 || a.dispatcher.handful() > 0 && a.dispatcher.room > 0
+	if a.limits.rate > 0 && !a.hasty && a.retryAt.IsZero() {
+		a.retryAt = time.Now().Add(a.bucket.wait())
+	}
 }
 
 // planRetry sets the timer for what neither a bell nor the epoll set reports:

@@ -64,7 +64,8 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 		t.Fatal(err)
 	}
 	broken := make(chan string, 100)
-	a, err := newAcceptor(hclog.NewNullLogger(), listeners, DefaultPolicy, descriptorLimit, func(slot int, err error) {
+	config := Config{Logger: hclog.NewNullLogger(), Dispatch: DefaultPolicy}
+	a, err := newAcceptor(config, listeners, descriptorLimit, func(slot int, err error) {
 		broken <- fmt.Sprint(slot, " ", err)
 	})
 	if err != nil {
@@ -157,7 +158,7 @@ func (w *fakeWorker) closeOne() {
 	_ = unix.Close(w.fds[0])
 	w.fds = w.fds[1:]
 	if w.entry.AddClosed(1) {
-		w.house.ring(w.slot, 0)
+		w.house.ring(w.slot, ipc.Closed{})
 	}
 }
 
@@ -188,7 +189,7 @@ func (h *house) until(ok func(Counts) bool) Counts {
 	h.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		counts, _ := h.snapshot()
+		counts, _, _ := h.snapshot()
 		if sum := counts.Queued + counts.Active + counts.Closed + counts.Refused + counts.Lost; sum != counts.Accepted {
 			h.Fatalf("the books do not balance: %+v", counts)
 		}
@@ -355,7 +356,7 @@ func TestWorkerWithoutScoreboardIsServedInTurn(t *testing.T) {
 	}
 	a.receive(5)
 	b.receive(1)
-	h.ring(b.slot, 1) // b's word for a close
+	h.ring(b.slot, ipc.Closed{Count: 1}) // b's word for a close
 	h.until(func(c Counts) bool { return c.Closed == 6 && c.Active == 0 })
 }
 
@@ -384,8 +385,8 @@ func TestAcceptAndDispatchDoNotAllocate(t *testing.T) {
 		h.call(101)
 		allocs = testing.AllocsPerRun(100, func() {
 			h.dispatcher.survey()
-			h.dispatcher.room = 1
-			if n, _ := h.acceptFrom(h.listeners[0]); n != 1 {
+
+			if n, _ := h.acceptFrom(h.listeners[0], 1); n != 1 {
 				t.Errorf("accepted %d", n)
 			}
 			h.settle()

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/ipc"
 )
 
 // Config is what a master is to do. Listen, Program and Workers must be set.
+// A reload may change all but what fixed lists.
 type Config struct {
 	// Listen are the addresses to serve, as ParseAddress reads them.
 	Listen []string
@@ -29,6 +31,22 @@ type Config struct {
 	// time, within its own capacity; 0 means no other limit than that, but 1
 	// under the policy queue.
 	MaxConnsPerWorker int
+	// MaxConns is the most connections of the server at a time; 0 means no limit.
+	MaxConns int
+	// MaxConnsPerIP is the most connections from one IPv4 address, or IPv6
+	// network of 64 bits, at a time; 0 means no limit.
+	MaxConnsPerIP int
+	// AcceptRate is the most connections accepted in a second; 0 means no limit.
+	AcceptRate int
+	// Overload says what happens to clients beyond a limit of the server:
+	// OverloadWait, which is also what empty means, or OverloadClose.
+	Overload string
+	// IdleTimeout is after how long without a byte a worker closes a
+	// connection; 0 means never.
+	IdleTimeout time.Duration
+	// Backlog is the most clients that wait in the kernel for each listener;
+	// 0 means as many as it allows (somaxconn).
+	Backlog int
 	// DrainTimeout is how long connections of a worker that leaves may go on;
 	// 0 cuts them at once.
 	DrainTimeout time.Duration
@@ -46,7 +64,27 @@ type Config struct {
 	// first worker is ready. It must not block. It may be nil.
 	Started func(Status)
 
+	// ReopenLogs opens the log file anew; nil: there is none. It is called from
+	// one of the master's goroutines.
+	ReopenLogs func() error
+	// LogLevel is set on Logger at a reload that changes it.
+	LogLevel hclog.Level
+	// Reread returns the configuration anew, for a reload; nil: it never changes.
+	// It is called from one of the master's goroutines.
+	Reread func() (Config, error)
+
 	defaultCapacity int // of a worker that does not say
+}
+
+// The values of Config.Overload.
+const (
+	OverloadWait  = "wait"  // they wait in the backlog
+	OverloadClose = "close" // they are accepted and closed, and counted as refused
+)
+
+// fixed returns what a reload cannot change, by the key an operator knows.
+func (c *Config) fixed() map[string]any {
+	return map[string]any{"max-workers": c.MaxWorkers, "control": c.Control, "pid-file": c.PIDFile}
 }
 
 // The defaults of Config's zero values.
@@ -57,6 +95,34 @@ const (
 
 // ErrConfig is what errors about a Config wrap: nothing was started.
 var ErrConfig = errors.New("configuration")
+
+// hello returns what a worker is told first.
+func (c *Config) hello() ipc.Hello {
+	hello := ipc.Hello{
+		Protocol: ipc.Version, App: c.App,
+		MaxConns: c.MaxConnsPerWorker, IdleTimeoutMS: c.IdleTimeout.Milliseconds(),
+	}
+	if c.MaxConnsPerIP > 0 {
+		hello.Report = ipc.ReportIDs
+	}
+	return hello
+}
+
+// needsCloses returns the name of a flag that needs a worker to say when it
+// closes connections, or nothing.
+func (c *Config) needsCloses() string {
+	switch {
+	case c.MaxConnsPerIP > 0:
+		return "max-conns-per-ip"
+	case c.MaxConns > 0:
+		return "max-conns"
+	case c.Dispatch == "queue":
+		return "dispatch queue"
+	case c.MaxConnsPerWorker > 0:
+		return "max-conns-per-worker"
+	}
+	return ""
+}
 
 // check fills in defaults and returns the parsed addresses.
 func (c *Config) check() ([]Address, error) {
@@ -75,11 +141,25 @@ func (c *Config) check() ([]Address, error) {
 	if c.Dispatch == "queue" && c.MaxConnsPerWorker == 0 {
 		c.MaxConnsPerWorker = 1
 	}
+	if c.Overload == "" {
+		c.Overload = OverloadWait
+	}
+	for key, value := range map[string]int64{
+		"max-conns": int64(c.MaxConns), "max-conns-per-ip": int64(c.MaxConnsPerIP),
+		"max-conns-per-worker": int64(c.MaxConnsPerWorker), "accept-rate": int64(c.AcceptRate),
+		"backlog": int64(c.Backlog),
+	} {
+		if value < 0 {
+			return nil, fmt.Errorf("%w: %s is %d, want 0 or more", ErrConfig, key, value)
+		}
+	}
 	switch {
+	case c.Overload != OverloadWait && c.Overload != OverloadClose:
+		return nil, fmt.Errorf("%w: overload is %q, want %s or %s", ErrConfig, c.Overload, OverloadWait, OverloadClose)
+	case c.IdleTimeout < 0:
+		return nil, fmt.Errorf("%w: idle-timeout is %v, want 0 or more", ErrConfig, c.IdleTimeout)
 	case policies[c.Dispatch] == nil:
 		return nil, fmt.Errorf("%w: dispatch is %q, want one of %s", ErrConfig, c.Dispatch, strings.Join(Policies(), ", "))
-	case c.MaxConnsPerWorker < 0:
-		return nil, fmt.Errorf("%w: max-conns-per-worker is %d, want 0 or more", ErrConfig, c.MaxConnsPerWorker)
 	case len(c.Program) == 0 || c.Program[0] == "":
 		return nil, fmt.Errorf("%w: no program for the workers", ErrConfig)
 	case c.Workers < 1:

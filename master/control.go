@@ -1,7 +1,7 @@
 package master
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control serves HTTP on a Unix socket: GET /v1/status.
+// control serves HTTP on a Unix socket. What it can be asked is in api.go.
 type control struct {
 	path     string
 	listener net.Listener
@@ -24,18 +24,8 @@ func newControl(path string, s *supervisor) (*control, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		var status Status
-		if !s.do(func() { status = s.status() }) {
-			http.Error(w, "stopping", http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(status) // the client has gone
-	})
 	return &control{path: path, listener: listener, server: &http.Server{
-		Handler:           mux,
+		Handler:           newAPI(s),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       5 * time.Second,
 	}}, nil
@@ -58,9 +48,17 @@ func (c *control) run() error {
 	return nil
 }
 
-// interrupt closes every client and the listener, which removes the socket. It
-// may be called again, and if run never was.
+// lastAnswers is how long those who asked for the end may take to read that it
+// has come.
+const lastAnswers = time.Second
+
+// interrupt closes the listener, which removes the socket, and then every
+// client that has its answer. It may be called again, and if run never was.
 func (c *control) interrupt(error) {
-	_ = c.server.Close()   // the master ends; there is nobody to tell
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	if c.server.Shutdown(ctx) != nil {
+		_ = c.server.Close() // the rest; the master ends, there is nobody to tell
+	}
 	_ = c.listener.Close() // the server has closed it if it served
 }

@@ -37,9 +37,11 @@ type dispatcher struct {
 	turn       int
 
 	room    int  // in all, as of the latest survey, and what was placed since
+	live    int  // connections there are, likewise
 	stalled bool // no room because of a full queue
 	waiting bool // some queue holds connections, or is stuck
 
+	census         census
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
 
@@ -105,11 +107,12 @@ func (d *dispatcher) find(slot int) *seat {
 // queue: unlike a limit, that is not ended by a bell.
 func (d *dispatcher) survey() {
 	d.candidates = d.candidates[:0]
-	d.room, d.stalled, d.waiting = 0, false, false
+	d.room, d.live, d.stalled, d.waiting = 0, d.handful(), false, false
 	queued := 0
 	for _, s := range d.seats {
 		t := s.tally()
 		queued += t.queued()
+		d.live += t.load()
 		d.waiting = d.waiting || t.queued() > 0 || s.stuck
 		c := candidate{slot: s.spec.slot, load: t.load(), room: s.room(t)}
 		d.room += c.room
@@ -117,7 +120,12 @@ func (d *dispatcher) survey() {
 		d.candidates = append(d.candidates, c)
 	}
 	for _, s := range d.leaving {
-		queued += s.tally().queued()
+		t := s.tally()
+		queued += t.queued()
+		d.live += t.queued()
+		if s.phase != seatDead {
+			d.live += t.active()
+		}
 	}
 	if free := d.maxQueuedTotal - queued; free < d.room {
 		d.room = max(0, free)
@@ -141,17 +149,21 @@ func (d *dispatcher) place() bool {
 			d.send(d.target[i], i)
 		}
 	}
-	left := 0
-	for i := range n {
-		if d.hand.FD(i) >= 0 {
-			left++
-		}
-	}
-	if left > 0 {
+	if d.handful() > 0 {
 		return false
 	}
 	d.hand.Reset()
 	return true
+}
+
+// handful returns how many connections the hand holds.
+func (d *dispatcher) handful() (n int) {
+	for i := range d.hand.Len() {
+		if d.hand.FD(i) >= 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // choose returns which seat connection i in the hand is for, or -1.
@@ -208,6 +220,7 @@ func (d *dispatcher) flush(s *seat, k, first, end int) {
 		}
 		if err == nil && i < end {
 			d.hand.Take(i) // the send closed it
+			d.census.sent(d.hand.ID(i), s.serial)
 		}
 		if err != nil || i < end {
 			d.target[i] = -1
@@ -351,6 +364,7 @@ func (d *dispatcher) settle(s *seat) {
 	if lost > 0 {
 		d.log.Warn("connections lost with their worker", "slot", s.spec.slot, "count", lost)
 	}
+	d.census.evict(s.serial)
 	s.close()
 }
 
@@ -372,11 +386,7 @@ func (d *dispatcher) counts() Counts {
 		Accepted: d.totals.accepted, Closed: d.totals.closed, Refused: d.totals.refused,
 		Moved: d.totals.moved, Lost: d.totals.lost,
 	}
-	for i := range d.hand.Len() {
-		if d.hand.FD(i) >= 0 {
-			c.Queued++
-		}
-	}
+	c.Queued = uint64(d.handful())
 	for _, s := range d.seats {
 		c.add(s)
 	}
@@ -401,11 +411,7 @@ func (c *Counts) add(s *seat) {
 // is there to serve. They count as lost.
 func (d *dispatcher) abandon() {
 	for {
-		for i := range d.hand.Len() {
-			if d.hand.FD(i) >= 0 {
-				d.totals.lost++
-			}
-		}
+		d.totals.lost += uint64(d.handful())
 		d.hand.Close()
 		if !d.rescue() {
 			break

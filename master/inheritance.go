@@ -33,7 +33,7 @@ func (h *inheritance) take(address Address) (listeners []*listener, err error) {
 			closeListeners(listeners)
 			return nil, fmt.Errorf("socket %s from systemd: %w", file.Name(), err)
 		}
-		l.name = address.Name
+		l.from, l.name = address, address.Name
 		if l.name == "" && !strings.HasPrefix(file.Name(), "LISTEN_FD_") { // which stands for no name
 			l.name = file.Name()
 		}

@@ -11,6 +11,7 @@ import (
 
 // listener is a bound, listening, non-blocking, close-on-exec socket.
 type listener struct {
+	from    Address
 	name    string
 	address string         // as shown: with the real port
 	addr    netip.AddrPort // as bound; invalid for a Unix socket
@@ -59,7 +60,7 @@ func listen(address Address, inherited *inheritance) ([]*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.name = address.Name
+	l.from, l.name = address, address.Name
 	return []*listener{l}, nil
 }
 
@@ -76,16 +77,12 @@ func explain(err error) error {
 	return err
 }
 
-// backlog asks for as many waiting clients as the kernel allows (listen(2)
-// cuts larger values to somaxconn).
-const backlog = 1<<31 - 1
-
 // startListening makes a bound socket listen, and describes it. It takes
 // ownership of fd, even on error.
 func startListening(fd int) (*listener, error) {
 	l, err := describeSocket(fd)
 	if err == nil {
-		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
+		err = os.NewSyscallError("listen", unix.Listen(fd, backlogOr(0)))
 	}
 	if err != nil {
 		_ = unix.Close(fd) // the first error is the one to report

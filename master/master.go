@@ -80,14 +80,13 @@ func serve(ctx context.Context, config Config, listeners []*listener, limit int)
 	defer board.Close()
 
 	var super *supervisor
-	accept, err := newAcceptor(config.Logger, listeners, config.Dispatch, limit, func(slot int, err error) { super.brokenQueue(slot, err) })
+	accept, err := newAcceptor(config, listeners, limit, func(slot int, err error) { super.brokenQueue(slot, err) })
 	if err != nil {
 		closeListeners(listeners)
 		return err
 	}
 	reap := newReaper(config.Logger)
-	super = newSupervisor(config, board, accept, reap)
-	super.listeners = describe(listeners)
+	super = newSupervisor(&config, board, accept, reap)
 
 	// The order of the interrupts is the order of the Adds. Whichever actor
 	// ends first, the supervisor is told first, and has ended all workers when

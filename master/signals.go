@@ -15,10 +15,10 @@ var signalTable = []struct {
 	doc    string
 	do     func(*supervisor)
 }{
-	{unix.SIGUSR1, "one more worker", func(s *supervisor) { s.scale(+1) }},
-	{unix.SIGTTIN, "one more worker", func(s *supervisor) { s.scale(+1) }},
-	{unix.SIGTTOU, "one worker fewer", func(s *supervisor) { s.scale(-1) }},
-	{unix.SIGHUP, "reload", func(s *supervisor) { s.askReload() }},
+	{unix.SIGUSR1, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
+	{unix.SIGTTIN, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
+	{unix.SIGTTOU, "one worker fewer", func(s *supervisor) { s.scaleOne(-1) }},
+	{unix.SIGHUP, "reload", func(s *supervisor) { s.askReload(nil) }},
 	{unix.SIGUSR2, "nothing, so that it does no harm", func(s *supervisor) {
 		s.log.Warn("signal ignored: this version cannot upgrade in place", "signal", "SIGUSR2")
 	}},

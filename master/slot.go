@@ -10,6 +10,7 @@ import (
 type slot struct {
 	number     int
 	generation int
+	config     *Config // of the generation
 	state      State
 	leaving    bool // not to be replaced when its worker ends
 	restarts   int  // incarnations after the first

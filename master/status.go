@@ -35,10 +35,10 @@ type WorkerStatus struct {
 
 // status reports on everything. On the supervisor's goroutine.
 func (s *supervisor) status() Status {
-	counts, tallies := s.acceptor.snapshot()
+	counts, tallies, listeners := s.acceptor.snapshot()
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
-		Listeners: s.listeners, Workers: []WorkerStatus{}, Connections: counts,
+		Listeners: listeners, Workers: []WorkerStatus{}, Connections: counts,
 	}
 	for _, slot := range s.slots {
 		if slot == nil {

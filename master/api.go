@@ -1,0 +1,163 @@
+package master
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// api answers on the control socket: each request when what it asks for is
+// done, with 200 and an object, or with 409 and {"error":"…"}; 400 if it cannot
+// be understood.
+//
+//	GET  /v1/status   a Status
+//	POST /v1/scale    {"by":-1} or {"to":4}; answers {"workers":4} when they are ready
+//	POST /v1/reload   answers {"generation":2} when that one serves
+//	POST /v1/stop     {"now":true} for a quick one; answers when all workers are gone
+//	POST /v1/logs     reopens the log file
+type api struct{ supervisor *supervisor }
+
+func newAPI(s *supervisor) http.Handler {
+	a := api{s}
+	mux := http.NewServeMux()
+	for pattern, answer := range map[string]func(*http.Request) (any, error){
+		"GET /v1/status":  a.status,
+		"POST /v1/scale":  a.scale,
+		"POST /v1/reload": a.reload,
+		"POST /v1/stop":   a.stop,
+		"POST /v1/logs":   a.logs,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+			body, err := answer(r)
+			write(w, body, err)
+		})
+	}
+	return mux
+}
+
+// maxRequest is the longest request body, in bytes.
+const maxRequest = 4096
+
+// errRequest is what errors about a request that cannot be understood wrap.
+var errRequest = errors.New("bad request")
+
+func write(w http.ResponseWriter, body any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		code := http.StatusConflict
+		if errors.Is(err, errRequest) {
+			code = http.StatusBadRequest
+		}
+		w.WriteHeader(code)
+		body = struct {
+			Error string `json:"error"`
+		}{err.Error()}
+	}
+	_ = json.NewEncoder(w).Encode(body) // the client has gone
+}
+
+// read fills request from the body, which may be empty.
+func read(r *http.Request, request any) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(request); err != nil {
+		return fmt.Errorf("%w: %w", errRequest, err)
+	}
+	return nil
+}
+
+func (a api) status(*http.Request) (any, error) {
+	var status Status
+	if !a.supervisor.do(func() { status = a.supervisor.status() }) {
+		return nil, errStopping
+	}
+	return status, nil
+}
+
+func (a api) scale(r *http.Request) (any, error) {
+	var request struct{ By, To *int }
+	if err := read(r, &request); err != nil {
+		return nil, err
+	}
+	if (request.By == nil) == (request.To == nil) {
+		return nil, fmt.Errorf("%w: want by or to", errRequest)
+	}
+	s, done := a.supervisor, make(chan error, 1)
+	s.inbox.put(func() {
+		by := 0
+		if request.By != nil {
+			by = *request.By
+		} else {
+			by = *request.To - s.target
+		}
+		if err := s.scale(by); err != nil {
+			done <- err
+			return
+		}
+		s.settled = append(s.settled, done)
+	})
+	if err := a.await(r, done); err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Workers int `json:"workers"`
+	}
+	s.do(func() { answer.Workers = s.target })
+	return answer, nil
+}
+
+func (a api) reload(r *http.Request) (any, error) {
+	s, done := a.supervisor, make(chan error, 1)
+	s.inbox.put(func() { s.askReload(done) })
+	if err := a.await(r, done); err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Generation int `json:"generation"`
+	}
+	s.do(func() { answer.Generation = s.generation })
+	return answer, nil
+}
+
+func (a api) stop(r *http.Request) (any, error) {
+	var request struct{ Now bool }
+	if err := read(r, &request); err != nil {
+		return nil, err
+	}
+	mode := stopGraceful
+	if request.Now {
+		mode = stopQuick
+	}
+	a.supervisor.inbox.put(func() { a.supervisor.stop(mode) })
+	select {
+	case <-a.supervisor.done:
+		return struct{}{}, nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+func (a api) logs(*http.Request) (any, error) {
+	var err error
+	if !a.supervisor.do(func() { err = a.supervisor.reopenLogs() }) {
+		err = errStopping
+	}
+	return struct{}{}, err
+}
+
+// await returns what done is sent, unless nobody is left to send or to listen.
+func (a api) await(r *http.Request, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-a.supervisor.done:
+		return errStopping
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+}

@@ -1,0 +1,94 @@
+package master
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// limits are what the operator set for new connections. Those that are there
+// already, and only change their worker, count and are never refused.
+type limits struct {
+	conns int // of the server at a time; 0: no limit
+	rate  int // accepted in a second; 0: no limit
+	close bool
+}
+
+// limit sets the limits, which may change while serving.
+func (a *acceptor) limit(c *Config) {
+	l := limits{conns: c.MaxConns, rate: c.AcceptRate, close: c.Overload == OverloadClose}
+	if l.rate != a.limits.rate {
+		a.bucket = newBucket(l.rate, time.Now())
+	}
+	a.limits = l
+	switch census := &a.dispatcher.census; {
+	case census.on() && c.MaxConnsPerIP > 0:
+		census.limit = c.MaxConnsPerIP
+	default:
+		*census = newCensus(c.MaxConnsPerIP)
+	}
+}
+
+// quota returns how many connections may be accepted now: a token for each is
+// there before accept4 is called. By the latest survey, and what came since.
+func (a *acceptor) quota() int {
+	quota := min(a.dispatcher.room, a.batch)
+	if a.limits.conns > 0 {
+		quota = min(quota, a.limits.conns-a.dispatcher.live)
+	}
+	if quota > 0 && a.limits.rate > 0 {
+		quota = min(quota, a.bucket.room(time.Now()))
+	}
+	return max(0, quota)
+}
+
+// turnsAway reports whether clients beyond a limit are to be closed. While no
+// worker is there at all they wait in any case.
+func (a *acceptor) turnsAway() bool { return a.limits.close && len(a.dispatcher.seats) > 0 }
+
+// turnAway accepts and closes a batch.
+func (a *acceptor) turnAway(l *listener) verdict {
+	for range a.batch {
+		fd, addr, errno := acceptOne(l.fd, &a.peer)
+		if errno == 0 {
+			a.refuse(fd, addr, "overload")
+			continue
+		}
+		if v := judge(errno); v != acceptNext {
+			if v == acceptPause {
+				a.pause(l, errno)
+			}
+			return v
+		}
+	}
+	return acceptNext
+}
+
+// refuse closes a connection over a limit, counts it, and says so now and then.
+func (a *acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
+	_ = unix.Close(fd) // nothing was ever written to it
+	a.dispatcher.totals.accepted++
+	a.dispatcher.totals.refused++
+	if n, due := a.refusals.count(time.Now()); due {
+		a.log.Warn("connections refused", "limit", limit, "count", n, "peer", peer)
+	}
+}
+
+// complaint holds a log line to one in complaintEvery, with how many it stands for.
+type complaint struct {
+	last  time.Time
+	since int
+}
+
+const complaintEvery = time.Second
+
+// count counts an occurrence, and reports whether to log, and for how many.
+func (c *complaint) count(now time.Time) (n int, due bool) {
+	c.since++
+	if now.Sub(c.last) < complaintEvery {
+		return 0, false
+	}
+	n, c.since, c.last = c.since, 0, now
+	return n, true
+}

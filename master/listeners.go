@@ -1,0 +1,107 @@
+package master
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenerChange is what a reload does to the listeners. Those added are owned
+// by it until it is applied.
+type listenerChange struct {
+	added   []*listener
+	removed []*listener
+	names   map[*listener]string // of those that stay
+	backlog int
+}
+
+// place is what a listener is known by: its address as written, without its name.
+func (a Address) place() Address {
+	a.Name = ""
+	return a
+}
+
+// planListeners compares addresses with the listeners there are, and binds
+// those that are new. One whose address has not changed keeps its socket, port
+// 0 and inherited ones included.
+func (a *acceptor) planListeners(addresses []Address, backlog int) (change listenerChange, err error) {
+	old := make(map[Address][]*listener)
+	a.do(func() {
+		for _, l := range a.listeners {
+			old[l.from.place()] = append(old[l.from.place()], l)
+		}
+	})
+	change = listenerChange{names: make(map[*listener]string), backlog: backlog}
+	var fresh []Address
+	for _, address := range addresses {
+		kept, ok := old[address.place()]
+		if !ok {
+			fresh = append(fresh, address)
+			continue
+		}
+		delete(old, address.place())
+		for _, l := range kept {
+			change.names[l] = address.Name
+		}
+	}
+	for _, removed := range old {
+		change.removed = append(change.removed, removed...)
+	}
+	change.added, err = listenAll(fresh, &inheritance{})
+	return change, err
+}
+
+// apply puts a configuration in force, and takes over the listeners that are
+// added. What already waits at a listener that is removed is accepted first, as
+// far as there is room.
+func (a *acceptor) apply(c *Config, change listenerChange) {
+	a.do(func() {
+		a.configure(c)
+		a.watchListeners(false) // their tags are their places in the list
+		a.ready = nil
+		removed := make(map[*listener]bool)
+		for _, l := range change.removed {
+			removed[l] = true
+			a.takeBacklog(l)
+			l.close()
+		}
+		kept := change.added
+		for _, l := range a.listeners {
+			if !removed[l] {
+				kept = append(kept, l)
+			}
+		}
+		a.listeners = kept
+		for l, name := range change.names {
+			if l.from.Network != "systemd" || name != "" {
+				l.name = name
+			}
+		}
+		a.setBacklog(change.backlog)
+	})
+}
+
+// configure sets policy and limits.
+func (a *acceptor) configure(c *Config) {
+	a.limit(c)
+	a.dispatcher.policy, a.dispatcher.byPeer = policies[c.Dispatch], c.Dispatch == "hash"
+}
+
+// setBacklog bounds how many clients wait in the kernel for each listener.
+// listen(2) may be called again for that.
+func (a *acceptor) setBacklog(n int) {
+	for _, l := range a.listeners {
+		if err := unix.Listen(l.fd, backlogOr(n)); err != nil {
+			a.log.Warn("cannot change the backlog", "listener", l.address, "limit", n, "error", fmt.Errorf("listen: %w", err))
+		}
+	}
+}
+
+// backlogOr returns n, or for 0 as many as the kernel allows: listen(2) cuts
+// larger values to somaxconn.
+func backlogOr(n int) int {
+	if n == 0 {
+		return 1<<31 - 1
+	}
+	return n
+}

@@ -1,0 +1,262 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// This file is the life of a worker, as the supervisor leads it: started, heard,
+// ready, seated; dismissed, told to end, killed; exited, died, started again.
+
+// startWorker starts the slot's next incarnation.
+func (s *supervisor) startWorker(slot *slot) {
+	slot.incarnation++
+	slot.killed, slot.ready, slot.readyAt = "", ipc.Ready{}, time.Time{}
+	s.board.Entry(slot.number).Reset()
+	incarnation := slot.incarnation
+	post := func(f func()) {
+		s.inbox.put(func() {
+			if slot.incarnation == incarnation && slot.process != nil {
+				f()
+			}
+		})
+	}
+	process, err := s.launch(order{
+		program:    slot.config.Program,
+		seat:       ipc.Seat{Protocol: ipc.Version, Slot: slot.number, Generation: slot.generation},
+		scoreboard: s.board.FD(),
+		hello:      slot.config.hello(),
+	}, processEvents{
+		message: func(m ipc.Message) { post(func() { s.heard(slot, m) }) },
+		broken:  func(err error) { post(func() { s.kill(slot, err.Error()) }) },
+		exited:  func(status unix.WaitStatus) { post(func() { s.exited(slot, status) }) },
+	})
+	if err != nil {
+		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
+		s.died(slot, err)
+		return
+	}
+	slot.process = process
+	slot.change(workerStarted)
+	s.log.Debug("worker started", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
+	s.setAlarm(slot, slot.config.BootTimeout, func() {
+		s.kill(slot, fmt.Sprintf("not ready within %v", slot.config.BootTimeout))
+	})
+}
+
+// setAlarm has f run on the supervisor's goroutine after d, unless the slot's
+// state or alarm changes before.
+func (s *supervisor) setAlarm(slot *slot, d time.Duration, f func()) {
+	slot.quiet()
+	var alarm *time.Timer
+	alarm = time.AfterFunc(d, func() {
+		s.inbox.put(func() {
+			if slot.alarm == alarm {
+				slot.alarm = nil
+				f()
+			}
+		})
+	})
+	slot.alarm = alarm
+}
+
+// heard handles a control message.
+func (s *supervisor) heard(slot *slot, message ipc.Message) {
+	switch m := message.(type) {
+	case ipc.Ready:
+		s.becameReady(slot, m)
+	case ipc.Draining:
+		if slot.state == StateReady {
+			s.dismiss(slot, "the worker was told to finish")
+		}
+	case ipc.Closed:
+		s.acceptor.ring(slot.number, m)
+	}
+}
+
+func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
+	if m.Protocol != ipc.Version {
+		s.kill(slot, fmt.Sprintf("protocol version %d, this master speaks %d", m.Protocol, ipc.Version))
+		return
+	}
+	if flag := slot.config.needsCloses(); flag != "" && !m.Closes {
+		s.kill(slot, "it does not say when it closes connections, which --"+flag+" needs")
+		return
+	}
+	if !slot.change(workerReady) {
+		return // said twice, or too late
+	}
+	slot.quiet()
+	slot.ready, slot.readyAt = m, time.Now()
+	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
+	if slot.generation == s.generation {
+		s.seat(slot)
+	}
+	if !s.booted {
+		s.booted = true
+		s.respawnFailed()
+		if s.config.Started != nil {
+			s.config.Started(s.status())
+		}
+	}
+}
+
+// seat lets the slot's worker have connections.
+func (s *supervisor) seat(slot *slot) {
+	capacity := slot.ready.Capacity
+	if capacity <= 0 {
+		capacity = slot.config.defaultCapacity
+	}
+	if most := slot.config.MaxConnsPerWorker; most > 0 {
+		capacity = min(capacity, most)
+	}
+	slot.seated = true
+	s.acceptor.open(seatSpec{
+		slot: slot.number, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
+		capacity: capacity, closes: slot.ready.Closes, entry: s.board.Entry(slot.number),
+	})
+}
+
+// brokenQueue is called from the accept goroutine.
+func (s *supervisor) brokenQueue(number int, err error) {
+	s.inbox.put(func() {
+		if slot := s.slots[number]; slot != nil && slot.process != nil {
+			s.kill(slot, err.Error())
+		}
+	})
+}
+
+// kill ends a worker that cannot be talked to. Its death is handled as any other.
+func (s *supervisor) kill(slot *slot, why string) {
+	if slot.killed == "" {
+		slot.killed = why
+		s.log.Warn("killing a worker", "slot", slot.number, "pid", slot.pid(), "reason", why)
+	}
+	s.reaper.signal(slot.pid(), unix.SIGKILL)
+}
+
+// exited handles the end of a worker process.
+func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
+	process := slot.process
+	unexpected := slot.state != StateDraining || status.ExitStatus() != 0
+	if slot.seated {
+		s.acceptor.bury(slot.number)
+	} else {
+		closeQueue(process.queue, process.workerEnd)
+	}
+	_ = process.control.Close() // nobody is at the other end
+	slot.process, slot.seated = nil, false
+	slot.change(workerExited)
+	slot.quiet()
+	err := death{slot.number, process.pid, reason(status), slot.killed, process.words.String()}
+	if !unexpected {
+		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
+	} else {
+		s.log.Warn("worker died", "slot", slot.number, "generation", slot.generation, "pid", process.pid,
+			"reason", err.reason(), "last_words", err.words)
+	}
+	s.died(slot, err)
+}
+
+// died decides what follows the end of a worker, or a start that did not succeed.
+func (s *supervisor) died(slot *slot, err error) {
+	switch {
+	case slot.leaving || s.stopping != stopNot:
+		s.slots[slot.number] = nil
+	case s.reload != nil && slot.generation == s.reload.generation:
+		s.abortReload(err)
+	case !s.booted:
+		slot.deaths++
+		if s.noneStarting() {
+			s.failure = fmt.Errorf("%w: %w", ErrWorkersWouldNotStart, err)
+			s.stop(stopQuick)
+		}
+	default:
+		s.respawn(slot)
+	}
+}
+
+// noneStarting reports whether, before any worker was ready, all have failed.
+func (s *supervisor) noneStarting() bool {
+	staff := s.staff(s.generation)
+	for _, slot := range staff {
+		if slot.state != StateGone || slot.deaths == 0 {
+			return false
+		}
+	}
+	return len(staff) >= s.target
+}
+
+// respawn starts the slot's next incarnation: at once after the first death,
+// later ever more slowly.
+func (s *supervisor) respawn(slot *slot) {
+	if !slot.readyAt.IsZero() && time.Since(slot.readyAt) >= healthyAfter {
+		slot.deaths = 0
+	}
+	slot.deaths++
+	slot.restarts++
+	delay := respawnDelay(slot.deaths, rand.Float64())
+	if delay > 0 {
+		s.log.Warn("worker restarts later", "slot", slot.number, "after", delay.Round(time.Millisecond))
+	}
+	s.setAlarm(slot, delay, func() { s.startWorker(slot) })
+}
+
+// respawnFailed restarts what failed before the first worker was ready.
+func (s *supervisor) respawnFailed() {
+	for _, slot := range s.staff(s.generation) {
+		if slot.state == StateGone && slot.alarm == nil {
+			s.respawn(slot)
+		}
+	}
+}
+
+// dismiss lets a worker finish; its slot is then given up.
+func (s *supervisor) dismiss(slot *slot, why string) {
+	slot.leaving = true
+	state := slot.state
+	if state == StateDraining {
+		return
+	}
+	if !slot.change(workerDraining) { // gone: nothing to finish
+		slot.quiet()
+		s.slots[slot.number] = nil
+		return
+	}
+	if state == StateStarting || !slot.seated {
+		s.end(slot)
+		return
+	}
+	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
+	s.acceptor.retire(slot.number)
+	s.tell(slot, ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
+	s.setAlarm(slot, s.config.DrainTimeout+drainGrace, func() { s.end(slot) })
+}
+
+// The time a worker has, beyond its deadline, to flush and close; and the time
+// it has to exit when told to stop.
+const (
+	drainGrace = 2 * time.Second
+	stopGrace  = time.Second
+)
+
+// end has a worker exit now.
+func (s *supervisor) end(slot *slot) {
+	s.tell(slot, ipc.Stop{})
+	s.setAlarm(slot, stopGrace, func() {
+		s.kill(slot, fmt.Sprintf("did not exit within %v of being told to stop", stopGrace))
+	})
+}
+
+// tell sends a control message; a worker that does not read is killed.
+func (s *supervisor) tell(slot *slot, m ipc.Message) {
+	err := slot.process.tell(m)
+	if err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // those are dying already
+		s.kill(slot, err.Error())
+	}
+}

@@ -1,0 +1,144 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// reload is a change of generations under way: the new one's workers start
+// beside those that serve. Nothing of it is in force before all are ready.
+type reload struct {
+	generation int
+	config     *Config
+	since      time.Time
+	listeners  listenerChange
+	waiting    []chan<- error // who wants to know what comes of it
+}
+
+var errStopping = errors.New("the master is stopping")
+
+// askReload begins a reload, or has one more follow the one under way: any
+// number of requests meanwhile are one. done, if not nil, is sent what comes of it.
+func (s *supervisor) askReload(done chan<- error) {
+	if s.stopping != stopNot {
+		if done != nil {
+			done <- errStopping
+		}
+		return
+	}
+	s.again = true
+	if done != nil {
+		s.waiting = append(s.waiting, done)
+	}
+	if s.reload != nil {
+		s.log.Info("reload under way, another will follow")
+	}
+}
+
+// beginReload reads the configuration and starts the next generation.
+func (s *supervisor) beginReload() {
+	r := &reload{generation: s.generation + 1, since: time.Now(), waiting: s.waiting}
+	s.again, s.waiting = false, nil
+	err := r.prepare(s.config, s.acceptor)
+	if err != nil {
+		s.log.Error("reload refused, all stays as it is", "error", err)
+		r.tell(err)
+		return
+	}
+	if r.config.Workers != s.config.Workers {
+		s.target = r.config.Workers
+	}
+	s.reload = r
+	s.log.Info("reloading", "generation", r.generation)
+}
+
+// prepare does what can fail without a worker.
+func (r *reload) prepare(old *Config, a *acceptor) error {
+	next := *old
+	if old.Reread != nil {
+		var err error
+		if next, err = old.Reread(); err != nil {
+			return err
+		}
+	}
+	next.Logger, next.Started, next.Reread, next.ReopenLogs = old.Logger, old.Started, old.Reread, old.ReopenLogs
+	next.defaultCapacity = old.defaultCapacity
+	addresses, err := next.check()
+	if err != nil {
+		return err
+	}
+	if err := old.allows(&next); err != nil {
+		return err
+	}
+	r.config = &next
+	r.listeners, err = a.planListeners(addresses, next.Backlog)
+	return err
+}
+
+// allows refuses a change that needs a new master.
+func (c *Config) allows(next *Config) error {
+	var changed []string
+	before, after := c.fixed(), next.fixed()
+	for key := range before {
+		if !reflect.DeepEqual(before[key], after[key]) {
+			changed = append(changed, key)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	slices.Sort(changed)
+	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", ErrConfig, strings.Join(changed, ", "))
+}
+
+// switchOver lets the new generation serve and the old one finish.
+func (s *supervisor) switchOver() {
+	r, old := s.reload, s.staff(s.generation)
+	s.reload, s.generation = nil, r.generation
+	if r.config.LogLevel != hclog.NoLevel && r.config.LogLevel != s.config.LogLevel {
+		s.log.SetLevel(r.config.LogLevel)
+	}
+	s.config = r.config
+	for _, slot := range s.staff(s.generation) {
+		s.seat(slot)
+	}
+	s.acceptor.apply(r.config, r.listeners)
+	for _, slot := range old {
+		s.dismiss(slot, "replaced by a new generation")
+	}
+	s.log.Info("reloaded", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))
+	r.tell(nil)
+}
+
+// abortReload gives the new generation up; the old one goes on.
+func (s *supervisor) abortReload(err error) {
+	r := s.reload
+	s.reload = nil
+	s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
+	closeListeners(r.listeners.added)
+	for _, slot := range s.staff(r.generation) {
+		s.dismiss(slot, "reload failed")
+	}
+	r.tell(err)
+}
+
+// tell answers those who wait. Their channels have room.
+func (r *reload) tell(err error) {
+	for _, done := range r.waiting {
+		done <- err
+	}
+}
+
+// refuseReloads answers those whose reload has not begun.
+func (s *supervisor) refuseReloads(err error) {
+	for _, done := range s.waiting {
+		done <- err
+	}
+	s.again, s.waiting = false, nil
+}
