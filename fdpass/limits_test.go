@@ -54,8 +54,9 @@ func TestReceiverAtItsLimit(t *testing.T) {
 // The count of descriptors in flight is the user's, over all its processes.
 func TestTooManyInFlight(t *testing.T) {
 	var attributes *syscall.SysProcAttr
-	if os.Getuid() == 0 { // root may have any number in flight
-		attributes = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if os.Getuid() == 0 { // root may have any number in flight; nobody else is this user
+		user := uint32(1<<20 + os.Getpid())
+		attributes = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 	}
 	if !inChild(t, attributes) {
 		return
