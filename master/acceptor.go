@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -48,6 +49,8 @@ type acceptor struct {
 	hasty   bool      // room was found at the last look: no wait
 
 	inspectAt time.Time // when to look for stuck workers; zero: nothing waits
+
+	anyStuck atomic.Bool // some worker takes nothing from its queue; any goroutine may read it
 
 	stopped chan struct{} // closed when run has returned
 	ending  bool
@@ -259,7 +262,7 @@ func (a *acceptor) turn() {
 	}
 	if !a.inspectAt.IsZero() && !time.Now().Before(a.inspectAt) {
 		a.inspectAt = time.Time{}
-		d.inspect()
+		a.anyStuck.Store(d.inspect())
 	}
 	d.survey()
 	a.settle()

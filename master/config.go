@@ -52,6 +52,15 @@ type Config struct {
 	DrainTimeout time.Duration
 	// BootTimeout is how long a worker may take to say ready; 0 means DefaultBootTimeout.
 	BootTimeout time.Duration
+	// HangTimeout is how long a worker's loop may stand still, in one handler or
+	// with connections in its queue, before it is aborted; 0 means for ever.
+	HangTimeout time.Duration
+	// RecycleConns, RecycleAge and RecycleRSS (bytes) are after how many
+	// connections, at what age and with how much resident memory a worker is
+	// replaced, each ±10 %; 0 means never.
+	RecycleConns int
+	RecycleAge   time.Duration
+	RecycleRSS   int64
 	// Control is the path of the control socket; empty: none.
 	Control string
 	// PIDFile is written once the master listens and removed when it ends; empty: none.
@@ -147,17 +156,28 @@ func (c *Config) check() ([]Address, error) {
 	for key, value := range map[string]int64{
 		"max-conns": int64(c.MaxConns), "max-conns-per-ip": int64(c.MaxConnsPerIP),
 		"max-conns-per-worker": int64(c.MaxConnsPerWorker), "accept-rate": int64(c.AcceptRate),
-		"backlog": int64(c.Backlog),
+		"backlog": int64(c.Backlog), "recycle-conns": int64(c.RecycleConns), "recycle-rss": c.RecycleRSS,
 	} {
 		if value < 0 {
 			return nil, fmt.Errorf("%w: %s is %d, want 0 or more", ErrConfig, key, value)
 		}
 	}
+	for key, value := range map[string]time.Duration{
+		"idle-timeout": c.IdleTimeout, "drain-timeout": c.DrainTimeout,
+		"hang-timeout": c.HangTimeout, "recycle-age": c.RecycleAge,
+	} {
+		if value < 0 {
+			return nil, fmt.Errorf("%w: %s is %v, want 0 or more", ErrConfig, key, value)
+		}
+	}
+	if c.HangTimeout > 0 && c.HangTimeout < 2*sampleEvery {
+		return nil, fmt.Errorf("%w: hang-timeout is %v, want 0 or at least %v", ErrConfig, c.HangTimeout, 2*sampleEvery)
+	}
 	switch {
+	case c.BootTimeout < 0:
+		return nil, fmt.Errorf("%w: boot-timeout is %v, want more than 0", ErrConfig, c.BootTimeout)
 	case c.Overload != OverloadWait && c.Overload != OverloadClose:
 		return nil, fmt.Errorf("%w: overload is %q, want %s or %s", ErrConfig, c.Overload, OverloadWait, OverloadClose)
-	case c.IdleTimeout < 0:
-		return nil, fmt.Errorf("%w: idle-timeout is %v, want 0 or more", ErrConfig, c.IdleTimeout)
 	case policies[c.Dispatch] == nil:
 		return nil, fmt.Errorf("%w: dispatch is %q, want one of %s", ErrConfig, c.Dispatch, strings.Join(Policies(), ", "))
 	case len(c.Program) == 0 || c.Program[0] == "":
@@ -166,10 +186,6 @@ func (c *Config) check() ([]Address, error) {
 		return nil, fmt.Errorf("%w: workers is %d, want at least 1", ErrConfig, c.Workers)
 	case c.MaxWorkers < c.Workers:
 		return nil, fmt.Errorf("%w: max-workers is %d, want at least workers, which is %d", ErrConfig, c.MaxWorkers, c.Workers)
-	case c.DrainTimeout < 0:
-		return nil, fmt.Errorf("%w: drain-timeout is %v, want 0 or more", ErrConfig, c.DrainTimeout)
-	case c.BootTimeout < 0:
-		return nil, fmt.Errorf("%w: boot-timeout is %v, want more than 0", ErrConfig, c.BootTimeout)
 	case len(c.Listen) == 0:
 		return nil, fmt.Errorf("%w: no address to listen on", ErrConfig)
 	}

@@ -265,11 +265,13 @@ func (d *dispatcher) choked() bool {
 
 // inspect looks for workers that take nothing from their queue. It is called
 // once in a stuckAfter while some queue is waiting. A stuck worker gets nothing
-// more, and what is in its queue goes to others; it is back once it moves.
-func (d *dispatcher) inspect() {
+// more, and what is in its queue goes to others; it is back once it moves. It
+// reports whether any is stuck.
+func (d *dispatcher) inspect() (stuck bool) {
 	for _, s := range d.seats {
 		was := s.stuck
 		s.inspect()
+		stuck = stuck || s.stuck
 		if was != s.stuck {
 			d.log.Warn(map[bool]string{
 				true:  "worker takes nothing from its queue, which goes to others",
@@ -277,6 +279,7 @@ func (d *dispatcher) inspect() {
 			}[s.stuck], "slot", s.spec.slot)
 		}
 	}
+	return stuck
 }
 
 // rescuable reports whether the queue of a leaving or stuck seat is to be looked at.

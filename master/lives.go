@@ -93,6 +93,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	}
 	slot.quiet()
 	slot.ready, slot.readyAt = m, time.Now()
+	slot.pulse, slot.lease = pulse{}, newLease(slot.config)
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 	if slot.generation == s.generation {
 		s.seat(slot)
@@ -100,6 +101,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	if !s.booted {
 		s.booted = true
 		s.respawnFailed()
+		s.notifier.ready()
 		if s.config.Started != nil {
 			s.config.Started(s.status())
 		}
@@ -166,7 +168,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 // died decides what follows the end of a worker, or a start that did not succeed.
 func (s *supervisor) died(slot *slot, err error) {
 	switch {
-	case slot.leaving || s.stopping != stopNot:
+	case slot.leaving || slot.recycled != "" || s.stopping != stopNot:
 		s.slots[slot.number] = nil
 	case s.reload != nil && slot.generation == s.reload.generation:
 		s.abortReload(err)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -70,7 +72,7 @@ func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*proces
 	}
 	p.pid, err = r.start(func() (int, error) {
 		return syscall.ForkExec(path, o.program, &syscall.ProcAttr{
-			Env:   ipc.Environ(os.Environ(), o.seat),
+			Env:   ipc.Environ(withoutManager(os.Environ()), o.seat),
 			Files: pipes.childFiles(),
 			Sys:   &syscall.SysProcAttr{Setpgid: true},
 		})
@@ -88,6 +90,14 @@ func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*proces
 	}()
 	_ = p.tell(o.hello) // the first message fits; a worker that is dead already is learned of by reaping
 	return p, nil
+}
+
+// withoutManager returns environ without managerVariables.
+func withoutManager(environ []string) []string {
+	return slices.DeleteFunc(environ, func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(managerVariables, name)
+	})
 }
 
 // startHint says what an operator can do about a program that does not start.

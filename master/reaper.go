@@ -46,6 +46,19 @@ func (r *reaper) signal(pid int, sig unix.Signal) {
 	}
 }
 
+// signalThread is signal for one thread of the child, or for all of it if the
+// thread is not known.
+func (r *reaper) signalThread(pid, thread int, sig unix.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.exited[pid] == nil {
+		return
+	}
+	if err := unix.Tgkill(pid, thread, sig); err != nil {
+		_ = unix.Kill(pid, sig) // no such thread; the process may be a zombie: nothing to signal
+	}
+}
+
 // run is the reaper's goroutine.
 func (r *reaper) run() error {
 	children := make(chan os.Signal, 1)

@@ -55,6 +55,7 @@ func (s *supervisor) beginReload() {
 		s.target = r.config.Workers
 	}
 	s.reload = r
+	s.notifier.reloading(s.acceptor.clock.monotonic())
 	s.log.Info("reloading", "generation", r.generation)
 }
 
@@ -112,6 +113,7 @@ func (s *supervisor) switchOver() {
 	for _, slot := range old {
 		s.dismiss(slot, "replaced by a new generation")
 	}
+	s.notifier.ready()
 	s.log.Info("reloaded", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))
 	r.tell(nil)
 }
@@ -122,6 +124,7 @@ func (s *supervisor) abortReload(err error) {
 	s.reload = nil
 	s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
 	closeListeners(r.listeners.added)
+	s.notifier.ready() // again
 	for _, slot := range s.staff(r.generation) {
 		s.dismiss(slot, "reload failed")
 	}

@@ -12,8 +12,9 @@ type slot struct {
 	generation int
 	config     *Config // of the generation
 	state      State
-	leaving    bool // not to be replaced when its worker ends
-	restarts   int  // incarnations after the first
+	leaving    bool   // not to be replaced when its worker ends
+	recycled   string // why its worker is to leave once a successor is ready; empty: it is not
+	restarts   int    // incarnations after the first
 
 	// Of the present incarnation:
 	incarnation int // tells late events of an earlier one
@@ -22,6 +23,8 @@ type slot struct {
 	seated      bool   // the accept goroutine has its queue
 	killed      string // why the supervisor ended it; empty: it did not
 	readyAt     time.Time
+	pulse       pulse
+	lease       lease
 
 	deaths int         // young ones in a row
 	alarm  *time.Timer // the one thing this state waits for: ready, respawn or the end of draining

@@ -19,6 +19,9 @@ type supervisor struct {
 	reaper   *reaper
 	launch   func(order, processEvents) (*process, error)
 
+	notifier notifier
+	watch    watch
+
 	inbox mailbox[func()]
 	wake  chan struct{}
 	done  chan struct{} // closed when run has returned
@@ -48,7 +51,8 @@ func newSupervisor(config *Config, board *ipc.Scoreboard, a *acceptor, r *reaper
 	s := &supervisor{
 		config: config, log: config.Logger, board: board, acceptor: a, reaper: r,
 		slots: make([]*slot, board.Len()), generation: 1, target: config.Workers,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		notifier: newNotifier(),
+		wake:     make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.inbox.notify = func() {
 		select {
@@ -66,6 +70,8 @@ func newSupervisor(config *Config, board *ipc.Scoreboard, a *acceptor, r *reaper
 // because it was asked to stop, or with the reason it could not go on.
 func (s *supervisor) run() error {
 	defer close(s.done)
+	s.startWatch()
+	defer func() { s.watch.timer.Stop() }() // a look under way finds nobody to read it
 	for {
 		s.reconcile()
 		if s.stopping != stopNot && s.empty() {
@@ -125,6 +131,7 @@ func (s *supervisor) reconcile() {
 		if s.reload != nil {
 			s.switchOver()
 		}
+		s.dismissRecycled()
 		for _, settled := range s.settled {
 			settled <- nil // it has room
 		}
@@ -150,11 +157,20 @@ func (s *supervisor) newestConfig() *Config {
 // staff returns the slots of a generation that are to stay.
 func (s *supervisor) staff(generation int) (staff []*slot) {
 	for _, slot := range s.slots {
-		if slot != nil && slot.generation == generation && !slot.leaving {
+		if slot != nil && slot.generation == generation && !slot.leaving && slot.recycled == "" {
 			staff = append(staff, slot)
 		}
 	}
 	return staff
+}
+
+// dismissRecycled lets those go whose successors are ready.
+func (s *supervisor) dismissRecycled() {
+	for _, slot := range s.slots {
+		if slot != nil && slot.recycled != "" && !slot.leaving {
+			s.dismiss(slot, slot.recycled)
+		}
+	}
 }
 
 func (s *supervisor) empty() bool {
@@ -245,6 +261,7 @@ func (s *supervisor) stop(mode stopMode) {
 	if s.stopping == stopNot {
 		s.acceptor.closeListeners()
 	}
+	s.notifier.stopping()
 	if s.reload != nil {
 		s.abortReload(errStopping)
 	}

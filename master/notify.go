@@ -1,0 +1,45 @@
+package master
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// notifier tells the service manager how the master is (sd_notify(3)). Without
+// one, as told by the environment, it does nothing.
+type notifier struct {
+	watchdog bool // it wants to hear that we are alive; looks come more often than that
+}
+
+func newNotifier() notifier {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	return notifier{watchdog: err == nil && interval > 0}
+}
+
+// managerVariables are the service manager's words for this process alone: no
+// worker is to take them for its own.
+var managerVariables = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+
+func (n notifier) ready() {
+	n.say(daemon.SdNotifyReady + "\nMAINPID=" + fmt.Sprint(os.Getpid()))
+}
+
+func (n notifier) reloading(monotonic time.Duration) {
+	n.say(daemon.SdNotifyReloading + fmt.Sprintf("\nMONOTONIC_USEC=%d", monotonic.Microseconds()))
+}
+
+func (n notifier) stopping() { n.say(daemon.SdNotifyStopping) }
+
+// alive is to be called regularly by the goroutine whose health matters.
+func (n notifier) alive() {
+	if n.watchdog {
+		n.say(daemon.SdNotifyWatchdog)
+	}
+}
+
+func (n notifier) say(state string) {
+	_, _ = daemon.SdNotify(false, state) // a manager that does not listen is no reason not to serve
+}

@@ -1,0 +1,44 @@
+package master
+
+import "time"
+
+// sampleEvery is how often the supervisor looks at its workers.
+const sampleEvery = time.Second
+
+// sampleLate is from when on a gap between two samples says that the master
+// itself, or the machine, was stopped: nothing follows from such a gap.
+const sampleLate = 5 * sampleEvery / 2
+
+// beat is one sample of a worker's scoreboard entry, and of what the master
+// knows beside it.
+type beat struct {
+	sequence uint64 // odd while handlers run, even while the loop waits
+	received uint64
+	queued   bool // connections wait in its queue
+	stopped  bool // the process is stopped or traced
+}
+
+// pulse judges a worker by successive beats. The worker needs no clock for it.
+type pulse struct {
+	last  beat
+	since time.Time // since when the worker stands still; zero: it does not
+}
+
+// feel takes a sample and returns for how long the worker has stood still: in
+// one handler, or with connections in its queue that it does not take.
+func (p *pulse) feel(now time.Time, b beat) time.Duration {
+	busy := b.sequence%2 == 1 || b.queued && b.received == p.last.received
+	still := b.sequence != 0 && b.sequence == p.last.sequence && busy && !b.stopped
+	p.last = b
+	if !still {
+		p.since = time.Time{}
+		return 0
+	}
+	if p.since.IsZero() {
+		p.since = now.Add(-sampleEvery) // it has stood since the sample before, at least
+	}
+	return now.Sub(p.since)
+}
+
+// reset forgets for how long the worker has stood still.
+func (p *pulse) reset() { p.since = time.Time{} }

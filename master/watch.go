@@ -1,0 +1,151 @@
+package master
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// watch is the supervisor's regular look at its workers: for those that hang,
+// and those that are due to be recycled.
+type watch struct {
+	last  time.Time
+	timer *time.Timer
+}
+
+// startWatch has look called on the supervisor's goroutine every sampleEvery.
+func (s *supervisor) startWatch() {
+	s.watch.last = time.Now()
+	s.watch.timer = time.AfterFunc(sampleEvery, func() {
+		s.inbox.put(func() {
+			s.watch.timer.Reset(sampleEvery)
+			s.look(time.Now())
+		})
+	})
+}
+
+func (s *supervisor) look(now time.Time) {
+	late := now.Sub(s.watch.last) > sampleLate
+	s.watch.last = now
+	var tallies map[int]tally
+	if s.acceptor.anyStuck.Load() { // else no queue holds anything for long
+		_, tallies, _ = s.acceptor.snapshot()
+	}
+	for _, slot := range s.slots {
+		if slot == nil || slot.state != StateReady {
+			continue
+		}
+		if late {
+			slot.pulse.reset()
+		}
+		s.feelPulse(slot, now, tallies[slot.number].queued() > 0)
+	}
+	s.notifier.alive()
+	s.recycle(now)
+}
+
+// feelPulse ends a worker that stood still for too long: with SIGABRT to the
+// thread of its loop, so that a Go program prints the stack that blocks it.
+func (s *supervisor) feelPulse(slot *slot, now time.Time, queued bool) {
+	limit := s.config.HangTimeout
+	if limit == 0 || slot.killed != "" {
+		return
+	}
+	entry := s.board.Entry(slot.number)
+	b := beat{sequence: entry.Sequence.Load(), received: entry.Received.Load(), queued: queued}
+	if b.sequence == slot.pulse.last.sequence && (b.sequence%2 == 1 || queued) {
+		b.stopped = stopped(slot.pid())
+	}
+	if slot.pulse.feel(now, b) < limit {
+		return
+	}
+	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit)
+	s.log.Error("worker hangs, aborting it", "slot", slot.number, "pid", slot.pid(), "limit", limit)
+	s.reaper.signalThread(slot.pid(), int(entry.Thread.Load()), unix.SIGABRT)
+	s.setAlarm(slot, abortGrace, func() { s.reaper.signal(slot.pid(), unix.SIGKILL) })
+}
+
+// abortGrace is how long an aborted worker may take to print its stacks.
+const abortGrace = 500 * time.Millisecond
+
+// stopped reports whether a process is stopped or traced (proc(5): T or t).
+func stopped(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	// The state follows the name in parentheses, which may hold any byte.
+	if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) {
+		return stat[i+2] == 'T' || stat[i+2] == 't'
+	}
+	return false
+}
+
+// lease is when a worker is to be recycled: the configured limits, each ±10 %,
+// so that workers that started together do not leave together. 0: never.
+type lease struct {
+	conns uint64
+	age   time.Duration
+	rss   int64 // bytes
+}
+
+func newLease(c *Config) lease {
+	jitter := func(limit int64) int64 { return int64(float64(limit) * (0.9 + 0.2*rand.Float64())) }
+	return lease{
+		conns: uint64(jitter(int64(c.RecycleConns))),
+		age:   time.Duration(jitter(int64(c.RecycleAge))),
+		rss:   jitter(c.RecycleRSS),
+	}
+}
+
+// over returns why a worker is to be recycled, or nothing.
+func (l lease) over(received uint64, age time.Duration, rss func() int64) string {
+	switch {
+	case l.conns > 0 && received >= l.conns:
+		return fmt.Sprintf("recycled after %d connections", received)
+	case l.age > 0 && age >= l.age:
+		return fmt.Sprintf("recycled at the age of %v", age.Round(time.Second))
+	}
+	if l.rss > 0 {
+		if now := rss(); now >= l.rss {
+			return fmt.Sprintf("recycled with %d bytes of memory", now)
+		}
+	}
+	return ""
+}
+
+// recycle marks one worker whose lease is over, if none is marked. It goes on
+// serving; reconcile opens a slot for its successor, and dismisses it when that
+// is ready.
+func (s *supervisor) recycle(now time.Time) {
+	if s.reload != nil || s.stopping != stopNot || !s.allReady(s.generation) {
+		return
+	}
+	for _, slot := range s.staff(s.generation) {
+		received := s.board.Entry(slot.number).Received.Load()
+		why := slot.lease.over(received, now.Sub(slot.readyAt), func() int64 { return residentBytes(slot.pid()) })
+		if why != "" {
+			s.log.Info("recycling a worker", "slot", slot.number, "pid", slot.pid(), "reason", why)
+			slot.recycled = why
+			return
+		}
+	}
+}
+
+// residentBytes is the resident memory of a process (proc(5), statm), or 0.
+func residentBytes(pid int) int64 {
+	statm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * int64(os.Getpagesize())
+}
