@@ -50,7 +50,7 @@ type acceptor struct {
 
 	inspectAt time.Time // when to look for stuck workers; zero: nothing waits
 
-	anyStuck atomic.Bool // some worker takes nothing from its queue; any goroutine may read it
+	stuck atomic.Bool // some worker takes nothing from its queue; any goroutine may read it
 
 	stopped chan struct{} // closed when run has returned
 	ending  bool
@@ -89,103 +89,6 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, brok
 	a.configure(&config)
 	a.setBacklog(config.Backlog)
 	return a, nil
-}
-
-// do runs f on the accept goroutine and returns when it has run. After the
-// accept goroutine has ended it runs f at once: nobody else does then.
-func (a *acceptor) do(f func()) {
-	done := make(chan struct{})
-	a.mail.put(func() { f(); close(done) })
-	select {
-	case <-done:
-	case <-a.stopped:
-		select {
-		case <-done:
-		default:
-			f()
-		}
-	}
-}
-
-// ring passes on a worker's word that it has closed connections: the bell, if
-// it keeps the scoreboard, or else their number; and, if asked for, their ids.
-func (a *acceptor) ring(slot int, closed ipc.Closed) {
-	a.mail.put(func() {
-		if s := a.dispatcher.find(slot); s != nil && !s.keepsBoard() {
-			s.reported = min(s.reported+uint64(max(closed.Count, len(closed.IDs))), s.sent-s.drained-s.back)
-		}
-		for _, id := range closed.IDs {
-			a.dispatcher.census.gone(id)
-		}
-	})
-}
-
-// open lets a worker have connections. It takes over the queue's descriptors.
-func (a *acceptor) open(spec seatSpec) {
-	a.do(func() {
-		a.serial++
-		s := a.dispatcher.open(spec, a.serial)
-		if err := a.set.Add(spec.queue, epoll.In, tagSeat|s.serial); err != nil {
-			a.dispatcher.broken(spec.slot, err)
-		}
-	})
-}
-
-// retire stops sending to a worker that is asked to finish.
-func (a *acceptor) retire(slot int) {
-	a.do(func() { a.dispatcher.retire(slot) })
-}
-
-// bury has the queue of a reaped worker placed anew. When it returns, the
-// scoreboard entry is no longer used.
-func (a *acceptor) bury(slot int) {
-	a.do(func() {
-		if s := a.dispatcher.bury(slot); s != nil {
-			_ = a.set.Del(s.spec.queue) // it may have been taken out when it broke
-		}
-	})
-}
-
-// loads returns the load of each open seat by slot.
-func (a *acceptor) loads() map[int]int {
-	loads := make(map[int]int)
-	a.do(func() {
-		for _, s := range a.dispatcher.seats {
-			loads[s.spec.slot] = s.tally().load()
-		}
-	})
-	return loads
-}
-
-// snapshot returns the totals, the tally of each living worker by slot, and
-// what the listeners are.
-func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally, listeners []ListenerStatus) {
-	tallies = make(map[int]tally)
-	a.do(func() {
-		listeners = describe(a.listeners)
-		counts = a.dispatcher.counts()
-		for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
-			for _, s := range seats {
-				if s.phase != seatDead {
-					tallies[s.spec.slot] = s.tally()
-				}
-			}
-		}
-	})
-	return counts, tallies, listeners
-}
-
-// closeListeners accepts what already waits in the backlogs, as far as there
-// is room, and closes the listeners.
-func (a *acceptor) closeListeners() {
-	a.do(func() {
-		for _, l := range a.listeners {
-			a.takeBacklog(l)
-			a.unwatch(l)
-			l.close()
-		}
-		a.listeners, a.ready = nil, nil
-	})
 }
 
 // takeBacklog accepts what already waits at a listener, as far as there is room.
@@ -262,7 +165,7 @@ func (a *acceptor) turn() {
 	}
 	if !a.inspectAt.IsZero() && !time.Now().Before(a.inspectAt) {
 		a.inspectAt = time.Time{}
-		a.anyStuck.Store(d.inspect())
+		a.stuck.Store(d.inspect())
 	}
 	d.survey()
 	a.settle()

@@ -16,7 +16,7 @@ import (
 // startWorker starts the slot's next incarnation.
 func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
-	slot.killed, slot.ready, slot.readyAt = "", ipc.Ready{}, time.Time{}
+	slot.killed, slot.ending, slot.ready, slot.readyAt = "", false, ipc.Ready{}, time.Time{}
 	s.board.Entry(slot.number).Reset()
 	incarnation := slot.incarnation
 	post := func(f func()) {
@@ -26,7 +26,7 @@ func (s *supervisor) startWorker(slot *slot) {
 			}
 		})
 	}
-	process, err := s.launch(order{
+	process, err := s.processes.launch(order{
 		program:    slot.config.Program,
 		seat:       ipc.Seat{Protocol: ipc.Version, Slot: slot.number, Generation: slot.generation},
 		scoreboard: s.board.FD(),
@@ -75,7 +75,7 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 			s.dismiss(slot, "the worker was told to finish")
 		}
 	case ipc.Closed:
-		s.acceptor.ring(slot.number, m)
+		s.dispatch.ring(slot.number, m)
 	}
 }
 
@@ -118,7 +118,7 @@ func (s *supervisor) seat(slot *slot) {
 		capacity = min(capacity, most)
 	}
 	slot.seated = true
-	s.acceptor.open(seatSpec{
+	s.dispatch.open(seatSpec{
 		slot: slot.number, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
 		capacity: capacity, closes: slot.ready.Closes, entry: s.board.Entry(slot.number),
 	})
@@ -139,7 +139,7 @@ func (s *supervisor) kill(slot *slot, why string) {
 		slot.killed = why
 		s.log.Warn("killing a worker", "slot", slot.number, "pid", slot.pid(), "reason", why)
 	}
-	s.reaper.signal(slot.pid(), unix.SIGKILL)
+	s.processes.signal(slot.pid(), unix.SIGKILL)
 }
 
 // exited handles the end of a worker process.
@@ -147,15 +147,15 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	process := slot.process
 	unexpected := slot.state != StateDraining || status.ExitStatus() != 0
 	if slot.seated {
-		s.acceptor.bury(slot.number)
+		s.dispatch.bury(slot.number)
 	} else {
 		closeQueue(process.queue, process.workerEnd)
 	}
-	_ = process.control.Close() // nobody is at the other end
+	process.hangUp()
 	slot.process, slot.seated = nil, false
 	slot.change(workerExited)
 	slot.quiet()
-	err := death{slot.number, process.pid, reason(status), slot.killed, process.words.String()}
+	err := death{slot.number, process.pid, reason(status), slot.killed, process.lastWords()}
 	if !unexpected {
 		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
 	} else {
@@ -235,7 +235,7 @@ func (s *supervisor) dismiss(slot *slot, why string) {
 		return
 	}
 	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
-	s.acceptor.retire(slot.number)
+	s.dispatch.retire(slot.number)
 	s.tell(slot, ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
 	s.setAlarm(slot, s.config.DrainTimeout+drainGrace, func() { s.end(slot) })
 }
@@ -249,6 +249,7 @@ const (
 
 // end has a worker exit now.
 func (s *supervisor) end(slot *slot) {
+	slot.ending = true
 	s.tell(slot, ipc.Stop{})
 	s.setAlarm(slot, stopGrace, func() {
 		s.kill(slot, fmt.Sprintf("did not exit within %v of being told to stop", stopGrace))

@@ -86,7 +86,14 @@ func serve(ctx context.Context, config Config, listeners []*listener, limit int)
 		return err
 	}
 	reap := newReaper(config.Logger)
-	super = newSupervisor(&config, board, accept, reap)
+	super = newSupervisor(&config, board, accept, processes{
+		launch: func(o order, events processEvents) (*process, error) {
+			return launch(o, reap, config.Logger, events)
+		},
+		signal:       reap.signal,
+		signalThread: reap.signalThread,
+		stopped:      stopped,
+	})
 
 	// The order of the interrupts is the order of the Adds. Whichever actor
 	// ends first, the supervisor is told first, and has ended all workers when

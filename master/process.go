@@ -20,10 +20,12 @@ import (
 // process is a started worker process, as the supervisor holds it.
 type process struct {
 	pid       int
-	queue     int      // the master's end; the seat's, once one is opened
-	workerEnd int      // the duplicate of the worker's end; likewise
-	control   *os.File // the master's end, non-blocking, in Go's poller
-	words     *lastWords
+	queue     int // the master's end; the seat's, once one is opened
+	workerEnd int // the duplicate of the worker's end; likewise
+
+	tell      func(ipc.Message) error // sends a control message; does not block
+	lastWords func() string           // its last lines on standard error, once it has exited
+	hangUp    func()                  // closes control, once it has exited
 }
 
 // order is what a worker process is to be.
@@ -59,14 +61,19 @@ func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*proces
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.program[0], err)
 	}
-	p := &process{queue: pipes.queue, workerEnd: pipes.child[ipc.QueueFD], control: pipes.control}
-	p.words = copyWords(pipes.stderr, log.With("slot", o.seat.Slot))
+	control := controlEnd{pipes.control}
+	words := copyWords(pipes.stderr, log.With("slot", o.seat.Slot))
+	p := &process{
+		queue: pipes.queue, workerEnd: pipes.child[ipc.QueueFD],
+		tell: control.tell, lastWords: words.String,
+		hangUp: func() { _ = control.Close() }, // nobody is at the other end
+	}
 	listening := make(chan struct{})
 	exited := func(status unix.WaitStatus) {
 		go func() {
-			_ = p.control.SetReadDeadline(time.Now().Add(deathRattle)) // a pipe or socket has deadlines
+			_ = control.SetReadDeadline(time.Now().Add(deathRattle)) // a socket has deadlines
 			<-listening
-			p.words.end(deathRattle)
+			words.end(deathRattle)
 			events.exited(status)
 		}()
 	}
@@ -80,13 +87,13 @@ func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*proces
 	pipes.closeChildEnds()
 	if err != nil {
 		closeQueue(p.queue, p.workerEnd)
-		_ = p.control.Close() // nobody is at the other end
-		p.words.end(deathRattle)
+		p.hangUp()
+		words.end(deathRattle)
 		return nil, fmt.Errorf("start %s: %w", path, startHint(err))
 	}
 	go func() {
 		defer close(listening)
-		p.listen(events)
+		control.listen(events)
 	}()
 	_ = p.tell(o.hello) // the first message fits; a worker that is dead already is learned of by reaping
 	return p, nil
@@ -113,14 +120,17 @@ func startHint(err error) error {
 	return err
 }
 
+// controlEnd is the master's end of control: non-blocking, in Go's poller.
+type controlEnd struct{ *os.File }
+
 // tell sends a control message. It does not block: a worker that does not read
 // its few messages is broken.
-func (p *process) tell(m ipc.Message) error {
+func (c controlEnd) tell(m ipc.Message) error {
 	b, err := ipc.EncodeMessage(m)
 	if err != nil {
 		return err
 	}
-	conn, err := p.control.SyscallConn()
+	conn, err := c.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
@@ -136,10 +146,10 @@ func (p *process) tell(m ipc.Message) error {
 }
 
 // listen reads control messages until the worker closes its end.
-func (p *process) listen(events processEvents) {
+func (c controlEnd) listen(events processEvents) {
 	packet := make([]byte, ipc.MaxMessage+1)
 	for {
-		n, err := p.control.Read(packet)
+		n, err := c.Read(packet)
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed),
 			errors.Is(err, unix.ECONNRESET):

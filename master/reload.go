@@ -45,7 +45,7 @@ func (s *supervisor) askReload(done chan<- error) {
 func (s *supervisor) beginReload() {
 	r := &reload{generation: s.generation + 1, since: time.Now(), waiting: s.waiting}
 	s.again, s.waiting = false, nil
-	err := r.prepare(s.config, s.acceptor)
+	err := r.prepare(s.config, s.dispatch)
 	if err != nil {
 		s.log.Error("reload refused, all stays as it is", "error", err)
 		r.tell(err)
@@ -54,13 +54,14 @@ func (s *supervisor) beginReload() {
 	if r.config.Workers != s.config.Workers {
 		s.target = r.config.Workers
 	}
+	s.stopRecycling()
 	s.reload = r
-	s.notifier.reloading(s.acceptor.clock.monotonic())
+	s.notifier.reloading(newClock().monotonic())
 	s.log.Info("reloading", "generation", r.generation)
 }
 
 // prepare does what can fail without a worker.
-func (r *reload) prepare(old *Config, a *acceptor) error {
+func (r *reload) prepare(old *Config, d dispatch) error {
 	next := *old
 	if old.Reread != nil {
 		var err error
@@ -78,7 +79,7 @@ func (r *reload) prepare(old *Config, a *acceptor) error {
 		return err
 	}
 	r.config = &next
-	r.listeners, err = a.planListeners(addresses, next.Backlog)
+	r.listeners, err = d.planListeners(addresses, next.Backlog)
 	return err
 }
 
@@ -109,9 +110,12 @@ func (s *supervisor) switchOver() {
 	for _, slot := range s.staff(s.generation) {
 		s.seat(slot)
 	}
-	s.acceptor.apply(r.config, r.listeners)
+	s.dispatch.apply(r.config, r.listeners)
 	for _, slot := range old {
 		s.dismiss(slot, "replaced by a new generation")
+	}
+	if old := s.lingering(); len(old) > maxLingering {
+		s.cutShort(old[:len(old)-maxLingering])
 	}
 	s.notifier.ready()
 	s.log.Info("reloaded", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))

@@ -35,7 +35,7 @@ type WorkerStatus struct {
 
 // status reports on everything. On the supervisor's goroutine.
 func (s *supervisor) status() Status {
-	counts, tallies, listeners := s.acceptor.snapshot()
+	counts, tallies, listeners := s.dispatch.snapshot()
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
 		Listeners: listeners, Workers: []WorkerStatus{}, Connections: counts,

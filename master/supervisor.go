@@ -3,21 +3,22 @@ package master
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
 )
 
 // supervisor owns the slots: one goroutine, to which everyone else sends
 // functions to run. After each batch it reconciles what is with what is wanted,
 // so that no event needs to know what others are under way.
 type supervisor struct {
-	config   *Config // of the generation that serves
-	log      hclog.Logger
-	board    *ipc.Scoreboard
-	acceptor *acceptor
-	reaper   *reaper
-	launch   func(order, processEvents) (*process, error)
+	config    *Config // of the generation that serves
+	log       hclog.Logger
+	board     *ipc.Scoreboard
+	dispatch  dispatch
+	processes processes
 
 	notifier notifier
 	watch    watch
@@ -47,9 +48,9 @@ const (
 	stopQuick
 )
 
-func newSupervisor(config *Config, board *ipc.Scoreboard, a *acceptor, r *reaper) *supervisor {
+func newSupervisor(config *Config, board *ipc.Scoreboard, d dispatch, p processes) *supervisor {
 	s := &supervisor{
-		config: config, log: config.Logger, board: board, acceptor: a, reaper: r,
+		config: config, log: config.Logger, board: board, dispatch: d, processes: p,
 		slots: make([]*slot, board.Len()), generation: 1, target: config.Workers,
 		notifier: newNotifier(),
 		wake:     make(chan struct{}, 1), done: make(chan struct{}),
@@ -60,10 +61,31 @@ func newSupervisor(config *Config, board *ipc.Scoreboard, a *acceptor, r *reaper
 		default: // it is awake already
 		}
 	}
-	s.launch = func(o order, events processEvents) (*process, error) {
-		return launch(o, r, s.log, events)
-	}
 	return s
+}
+
+// dispatch is the accept goroutine as the supervisor needs it. Each method
+// returns when what it says is done.
+type dispatch interface {
+	open(seatSpec)               // let a worker have connections; takes over its queue
+	retire(slot int)             // no more for that one
+	bury(slot int)               // its worker is reaped: place anew what waits there
+	ring(slot int, m ipc.Closed) // it has closed connections
+	loads() map[int]int          // of the open seats, by slot
+	snapshot() (Counts, map[int]tally, []ListenerStatus)
+	anyStuck() bool // some worker takes nothing from its queue
+
+	planListeners(addresses []Address, backlog int) (listenerChange, error)
+	apply(*Config, listenerChange)
+	closeListeners()
+}
+
+// processes is how the supervisor starts and signals worker processes.
+type processes struct {
+	launch       func(order, processEvents) (*process, error)
+	signal       func(pid int, sig unix.Signal)
+	signalThread func(pid, thread int, sig unix.Signal)
+	stopped      func(pid int) bool // or traced
 }
 
 // run is the supervisor's goroutine. It returns when every worker is gone:
@@ -195,7 +217,7 @@ func (s *supervisor) allReady(generation int) bool {
 // idlest returns the slot that costs least to give up: one without a ready
 // worker, or else the one with the smallest load; of equals the youngest.
 func (s *supervisor) idlest(generation int) *slot {
-	loads := s.acceptor.loads()
+	loads := s.dispatch.loads()
 	weigh := func(slot *slot) int {
 		if slot.state != StateReady {
 			return -1
@@ -212,7 +234,8 @@ func (s *supervisor) idlest(generation int) *slot {
 	return best
 }
 
-// openSlot starts a worker in a new slot, or reports that there is none left.
+// openSlot starts a worker in a new slot. If there is none left, it makes room
+// and reports false: reconcile tries again when a worker is gone.
 func (s *supervisor) openSlot(generation int) bool {
 	for number := range s.slots {
 		if s.slots[number] == nil {
@@ -222,8 +245,35 @@ func (s *supervisor) openSlot(generation int) bool {
 			return true
 		}
 	}
-	s.log.Error("no slot left: too many workers are still draining", "limit", len(s.slots))
+	if old := s.lingering(); len(old) > 0 {
+		s.cutShort(old[:1])
+	}
 	return false
+}
+
+// maxLingering is how many generations before the one that serves may still be
+// finishing.
+const maxLingering = 3
+
+// lingering returns the generations that have workers draining, oldest first.
+func (s *supervisor) lingering() (generations []int) {
+	for _, slot := range s.slots {
+		if slot != nil && slot.state == StateDraining && !slices.Contains(generations, slot.generation) {
+			generations = append(generations, slot.generation)
+		}
+	}
+	slices.Sort(generations)
+	return generations
+}
+
+// cutShort ends the workers that still drain in some generations.
+func (s *supervisor) cutShort(generations []int) {
+	for _, slot := range s.slots {
+		if slot != nil && slot.state == StateDraining && !slot.ending && slices.Contains(generations, slot.generation) {
+			s.log.Warn("cutting a drain short, too many workers are draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
+			s.end(slot)
+		}
+	}
 }
 
 // scale changes how many workers are wanted, within 1 and the maximum. An error
@@ -259,7 +309,7 @@ func (s *supervisor) stop(mode stopMode) {
 		return
 	}
 	if s.stopping == stopNot {
-		s.acceptor.closeListeners()
+		s.dispatch.closeListeners()
 	}
 	s.notifier.stopping()
 	if s.reload != nil {
@@ -292,7 +342,7 @@ func (s *supervisor) interrupted() {
 		return
 	}
 	s.stop(stopGraceful)
-	counts, _, _ := s.acceptor.snapshot()
+	counts, _, _ := s.dispatch.snapshot()
 	if n := counts.Active + counts.Queued; n > 0 {
 		s.log.Warn(fmt.Sprintf("waiting for %d connections; interrupt again to quit", n))
 	}

@@ -33,8 +33,8 @@ func (s *supervisor) look(now time.Time) {
 	late := now.Sub(s.watch.last) > sampleLate
 	s.watch.last = now
 	var tallies map[int]tally
-	if s.acceptor.anyStuck.Load() { // else no queue holds anything for long
-		_, tallies, _ = s.acceptor.snapshot()
+	if s.dispatch.anyStuck() { // else no queue holds anything for long
+		_, tallies, _ = s.dispatch.snapshot()
 	}
 	for _, slot := range s.slots {
 		if slot == nil || slot.state != StateReady {
@@ -59,15 +59,15 @@ func (s *supervisor) feelPulse(slot *slot, now time.Time, queued bool) {
 	entry := s.board.Entry(slot.number)
 	b := beat{sequence: entry.Sequence.Load(), received: entry.Received.Load(), queued: queued}
 	if b.sequence == slot.pulse.last.sequence && (b.sequence%2 == 1 || queued) {
-		b.stopped = stopped(slot.pid())
+		b.stopped = s.processes.stopped(slot.pid())
 	}
 	if slot.pulse.feel(now, b) < limit {
 		return
 	}
 	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit)
 	s.log.Error("worker hangs, aborting it", "slot", slot.number, "pid", slot.pid(), "limit", limit)
-	s.reaper.signalThread(slot.pid(), int(entry.Thread.Load()), unix.SIGABRT)
-	s.setAlarm(slot, abortGrace, func() { s.reaper.signal(slot.pid(), unix.SIGKILL) })
+	s.processes.signalThread(slot.pid(), int(entry.Thread.Load()), unix.SIGABRT)
+	s.setAlarm(slot, abortGrace, func() { s.processes.signal(slot.pid(), unix.SIGKILL) })
 }
 
 // abortGrace is how long an aborted worker may take to print its stacks.
@@ -133,6 +133,17 @@ func (s *supervisor) recycle(now time.Time) {
 			s.log.Info("recycling a worker", "slot", slot.number, "pid", slot.pid(), "reason", why)
 			slot.recycled = why
 			return
+		}
+	}
+}
+
+// stopRecycling lets the worker whose lease is over stay for now, and gives up
+// the successor that is not ready: a reload replaces them all.
+func (s *supervisor) stopRecycling() {
+	for _, slot := range s.slots {
+		if slot != nil && slot.recycled != "" && !slot.leaving {
+			slot.recycled = ""
+			s.dismiss(s.idlest(slot.generation), "a reload replaces all workers")
 		}
 	}
 }

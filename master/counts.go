@@ -1,0 +1,40 @@
+package master
+
+// Counts are all connections since the start:
+// Accepted = Queued + Active + Closed + Refused + Lost.
+type Counts struct {
+	Accepted uint64 `json:"accepted"`
+	Active   uint64 `json:"active"`
+	Queued   uint64 `json:"queued"`
+	Closed   uint64 `json:"closed"`
+	Refused  uint64 `json:"refused"`
+	Moved    uint64 `json:"moved"`
+	Lost     uint64 `json:"lost"`
+}
+
+// counts sums up.
+func (d *dispatcher) counts() Counts {
+	c := Counts{
+		Accepted: d.totals.accepted, Closed: d.totals.closed, Refused: d.totals.refused,
+		Moved: d.totals.moved, Lost: d.totals.lost,
+	}
+	c.Queued = uint64(d.handful())
+	for _, s := range d.seats {
+		c.add(s)
+	}
+	for _, s := range d.leaving {
+		c.add(s)
+	}
+	return c
+}
+
+func (c *Counts) add(s *seat) {
+	t := s.tally()
+	c.Queued += uint64(t.queued())
+	c.Closed += t.closed
+	if s.phase == seatDead {
+		c.Lost += uint64(t.active())
+	} else {
+		c.Active += uint64(t.active())
+	}
+}

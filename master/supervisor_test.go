@@ -1,0 +1,318 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+)
+
+// theatre runs the production supervisor with fake worker processes and a fake
+// accept goroutine, in a bubble with a fake clock (testing/synctest). After
+// every step it checks what must always hold.
+type theatre struct {
+	*supervisor
+	ended   chan error
+	nextPID int
+	actors  map[int]*actor // by pid: processes that live
+	seats   map[int]*seatSpec
+	retired map[int]bool
+	closed  bool // the listeners
+	faults  []error
+
+	mute      bool  // workers started from now on never say ready
+	failStart error // starting one fails with this
+	reread    error
+	workers   int // in the configuration, as read next
+}
+
+// actor is a worker process that is not there.
+type actor struct {
+	pid      int
+	order    order
+	events   processEvents
+	stubborn bool // does not exit when told to drain
+}
+
+func newTheatre(workers, maxWorkers int) *theatre {
+	th := &theatre{
+		ended: make(chan error, 1), nextPID: 100, workers: workers,
+		actors: make(map[int]*actor), seats: make(map[int]*seatSpec), retired: make(map[int]bool),
+	}
+	config := Config{
+		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
+		DrainTimeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
+	}
+	config.Reread = func() (Config, error) {
+		next := config
+		next.Workers = th.workers
+		return next, th.reread
+	}
+	if _, err := config.check(); err != nil {
+		panic(err) // the test is wrong
+	}
+	board, err := ipc.NewScoreboard(2 * maxWorkers)
+	if err != nil {
+		panic(err) // no memory
+	}
+	th.supervisor = newSupervisor(&config, board, th, processes{
+		launch:       th.launch,
+		signal:       func(pid int, sig unix.Signal) { th.signal(pid, sig) },
+		signalThread: func(pid, _ int, sig unix.Signal) { th.signal(pid, sig) },
+		stopped:      func(int) bool { return false },
+	})
+	go func() { th.ended <- th.run() }()
+	return th
+}
+
+func (th *theatre) fault(format string, args ...any) {
+	th.faults = append(th.faults, fmt.Errorf(format, args...))
+}
+
+// What follows is called on the supervisor's goroutine, while the test waits.
+
+func (th *theatre) launch(o order, events processEvents) (*process, error) {
+	if th.failStart != nil {
+		return nil, th.failStart
+	}
+	for _, a := range th.actors {
+		if a.order.seat.Slot == o.seat.Slot {
+			th.fault("slot %d: started while pid %d lives", o.seat.Slot, a.pid)
+		}
+	}
+	th.nextPID++
+	a := &actor{pid: th.nextPID, order: o, events: events}
+	th.actors[a.pid] = a
+	if !th.mute {
+		a.events.message(ipc.Ready{Protocol: ipc.Version, Closes: true})
+	}
+	hungUp := false
+	return &process{
+		pid: a.pid, queue: -1, workerEnd: -1,
+		tell: func(m ipc.Message) error {
+			if hungUp {
+				th.fault("pid %d: told %T after its end", a.pid, m)
+			}
+			_, drain := m.(ipc.Drain)
+			_, stop := m.(ipc.Stop)
+			if stop || drain && !a.stubborn {
+				th.exit(a.pid, 0)
+			}
+			return nil
+		},
+		lastWords: func() string { return "alas" },
+		hangUp:    func() { hungUp = true },
+	}, nil
+}
+
+func (th *theatre) signal(pid int, sig unix.Signal) { th.exit(pid, unix.WaitStatus(sig)) }
+
+// exit ends a process, if it lives.
+func (th *theatre) exit(pid int, status unix.WaitStatus) {
+	if a := th.actors[pid]; a != nil {
+		delete(th.actors, pid)
+		a.events.exited(status)
+	}
+}
+
+func (th *theatre) open(spec seatSpec) {
+	if th.seats[spec.slot] != nil {
+		th.fault("slot %d: seated twice", spec.slot)
+	}
+	th.seats[spec.slot] = &spec
+}
+
+func (th *theatre) retire(slot int) {
+	if th.seats[slot] == nil || th.retired[slot] {
+		th.fault("slot %d: retired without an open seat", slot)
+	}
+	th.retired[slot] = true
+}
+
+func (th *theatre) bury(slot int) {
+	if th.seats[slot] == nil {
+		th.fault("slot %d: buried without a seat", slot)
+	}
+	delete(th.seats, slot)
+	delete(th.retired, slot)
+}
+
+func (th *theatre) ring(int, ipc.Closed) {}
+func (th *theatre) loads() map[int]int   { return nil }
+func (th *theatre) anyStuck() bool       { return false }
+func (th *theatre) closeListeners()      { th.closed = true }
+func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {
+	return Counts{}, nil, nil
+}
+func (th *theatre) planListeners([]Address, int) (listenerChange, error) {
+	return listenerChange{}, nil
+}
+func (th *theatre) apply(*Config, listenerChange) {}
+
+// look runs f on the supervisor's goroutine, which alone touches all this.
+func (th *theatre) look(f func()) {
+	if !th.do(f) {
+		panic("the supervisor has ended")
+	}
+}
+
+// check looks at everything between two steps.
+func (th *theatre) check() error {
+	serving := 0
+	for number := range th.seats {
+		slot := th.slots[number]
+		if slot == nil || slot.process == nil || th.actors[slot.process.pid] == nil {
+			return fmt.Errorf("slot %d: a seat without a process", number)
+		}
+		if open := !th.retired[number]; open != (slot.state == StateReady) {
+			return fmt.Errorf("slot %d: open %v in state %v", number, open, slot.state)
+		} else if open {
+			serving++
+		}
+		if slot.generation > th.generation {
+			return fmt.Errorf("slot %d: serves in generation %d before the switch from %d", number, slot.generation, th.generation)
+		}
+	}
+	for _, slot := range th.slots {
+		if slot != nil && (slot.process != nil) != (slot.state != StateGone) {
+			return fmt.Errorf("slot %d: state %v, process %v", slot.number, slot.state, slot.process)
+		}
+	}
+	if th.target < 1 || th.target > th.config.MaxWorkers {
+		return fmt.Errorf("%d workers wanted", th.target)
+	}
+	if n := len(th.staff(th.generation)); th.stopping == stopNot && n > th.config.MaxWorkers {
+		return fmt.Errorf("%d workers in generation %d", n, th.generation)
+	}
+	return errors.Join(th.faults...)
+}
+
+// passes are the steps that let time go by.
+var passes = map[string]time.Duration{"second": time.Second, "minute": time.Minute}
+
+// steps are the others, each taken on the supervisor's goroutine.
+var steps = map[string]func(th *theatre, any *actor){
+	"scale up":      func(th *theatre, _ *actor) { th.inbox.put(func() { th.scaleOne(+1) }) },
+	"scale down":    func(th *theatre, _ *actor) { th.inbox.put(func() { th.scaleOne(-1) }) },
+	"reload":        func(th *theatre, _ *actor) { th.inbox.put(func() { th.askReload(nil) }) },
+	"worker killed": func(th *theatre, a *actor) { th.exit(a.pid, unix.WaitStatus(unix.SIGKILL)) },
+	"worker exits":  func(th *theatre, a *actor) { th.exit(a.pid, 0) },
+	"worker drains": func(_ *theatre, a *actor) { a.events.message(ipc.Draining{}) },
+	"worker junk":   func(_ *theatre, a *actor) { a.events.broken(ipc.ErrMalformed) },
+	"ready again":   func(_ *theatre, a *actor) { a.events.message(ipc.Ready{Protocol: ipc.Version, Closes: true}) },
+	"stubborn":      func(_ *theatre, a *actor) { a.stubborn = true },
+	"recycle":       func(th *theatre, _ *actor) { th.inbox.put(func() { th.recycleAny() }) },
+	"mute":          func(th *theatre, _ *actor) { th.mute = !th.mute },
+	"no program": func(th *theatre, _ *actor) {
+		if th.failStart == nil {
+			th.failStart = unix.ENOENT
+		} else {
+			th.failStart = nil
+		}
+	},
+	"bad file": func(th *theatre, _ *actor) {
+		if th.reread == nil {
+			th.reread = ErrConfig
+		} else {
+			th.reread = nil
+		}
+	},
+	"other count": func(th *theatre, _ *actor) { th.workers = th.workers%3 + 1 },
+}
+
+// recycleAny marks the first worker whose turn it could be.
+func (s *supervisor) recycleAny() {
+	if s.reload == nil && s.stopping == stopNot && s.allReady(s.generation) {
+		s.staff(s.generation)[0].recycled = "for the test"
+	}
+}
+
+// perform runs the steps and then an orderly end, checking after each.
+func perform(workers, maxWorkers int, script []string, pick []int, quick bool) (err error) {
+	th := newTheatre(workers, maxWorkers)
+	played := "start"
+	for i, name := range script {
+		synctest.Wait()
+		th.look(func() { err = th.check() })
+		if err != nil {
+			th.abandonStage()
+			return fmt.Errorf("after %s: %w", played, err)
+		}
+		played += ", " + name
+		if d := passes[name]; d > 0 {
+			time.Sleep(d)
+		} else {
+			th.look(func() { steps[name](th, th.anyActor(pick[i])) })
+		}
+	}
+	// All obstacles gone, everything comes to what is wanted.
+	th.look(func() { th.mute, th.failStart, th.reread = false, nil, nil })
+	time.Sleep(time.Hour)
+	synctest.Wait()
+	th.look(func() {
+		err = th.check()
+		if n := len(th.actors); err == nil && (n != th.target || len(th.seats) != n || !th.allReady(th.generation) || th.reload != nil) {
+			err = fmt.Errorf("at rest: %d processes, %d seats, %d wanted, reload %v", n, len(th.seats), th.target, th.reload)
+		}
+	})
+	if err != nil {
+		err = fmt.Errorf("after %s: %w", played, err)
+	}
+	mode := stopGraceful
+	if quick {
+		mode = stopQuick
+	}
+	th.inbox.put(func() { th.stop(mode) })
+	if ended := <-th.ended; ended != nil || len(th.actors) != 0 || len(th.seats) != 0 || !th.closed {
+		err = errors.Join(err, fmt.Errorf("after %s, stop: %v, %d processes, %d seats, listeners closed %v", played, ended, len(th.actors), len(th.seats), th.closed))
+	}
+	return errors.Join(err, th.board.Close())
+}
+
+// abandonStage ends everything without looking, after a failure.
+func (th *theatre) abandonStage() {
+	th.inbox.put(func() { th.stop(stopQuick) })
+	<-th.ended
+	_ = th.board.Close() // the failure is the one to report
+}
+
+func (th *theatre) anyActor(n int) *actor {
+	var all []*actor
+	for pid := 0; pid <= th.nextPID; pid++ {
+		if a := th.actors[pid]; a != nil {
+			all = append(all, a)
+		}
+	}
+	if len(all) == 0 {
+		return &actor{events: processEvents{message: func(ipc.Message) {}, broken: func(error) {}}}
+	}
+	return all[n%len(all)]
+}
+
+// Whatever happens in whatever order: one process a slot, seats only for ready
+// workers of the generation that serves, everything as wanted in the end, and
+// nothing left after a stop.
+func TestSupervisorModel(t *testing.T) {
+	names := slices.Sorted(maps.Keys(steps))
+	names = append(names, slices.Sorted(maps.Keys(passes))...)
+	rapid.Check(t, func(rt *rapid.T) {
+		maxWorkers := rapid.IntRange(1, 4).Draw(rt, "max workers")
+		workers := rapid.IntRange(1, maxWorkers).Draw(rt, "workers")
+		script := rapid.SliceOfN(rapid.SampledFrom(names), 0, 30).Draw(rt, "script")
+		pick := rapid.SliceOfN(rapid.IntRange(0, 9), len(script), len(script)).Draw(rt, "pick")
+		quick := rapid.Bool().Draw(rt, "quick")
+		var err error
+		synctest.Test(t, func(*testing.T) { err = perform(workers, maxWorkers, script, pick, quick) })
+		if err != nil {
+			rt.Fatal(err)
+		}
+	})
+}
