@@ -246,6 +246,7 @@ func (a *acceptor) acceptFrom(l *listener, quota int) (n int, v verdict) {
 		killpoint.Reach(killpoint.Accepted)
 		a.dispatcher.totals.accepted++
 		a.dispatcher.live++
+		a.dispatcher.spare--
 		a.bucket.take(1)
 		n++
 	}

@@ -37,7 +37,8 @@ type dispatcher struct {
 	turn       int
 
 	room    int  // in all, as of the latest survey, and what was placed since
-	live    int  // connections there are, likewise
+	spare   int  // new ones that may be queued in all, whoever has room
+	live    int  // connections there are
 	stalled bool // no room because of a full queue
 	waiting bool // some queue holds connections, or is stuck
 
@@ -103,12 +104,13 @@ func (d *dispatcher) find(slot int) *seat {
 }
 
 // survey weighs every open seat anew. Afterwards room is how many connections
-// can be placed in all, and stalled says that there is none because of a full
-// queue: unlike a limit, that is not ended by a bell.
+// can be placed in all, spare how many of them may be new ones, and stalled says
+// that there are none because of full queues: unlike a limit, that is not ended
+// by a bell.
 func (d *dispatcher) survey() {
 	d.candidates = d.candidates[:0]
 	d.room, d.live, d.stalled, d.waiting = 0, d.handful(), false, false
-	queued := 0
+	queued := d.live
 	for _, s := range d.seats {
 		t := s.tally()
 		queued += t.queued()
@@ -127,11 +129,8 @@ func (d *dispatcher) survey() {
 			d.live += t.active()
 		}
 	}
-	if free := d.maxQueuedTotal - queued; free < d.room {
-		d.room = max(0, free)
-		d.stalled = true
-	}
-	d.stalled = d.stalled && d.room == 0
+	d.spare = max(0, d.maxQueuedTotal-queued)
+	d.stalled = d.stalled && d.room == 0 || d.spare == 0
 }
 
 // place sends the hand to seats, by the latest survey, and reports whether all

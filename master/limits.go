@@ -33,7 +33,7 @@ func (a *acceptor) limit(c *Config) {
 // quota returns how many connections may be accepted now: a token for each is
 // there before accept4 is called. By the latest survey, and what came since.
 func (a *acceptor) quota() int {
-	quota := min(a.dispatcher.room, a.batch)
+	quota := min(a.dispatcher.room, a.dispatcher.spare, a.batch)
 	if a.limits.conns > 0 {
 		quota = min(quota, a.limits.conns-a.dispatcher.live)
 	}
