@@ -51,7 +51,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--app", "lines", "--workers", "2")
 	before, all := s.now(), s.everyone()
-	s.settled("descriptors of the master", func() int { return descriptors(s.pid) })
+	s.descriptors()
 	var limits unix.Rlimit
 	if err := unix.Prlimit(s.pid, unix.RLIMIT_NOFILE, nil, &limits); err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func serveAll(t *testing.T, cmd *exec.Cmd, mark string, args ...string) (s *serv
 		}
 	}
 	s.address, s.workers = status.Listeners[0].Address, len(status.Workers)
-	s.masterFDs = s.settled("descriptors of the master", func() int { return descriptors(s.pid) })
+	s.masterFDs = s.descriptors()
 	s.workerFDs = descriptors(status.Workers[0].PID)
 	return s, status.Listeners
 }

@@ -59,7 +59,7 @@ func serveCommandLine(t *testing.T, cmd *exec.Cmd, mark string, args ...string) 
 	}
 	status := s.until("all workers are ready", allReady)
 	s.workers = len(status.Workers)
-	s.masterFDs = s.settled("descriptors of the master", func() int { return descriptors(s.pid) })
+	s.masterFDs = s.descriptors()
 	for i, w := range status.Workers {
 		n := descriptors(w.PID)
 		if i > 0 && n != s.workerFDs {
@@ -151,16 +151,26 @@ func (s *server) until(what string, ok func(master.Status) bool) master.Status {
 	return status
 }
 
-// settled returns a number once it is the same twice: a connection to the
-// control socket may still be closing.
-func (s *server) settled(what string, number func() int) (n int) {
+// descriptors returns how many the master has open when nobody is connected to
+// its control socket: a request that has its answer may still be closing.
+func (s *server) descriptors() int {
 	s.t.Helper()
-	last := -1
-	until(s.t, what, func() (bool, string) {
-		n, last = number(), n
-		return n == last, strconv.Itoa(n)
+	until(s.t, "nobody is connected to the control socket", func() (bool, string) {
+		sockets, err := os.ReadFile("/proc/net/unix")
+		if err != nil {
+			return false, err.Error()
+		}
+		for line := range strings.Lines(string(sockets)) {
+			// Num RefCount Protocol Flags Type St Inode Path: an accepted socket
+			// has the path of its listener, and 03 is connected.
+			fields := strings.Fields(line)
+			if len(fields) == 8 && fields[5] == "03" && fields[7] == s.control {
+				return false, line
+			}
+		}
+		return true, ""
 	})
-	return n
+	return descriptors(s.pid)
 }
 
 func allReady(status master.Status) bool {
