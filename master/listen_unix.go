@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/usher-go/usher/fdpass"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,8 +75,8 @@ func peerPID(conn net.Conn) (pid int) {
 		return 0
 	}
 	_ = raw.Control(func(fd uintptr) { // an error leaves pid 0
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = int(cred.Pid)
+		if peer, err := fdpass.PeerOf(int(fd)); err == nil {
+			pid = peer.PID
 		}
 	})
 	return pid
