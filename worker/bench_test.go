@@ -3,6 +3,7 @@ package worker_test
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
@@ -33,27 +34,30 @@ func BenchmarkEchoRoundTrip(b *testing.B) {
 		bytes int
 	}{{"64B", 64}, {"16KiB", 16 << 10}}
 	for _, size := range sizes {
-		b.Run(size.name, func(b *testing.B) {
-			s := newSeat(b, worker.DataFunc(echo))
-			fd := s.rawClient()
-			out, in := make([]byte, size.bytes), make([]byte, size.bytes)
-			b.ReportAllocs()
-			b.SetBytes(int64(size.bytes))
-			for b.Loop() {
-				if n, err := unix.Write(fd, out); n != len(out) || err != nil {
-					b.Fatal(n, err)
-				}
-				for got := 0; got < len(in); {
-					n, err := unix.Read(fd, in[got:])
-					if n <= 0 || err != nil {
-						b.Fatal(n, err)
-					}
-					got += n
-				}
-			}
-			check(b, unix.Close(fd))
-		})
+		b.Run(size.name, func(b *testing.B) { benchmarkEcho(b, size.bytes, 0) })
+		b.Run(size.name+"WithIdleTimeout", func(b *testing.B) { benchmarkEcho(b, size.bytes, time.Minute) })
 	}
+}
+
+func benchmarkEcho(b *testing.B, bytes int, timeout time.Duration) {
+	s := newSeatWith(b, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: timeout.Milliseconds()}, worker.DataFunc(echo))
+	fd := s.rawClient()
+	out, in := make([]byte, bytes), make([]byte, bytes)
+	b.ReportAllocs()
+	b.SetBytes(int64(bytes))
+	for b.Loop() {
+		if n, err := unix.Write(fd, out); n != len(out) || err != nil {
+			b.Fatal(n, err)
+		}
+		for got := 0; got < len(in); {
+			n, err := unix.Read(fd, in[got:])
+			if n <= 0 || err != nil {
+				b.Fatal(n, err)
+			}
+			got += n
+		}
+	}
+	check(b, unix.Close(fd))
 }
 
 // BenchmarkPipelined answers 16 requests of one read with 16 writes.
@@ -117,9 +121,14 @@ func BenchmarkIntake(b *testing.B) {
 
 // BenchmarkIdleConnections reports the heap that one idle connection takes.
 func BenchmarkIdleConnections(b *testing.B) {
+	b.Run("NoTimeout", func(b *testing.B) { benchmarkIdle(b, 0) })
+	b.Run("IdleTimeout", func(b *testing.B) { benchmarkIdle(b, time.Hour) })
+}
+
+func benchmarkIdle(b *testing.B, timeout time.Duration) {
 	const conns = 9000 // two descriptors each, of 20,000
 	for b.Loop() {
-		s := newSeat(b, worker.DataFunc(echo))
+		s := newSeatWith(b, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: timeout.Milliseconds()}, worker.DataFunc(echo))
 		peers := make([]int, conns)
 		s.lastID = 0
 		var before, after runtime.MemStats

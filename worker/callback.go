@@ -45,6 +45,12 @@ func (c *Conn) callLow(session LowSession) (err error) {
 	return nil
 }
 
+func (c *Conn) callAfter(f func()) (err error) {
+	defer c.contain("After", &err)
+	f()
+	return nil
+}
+
 func (c *Conn) callClose(session CloseSession, cause error) {
 	var ignored error // the connection is closed already
 	defer c.contain("Close", &ignored)
@@ -57,7 +63,7 @@ func (c *Conn) contain(callback string, err *error) {
 	if value == nil {
 		return
 	}
-	c.loop.log.Error("handler panicked", "conn", c.id, "peer", c.remote, "listener", c.origin.listener,
+	c.loop.log.Error("handler panicked", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener,
 		"reason", callback, "error", value, "stack", string(debug.Stack()))
 	*err = fmt.Errorf("%w in %s: %v", ErrPanic, callback, value)
 }

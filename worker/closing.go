@@ -16,6 +16,8 @@ import (
 //	failed input or output          ──► broken ──────────────────────────────────► closed
 //	Abort                           ──► closed (RST)
 //
+// What takes time has a bound in time: see deadline.go.
+//
 // Linger, because close(2) with input unread, or arriving afterwards, sends a
 // reset, and that can destroy the reply before the peer has read it: so FIN is
 // sent and input is read and thrown away until the peer finishes too, or a bound.
@@ -27,6 +29,10 @@ const (
 
 // Close ends the connection once its output is flushed. No callback but the
 // session's Close follows. A second Close returns ErrClosed.
+//
+// A peer that does not read is waited for 30 seconds, and as long again for each
+// 64 KiB that it takes; then what is left of the output is lost, and the
+// session's Close gets ErrWriteTimeout if it was to get nil.
 func (c *Conn) Close() error {
 	if c.state.has(stateEnding) {
 		return ErrClosed
@@ -107,6 +113,9 @@ func (c *Conn) settle() {
 		c.finish()
 	case c.state.has(stateLinger):
 	case c.hasOutput():
+		if c.state.has(stateClosing) {
+			c.boundFlush()
+		}
 		c.proceed()
 	case c.state.has(stateClosing):
 		if c.state.has(stateEOF) {
@@ -161,13 +170,12 @@ func (c *Conn) shut() bool {
 // linger sends FIN and waits for the peer's.
 func (c *Conn) linger() {
 	c.dropInput()
-	c.leave()
+	c.setEnd(c.loop.turnTime() + lingerTime)
 	c.state |= stateLinger
 	if !c.shut() {
 		c.finish()
 		return
 	}
-	c.loop.lingerers.add(c, c.loop.now()+lingerTime)
 	c.arm()
 }
 
@@ -188,6 +196,7 @@ func (c *Conn) release() {
 		l.corked = nil
 		l.takeCork()
 	}
+	c.stopTiming()
 	l.table.remove(c)
 	killpoint.Reach(killpoint.Closing)
 	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(c.fd), 0, 0) // nothing can be done about a failed close
@@ -210,7 +219,7 @@ func (c *Conn) report() {
 		c.callClose(session, cause)
 	}
 	if c.loop.log.IsTrace() {
-		c.loop.log.Trace("connection closed", "conn", c.id, "peer", c.remote, "listener", c.origin.listener, "reason", cause)
+		c.loop.log.Trace("connection closed", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener, "reason", cause)
 	}
 	if left := c.left; left != nil {
 		c.left = nil

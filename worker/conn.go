@@ -25,6 +25,13 @@ var (
 	ErrPanic = errors.New("worker: handler panicked")
 	// ErrAborted: Abort was called.
 	ErrAborted = errors.New("worker: connection aborted")
+	// ErrIdleTimeout: there was no progress for the idle timeout.
+	ErrIdleTimeout = errors.New("worker: idle timeout")
+	// ErrReadTimeout: no input came by the read deadline.
+	ErrReadTimeout = errors.New("worker: read timeout")
+	// ErrWriteTimeout: output was still buffered at the write deadline, or for
+	// too long after Close.
+	ErrWriteTimeout = errors.New("worker: write timeout")
 	// ErrDrained: the drain's deadline came.
 	ErrDrained = errors.New("worker: drain deadline")
 	// ErrStopped: the worker stopped with the connection open.
@@ -40,12 +47,14 @@ type Conn struct {
 	session Session // nil until Open has succeeded, and after the end
 	origin  *origin
 	left    *leftovers // nil while nothing is unfinished
-	remote  netip.AddrPort
+	remote  netip.Addr
 	id      uint64
 	fd      int32 // -1 once closed
 	index   uint32
-	armed   uint32 // the conditions in the epoll set, when stateInSet
+	alarm   uint32 // in the wheel; 0: nothing about it is timed
 	state   state
+	armed   uint16 // the conditions in the epoll set, when stateInSet
+	port    uint16 // of remote
 }
 
 // origin is where connections came in; those of one listener share it.
@@ -61,7 +70,10 @@ type leftovers struct {
 	out       []byte // output that the kernel did not take, from written on
 	written   int
 	cause     error // what ended the connection, when not in order
-	discarded int   // bytes, while lingering
+	deadlines deadlines
+	timers    *Timer // that are to run
+	flushing  int    // bytes of output when the present bound for flushing began
+	discarded int    // bytes, while lingering
 }
 
 // state is a set of facts about a connection.
@@ -100,7 +112,7 @@ func (c *Conn) Listener() string { return c.origin.listener }
 
 // RemoteAddr returns the peer's address; the zero AddrPort, which is invalid,
 // for a Unix socket.
-func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+func (c *Conn) RemoteAddr() netip.AddrPort { return netip.AddrPortFrom(c.remote, c.port) }
 
 // LocalAddr returns the address that the peer connected to; the zero AddrPort,
 // which is invalid, for a Unix socket. On a listener for all addresses, each
@@ -163,7 +175,8 @@ func (c *Conn) leave() *leftovers {
 
 // tidy frees c's leftovers if there are none.
 func (c *Conn) tidy() {
-	if l := c.left; l != nil && l.in == nil && l.out == nil && l.cause == nil && !c.state.has(stateLinger) {
+	l := c.left
+	if l != nil && l.in == nil && l.out == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil {
 		c.left = nil
 		c.loop.freeLeftovers(l)
 	}

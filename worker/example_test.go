@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/usher-go/usher/worker"
 )
@@ -75,6 +76,29 @@ func ExampleConn_Each() {
 			}
 		})
 		return len(in), nil
+	})
+	if worker.IsWorker() {
+		worker.Main(handler)
+	}
+}
+
+// A request must be complete within five seconds, and then the next may take a
+// minute to begin.
+func ExampleConn_After() {
+	handler := worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+		var timer *worker.Timer
+		c.SetIdleTimeout(time.Minute)
+		return worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+			if timer == nil {
+				timer = c.After(5*time.Second, func() { _ = c.Abort() }) // a timer of a closed connection does not run
+			}
+			n := bytes.IndexByte(in, '\n') + 1
+			if n > 0 {
+				timer.Stop()
+				timer = nil
+			}
+			return c.Write(in[:n])
+		}), nil
 	})
 	if worker.IsWorker() {
 		worker.Main(handler)

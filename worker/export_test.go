@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"time"
 
 	"github.com/usher-go/usher/ipc"
 )
@@ -11,6 +12,9 @@ import (
 func Serve(ctx context.Context, queue, control int, entry *ipc.Entry, exit func(int), h Handler, opts ...Option) error {
 	return serve(ctx, station{queue: queue, control: control, entry: entry, exit: exit}, h, opts...)
 }
+
+// WithFlushTime replaces flushTime, which a test cannot wait for.
+func WithFlushTime(d time.Duration) Option { return func(o *options) { o.flushTime = d } }
 
 const (
 	ReservedFDs = reservedFDs

@@ -24,6 +24,7 @@ func (c *Conn) read() {
 	case n == 0:
 		c.endInput()
 	default:
+		c.gotInput()
 		c.deliver(c.loop.input[:n])
 	}
 }

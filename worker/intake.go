@@ -83,19 +83,21 @@ func (l *loop) adopt(i int) error {
 	c := &Conn{
 		loop:   l,
 		origin: l.originOf(q.envelope.Listener, q.envelope.Local),
-		remote: q.envelope.Remote,
+		remote: q.envelope.Remote.Addr(),
+		port:   q.envelope.Remote.Port(),
 		id:     q.envelope.ID,
 		fd:     int32(q.packet.Take(i)),
 	}
 	l.table.add(c)
+	c.setIdle(l.idleMS)
 	if l.log.IsTrace() {
-		l.log.Trace("connection opened", "conn", c.id, "peer", c.remote, "listener", c.origin.listener)
+		l.log.Trace("connection opened", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener)
 	}
 	if len(q.envelope.State) > 0 {
-		l.log.Error("connection refused", "conn", c.id, "peer", c.remote, "error", errState)
+		l.log.Error("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", errState)
 		c.fail(errState) // it was in the middle of something that this worker does not know
 	} else if err := c.callOpen(l.handler); err != nil {
-		l.log.Debug("connection refused", "conn", c.id, "peer", c.remote, "error", err)
+		l.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
 		c.end(err)
 	}
 	c.touch()

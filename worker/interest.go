@@ -33,7 +33,7 @@ func (c *Conn) arm() {
 	wants, set := c.wants(), c.loop.set
 	var err error
 	switch {
-	case c.state.has(stateInSet) && wants == c.armed:
+	case c.state.has(stateInSet) && wants == uint32(c.armed):
 		return
 	case c.state.has(stateInSet):
 		err = set.Modify(int(c.fd), wants, c.loop.table.tag(c))
@@ -43,7 +43,7 @@ func (c *Conn) arm() {
 		c.state = c.state&^stateHungUp | stateInSet
 		err = set.Add(int(c.fd), wants, c.loop.table.tag(c))
 	}
-	c.armed = wants
+	c.armed = uint16(wants)
 	if err != nil {
 		c.fail(err)
 	}

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -34,20 +33,27 @@ type loop struct {
 	events   []epoll.Event
 	sequence uint64 // as in ipc.Entry
 	epoch    time.Time
+	clock    func() time.Duration // since epoch, from any goroutine
 	mailbox  mailbox
 	ended    chan struct{}
 
+	turn   time.Duration // the time of this turn, if known
+	known  bool
+	wheel  *wheel[alarm]
+	timers []*Timer // that are to run
+	idleMS uint32   // the idle timeout of connections that set none
+
 	table     table
 	dirty     []*Conn // to settle
-	lingerers lingerers
-	input     []byte // what was just read
-	cork      []byte // what was just written, to
+	input     []byte  // what was just read
+	cork      []byte  // what was just written, to
 	corked    *Conn
 	buffers   buffers
 	leftovers []*leftovers // free ones
 	origins   map[origin]*origin
 
 	maxInput, maxOutput, highWater, lowWater int
+	flushTime                                time.Duration
 
 	queue intake
 	drain drain
@@ -65,13 +71,16 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 		events: make([]epoll.Event, eventsPerTurn),
 		epoch:  time.Now(),
 		ended:  make(chan struct{}),
+		wheel:  newWheel[alarm](),
 		table:  newTable(),
 		input:  make([]byte, inputSize),
 		cork:   make([]byte, 0, corkSize),
 
 		maxInput: o.maxInput, maxOutput: o.maxOutput,
 		highWater: min(highWater, o.maxOutput), lowWater: min(lowWater, o.maxOutput/4),
+		flushTime: o.flushTime,
 	}
+	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	set, err := epoll.New()
 	if err != nil {
 		_ = unix.Close(s.queue) // the error of New is the one to report
@@ -101,6 +110,7 @@ func (l *loop) begin(hello ipc.Hello) error {
 		return fmt.Errorf("the master speaks protocol %d, this program %d", hello.Protocol, ipc.Version)
 	}
 	l.reportIDs = hello.Report == ipc.ReportIDs
+	l.idleMS = uint32(min(hello.IdleTimeoutMS, maxIdleMS))
 	runtime.LockOSThread()
 	l.station.entry.Thread.Store(uint64(unix.Gettid()))
 	l.beat()
@@ -117,6 +127,7 @@ func (l *loop) run() error {
 		next := l.nextDeadline()
 		l.beat()
 		n, err := l.set.Wait(l.events, l.until(next))
+		l.known = false
 		l.beat()
 		if err != nil {
 			return err
@@ -130,7 +141,7 @@ func (l *loop) run() error {
 			}
 		}
 		if next != never {
-			l.expire(l.now())
+			l.expire(l.turnTime())
 		}
 		l.sendIDs()
 	}
@@ -243,30 +254,16 @@ func (l *loop) terminate() {
 // stopTime is how long a stop waits for the callback that runs.
 const stopTime = 500 * time.Millisecond
 
-// never is a deadline that does not come, on the loop's clock.
-const never = time.Duration(math.MaxInt64)
-
-// now is the loop's clock. Any goroutine may read it.
-func (l *loop) now() time.Duration { return time.Since(l.epoch) }
-
-// until turns a deadline into a timeout for Wait. At rest no clock is read.
-func (l *loop) until(deadline time.Duration) time.Duration {
-	if deadline == never {
-		return -1
-	}
-	return max(0, deadline-l.now())
-}
-
 func (l *loop) nextDeadline() time.Duration {
 	next := min(l.drain.next(), l.queue.next())
-	if deadline, ok := l.lingerers.next(); ok {
+	if deadline, ok := l.wheel.next(); ok {
 		next = min(next, deadline)
 	}
 	return next
 }
 
 func (l *loop) expire(now time.Duration) {
-	l.lingerers.expire(now)
+	l.ringAlarms()
 	if l.queue.next() <= now {
 		l.retryQueue()
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"os"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -13,6 +14,7 @@ type options struct {
 	log       hclog.Logger
 	maxInput  int
 	maxOutput int
+	flushTime time.Duration
 }
 
 // The water marks of buffered output, unless the bound is lower.
@@ -22,7 +24,7 @@ const (
 )
 
 func newOptions(opts []Option) options {
-	o := options{maxInput: 1 << 20, maxOutput: 16 << 20}
+	o := options{maxInput: 1 << 20, maxOutput: 16 << 20, flushTime: flushTime}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -127,6 +127,9 @@ func (l *loop) takeCork() []byte {
 // keeps what the kernel does not take.
 func (c *Conn) send(first, second []byte) error {
 	n, errno := writev(c.fd, first, second)
+	if n > 0 {
+		c.progressed()
+	}
 	switch {
 	case errno != 0 && errno != unix.EAGAIN:
 		err := os.NewSyscallError("write", errno)
@@ -166,6 +169,7 @@ func (c *Conn) flush() {
 		}
 		return
 	}
+	c.progressed()
 	left.written += n
 	if left.written == len(left.out) {
 		c.loop.buffers.put(left.out)

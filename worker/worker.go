@@ -4,8 +4,8 @@
 // [Handler] or [Session], and each method of [Conn], runs on the loop's
 // goroutine and nowhere else. So a handler needs no locks and must not block:
 // while it does, all other connections of this worker wait. Writing never
-// blocks; input and output that wait are bounded, and an idle connection owns
-// no buffer.
+// blocks; input and output that wait are bounded, so is the time that a closing
+// connection takes, and an idle connection owns no buffer.
 //
 // The invariant: every connection taken from the queue reaches exactly one
 // session, whose Close is the last call it gets, or it is closed for a logged

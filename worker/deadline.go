@@ -1,0 +1,274 @@
+package worker
+
+import (
+	"math"
+	"time"
+)
+
+// What is timed about a connection has one place in the loop's wheel: the
+// earliest of
+//
+//	idle      no progress for the idle timeout ──► end(ErrIdleTimeout)
+//	read      no input by the read deadline    ──► end(ErrReadTimeout)
+//	write     output at the write deadline     ──► fail(ErrWriteTimeout)
+//	end       the bound for flushing, after Close, or for lingering
+//
+// It is lazy: progress only stores the turn's time, and a deadline that moves
+// away leaves the wheel alone. When the wheel finds it due too early, it is put
+// in again.
+
+// alarm is what the wheel knows about: a connection, with its idle timeout
+// beside, or a Timer. It has no pointers, and with the wheel's part takes 32
+// bytes: 100,000 idle connections have one each.
+type alarm struct {
+	active time.Duration // the turn that last saw progress, on the loop's clock
+	idleMS uint32        // the idle timeout; 0: none
+	owner  uint32        // the connection's index in the table, or timerMark and the Timer's
+}
+
+// maxIdleMS is the longest idle timeout: 49 days.
+const maxIdleMS = math.MaxUint32
+
+// deadlines are times on the loop's clock; 0: none.
+type deadlines struct{ read, write, end time.Duration }
+
+const (
+	// flushTime is how long a closing connection may take to flush, for each
+	// flushBytes of its output. So the slowest peer is held to 17 kbit/s, and
+	// the time for all is bounded since output is.
+	flushTime  = 30 * time.Second
+	flushBytes = 64 << 10
+)
+
+// SetIdleTimeout has the connection closed in order once there has been no
+// progress for d, from now on: no input, and no output taken by the kernel. The
+// session's Close gets ErrIdleTimeout. It replaces the timeout that the worker
+// was started with (usher serve --idle-timeout); 0 is none. d is rounded up to a
+// millisecond, and cut to 49 days.
+//
+// A pause does not stop the time. All timeouts of this package are late by at
+// most 10 ms or 1 %, whichever is more, and what callbacks take; never early,
+// where progress counts from the beginning of the turn of the loop that sees it.
+func (c *Conn) SetIdleTimeout(d time.Duration) {
+	if c.state.has(stateEnding) {
+		return
+	}
+	c.loop.refresh()
+	c.setIdle(millis(d))
+}
+
+// SetReadDeadline has the connection closed in order, with ErrReadTimeout,
+// unless input comes before t. Any input meets the deadline, and ends it: to
+// bound the time for a whole request, use After. A zero t is no deadline; one in
+// the past comes at once, but not before the callback has returned.
+func (c *Conn) SetReadDeadline(t time.Time) {
+	if !c.state.has(stateEnding) {
+		c.leave().deadlines.read = c.loop.clockTime(t)
+		c.schedule()
+		c.tidy()
+	}
+}
+
+// SetWriteDeadline has the connection closed with ErrWriteTimeout if output is
+// still buffered at t. It is not flushed, since the peer does not read. If nothing
+// is buffered then, the deadline is over. It stays in force after Close. A zero t
+// is no deadline.
+func (c *Conn) SetWriteDeadline(t time.Time) {
+	if !c.state.has(stateEnding) {
+		c.leave().deadlines.write = c.loop.clockTime(t)
+		c.schedule()
+		c.tidy()
+	}
+}
+
+// setIdle sets the idle timeout and counts from this turn.
+func (c *Conn) setIdle(ms uint32) {
+	if c.alarm == 0 && ms == 0 {
+		return
+	}
+	a := c.getAlarm()
+	a.active = c.loop.turnTime()
+	a.idleMS = ms
+	c.schedule()
+}
+
+func (c *Conn) getAlarm() *alarm {
+	if c.alarm == 0 {
+		c.alarm = c.loop.wheel.add()
+		c.loop.wheel.value(c.alarm).owner = c.index
+	}
+	return c.loop.wheel.value(c.alarm)
+}
+
+// progressed is called when the kernel has given or taken something.
+func (c *Conn) progressed() {
+	if c.alarm != 0 {
+		c.stamp()
+	}
+}
+
+func (c *Conn) stamp() { c.loop.wheel.value(c.alarm).active = c.loop.turnTime() }
+
+func (c *Conn) gotInput() {
+	c.progressed()
+	if c.left != nil && c.left.deadlines.read != 0 {
+		c.left.deadlines.read = 0
+		c.tidy()
+	}
+}
+
+// setEnd bounds what is left of a connection that ends.
+func (c *Conn) setEnd(deadline time.Duration) {
+	c.leave().deadlines.end = deadline
+	c.schedule()
+}
+
+// boundFlush bounds the flushing of a closing connection, the first time.
+func (c *Conn) boundFlush() {
+	if c.left.deadlines.end == 0 {
+		c.left.flushing = c.Buffered()
+		c.setEnd(c.loop.turnTime() + c.loop.flushTime)
+	}
+}
+
+// schedule sees to it that the wheel comes back to c in time.
+func (c *Conn) schedule() {
+	due, l := c.due(), c.loop
+	if due == never {
+		if c.alarm != 0 {
+			l.wheel.remove(c.alarm)
+			c.alarm = 0
+		}
+		return
+	}
+	c.getAlarm()
+	if present, ok := l.wheel.due(c.alarm); !ok || due < present {
+		l.wheel.arm(c.alarm, l.turnTime(), due)
+	}
+}
+
+// due returns the earliest deadline, or never.
+func (c *Conn) due() time.Duration {
+	due := never
+	if !c.state.has(stateEnding) {
+		due = c.idleDeadline()
+	}
+	if c.left == nil {
+		return due
+	}
+	d := &c.left.deadlines
+	if d.read != 0 && !c.state.has(stateEnding|stateEOF) {
+		due = min(due, d.read)
+	}
+	if d.write != 0 {
+		due = min(due, d.write)
+	}
+	if d.end != 0 {
+		due = min(due, d.end)
+	}
+	return due
+}
+
+func (c *Conn) idleDeadline() time.Duration {
+	if c.alarm == 0 {
+		return never
+	}
+	a := c.loop.wheel.value(c.alarm)
+	if a.idleMS == 0 {
+		return never
+	}
+	return a.active + time.Duration(a.idleMS)*time.Millisecond
+}
+
+// ring acts on what is due. It first tries to write: epoll reports room only once
+// a third of the kernel's buffer is free, and a slow peer may have taken much
+// since it did.
+func (c *Conn) ring(now time.Duration) {
+	if c.hasOutput() && !c.state.has(stateBroken) {
+		c.flush()
+	}
+	if left := c.left; left != nil {
+		d := &left.deadlines
+		if d.write != 0 && d.write <= now {
+			d.write = 0
+			if c.hasOutput() {
+				c.fail(ErrWriteTimeout)
+			}
+		}
+		if d.end != 0 && d.end <= now {
+			d.end = 0
+			c.overstayed()
+		}
+		if d.read != 0 && d.read <= now {
+			d.read = 0
+			if !c.state.has(stateEOF) {
+				c.end(ErrReadTimeout)
+			}
+		}
+	}
+	if c.idleDeadline() <= now {
+		c.end(ErrIdleTimeout)
+	}
+	c.tidy()
+	c.schedule()
+}
+
+// overstayed is called when the bound of a connection that ends has come.
+func (c *Conn) overstayed() {
+	switch buffered := c.Buffered(); {
+	case c.state.has(stateLinger):
+		c.state |= stateBroken // for long enough
+		c.touch()
+	case !c.hasOutput(): // flushed just now
+	case buffered+flushBytes <= c.left.flushing:
+		c.boundFlush()
+	default:
+		c.fail(ErrWriteTimeout)
+	}
+}
+
+// stopTiming ends all that is timed about a connection, timers included.
+func (c *Conn) stopTiming() {
+	if c.alarm != 0 {
+		c.loop.wheel.remove(c.alarm)
+		c.alarm = 0
+	}
+	for c.left != nil && c.left.timers != nil {
+		c.left.timers.remove()
+	}
+}
+
+// alarmsPerTurn bounds how long those that are due keep events waiting.
+const alarmsPerTurn = 256
+
+// ringAlarms acts on what is due in the wheel.
+func (l *loop) ringAlarms() {
+	l.wheel.advance(l.turnTime())
+	for range alarmsPerTurn {
+		id := l.wheel.take()
+		if id == 0 {
+			return
+		}
+		l.progress()
+		if owner := l.wheel.value(id).owner; owner&timerMark != 0 {
+			l.timers[owner&^timerMark].run()
+		} else {
+			l.table.places[owner].conn.ring(l.turnTime())
+		}
+		l.settle()
+	}
+}
+
+// millis rounds up to what an idle timeout can be; 0 is none.
+func millis(d time.Duration) uint32 {
+	switch ms := d / time.Millisecond; {
+	case d <= 0:
+		return 0
+	case ms >= maxIdleMS:
+		return maxIdleMS
+	case d%time.Millisecond > 0:
+		return uint32(ms) + 1
+	default:
+		return uint32(ms)
+	}
+}

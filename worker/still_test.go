@@ -1,0 +1,166 @@
+package worker
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// still is a loop whose clock stands still, and one connection of it. A test
+// moves the clock, and the loop by single turns.
+type still struct {
+	*Conn
+	t      *testing.T
+	l      *loop
+	time   time.Duration
+	peer   int
+	data   func(in []byte) error
+	closed bool
+	err    error // what the session's Close got
+}
+
+// stillSession is its session.
+type stillSession struct{ s *still }
+
+func (h stillSession) Data(c *Conn, in []byte) (int, error) {
+	if h.s.data != nil {
+		return len(in), h.s.data(in)
+	}
+	return len(in), nil
+}
+
+func (h stillSession) Close(c *Conn, err error) { h.s.closed, h.s.err = true, err }
+
+func newStill(t *testing.T, idle time.Duration) *still {
+	t.Helper()
+	queue, other, err := fdpass.Pair()
+	must(t, err)
+	s := &still{t: t, time: time.Hour}
+	handler := OpenFunc(func(c *Conn) (Session, error) { s.Conn = c; return stillSession{s}, nil })
+	l, err := newLoop(station{queue: queue, entry: new(ipc.Entry)}, nil, handler,
+		newOptions([]Option{WithLogger(hclog.NewNullLogger())}))
+	must(t, err)
+	s.l = l
+	l.clock = func() time.Duration { return s.time }
+	must(t, l.begin(ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: idle.Milliseconds()}))
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	s.peer = pair[0]
+	var courier ipc.Courier
+	var packet ipc.Packet
+	packet.Add(&ipc.Envelope{ID: 1}, pair[1])
+	must(t, courier.Send(other, &packet))
+	t.Cleanup(func() {
+		if _, armed := l.wheel.next(); s.closed && (armed || len(l.timers) > 0) {
+			t.Error("something is timed, after the end")
+		}
+		l.end()
+		l.close()
+		fdpass.CloseAll([]int{s.peer, other})
+		if made, free := l.wheel.made-1, freeIDs(l.wheel); made != free {
+			t.Errorf("%d ids of the wheel made, %d free", made, free)
+		}
+	})
+	s.turn()
+	return s
+}
+
+func freeIDs[V any](w *wheel[V]) (n uint32) {
+	for id := w.free; id != 0; id = w.node(id).prev {
+		n++
+	}
+	return n
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// turn is one turn of the loop, without waiting.
+func (s *still) turn() {
+	s.t.Helper()
+	l := s.l
+	n, err := l.set.Wait(l.events, 0)
+	must(s.t, err)
+	l.known = false
+	for i := range n {
+		must(s.t, l.serve(&l.events[i]))
+	}
+	l.expire(l.turnTime())
+}
+
+// pass lets time pass, and makes a turn.
+func (s *still) pass(d time.Duration) {
+	s.t.Helper()
+	s.time += d
+	s.turn()
+}
+
+func (s *still) send(bytes string) {
+	s.t.Helper()
+	_, err := unix.Write(s.peer, []byte(bytes))
+	must(s.t, err)
+	s.turn()
+}
+
+// write is a callback that writes so many bytes.
+func (s *still) write(n int) {
+	s.t.Helper()
+	_, err := s.Write(make([]byte, n))
+	must(s.t, err)
+	s.l.settle()
+}
+
+// read takes n bytes at the peer's end, with turns to send more.
+func (s *still) read(n int) {
+	s.t.Helper()
+	buffer := make([]byte, 4096)
+	for n > 0 {
+		got, err := unix.Read(s.peer, buffer[:min(n, len(buffer))])
+		must(s.t, err)
+		n -= got
+		s.turn()
+	}
+}
+
+// expectAt wants the session's Close, because of want, when d has passed: not a
+// moment before, and no later than the wheel promises.
+func (s *still) expectAt(d time.Duration, want error) {
+	s.t.Helper()
+	s.pass(d - 1)
+	if s.state.has(stateEnding) {
+		s.t.Fatalf("closed early: %v", s.cause())
+	}
+	s.pass(1 + late(d))
+	if !s.state.has(stateEnding) {
+		s.t.Fatalf("open after %v", d)
+	}
+	s.expectClose(want)
+}
+
+// expectClose wants the session's Close, when the peer ends too.
+func (s *still) expectClose(want error) {
+	s.t.Helper()
+	if !s.closed {
+		must(s.t, unix.Shutdown(s.peer, unix.SHUT_WR))
+		s.turn()
+	}
+	if !s.closed || !errors.Is(s.err, want) || want == nil && s.err != nil {
+		s.t.Fatalf("closed %v: %v, want %v", s.closed, s.err, want)
+	}
+}
+
+func (s *still) expectOpen() {
+	s.t.Helper()
+	if s.state.has(stateEnding) {
+		s.t.Fatalf("closed: %v", s.cause())
+	}
+}

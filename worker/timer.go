@@ -1,0 +1,89 @@
+package worker
+
+import "time"
+
+// Timer is a call that After has arranged.
+type Timer struct {
+	conn       *Conn  // nil once it has run or was stopped
+	f          func() // nil likewise
+	next, prev *Timer // of the same connection
+	alarm      uint32
+	index      uint32 // among the loop's
+}
+
+// timerMark in an alarm's owner says that it is a Timer's.
+const timerMark = 1 << 31
+
+// After has the loop call f once d has passed, as a callback of this connection:
+// if f panics, the connection ends with ErrPanic. f is not called from within
+// After, nor once the connection is closing, so never after the session's Close.
+//
+// Arming and stopping take constant time, and the Timer is the only allocation.
+func (c *Conn) After(d time.Duration, f func()) *Timer {
+	t := &Timer{}
+	if c.state.has(stateEnding) {
+		return t
+	}
+	l := c.loop
+	now := l.refresh()
+	*t = Timer{conn: c, f: f, next: c.leave().timers, alarm: l.wheel.add(), index: uint32(len(l.timers))}
+	if t.next != nil {
+		t.next.prev = t
+	}
+	c.left.timers = t
+	l.timers = append(l.timers, t)
+	l.wheel.value(t.alarm).owner = timerMark | t.index
+	l.wheel.arm(t.alarm, now, now+min(max(d, 0), never-now))
+	return t
+}
+
+// Stop keeps f from being called. It returns false when that was not to happen
+// any more: f was called already, or the timer stopped, or the connection has
+// ended.
+//
+// Like methods of a Conn it is for callbacks, on the loop's goroutine.
+func (t *Timer) Stop() bool {
+	c := t.conn
+	if c == nil {
+		return false
+	}
+	t.remove()
+	return !c.state.has(stateEnding)
+}
+
+// remove makes the loop forget t.
+func (t *Timer) remove() {
+	c := t.conn
+	l := c.loop
+	l.wheel.remove(t.alarm)
+	last := len(l.timers) - 1
+	moved := l.timers[last]
+	moved.index = t.index
+	l.timers[t.index] = moved
+	l.timers[last] = nil
+	l.timers = l.timers[:last]
+	l.wheel.value(moved.alarm).owner = timerMark | moved.index
+
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		c.left.timers = t.next
+	}
+	*t = Timer{}
+	c.tidy()
+}
+
+// run is called when t is due.
+func (t *Timer) run() {
+	c, f := t.conn, t.f
+	t.remove()
+	if c.state.has(stateEnding) {
+		return
+	}
+	if err := c.callAfter(f); err != nil {
+		c.end(err)
+	}
+}
