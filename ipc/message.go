@@ -24,7 +24,10 @@ type Hello struct {
 	App           string `json:"app"`             // the built-in app asked for
 	MaxConns      int    `json:"max_conns"`       // the most connections it will be sent at a time; 0: up to its capacity
 	IdleTimeoutMS int64  `json:"idle_timeout_ms"` // close what is silent for so long; 0: never
-	Report        string `json:"report"`          // ReportIDs, or empty
+	// QueueTimeoutMS: close, unserved, what has waited longer for you since it
+	// was accepted (Envelope.Accepted); 0: never.
+	QueueTimeoutMS int64  `json:"queue_timeout_ms"`
+	Report         string `json:"report"` // ReportIDs, or empty
 }
 
 // ReportIDs in Hello asks the worker for the ids of the connections it closes.

@@ -35,7 +35,7 @@ type acceptor struct {
 	listeners []*listener
 	ready     []*listener // with clients waiting, as of the last wait
 	peer      unix.RawSockaddrAny
-	clock     clock
+	clock     ipc.Clock
 	lastID    uint64
 	serial    uint64
 	batch     int // most connections to accept at a time
@@ -79,7 +79,7 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, brok
 	}
 	a := &acceptor{
 		log: config.Logger, set: set, waker: waker, listeners: listeners,
-		clock:   newClock(),
+		clock:   ipc.NewClock(),
 		batch:   min(ipc.MaxConns, max(1, descriptorLimit/4)),
 		stopped: make(chan struct{}),
 	}
@@ -224,7 +224,7 @@ func (a *acceptor) settle() {
 
 // acceptFrom accepts into the hand, which is empty, no more than quota.
 func (a *acceptor) acceptFrom(l *listener, quota int) (n int, v verdict) {
-	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.monotonic()}
+	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.Now()}
 	for range quota {
 		fd, addr, errno := acceptOne(l.fd, &a.peer)
 		if errno != 0 {

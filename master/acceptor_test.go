@@ -220,13 +220,13 @@ func TestEnvelopeTellsWhoAndWhere(t *testing.T) {
 	h := newHouse(t, 1000)
 	w := h.hire(0, 100)
 	defer w.die()
-	before := newClock().monotonic()
+	before := ipc.NewClock().Now()
 	clients := h.call(2)
 	e := w.receive(2)
 	if e.ID != 2 || e.Remote.String() != clients[1].LocalAddr().String() || e.Local.String() != h.addr {
 		t.Errorf("envelope %+v, want id 2 from %v to %v", e, clients[1].LocalAddr(), h.addr)
 	}
-	if after := newClock().monotonic(); e.Accepted < before || e.Accepted > after {
+	if after := ipc.NewClock().Now(); e.Accepted < before || e.Accepted > after {
 		t.Errorf("accepted at %v, not from %v to %v", e.Accepted, before, after)
 	}
 	flags, err := unix.FcntlInt(uintptr(w.fds[0]), unix.F_GETFL, 0)

@@ -44,6 +44,9 @@ type Config struct {
 	// IdleTimeout is after how long without a byte a worker closes a
 	// connection; 0 means never.
 	IdleTimeout time.Duration
+	// QueueTimeout is how long after it was accepted a connection is still worth
+	// serving; one that a worker comes to later is closed. 0 means for ever.
+	QueueTimeout time.Duration
 	// Backlog is the most clients that wait in the kernel for each listener;
 	// 0 means as many as it allows (somaxconn).
 	Backlog int
@@ -109,12 +112,21 @@ var ErrConfig = errors.New("configuration")
 func (c *Config) hello() ipc.Hello {
 	hello := ipc.Hello{
 		Protocol: ipc.Version, App: c.App,
-		MaxConns: c.MaxConnsPerWorker, IdleTimeoutMS: c.IdleTimeout.Milliseconds(),
+		MaxConns: c.MaxConnsPerWorker, IdleTimeoutMS: atLeastOne(c.IdleTimeout.Milliseconds(), c.IdleTimeout),
+		QueueTimeoutMS: atLeastOne(c.QueueTimeout.Milliseconds(), c.QueueTimeout),
 	}
 	if c.MaxConnsPerIP > 0 {
 		hello.Report = ipc.ReportIDs
 	}
 	return hello
+}
+
+// atLeastOne keeps a timeout below a millisecond from becoming none.
+func atLeastOne(millis int64, d time.Duration) int64 {
+	if d > 0 {
+		return max(1, millis)
+	}
+	return 0
 }
 
 // needsCloses returns the name of a flag that needs a worker to say when it
@@ -163,7 +175,7 @@ func (c *Config) check() ([]Address, error) {
 		}
 	}
 	for key, value := range map[string]time.Duration{
-		"idle-timeout": c.IdleTimeout, "drain-timeout": c.DrainTimeout,
+		"idle-timeout": c.IdleTimeout, "queue-timeout": c.QueueTimeout, "drain-timeout": c.DrainTimeout,
 		"hang-timeout": c.HangTimeout, "recycle-age": c.RecycleAge,
 	} {
 		if value < 0 {

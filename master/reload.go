@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/ipc"
 )
 
 // reload is a change of generations under way: the new one's workers start
@@ -56,7 +57,7 @@ func (s *supervisor) beginReload() {
 	}
 	s.stopRecycling()
 	s.reload = r
-	s.notifier.reloading(newClock().monotonic())
+	s.notifier.reloading(ipc.NewClock().Now())
 	s.log.Info("reloading", "generation", r.generation)
 }
 

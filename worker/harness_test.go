@@ -38,6 +38,7 @@ type seat struct {
 
 	courier  ipc.Courier
 	packet   ipc.Packet
+	accepted time.Duration // when those handed over were, by the clock of envelopes
 	lastID   uint64
 	messages chan ipc.Message // from the worker, after ready; closed at its end
 	done     chan struct{}    // closed when serve has returned
@@ -255,7 +256,7 @@ func (s *seat) hand(fds ...int) {
 	s.packet.Reset()
 	for _, fd := range fds {
 		s.lastID++
-		e := ipc.Envelope{ID: s.lastID, Listener: "web", Local: netip.MustParseAddrPort(s.address)}
+		e := ipc.Envelope{ID: s.lastID, Accepted: s.accepted, Listener: "web", Local: netip.MustParseAddrPort(s.address)}
 		if name, err := unix.Getpeername(fd); err == nil {
 			if name, ok := name.(*unix.SockaddrInet4); ok {
 				e.Remote = netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port))

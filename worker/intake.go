@@ -19,6 +19,9 @@ type intake struct {
 	envelope ipc.Envelope
 	watched  bool          // in the epoll set
 	retry    time.Duration // when to watch it again; 0: no such time
+	clock    ipc.Clock
+	timeout  time.Duration // from when a connection is too old to serve; 0: never
+	late     int           // such ones in this packet
 }
 
 // packetsPerEvent bounds how long new connections keep old ones waiting.
@@ -27,7 +30,10 @@ const packetsPerEvent = 4
 // intakeRest is how long the queue is left alone when descriptors ran out.
 const intakeRest = time.Second
 
-var errState = errors.New("worker: connection with frozen state")
+var (
+	errState = errors.New("worker: connection with frozen state")
+	errLate  = errors.New("worker: connection waited too long in the queue")
+)
 
 func (q *intake) next() time.Duration {
 	if q.retry == 0 {
@@ -67,6 +73,10 @@ func (l *loop) takeIn() (empty bool, err error) {
 			}
 		}
 		q.packet.Reset()
+		if q.late > 0 {
+			l.log.Warn("connections closed, they waited too long in the queue", "count", q.late, "limit", q.timeout)
+			q.late = 0
+		}
 		if n < ipc.MaxConns {
 			break
 		}
@@ -96,6 +106,9 @@ func (l *loop) adopt(i int) error {
 	if len(q.envelope.State) > 0 {
 		l.log.Error("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", errState)
 		c.fail(errState) // it was in the middle of something that this worker does not know
+	} else if q.timeout > 0 && q.clock.Now()-q.envelope.Accepted > q.timeout {
+		q.late++
+		c.fail(errLate)
 	} else if err := c.callOpen(l.handler); err != nil {
 		l.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
 		c.end(err)

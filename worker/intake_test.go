@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
@@ -225,4 +226,22 @@ func TestConnectionWithAnotherOwner(t *testing.T) {
 	h.expectClose(t, nil)
 	s.expectRest()
 	check(t, unix.Close(other))
+}
+
+// What waited for longer than it is worth serving is closed and counted, and
+// never reaches the handler.
+func TestQueueTimeout(t *testing.T) {
+	h := newRecorder(echo)
+	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, QueueTimeoutMS: time.Hour.Milliseconds()}, h)
+	s.accepted = ipc.NewClock().Now()
+	fresh := s.connect()
+	fresh.send("x")
+	fresh.expect("x")
+
+	s.accepted -= 2 * time.Hour
+	late := s.connect()
+	late.expectEnd()
+	s.until(func() bool { return s.entry.Received.Load() == 2 && s.entry.Closed.Load() == 1 })
+	check(t, fresh.Close())
+	h.expectClose(t, nil) // of the one that there was
 }

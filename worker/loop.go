@@ -110,6 +110,7 @@ func (l *loop) begin(hello ipc.Hello) error {
 		return fmt.Errorf("the master speaks protocol %d, this program %d", hello.Protocol, ipc.Version)
 	}
 	l.reportIDs = hello.Report == ipc.ReportIDs
+	l.queue.clock, l.queue.timeout = ipc.NewClock(), time.Duration(hello.QueueTimeoutMS)*time.Millisecond
 	l.idleMS = uint32(min(hello.IdleTimeoutMS, maxIdleMS))
 	runtime.LockOSThread()
 	l.station.entry.Thread.Store(uint64(unix.Gettid()))
