@@ -108,6 +108,27 @@ const (
 // ErrConfig is what errors about a Config wrap: nothing was started.
 var ErrConfig = errors.New("configuration")
 
+// ConfigError is what is wrong with one setting. It wraps ErrConfig.
+type ConfigError struct {
+	Key     string // as an operator knows it: max-conns
+	Problem string // max-conns is -1, want 0 or more
+}
+
+func (e *ConfigError) Error() string { return ErrConfig.Error() + ": " + e.Problem }
+func (e *ConfigError) Unwrap() error { return ErrConfig }
+
+// wrong returns what is wrong with a setting; the format goes on after its key.
+func wrong(key, format string, args ...any) error {
+	return &ConfigError{Key: key, Problem: key + " " + fmt.Sprintf(format, args...)}
+}
+
+// Check returns what is wrong with the configuration, as Run would: nil or an
+// error that wraps ErrConfig. It touches nothing.
+func (c Config) Check() error {
+	_, err := c.check()
+	return err
+}
+
 // hello returns what a worker is told first.
 func (c *Config) hello() ipc.Hello {
 	hello := ipc.Hello{
@@ -171,7 +192,7 @@ func (c *Config) check() ([]Address, error) {
 		"backlog": int64(c.Backlog), "recycle-conns": int64(c.RecycleConns), "recycle-rss": c.RecycleRSS,
 	} {
 		if value < 0 {
-			return nil, fmt.Errorf("%w: %s is %d, want 0 or more", ErrConfig, key, value)
+			return nil, wrong(key, "is %d, want 0 or more", value)
 		}
 	}
 	for key, value := range map[string]time.Duration{
@@ -179,33 +200,33 @@ func (c *Config) check() ([]Address, error) {
 		"hang-timeout": c.HangTimeout, "recycle-age": c.RecycleAge,
 	} {
 		if value < 0 {
-			return nil, fmt.Errorf("%w: %s is %v, want 0 or more", ErrConfig, key, value)
+			return nil, wrong(key, "is %v, want 0 or more", value)
 		}
 	}
 	if c.HangTimeout > 0 && c.HangTimeout < 2*sampleEvery {
-		return nil, fmt.Errorf("%w: hang-timeout is %v, want 0 or at least %v", ErrConfig, c.HangTimeout, 2*sampleEvery)
+		return nil, wrong("hang-timeout", "is %v, want 0 or at least %v", c.HangTimeout, 2*sampleEvery)
 	}
 	switch {
 	case c.BootTimeout < 0:
-		return nil, fmt.Errorf("%w: boot-timeout is %v, want more than 0", ErrConfig, c.BootTimeout)
+		return nil, wrong("boot-timeout", "is %v, want more than 0", c.BootTimeout)
 	case c.Overload != OverloadWait && c.Overload != OverloadClose:
-		return nil, fmt.Errorf("%w: overload is %q, want %s or %s", ErrConfig, c.Overload, OverloadWait, OverloadClose)
+		return nil, wrong("overload", "is %q, want %s or %s", c.Overload, OverloadWait, OverloadClose)
 	case policies[c.Dispatch] == nil:
-		return nil, fmt.Errorf("%w: dispatch is %q, want one of %s", ErrConfig, c.Dispatch, strings.Join(Policies(), ", "))
+		return nil, wrong("dispatch", "is %q, want one of %s", c.Dispatch, strings.Join(Policies(), ", "))
 	case len(c.Program) == 0 || c.Program[0] == "":
-		return nil, fmt.Errorf("%w: no program for the workers", ErrConfig)
+		return nil, wrong("program", "is empty, want a program for the workers")
 	case c.Workers < 1:
-		return nil, fmt.Errorf("%w: workers is %d, want at least 1", ErrConfig, c.Workers)
+		return nil, wrong("workers", "is %d, want at least 1", c.Workers)
 	case c.MaxWorkers < c.Workers:
-		return nil, fmt.Errorf("%w: max-workers is %d, want at least workers, which is %d", ErrConfig, c.MaxWorkers, c.Workers)
+		return nil, wrong("max-workers", "is %d, want at least workers, which is %d", c.MaxWorkers, c.Workers)
 	case len(c.Listen) == 0:
-		return nil, fmt.Errorf("%w: no address to listen on", ErrConfig)
+		return nil, wrong("listen", "is empty, want an address to listen on")
 	}
 	addresses := make([]Address, len(c.Listen))
 	for i, s := range c.Listen {
 		var err error
 		if addresses[i], err = ParseAddress(s); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+			return nil, &ConfigError{Key: "listen", Problem: err.Error()}
 		}
 	}
 	return addresses, nil
