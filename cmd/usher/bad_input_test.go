@@ -15,7 +15,7 @@ func TestBadInput(t *testing.T) {
 		args []string
 		want []string // in the one line
 	}{
-		{"no command", nil, []string{"serve", "status", "version", "usher --help"}},
+		{"no command", nil, []string{"serve", "check", "status", "usher --help"}},
 		{"unknown command", []string{"server"}, []string{"unexpected argument server", "usher --help"}},
 		{"unknown flag", []string{"serve", "--wat"}, []string{"unknown flag --wat", "usher COMMAND --help"}},
 		{"unknown flag of status", []string{"status", "--wat"}, []string{"unknown flag --wat", "usher COMMAND --help"}},

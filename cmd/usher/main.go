@@ -7,11 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
-	"strconv"
-	"strings"
 
-	"github.com/alecthomas/kong"
 	"github.com/usher-go/usher/master"
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +21,12 @@ const (
 
 type cli struct {
 	Serve   serveCommand   `cmd:"" help:"Accept connections and hand them to worker processes."`
+	Check   checkCommand   `cmd:"" help:"Check a configuration without starting anything."`
 	Status  statusCommand  `cmd:"" help:"Show a running server's workers and connections."`
+	Scale   scaleCommand   `cmd:"" help:"Start or end workers of a running server."`
+	Reload  reloadCommand  `cmd:"" help:"Have a running server read its configuration again and replace its workers."`
+	Stop    stopCommand    `cmd:"" help:"Let a running server's connections finish, and end it."`
+	Logs    logsCommands   `cmd:"" help:"What a running server is to do with its log file."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Be a worker that runs a built-in app; started by serve."`
 }
@@ -37,21 +38,12 @@ func run(args []string) int {
 	// A closed pipe at standard output or error must not end a server: with a
 	// receiver for SIGPIPE the write fails instead.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
-	var c cli
-	parser, err := kong.New(&c,
-		kong.Name("usher"),
-		kong.Description("A prefork TCP server: one master accepts, worker processes serve."),
-		kong.UsageOnError(),
-		kong.DefaultEnvars("USHER"),
-		kong.Vars{"policies": strings.Join(master.Policies(), ","), "cpus": strconv.Itoa(runtime.NumCPU()), "apps": appNames(), "control": defaultControl()},
-	)
-	if err != nil {
-		panic(err) // the declarations above are wrong
-	}
-	command, err := parser.Parse(args)
-	if err == nil {
-		err = command.Run()
-	} else {
+	sources := newSources(args)
+	read, err := sources.read()
+	switch {
+	case err == nil:
+		err = read.context.Run(sources, read)
+	case !errors.Is(err, master.ErrConfig):
 		err = usageError{err}
 	}
 	if err != nil {

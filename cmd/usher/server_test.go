@@ -35,7 +35,7 @@ type server struct {
 	workerFDs int
 }
 
-var startLine = regexp.MustCompile(`^usher: serving on (\S+) \(master pid (\d+), (\d+) workers\)$`)
+var startLine = regexp.MustCompile(`^usher: serving on (\S+?)(?:, \S+)* \(master pid (\d+), (\d+) workers\)$`)
 
 // serve starts a server on a free port and waits until all its workers are ready.
 func serve(t *testing.T, args ...string) *server {
@@ -48,6 +48,14 @@ func serve(t *testing.T, args ...string) *server {
 func serveCommandLine(t *testing.T, cmd *exec.Cmd, mark string, args ...string) *server {
 	t.Helper()
 	s := launch(t, cmd, mark, args...)
+	s.awaitStart()
+	return s
+}
+
+// awaitStart waits until all workers are ready.
+func (s *server) awaitStart() {
+	t := s.t
+	t.Helper()
 	line := s.out.await(t, 1, "usher: serving on")
 	match := startLine.FindStringSubmatch(line)
 	if match == nil {
@@ -67,20 +75,26 @@ func serveCommandLine(t *testing.T, cmd *exec.Cmd, mark string, args ...string) 
 		}
 		s.workerFDs = n
 	}
-	return s
 }
 
 // launch starts a server and does not wait for it.
 func launch(t *testing.T, cmd *exec.Cmd, mark string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, mark: mark, control: filepath.Join(shortDir(t), "c"), exited: make(chan struct{})}
-	cmd.Args = append(cmd.Args, "serve", "--listen", "127.0.0.1:0", "--control", s.control)
+	control := filepath.Join(shortDir(t), "c")
+	cmd.Args = append(cmd.Args, "serve", "--listen", "127.0.0.1:0", "--control", control)
 	cmd.Args = append(cmd.Args, args...)
 	for i, arg := range args { // a story may say otherwise
 		if arg == "--control" {
-			s.control = args[i+1]
+			control = args[i+1]
 		}
 	}
+	return launchAs(t, cmd, mark, control)
+}
+
+// launchAs starts a server whose command line is complete.
+func launchAs(t *testing.T, cmd *exec.Cmd, mark, control string) *server {
+	t.Helper()
+	s := &server{t: t, mark: mark, control: control, exited: make(chan struct{})}
 	cmd.Stdout, s.out = newTranscript(t)
 	cmd.Stderr, s.log = newTranscript(t)
 	if err := cmd.Start(); err != nil {

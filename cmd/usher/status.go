@@ -1,40 +1,20 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"path/filepath"
-	"strconv"
 	"text/tabwriter"
-	"time"
 
 	"github.com/usher-go/usher/master"
 )
 
 type statusCommand struct {
-	Control string `default:"${control}" placeholder:"PATH" help:"Control socket of the server (${default})."`
-	JSON    bool   `env:"" help:"Print one JSON object."`
-}
+	controlFlag `embed:""`
 
-// defaultControl returns where the control socket is unless --control says.
-func defaultControl() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "usher.sock")
-	}
-	if uid := os.Getuid(); uid != 0 {
-		return filepath.Join(os.TempDir(), "usher-"+strconv.Itoa(uid)+".sock")
-	}
-	return "/run/usher.sock"
+	JSON bool `env:"" help:"Print one JSON object."`
 }
-
-// answerTimeout is how long a live master may take to answer.
-const answerTimeout = 10 * time.Second
 
 func (c *statusCommand) Run() error {
 	body, err := get(c.Control, "/v1/status")
@@ -50,32 +30,6 @@ func (c *statusCommand) Run() error {
 		return fmt.Errorf("the master's answer: %w", err)
 	}
 	return printStatus(os.Stdout, status)
-}
-
-// get asks the master behind a control socket.
-func get(control, path string) ([]byte, error) {
-	client := http.Client{
-		Timeout: answerTimeout,
-		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "unix", control)
-			},
-		},
-	}
-	response, err := client.Get("http://usher" + path)
-	if err != nil {
-		if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-			return nil, fmt.Errorf("no master answers on %s (%w); start one with usher serve, or name its socket with --control", control, dial.Err)
-		}
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the master answers: %s", body)
-	}
-	return body, err
 }
 
 func printStatus(w io.Writer, s master.Status) error {

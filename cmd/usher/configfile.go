@@ -1,0 +1,226 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/alecthomas/kong"
+	"github.com/usher-go/usher/master"
+)
+
+// configFile is the file given with --config. It gives kong the values of flags
+// that neither the command line nor the environment sets. The zero value is no
+// file.
+type configFile struct {
+	path    string
+	entries map[string]entry
+}
+
+// entry is what the file says of one setting.
+type entry struct {
+	value any // as package toml has it: string, int64, bool, []any, …
+	line  int // 0: not known
+}
+
+// maxConfigFile is the longest file that is read, in bytes: what is longer was
+// not meant as a configuration.
+const maxConfigFile = 1 << 20
+
+// read reads the file and checks each value by the declaration of the
+// command's flag of the same name, whether it is in force or not.
+func (f *configFile) read(path string, command *kong.Node) error {
+	f.path, f.entries = path, make(map[string]entry)
+	text, err := readFile(path)
+	if err != nil {
+		return configError(err.Error())
+	}
+	var undecoded map[string]toml.Primitive
+	document, err := toml.Decode(string(text), &undecoded)
+	if err != nil {
+		if broken, ok := errors.AsType[toml.ParseError](err); ok {
+			return f.wrong(broken.Position.Line, broken.Message)
+		}
+		return f.wrong(0, err.Error())
+	}
+	declared := declarations(command)
+	for _, key := range document.Keys() {
+		name := key[0]
+		if _, seen := f.entries[name]; seen {
+			continue // its tables inside
+		}
+		e := locate(document, undecoded[name])
+		f.entries[name] = e
+		if declared[name] == nil {
+			return f.wrong(e.line, unknownKey(name, declared))
+		}
+		if want := mismatch(e.value, declared[name]); want != "" {
+			return f.wrong(e.line, fmt.Sprintf("%s is %s, want %s", name, show(e.value), want))
+		}
+	}
+	return nil
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
+	if err == nil && len(text) > maxConfigFile {
+		err = fmt.Errorf("%s: longer than %d bytes, want a configuration", path, maxConfigFile)
+	}
+	return text, err
+}
+
+// located takes any value, and has the decoder say on which line it is, which
+// it does for errors only.
+type located struct{ value any }
+
+var errLocated = errors.New("located")
+
+func (l *located) UnmarshalTOML(value any) error {
+	l.value = value
+	return errLocated
+}
+
+func locate(document toml.MetaData, p toml.Primitive) entry {
+	var l located
+	at, _ := errors.AsType[toml.ParseError](document.PrimitiveDecode(p, &l))
+	return entry{l.value, at.Position.Line}
+}
+
+// declarations returns what the file may set, by name: the command's flags, and
+// its program.
+func declarations(command *kong.Node) map[string]*kong.Value {
+	declared := make(map[string]*kong.Value)
+	for _, flag := range command.Flags {
+		if flag.Name != "help" && flag.Name != "config" {
+			declared[flag.Name] = flag.Value
+		}
+	}
+	for _, argument := range command.Positional {
+		declared[argument.Name] = argument
+	}
+	return declared
+}
+
+func unknownKey(name string, declared map[string]*kong.Value) string {
+	meant := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	if declared[meant] != nil {
+		return fmt.Sprintf("unknown key %q, want %s", name, meant)
+	}
+	return fmt.Sprintf("unknown key %q, want the name of a flag of usher serve without its dashes, or program", name)
+}
+
+// kinds is how values are written in the file, by the type of the setting.
+var kinds = map[reflect.Type]struct {
+	fits func(value any) bool
+	want string
+}{
+	reflect.TypeFor[string]():        {is[string], "a string"},
+	reflect.TypeFor[int]():           {is[int64], "a whole number"},
+	reflect.TypeFor[bool]():          {is[bool], "true or false"},
+	reflect.TypeFor[time.Duration](): {is[string], `a duration such as "30s" or "1h30m"`},
+	reflect.TypeFor[byteSize]():      {func(v any) bool { return is[string](v) || is[int64](v) }, `a size such as "512MiB"`},
+	reflect.TypeFor[[]string]():      {isStrings, `a list of strings such as ["one", "two"]`},
+}
+
+func is[T any](value any) bool { _, ok := value.(T); return ok }
+
+func isStrings(value any) bool {
+	list, ok := value.([]any)
+	for _, element := range list {
+		ok = ok && is[string](element)
+	}
+	return ok
+}
+
+// mismatch returns what a setting wants instead of a value, or nothing.
+func mismatch(value any, setting *kong.Value) (want string) {
+	kind := kinds[setting.Target.Type()]
+	want = kind.want
+	if setting.Enum != "" {
+		want = "one of " + strings.Join(setting.EnumSlice(), ", ")
+	}
+	if !kind.fits(value) {
+		return want
+	}
+	if list, ok := value.([]any); ok {
+		for _, element := range list {
+			if strings.ContainsRune(element.(string), 0) {
+				return "strings without a zero byte"
+			}
+		}
+		return ""
+	}
+	if setting.Enum != "" && !setting.EnumMap()[value.(string)] {
+		return want
+	}
+	scan := kong.Scan().PushTyped(fmt.Sprint(value), kong.FlagValueToken)
+	if setting.Mapper.Decode(&kong.DecodeContext{Value: setting, Scan: scan}, reflect.New(setting.Target.Type()).Elem()) != nil {
+		return want
+	}
+	return ""
+}
+
+func show(value any) string {
+	switch value := value.(type) {
+	case string:
+		return fmt.Sprintf("%q", value)
+	case []any:
+		var parts []string
+		for _, element := range value {
+			parts = append(parts, show(element))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	case map[string]any, []map[string]any:
+		return "a table"
+	}
+	return fmt.Sprint(value)
+}
+
+// Validate is part of kong.Resolver. All is checked when the file is read.
+func (f *configFile) Validate(*kong.Application) error { return nil }
+
+// Resolve is part of kong.Resolver, which lets it win over the environment
+// unless it keeps silent.
+func (f *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	e, found := f.entries[flag.Name]
+	if !found || inEnvironment(flag) != "" {
+		return nil, nil
+	}
+	if list, ok := e.value.([]any); ok {
+		return list, nil
+	}
+	return fmt.Sprint(e.value), nil
+}
+
+// strings returns a list that is no flag.
+func (f *configFile) strings(key string) (list []string) {
+	elements, _ := f.entries[key].value.([]any) // checked when it was read
+	for _, element := range elements {
+		list = append(list, element.(string))
+	}
+	return list
+}
+
+// wrong returns what is wrong in the file, and where.
+func (f *configFile) wrong(line int, problem string) error {
+	if line > 0 {
+		return configError(fmt.Sprintf("%s:%d: %s", f.path, line, problem))
+	}
+	return configError(f.path + ": " + problem)
+}
+
+// configError is an error about the configuration that says itself where.
+type configError string
+
+func (e configError) Error() string { return string(e) }
+func (e configError) Unwrap() error { return master.ErrConfig }

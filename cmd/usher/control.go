@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// controlFlag is what every command has that talks to a running server.
+type controlFlag struct {
+	Control string `default:"${control}" placeholder:"PATH" help:"Control socket of the server (${default})."`
+}
+
+// defaultControl returns where the control socket is unless --control says.
+func defaultControl() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "usher.sock")
+	}
+	if uid := os.Getuid(); uid != 0 {
+		return filepath.Join(os.TempDir(), "usher-"+strconv.Itoa(uid)+".sock")
+	}
+	return "/run/usher.sock"
+}
+
+// answerTimeout is how long a live master may take to say what it knows.
+const answerTimeout = 10 * time.Second
+
+// get asks the master behind a control socket what it knows.
+func get(control, path string) ([]byte, error) {
+	conn, err := dialMaster(control)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(answerTimeout)) // a socket has deadlines
+	return exchange(conn, http.MethodGet, path, nil)
+}
+
+// post asks the master behind a control socket to do something, and fills
+// answer when it is done, which may take any time.
+func post(control, path string, request, answer any) error {
+	conn, err := dialMaster(control)
+	if err != nil {
+		return err
+	}
+	return postOver(conn, path, request, answer)
+}
+
+// postOver is post over a connection, of which it takes ownership.
+func postOver(conn net.Conn, path string, request, answer any) error {
+	body, err := exchange(conn, http.MethodPost, path, request)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("the master's answer: %w", err)
+	}
+	return nil
+}
+
+func dialMaster(control string) (*net.UnixConn, error) {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: control, Net: "unix"})
+	if err != nil {
+		if dial, ok := errors.AsType[*net.OpError](err); ok {
+			err = dial.Err // without the path again
+		}
+		return nil, fmt.Errorf("no master answers on %s (%w); start one with usher serve, or name its socket with --control", control, err)
+	}
+	return conn, nil
+}
+
+// exchange sends one request and returns the answer to it. It takes ownership
+// of conn.
+func exchange(conn net.Conn, method, path string, request any) ([]byte, error) {
+	defer conn.Close()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+	}}
+	var content bytes.Buffer
+	if request != nil {
+		if err := json.NewEncoder(&content).Encode(request); err != nil {
+			return nil, err
+		}
+	}
+	r, err := http.NewRequest(method, "http://usher"+path, &content)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from the master: %w", errors.Unwrap(err)) // without method and URL
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = refusal(response.Status, body)
+	}
+	return body, err
+}
+
+// refusal returns the error that the master answers.
+func refusal(status string, body []byte) error {
+	var answer struct{ Error string }
+	if json.Unmarshal(body, &answer) != nil || answer.Error == "" {
+		return fmt.Errorf("the master answers: %s", status) // another version does not know the request
+	}
+	return errors.New(answer.Error)
+}

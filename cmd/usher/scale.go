@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+type scaleCommand struct {
+	controlFlag `embed:""`
+
+	Workers staffing `arg:"" placeholder:"+N|-N|N" help:"+N: so many more workers, -N: so many fewer, N: so many."`
+}
+
+func (c *scaleCommand) Run() error {
+	var answer struct{ Workers int }
+	if err := post(c.Control, "/v1/scale", c.Workers, &answer); err != nil {
+		return err
+	}
+	_, err := fmt.Printf("workers: %d\n", answer.Workers)
+	return err
+}
+
+// staffing is how many workers there are to be: so many more, or so many.
+type staffing struct {
+	By *int `json:"by,omitempty"`
+	To *int `json:"to,omitempty"`
+}
+
+// UnmarshalText reads +N, -N or N.
+func (s *staffing) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 32)
+	if err != nil {
+		return fmt.Errorf("expected +N, -N or N but got %q", text)
+	}
+	count := int(n)
+	if strings.ContainsAny(string(text), "+-") {
+		*s = staffing{By: &count}
+	} else {
+		*s = staffing{To: &count}
+	}
+	return nil
+}
+
+var negative = regexp.MustCompile(`^-[0-9]+$`)
+
+// numbersLast puts the -1 of usher scale -1 after a --, as kong takes it for a
+// flag otherwise. No flag is a number.
+func numbersLast(args []string) []string {
+	if len(args) == 0 || args[0] != "scale" || slices.Contains(args, "--") {
+		return args
+	}
+	var first, last []string
+	for _, arg := range args {
+		if negative.MatchString(arg) {
+			last = append(last, arg)
+		} else {
+			first = append(first, arg)
+		}
+	}
+	return slices.Concat(first, []string{"--"}, last)
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/master"
+)
+
+// settings are the one list of what can be set; see sources.
+type settings struct {
+	Config            string        `placeholder:"PATH" help:"Configuration file, in TOML: every flag is a key (drain-timeout = \"30s\"), and so is program. Flags and the environment win over it. It is read again by a reload."`
+	Listen            []string      `placeholder:"[NAME=]ADDRESS" default:"127.0.0.1:8888" help:"Address to serve: HOST:PORT (also after tcp://, tcp4://, tcp6://), unix:///PATH?mode=0660, or systemd://[NAME]. Repeatable. Port 0 picks a free one."`
+	Workers           int           `default:"${cpus}" help:"How many workers to start (${default}: the number of CPUs)."`
+	MaxWorkers        int           `default:"256" help:"How many workers there may be after scaling up."`
+	App               string        `default:"echo" enum:"${apps}" help:"Built-in worker to run when no program is given: ${enum}."`
+	Dispatch          string        `default:"least" enum:"${policies}" help:"How a worker is chosen for a connection: ${enum}."`
+	MaxConns          int           `default:"0" help:"Most connections at a time; 0: no limit."`
+	MaxConnsPerIP     int           `name:"max-conns-per-ip" default:"0" help:"Most connections at a time from one address (IPv6: from one network of 64 bits), further ones are closed; 0: no limit."`
+	MaxConnsPerWorker int           `default:"0" help:"Most connections of a worker at a time; 0: as many as it has descriptors for, but 1 under --dispatch queue."`
+	AcceptRate        int           `default:"0" help:"Most connections to accept in a second; 0: no limit."`
+	Overload          string        `default:"wait" enum:"wait,close" help:"What becomes of clients beyond --max-conns, --accept-rate or the workers' room: ${enum}."`
+	QueueTimeout      time.Duration `default:"0s" help:"How long after it was accepted a connection is still worth serving; a worker closes it then; 0: for ever."`
+	Backlog           int           `default:"0" help:"Most clients that wait in the kernel for each listener; 0: as many as it allows (somaxconn)."`
+	IdleTimeout       time.Duration `default:"0s" help:"After how long without a byte a connection is closed; 0: never."`
+	DrainTimeout      time.Duration `default:"30s" help:"How long connections may go on when their worker leaves."`
+	BootTimeout       time.Duration `default:"10s" help:"How long a worker may take to get ready."`
+	HangTimeout       time.Duration `default:"30s" help:"How long a worker may stand still in one handler before it is aborted; 0: for ever."`
+	RecycleConns      int           `default:"0" help:"After how many connections a worker is replaced, give or take a tenth; 0: never."`
+	RecycleAge        time.Duration `default:"0s" help:"At what age a worker is replaced, give or take a tenth; 0: never."`
+	RecycleRSS        byteSize      `name:"recycle-rss" default:"0" placeholder:"SIZE" help:"With how much resident memory a worker is replaced, such as 512MiB, give or take a tenth; 0: never."`
+	Control           string        `default:"${control}" placeholder:"PATH" help:"Control socket, for usher status and the like (${default})."`
+	PIDFile           string        `name:"pid-file" placeholder:"PATH" help:"File to write the master's pid to."`
+	LogFile           string        `placeholder:"PATH" help:"File to log to instead of standard error; usher logs reopen after it was renamed."`
+	LogLevel          string        `default:"info" enum:"trace,debug,info,warn,error" help:"Least serious messages to log: ${enum}."`
+	LogFormat         string        `default:"text" enum:"text,json" help:"Log lines for people or for programs: ${enum}."`
+
+	Program []string `arg:"" optional:"" env:"" help:"After --: the worker program and its arguments."`
+}
+
+// config returns what the master is to do. Its errors are about what was typed
+// or wrap master.ErrConfig.
+func (c *settings) config(s *sources, r *reading) (master.Config, error) {
+	program, err := c.program(s, r)
+	if err != nil {
+		return master.Config{}, usageError{err}
+	}
+	config := master.Config{
+		Listen:            c.Listen,
+		Program:           program,
+		App:               c.App,
+		Workers:           c.Workers,
+		MaxWorkers:        c.MaxWorkers,
+		Dispatch:          c.Dispatch,
+		MaxConns:          c.MaxConns,
+		MaxConnsPerIP:     c.MaxConnsPerIP,
+		MaxConnsPerWorker: c.MaxConnsPerWorker,
+		AcceptRate:        c.AcceptRate,
+		Overload:          c.Overload,
+		QueueTimeout:      c.QueueTimeout,
+		Backlog:           c.Backlog,
+		IdleTimeout:       c.IdleTimeout,
+		DrainTimeout:      c.DrainTimeout,
+		BootTimeout:       c.BootTimeout,
+		HangTimeout:       c.HangTimeout,
+		RecycleConns:      c.RecycleConns,
+		RecycleAge:        c.RecycleAge,
+		RecycleRSS:        int64(c.RecycleRSS),
+		Control:           c.Control,
+		PIDFile:           c.PIDFile,
+		LogLevel:          hclog.LevelFromString(c.LogLevel),
+		Version:           version(),
+	}
+	return config, r.locate(config.Check())
+}
+
+// program returns what to start as a worker: the program after --, or the
+// file's, or this one as a worker that runs an app.
+func (c *settings) program(s *sources, r *reading) ([]string, error) {
+	if len(c.Program) > 0 {
+		if !slices.Contains(s.args, "--") {
+			return nil, fmt.Errorf("unexpected argument %s; a worker program comes after --", c.Program[0])
+		}
+		return c.Program, nil
+	}
+	if program := r.file.strings("program"); len(program) > 0 {
+		return program, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, errors.New("cannot find this program's own file; give a worker program after --")
+	}
+	return []string{self, "worker", c.App}, nil
+}
+
+// allows refuses a change that the master does not know of and that needs a
+// new one.
+func (c *settings) allows(next *settings) error {
+	var changed []string
+	if next.LogFile != c.LogFile {
+		changed = append(changed, "log-file")
+	}
+	if next.LogFormat != c.LogFormat {
+		changed = append(changed, "log-format")
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", master.ErrConfig, strings.Join(changed, ", "))
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/usher-go/usher/master"
+)
+
+// sources are what settings come from, the stronger first: the command line,
+// the environment, the configuration file, the defaults. The first two are as
+// at the start; the file is read anew by each read.
+//
+// The one list of settings is the struct settings. Flags, variables, keys of
+// the file, their types and the help are all derived from it.
+type sources struct {
+	args      []string
+	directory string // at the start: what relative paths are relative to
+}
+
+func newSources(args []string) *sources {
+	directory, err := os.Getwd()
+	if err != nil {
+		directory = "." // it was removed; a relative path will not be found, and the error names it
+	}
+	return &sources{args: args, directory: directory}
+}
+
+// absolute returns a path that means the same wherever the process is later.
+func (s *sources) absolute(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(s.directory, path)
+}
+
+// reading is what one reading of the sources gave.
+type reading struct {
+	cli     cli
+	context *kong.Context
+	file    configFile
+}
+
+// read reads all sources. Errors about the file wrap master.ErrConfig, others
+// are about what was typed.
+func (s *sources) read() (*reading, error) {
+	r := new(reading)
+	parser, err := kong.New(&r.cli,
+		kong.Name("usher"),
+		kong.Description("A prefork TCP server: one master accepts, worker processes serve."),
+		kong.DefaultEnvars("USHER"),
+		kong.Vars{"policies": strings.Join(master.Policies(), ","), "cpus": strconv.Itoa(runtime.NumCPU()), "apps": appNames(), "control": defaultControl()},
+		kong.Bind(s, r),
+	)
+	if err != nil {
+		panic(err) // the declarations are wrong
+	}
+	r.context, err = parser.Parse(numbersLast(s.args))
+	return r, err
+}
+
+// BeforeResolve reads the file, if the command has one. kong calls it once the
+// command line is parsed and the environment read.
+func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
+	command := context.Selected()
+	if command == nil {
+		return nil
+	}
+	flag := findFlag(command, "config")
+	if flag == nil {
+		return nil
+	}
+	path := s.absolute(context.FlagValue(flag).(string))
+	if path == "" {
+		return nil
+	}
+	context.AddResolver(&r.file)
+	return r.file.read(path, command)
+}
+
+// findFlag returns the flag of a command by its name, or nil.
+func findFlag(command *kong.Node, name string) *kong.Flag {
+	for _, flag := range command.Flags {
+		if flag.Name == name {
+			return flag
+		}
+	}
+	return nil
+}
+
+// inEnvironment returns the variable that sets a flag, or nothing.
+func inEnvironment(flag *kong.Flag) string {
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return name
+		}
+	}
+	return ""
+}
+
+// locate adds to an error about a setting where its value comes from, unless
+// it was typed.
+func (r *reading) locate(err error) error {
+	wrong, ok := errors.AsType[*master.ConfigError](err)
+	if !ok {
+		return err
+	}
+	flag := findFlag(r.context.Selected(), wrong.Key)
+	for _, path := range r.context.Path {
+		if flag != nil && path.Flag == flag && !path.Resolved {
+			return err
+		}
+	}
+	if flag != nil && inEnvironment(flag) != "" {
+		return configError(inEnvironment(flag) + ": " + wrong.Problem)
+	}
+	if entry, found := r.file.entries[wrong.Key]; found {
+		return r.file.wrong(entry.line, wrong.Problem)
+	}
+	return err
+}

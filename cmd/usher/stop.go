@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/usher-go/usher/fdpass"
+	"golang.org/x/sys/unix"
+)
+
+type stopCommand struct {
+	controlFlag `embed:""`
+
+	Now bool `env:"" help:"Do not wait for connections to finish."`
+}
+
+// Run returns when the master has ended, so that another can be started.
+func (c *stopCommand) Run() error {
+	conn, err := dialMaster(c.Control)
+	if err != nil {
+		return err
+	}
+	pidfd := processOf(conn)
+	if pidfd >= 0 {
+		defer unix.Close(pidfd)
+	}
+	if err := postOver(conn, "/v1/stop", map[string]bool{"now": c.Now}, &struct{}{}); err != nil {
+		return err
+	}
+	if pidfd >= 0 {
+		if err := waitEnd(pidfd); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Println("stopped")
+	return err
+}
+
+// processOf returns an owned descriptor (pidfd_open(2)) of the process that
+// listens at the other end, or -1 if that cannot be seen from here: it is in
+// another pid namespace, or the kernel is older than 5.3.
+func processOf(conn *net.UnixConn) (pidfd int) {
+	pidfd = -1
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return pidfd
+	}
+	_ = raw.Control(func(fd uintptr) { // fails only on a closed connection
+		peer, err := fdpass.PeerOf(int(fd))
+		if err != nil || peer.PID == 0 {
+			return
+		}
+		if n, err := unix.PidfdOpen(peer.PID, 0); err == nil {
+			pidfd = n
+		}
+	})
+	return pidfd
+}
+
+// waitEnd waits for the end of a process.
+func waitEnd(pidfd int) error {
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
+		if err != unix.EINTR {
+			return os.NewSyscallError("poll", err)
+		}
+	}
+}
