@@ -14,6 +14,12 @@ import (
 // event, and since epoll is level-triggered the rest is the next turn's.
 const inputSize = 64 << 10
 
+// Flowing reports whether input goes on: not once the connection is ending, nor
+// while it is paused, by Pause or by output above the high-water mark. A Data
+// that finds many messages in one input asks between them, and leaves those for
+// which there is no room yet: they come again when the pause has ended.
+func (c *Conn) Flowing() bool { return !c.state.has(statePaused | stateChoked | stateEnding) }
+
 // read takes what one read(2) gives and hands it to the session.
 func (c *Conn) read() {
 	n, errno := read(c.fd, c.loop.input)

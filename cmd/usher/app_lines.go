@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
 
 	"github.com/usher-go/usher/worker"
+	"github.com/usher-go/usher/worker/framing"
 )
 
 // lines is the built-in app that answers each line with
@@ -27,6 +26,9 @@ const maxLine = 64 << 10
 
 const quit = "quit"
 
+// rawLines has each line with its ending.
+var rawLines = framing.RawLines(maxLine)
+
 // Open returns l.
 func (l lines) Open(*worker.Conn) (worker.Session, error) { return l, nil }
 
@@ -34,19 +36,15 @@ func (l lines) Open(*worker.Conn) (worker.Session, error) { return l, nil }
 func (lines) Data(c *worker.Conn, in []byte) (n int, err error) {
 	var space [128]byte
 	prefix := appendPrefix(space[:0], os.Getpid(), c.RemoteAddr())
-	for {
-		line, size, err := nextLine(in[n:])
-		if err != nil || size == 0 {
-			return n, err
+	return framing.Each(c, in, rawLines, func(c *worker.Conn, line []byte) error {
+		if _, err := c.Writev(prefix, line); err != nil {
+			return err
 		}
-		if _, err := c.Writev(prefix, in[n:n+size]); err != nil {
-			return n, err
+		if string(line) == quit+"\n" || string(line) == quit+"\r\n" {
+			return c.Close()
 		}
-		n += size
-		if string(line) == quit {
-			return n, c.Close()
-		}
-	}
+		return nil
+	})
 }
 
 // EOF answers the line that has no end.
@@ -58,23 +56,6 @@ func (lines) EOF(c *worker.Conn, rest []byte) error {
 		}
 	}
 	return c.Close()
-}
-
-// nextLine returns the first line in in, and its size with the ending; size 0
-// means that it has no end yet. A line that is too long is an error, whether it
-// has ended or not.
-func nextLine(in []byte) (line []byte, size int, err error) {
-	end := bytes.IndexByte(in, '\n')
-	line = in
-	if end >= 0 {
-		line = in[:end]
-	}
-	// A CR at the very end may be the first half of an ending.
-	line = bytes.TrimSuffix(line, []byte{'\r'})
-	if len(line) > maxLine {
-		return nil, 0, fmt.Errorf("lines: a line of more than %d bytes", maxLine)
-	}
-	return line, end + 1, nil
 }
 
 // appendPrefix appends what comes before the line in an answer.

@@ -129,6 +129,8 @@ func TestWrongArrowsAreFound(t *testing.T) {
 		{"worker", []string{module + "/ipc", module + "/internal/epoll"}, nil},
 		{"worker", []string{module + "/master", module + "/master/api"}, []string{"worker -> master", "worker -> master/api"}},
 		{"worker", []string{module + "/cmd/usher"}, []string{"worker -> cmd/usher"}},
+		{"worker/framing", []string{module + "/worker", module + "/ipc", hclog}, nil},
+		{"worker/framing", []string{module + "/master"}, []string{"worker/framing -> master"}},
 		{"cmd/usher", []string{module + "/master", module + "/worker", module + "/ipc", hclog}, nil},
 	}
 	for _, test := range tests {

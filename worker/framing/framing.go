@@ -1,0 +1,122 @@
+// Package framing finds the messages in a connection's bytes: lines, frames
+// with a length before them, frames of one size, or whatever ends in a delimiter.
+//
+// What a frame is, a [bufio.SplitFunc] says, and this package has those that
+// protocols need, each with a limit. They know of no connection: the same one
+// reads in a worker and, with a [bufio.Scanner], in its client. What comes from
+// bufio, or is your own, serves as well, if it keeps nothing from call to call:
+// bytes without a whole frame in them are split again when more have come.
+//
+// A worker that needs nothing else is a [Handler]:
+//
+//	func main() {
+//		worker.Main(framing.Handler(framing.Lines(4096), func(c *worker.Conn, line []byte) error {
+//			_, err := fmt.Fprintf(c, "%d bytes\n", len(line))
+//			return err
+//		}))
+//	}
+//
+// A session calls [Each] in its Data, and [Last] in its EOF, with a method of its own.
+//
+// The invariant: however the bytes come, in one piece or one by one, the frames
+// are the same. A frame is part of the input, not a copy: finding it allocates
+// nothing, and it is valid until the function that got it returns.
+//
+// This package does not write. A frame with a length before it is
+// c.Writev(length, body).
+package framing
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/usher-go/usher/worker"
+)
+
+// ErrTooLong: a frame is longer than its limit, which the error that wraps this
+// one names. It is found as soon as the bytes show it: no more are waited for.
+//
+// A limit is to be no higher than worker.WithMaxInput, 1 MiB by default, less the
+// few bytes of an ending or a length: what does not fit into that is
+// worker.ErrInputFull.
+var ErrTooLong = errors.New("framing: too long")
+
+// Func is given one frame. It may write, close and pause. Appending to frame
+// copies it; writing into it is allowed. An error closes the connection after
+// flushing.
+type Func func(c *worker.Conn, frame []byte) error
+
+// Each gives f every whole frame at the front of in, one after another, and
+// returns how many bytes they take: it is what a session's Data returns. It goes
+// on only while c is flowing (see worker.Conn.Flowing): frames behind the one at
+// which f closed the connection are not given, and those behind a pause come
+// again after it. An error is f's or the split's, and what f got before stands.
+func Each(c *worker.Conn, in []byte, split bufio.SplitFunc, f Func) (n int, err error) {
+	return each(c, in, false, split, f)
+}
+
+// Last gives f what the split makes of the end: a line that has none, say. It is
+// for a session's EOF, with what that is given, and does not close the
+// connection. io.ErrUnexpectedEOF is wrapped by the error about a binary frame
+// of which only a part has come.
+func Last(c *worker.Conn, rest []byte, split bufio.SplitFunc, f Func) error {
+	_, err := each(c, rest, true, split, f)
+	return err
+}
+
+func each(c *worker.Conn, in []byte, atEOF bool, split bufio.SplitFunc, f Func) (n int, err error) {
+	for n < len(in) && c.Flowing() {
+		size, frame, err := split(in[n:], atEOF)
+		if err != nil || size == 0 && frame == nil {
+			return n, err
+		}
+		if size <= 0 || size > len(in)-n {
+			return n, fmt.Errorf("framing: the split took %d of %d bytes", size, len(in)-n)
+		}
+		n += size
+		if frame == nil {
+			continue // it passed over something
+		}
+		if err := f(c, slices.Clip(frame)); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// Handler returns a worker that keeps nothing for a connection, and so can move
+// it to another worker at any time: f is given every frame, the last one too,
+// and then the connection is closed.
+func Handler(split bufio.SplitFunc, f Func) worker.Handler { return &handler{split, f} }
+
+// handler is its own session.
+type handler struct {
+	split bufio.SplitFunc
+	f     Func
+}
+
+func (h *handler) Open(*worker.Conn) (worker.Session, error) { return h, nil }
+
+func (h *handler) Data(c *worker.Conn, in []byte) (int, error) { return Each(c, in, h.split, h.f) }
+
+func (h *handler) EOF(c *worker.Conn, rest []byte) error {
+	if err := Last(c, rest, h.split, h.f); err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// MarshalBinary and UnmarshalBinary say that there is nothing to take along.
+func (h *handler) MarshalBinary() ([]byte, error) { return nil, nil }
+func (h *handler) UnmarshalBinary(_ []byte) error { return nil }
+
+// incomplete is the answer to the beginning of a binary frame.
+func incomplete(in []byte, atEOF bool) (size int, frame []byte, err error) {
+	if atEOF && len(in) > 0 {
+		return 0, nil, fmt.Errorf("framing: %w: %d bytes of a frame", io.ErrUnexpectedEOF, len(in))
+	}
+	return 0, nil, nil
+}
