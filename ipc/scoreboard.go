@@ -18,6 +18,7 @@ import (
 //	  8  u64  closed     connections closed, added to after close(2)
 //	 16  u64  sequence   odd while handlers run, even while the loop waits
 //	 24  u64  thread     the loop's thread id, gettid(2)
+//	 32  u64  lost       of those closed, moved ones that could not be thawed
 //	128  u32  want_bell  the master waits for room: tell it of the next close
 //
 // A worker that adds to closed and then finds want_bell set clears it and
@@ -29,7 +30,8 @@ type Entry struct {
 	Closed   atomic.Uint64
 	Sequence atomic.Uint64
 	Thread   atomic.Uint64
-	_        [128 - 4*8]byte // 128, not 64: processors fetch lines in pairs
+	Lost     atomic.Uint64
+	_        [128 - 5*8]byte // 128, not 64: processors fetch lines in pairs
 
 	WantBell atomic.Uint32
 	_        [128 - 4]byte
@@ -42,6 +44,7 @@ func (e *Entry) Reset() {
 	e.Closed.Store(0)
 	e.Sequence.Store(0)
 	e.Thread.Store(0)
+	e.Lost.Store(0)
 	e.WantBell.Store(0)
 }
 

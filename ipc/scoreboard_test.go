@@ -56,6 +56,7 @@ func TestEntryLayout(t *testing.T) {
 		{"closed", unsafe.Offsetof(e.Closed), 8},
 		{"sequence", unsafe.Offsetof(e.Sequence), 16},
 		{"thread", unsafe.Offsetof(e.Thread), 24},
+		{"lost", unsafe.Offsetof(e.Lost), 32},
 		{"want_bell", unsafe.Offsetof(e.WantBell), 128},
 		{"the size of received", unsafe.Sizeof(e.Received), 8},
 		{"the size of want_bell", unsafe.Sizeof(e.WantBell), 4},

@@ -28,6 +28,16 @@ func (c *Conn) callData(in []byte) (n int, err error) {
 	return c.session.Data(c, in)
 }
 
+func (c *Conn) callMarshal(session MovableSession) (state []byte, err error) {
+	defer c.contain("MarshalBinary", &err)
+	return session.MarshalBinary()
+}
+
+func (c *Conn) callUnmarshal(session MovableSession, state []byte) (err error) {
+	defer c.contain("UnmarshalBinary", &err)
+	return session.UnmarshalBinary(state)
+}
+
 func (c *Conn) callEOF(session EOFSession, rest []byte) (err error) {
 	defer c.contain("EOF", &err)
 	return session.EOF(c, rest)

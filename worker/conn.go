@@ -96,6 +96,7 @@ const (
 	stateReported                   // and the session knows
 	stateDrain                      // Drain was called
 	stateDirty                      // in the loop's list of those to settle
+	stateMoved                      // it comes from another worker
 )
 
 // stateEnding is every way of being past Close.

@@ -25,17 +25,24 @@ func (d *drain) next() time.Duration {
 	return d.deadline
 }
 
-// beginDrain starts the drain; asked again, it changes the deadline.
-func (l *loop) beginDrain(deadline time.Duration) {
+// beginDrain starts the drain; asked again, it changes the deadline, and may
+// have connections move that were to finish.
+func (l *loop) beginDrain(deadline time.Duration, move bool) {
 	if l.drain.cut {
 		return
 	}
 	l.drain.deadline = deadline
+	if move && l.mover == nil {
+		l.beginMove()
+	}
 	if l.drain.on {
 		return
 	}
 	l.drain.on = true
-	l.log.Info("draining", "conns", l.table.live)
+	l.log.Info("draining", "conns", l.table.live, "move", move)
+	if move {
+		return // the mover asks those that cannot
+	}
 	l.table.each(func(c *Conn) {
 		c.askToDrain()
 		l.uncork()
@@ -69,6 +76,9 @@ func (l *loop) cutShort() {
 	}
 	l.log.Warn("drain deadline, closing", "conns", l.table.live)
 	l.drain.cut = true
+	if l.mover != nil {
+		l.mover.retry = never
+	}
 	l.drain.deadline = l.now() + drainFlushTime
 	l.unwatchQueue()
 	l.queue.retry = 0

@@ -30,10 +30,7 @@ const packetsPerEvent = 4
 // intakeRest is how long the queue is left alone when descriptors ran out.
 const intakeRest = time.Second
 
-var (
-	errState = errors.New("worker: connection with frozen state")
-	errLate  = errors.New("worker: connection waited too long in the queue")
-)
+var errLate = errors.New("worker: connection waited too long in the queue")
 
 func (q *intake) next() time.Duration {
 	if q.retry == 0 {
@@ -104,8 +101,9 @@ func (l *loop) adopt(i int) error {
 		l.log.Trace("connection opened", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener)
 	}
 	if len(q.envelope.State) > 0 {
-		l.log.Error("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", errState)
-		c.fail(errState) // it was in the middle of something that this worker does not know
+		if err := l.thaw(c, q.envelope.State); err != nil {
+			l.lose(c, err)
+		}
 	} else if q.timeout > 0 && q.clock.Now()-q.envelope.Accepted > q.timeout {
 		q.late++
 		c.fail(errLate)
@@ -116,7 +114,7 @@ func (l *loop) adopt(i int) error {
 	c.touch()
 	l.settle()
 	killpoint.Reach(killpoint.Opened)
-	if l.drain.on {
+	if l.drain.on && l.mover == nil { // else the mover comes to it
 		c.askToDrain()
 		l.settle()
 	}

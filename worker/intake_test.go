@@ -24,7 +24,7 @@ func TestReady(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, MaxConns: test.maxConns}, worker.DataFunc(echo))
-			want := ipc.Ready{Protocol: ipc.Version, Capacity: test.want, Closes: true}
+			want := ipc.Ready{Protocol: ipc.Version, Capacity: test.want, Moves: true, Closes: true}
 			if s.ready != want {
 				t.Errorf("got %+v, want %+v", s.ready, want)
 			}

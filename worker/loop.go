@@ -57,6 +57,12 @@ type loop struct {
 
 	queue intake
 	drain drain
+	mover *mover // nil until connections are to move: it is large
+
+	stateVersion   string
+	thawing        *Conn // or nil
+	thawingVersion string
+	opening        *Conn // of thawing: while its Open runs
 
 	reportIDs bool
 	closedIDs []uint64 // to report
@@ -78,7 +84,7 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 
 		maxInput: o.maxInput, maxOutput: o.maxOutput,
 		highWater: min(highWater, o.maxOutput), lowWater: min(lowWater, o.maxOutput/4),
-		flushTime: o.flushTime,
+		flushTime: o.flushTime, stateVersion: o.stateVersion,
 	}
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	set, err := epoll.New()
@@ -228,7 +234,7 @@ func (l *loop) obey(m ipc.Message) {
 		if m.DeadlineMS > 0 {
 			deadline = l.now() + time.Duration(m.DeadlineMS)*time.Millisecond
 		}
-		l.mailbox.post(func() { l.beginDrain(deadline) })
+		l.mailbox.post(func() { l.beginDrain(deadline, m.Mode == ipc.DrainMove) })
 	case ipc.Stop:
 		l.mailbox.post(func() { l.stopped = true })
 		select {
@@ -247,7 +253,7 @@ func (l *loop) terminate() {
 	l.control.send(ipc.Draining{})
 	l.mailbox.post(func() {
 		if !l.drain.on {
-			l.beginDrain(never)
+			l.beginDrain(never, false)
 		}
 	})
 }
@@ -256,7 +262,7 @@ func (l *loop) terminate() {
 const stopTime = 500 * time.Millisecond
 
 func (l *loop) nextDeadline() time.Duration {
-	next := min(l.drain.next(), l.queue.next())
+	next := min(l.drain.next(), l.queue.next(), l.mover.next())
 	if deadline, ok := l.wheel.next(); ok {
 		next = min(next, deadline)
 	}
@@ -272,6 +278,9 @@ func (l *loop) expire(now time.Duration) {
 		l.cutShort()
 	}
 	l.settle()
+	if l.mover.next() <= now {
+		l.move()
+	}
 }
 
 // countClosed books a closed connection, after close(2).

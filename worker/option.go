@@ -11,10 +11,11 @@ import (
 type Option func(*options)
 
 type options struct {
-	log       hclog.Logger
-	maxInput  int
-	maxOutput int
-	flushTime time.Duration
+	log          hclog.Logger
+	maxInput     int
+	maxOutput    int
+	stateVersion string
+	flushTime    time.Duration
 }
 
 // The water marks of buffered output, unless the bound is lower.
@@ -42,6 +43,13 @@ func newOptions(opts []Option) options {
 // which the master copies into its own log.
 func WithLogger(log hclog.Logger) Option {
 	return func(o *options) { o.log = log }
+}
+
+// WithStateVersion names the version of the application whose sessions'
+// MarshalBinary is at work here, at most 255 bytes. It travels with each
+// connection; see Conn.StateVersion. The default is empty.
+func WithStateVersion(version string) Option {
+	return func(o *options) { o.stateVersion = version[:min(len(version), maxStateVersion)] }
 }
 
 // WithMaxInput bounds the bytes that a session may leave unconsumed, for each

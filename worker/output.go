@@ -89,6 +89,9 @@ func (c *Conn) hasOutput() bool { return c.left != nil && c.left.out != nil }
 
 // push takes b into the cork, or past it.
 func (c *Conn) push(b []byte) error {
+	if c.loop.opening == c {
+		return nil // it greeted its peer where it was opened first
+	}
 	if c.hasOutput() {
 		c.spill(nil, b)
 		return nil

@@ -1,0 +1,224 @@
+package worker
+
+import (
+	"encoding"
+	"errors"
+	"time"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+)
+
+// How a connection leaves for another worker. A connection at rest, outside of
+// any callback, goes through
+//
+//	watched ──(out of the epoll set)──► frozen ──(packed)──► offered ──(the kernel took the packet)──► gone
+//	   ▲                                                        │
+//	   └──────────────(would block: as if nothing had been)─────┘
+//
+// The packet in the kernel is the point of ownership: until then the connection
+// is this worker's and can go on here; from then on this worker has no copy of
+// the descriptor, and its session gets no further call. Bytes that arrive
+// meanwhile wait in the kernel.
+
+// MovableSession is a Session that can go on in another worker: as the state
+// that MarshalBinary returns, from which the session that Open makes there is
+// restored by UnmarshalBinary. A DataFunc has no state and needs neither.
+//
+// MarshalBinary may be called in vain: if the connection cannot leave now, it
+// goes on here. An error, or a state that is too large (about 15 KiB with all
+// that is buffered), has it stay and finish. Timers do not travel: the session
+// arms its own again in UnmarshalBinary.
+type MovableSession interface {
+	Session
+	encoding.BinaryMarshaler
+	encoding.BinaryUnmarshaler
+}
+
+// mover moves connections away while the worker drains in mode move. It sweeps
+// over the table, a bounded part in each turn.
+type mover struct {
+	cursor  int           // the place in the table that is next
+	retry   time.Duration // when to go on, on the loop's clock; never: it is over
+	delay   time.Duration // before the next retry
+	blocked bool          // the queue took no packet in this turn
+
+	packet  ipc.Packet
+	courier ipc.Courier
+	batch   []*Conn // those in the packet
+	state   []byte  // scratch space
+}
+
+const (
+	movesPerTurn = 4 * ipc.MaxConns
+	// moveRetryMin and moveRetryMax bound the pause after the queue was full.
+	moveRetryMin = time.Millisecond
+	moveRetryMax = 50 * time.Millisecond
+	// moveAgain is how long those that could not move are left alone.
+	moveAgain = 100 * time.Millisecond
+)
+
+// beginMove has every connection that can move do so, and tells the others to
+// drain.
+func (l *loop) beginMove() {
+	l.mover = &mover{retry: l.now(), delay: moveRetryMin}
+}
+
+func (m *mover) next() time.Duration {
+	if m == nil {
+		return never
+	}
+	return m.retry
+}
+
+// move moves some of the connections, and plans when to go on.
+func (l *loop) move() {
+	m := l.mover
+	m.blocked = false
+	for range movesPerTurn {
+		if m.cursor == len(l.table.places) {
+			if l.sendMoved() {
+				m.cursor, m.retry = 0, l.now()+moveAgain
+			}
+			return
+		}
+		if c := l.table.places[m.cursor].conn; c != nil && !l.freeze(c) {
+			if m.blocked {
+				return
+			}
+			if !c.movable() {
+				c.askToDrain()
+				l.settle()
+			}
+		}
+		m.cursor++
+	}
+	if l.sendMoved() {
+		m.retry = l.now() // the rest in the next turn: events have theirs first
+	}
+}
+
+// movable reports whether a connection could move, if not now then later.
+func (c *Conn) movable() bool {
+	switch c.session.(type) {
+	case DataFunc, MovableSession:
+		return true
+	}
+	return false
+}
+
+// restless reports whether a connection cannot move now, though it is movable:
+// it ends, or something of it would be lost.
+func (c *Conn) restless() bool {
+	if c.state.has(stateBroken | stateDead | stateLinger | stateHungUp) {
+		return true
+	}
+	_, plain := c.session.(DataFunc)
+	return c.left != nil && (plain && c.left.timers != nil || c.left.cause != nil || c.left.deadlines.end != 0)
+}
+
+// freeze takes a connection out of the epoll set and packs it, or returns false
+// and changes nothing.
+func (l *loop) freeze(c *Conn) bool {
+	m := l.mover
+	if !c.movable() || c.restless() {
+		return false
+	}
+	f := frozen{version: l.stateVersion, read: frozenNever, write: frozenNever}
+	if session, ok := c.session.(MovableSession); ok {
+		var err error
+		if f.sessionState, err = c.callMarshal(session); err != nil {
+			l.log.Warn("connection stays", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
+			return false
+		}
+	}
+	c.describe(&f, l.turnTime())
+	m.state = f.append(m.state[:0])
+	if len(m.state) > ipc.MaxState {
+		return false
+	}
+	envelope := ipc.Envelope{
+		ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener, State: m.state,
+	}
+	if !m.packet.Add(&envelope, int(c.fd)) {
+		if !l.sendMoved() {
+			return false
+		}
+		m.packet.Add(&envelope, int(c.fd)) // into an empty packet it fits: see ipc.MaxState
+	}
+	if c.state.has(stateInSet) {
+		_ = l.set.Del(int(c.fd)) // it is in the set
+		c.state &^= stateInSet
+	}
+	m.batch = append(m.batch, c)
+	return true
+}
+
+// describe fills in all of f but the session's state.
+func (c *Conn) describe(f *frozen, now time.Duration) {
+	for _, pair := range frozenStates {
+		if c.state.has(pair.state) {
+			f.flags |= pair.flag
+		}
+	}
+	if c.alarm != 0 {
+		a := c.loop.wheel.value(c.alarm)
+		f.idleMS, f.quiet = a.idleMS, now-a.active
+	}
+	if c.left == nil {
+		return
+	}
+	f.in, f.out = c.left.in, c.left.out[c.left.written:]
+	if d := c.left.deadlines.read; d != 0 {
+		f.read = d - now
+	}
+	if d := c.left.deadlines.write; d != 0 {
+		f.write = d - now
+	}
+}
+
+// sendMoved offers the packet to the kernel. If it does not take it, all in it
+// go on here, and it reports false.
+func (l *loop) sendMoved() bool {
+	m := l.mover
+	if len(m.batch) == 0 {
+		return true
+	}
+	err := m.courier.Send(l.station.queue, &m.packet)
+	batch := m.batch
+	m.batch = m.batch[:0]
+	if err == nil {
+		m.delay = moveRetryMin
+		for _, c := range batch {
+			c.gone()
+		}
+		return true
+	}
+	m.packet.Reset() // the descriptors are still the connections'
+	for _, c := range batch {
+		c.arm()
+	}
+	l.settle()
+	m.blocked, m.retry = true, l.now()+m.delay
+	m.delay = min(2*m.delay, moveRetryMax)
+	if !errors.Is(err, fdpass.ErrWouldBlock) && !errors.Is(err, fdpass.ErrTooManyRefs) {
+		l.log.Warn("connections cannot leave, retrying", "after", m.delay, "error", err)
+	}
+	return false
+}
+
+// gone forgets a connection that is another's now; the send has closed its
+// descriptor.
+func (c *Conn) gone() {
+	l := c.loop
+	c.stopTiming()
+	if c.left != nil {
+		l.buffers.put(c.left.in)
+		l.buffers.put(c.left.out)
+		l.freeLeftovers(c.left)
+		c.left = nil
+	}
+	l.table.remove(c)
+	c.fd, c.session = -1, nil
+	c.state = stateDead | stateReported
+}

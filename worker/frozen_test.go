@@ -1,0 +1,66 @@
+package worker
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+)
+
+func TestFrozenIsWhatWasFrozen(t *testing.T) {
+	bytes := rapid.SliceOfN(rapid.Byte(), 0, 100)
+	rapid.Check(t, func(t *rapid.T) {
+		want := frozen{
+			flags:        frozenFlags(rapid.Uint16().Draw(t, "flags")),
+			idleMS:       rapid.Uint32().Draw(t, "idle"),
+			quiet:        time.Duration(rapid.Int64().Draw(t, "quiet")),
+			read:         time.Duration(rapid.Int64().Draw(t, "read")),
+			write:        time.Duration(rapid.Int64().Draw(t, "write")),
+			version:      rapid.StringN(0, 50, maxStateVersion).Draw(t, "version"),
+			in:           bytes.Draw(t, "in"),
+			out:          bytes.Draw(t, "out"),
+			sessionState: bytes.Draw(t, "state"),
+		}
+		var got frozen
+		if err := got.decode(want.append(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(frozen{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+func FuzzFrozen(f *testing.F) {
+	f.Add((&frozen{version: "v1", in: []byte("in"), out: []byte("out"), sessionState: []byte("state")}).append(nil))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var got frozen
+		err := got.decode(b)
+		if err != nil {
+			if !errors.Is(err, errFrozen) {
+				t.Errorf("error %v", err)
+			}
+			return
+		}
+		if again := got.append(nil); string(again) != string(b) {
+			t.Errorf("%x decodes to what encodes as %x", b, again)
+		}
+	})
+}
+
+// Each flag stands for one fact, and no two for the same.
+func TestFrozenStates(t *testing.T) {
+	var flags frozenFlags
+	var states state
+	for _, pair := range frozenStates {
+		if flags&pair.flag != 0 || states&pair.state != 0 {
+			t.Errorf("flag %b or state %b stands there twice", pair.flag, pair.state)
+		}
+		flags |= pair.flag
+		states |= pair.state
+	}
+}

@@ -1,0 +1,94 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+)
+
+// errNotMovable: a connection with a state came to a session that takes none.
+var errNotMovable = errors.New("worker: this handler's sessions cannot be restored")
+
+// Moved reports whether this connection comes from another worker. In Open it
+// tells whether UnmarshalBinary follows.
+func (c *Conn) Moved() bool { return c.state.has(stateMoved) }
+
+// StateVersion returns what WithStateVersion said in the worker that froze this
+// connection. It is for UnmarshalBinary, and Open before it; empty otherwise.
+func (c *Conn) StateVersion() string {
+	if c.loop.thawing != c {
+		return ""
+	}
+	return c.loop.thawingVersion
+}
+
+// thaw brings a connection back to life: Open, then UnmarshalBinary, then all
+// that was unfinished. What Open writes is dropped: it greeted the peer before.
+// An error leaves a connection to be closed.
+func (l *loop) thaw(c *Conn, state []byte) error {
+	var f frozen
+	if err := f.decode(state); err != nil {
+		return err
+	}
+	c.state |= stateMoved
+	l.thawing, l.thawingVersion, l.opening = c, f.version, c
+	err := c.callOpen(l.handler)
+	l.opening = nil
+	if err == nil {
+		err = c.restore(f.sessionState)
+	}
+	l.thawing = nil
+	if err != nil {
+		return err
+	}
+	c.resume(&f)
+	return nil
+}
+
+// restore gives the session its state.
+func (c *Conn) restore(state []byte) error {
+	switch session := c.session.(type) {
+	case MovableSession:
+		return c.callUnmarshal(session, state)
+	case DataFunc:
+		if len(state) == 0 {
+			return nil
+		}
+	}
+	return errNotMovable
+}
+
+// resume puts back what was unfinished.
+func (c *Conn) resume(f *frozen) {
+	for _, pair := range frozenStates {
+		if f.flags&pair.flag != 0 {
+			c.state |= pair.state
+		}
+	}
+	l := c.loop
+	if len(f.in) > 0 {
+		c.leave().in = append(l.buffers.get(len(f.in)), f.in...)
+	}
+	if len(f.out) > 0 {
+		c.leave().out = append(l.buffers.get(len(f.out)), f.out...)
+	}
+	now := l.turnTime()
+	if f.idleMS != 0 {
+		c.getAlarm().idleMS = f.idleMS
+		l.wheel.value(c.alarm).active = now - f.quiet
+	}
+	if f.read != frozenNever {
+		c.leave().deadlines.read = max(1, now+f.read)
+	}
+	if f.write != frozenNever {
+		c.leave().deadlines.write = max(1, now+f.write)
+	}
+	c.schedule()
+}
+
+// lose closes a connection that could not be thawed, and counts it as lost.
+func (l *loop) lose(c *Conn, err error) {
+	l.log.Error("connection lost: it could not be thawed", "conn", c.id, "peer", c.RemoteAddr(),
+		"listener", c.origin.listener, "error", err)
+	l.station.entry.Lost.Add(1) // and closed counts it too, once it is
+	c.fail(fmt.Errorf("worker: thaw: %w", err))
+}
