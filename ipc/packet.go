@@ -105,6 +105,12 @@ func (p *Packet) Raw(i int) []byte { return p.buffer[p.start(i):p.ends[i]] }
 // ID returns the ConnID of connection i.
 func (p *Packet) ID(i int) uint64 { return binary.LittleEndian.Uint64(p.Raw(i)[8:]) }
 
+// Frozen reports whether connection i is a moved one, with frozen state.
+func (p *Packet) Frozen(i int) bool {
+	raw := p.Raw(i)
+	return len(raw) > EnvelopeSize+int(raw[4])
+}
+
 // FD returns the descriptor of connection i, borrowed, or -1 once it was taken.
 func (p *Packet) FD(i int) int { return p.fds[i] }
 

@@ -85,7 +85,7 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, brok
 	}
 	a.mail.notify = waker.Wake
 	a.reserve.size = a.batch
-	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, broken: broken}
+	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, broken: broken, rewatch: a.rewatch}
 	a.configure(&config)
 	a.setBacklog(config.Backlog)
 	return a, nil
@@ -140,18 +140,32 @@ func (a *acceptor) handle(tag uint64) {
 	}
 }
 
-// returned handles readiness of a queue's master end: a worker gave
-// connections back, or shut its end.
+// returned handles readiness of a queue's master end: a worker gives
+// connections back, or shut its end. They are taken when there is room for them
+// elsewhere; until then the kernel holds them, and epoll is not to say so again.
 func (a *acceptor) returned(serial uint64) {
 	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 		for _, s := range seats {
-			if s.serial == serial && s.phase != seatDead {
-				// Nothing that this version of the protocol lets a worker send.
-				_ = a.set.Del(s.spec.queue) // so that it is reported once
-				a.dispatcher.broken(s.spec.slot, errQueueBroken)
+			if s.serial == serial && s.phase != seatDead && !s.gives {
+				_ = a.set.Del(s.spec.queue) // it is in the set
+				if s.spec.moves {
+					s.gives = true
+				} else {
+					a.dispatcher.broken(s.spec.slot, errQueueBroken)
+				}
 				return
 			}
 		}
+	}
+}
+
+// rewatch is the end of that.
+func (a *acceptor) rewatch(s *seat) {
+	if s.broken {
+		return
+	}
+	if err := a.set.Add(s.spec.queue, epoll.In, tagSeat|s.serial); err != nil {
+		a.dispatcher.broken(s.spec.slot, err)
 	}
 }
 
@@ -202,13 +216,22 @@ func (a *acceptor) turn() {
 func (a *acceptor) settle() {
 	d := &a.dispatcher
 	for {
-		for d.hand.Len() > 0 && d.room > 0 {
-			if !d.place() {
-				d.survey() // some queue refused: without it
+		for before := -1; d.hand.Len() > 0 && d.room > 0; {
+			if d.place() {
+				break
+			}
+			d.survey() // some queue refused: without it
+			if left := d.handful(); left == before {
+				break // moved ones, and nobody who can thaw them has room
+			} else {
+				before = left
 			}
 		}
 		if d.hand.Len() > 0 {
 			d.room = 0
+		}
+		if d.haven > 0 && d.room > 0 && d.takeBack() {
+			continue
 		}
 		if d.room == 0 || !d.rescuable() {
 			return
@@ -271,7 +294,7 @@ func (a *acceptor) waitForRoom() {
 		}
 	}
 	a.dispatcher.survey()
-	a.hasty = a.quota() > 0 || a.dispatcher.handful() > 0 && a.dispatcher.room > 0
+	a.hasty = a.quota() > 0 || a.dispatcher.placeable()
 	if a.limits.rate > 0 && !a.hasty && a.retryAt.IsZero() {
 		a.retryAt = time.Now().Add(a.bucket.wait())
 	}

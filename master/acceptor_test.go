@@ -296,8 +296,8 @@ func TestDeadWorkersQueueGoesToOthers(t *testing.T) {
 	received := uint64(len(a.fds))
 	a.closeOne()
 	a.die()
-	h.until(func(c Counts) bool { return c.Lost == received-1 && c.Closed == 1 })
-	b := h.hire(0, 200) // the slot's next incarnation, with a fresh queue
+	h.until(func(c Counts) bool { return c.Queued == 99 && c.Closed == 1 }) // nobody to drain it for yet
+	b := h.hire(0, 200)                                                     // the slot's next incarnation, with a fresh queue
 	defer b.die()
 	b.receive(100 - int(received))
 	h.until(func(c Counts) bool {

@@ -28,12 +28,15 @@ func (d *dispatcher) counts() Counts {
 	return c
 }
 
+// add adds a seat. What a dead worker leaves is queued until its queue is
+// drained: only then is it known what died with it, and lost never goes down.
 func (c *Counts) add(s *seat) {
 	t := s.tally()
+	c.Closed += t.closed - t.lost
+	c.Lost += t.lost
 	c.Queued += uint64(t.queued())
-	c.Closed += t.closed
 	if s.phase == seatDead {
-		c.Lost += uint64(t.active())
+		c.Queued += uint64(t.active())
 	} else {
 		c.Active += uint64(t.active())
 	}

@@ -36,6 +36,7 @@ type dispatcher struct {
 	target     [ipc.MaxConns]int // which seat each connection in the hand is for
 	turn       int
 
+	haven   int  // of room, at workers that can thaw connections
 	room    int  // in all, as of the latest survey, and what was placed since
 	spare   int  // new ones that may be queued in all, whoever has room
 	live    int  // connections there are
@@ -46,7 +47,8 @@ type dispatcher struct {
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
 
-	broken func(slot int, err error) // tells the supervisor to replace a worker
+	broken  func(slot int, err error) // tells the supervisor to replace a worker
+	rewatch func(*seat)               // has epoll report again what a worker gives back
 }
 
 // totals are the connections of workers that are gone, and of none.
@@ -109,25 +111,25 @@ func (d *dispatcher) find(slot int) *seat {
 // by a bell.
 func (d *dispatcher) survey() {
 	d.candidates = d.candidates[:0]
-	d.room, d.live, d.stalled, d.waiting = 0, d.handful(), false, false
+	d.room, d.haven, d.live, d.stalled, d.waiting = 0, 0, d.handful(), false, false
 	queued := d.live
 	for _, s := range d.seats {
 		t := s.tally()
 		queued += t.queued()
 		d.live += t.load()
 		d.waiting = d.waiting || t.queued() > 0 || s.stuck
-		c := candidate{slot: s.spec.slot, load: t.load(), room: s.room(t)}
+		c := candidate{slot: s.spec.slot, load: t.load(), room: s.room(t), moves: s.spec.moves}
 		d.room += c.room
+		if c.moves {
+			d.haven += c.room
+		}
 		d.stalled = d.stalled || c.room == 0 && t.load() < s.spec.capacity
 		d.candidates = append(d.candidates, c)
 	}
 	for _, s := range d.leaving {
 		t := s.tally()
 		queued += t.queued()
-		d.live += t.queued()
-		if s.phase != seatDead {
-			d.live += t.active()
-		}
+		d.live += t.load()
 	}
 	d.spare = max(0, d.maxQueuedTotal-queued)
 	d.stalled = d.stalled && d.room == 0 || d.spare == 0
@@ -165,17 +167,35 @@ func (d *dispatcher) handful() (n int) {
 	return n
 }
 
+// placeable reports whether some connection in the hand has somewhere to go.
+func (d *dispatcher) placeable() bool {
+	for i := range d.hand.Len() {
+		if d.hand.FD(i) >= 0 && (d.haven > 0 || d.room > 0 && !d.hand.Frozen(i)) {
+			return true
+		}
+	}
+	return false
+}
+
 // choose returns which seat connection i in the hand is for, or -1.
 func (d *dispatcher) choose(i int) int {
 	var peer netip.Addr
 	if d.byPeer && d.hand.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
 		peer = d.envelope.Remote.Addr()
 	}
-	chosen := d.policy(d.candidates, peer, d.turn)
+	chosen := -1
+	if d.hand.Frozen(i) {
+		chosen = leastHaven(d.candidates, d.turn)
+	} else {
+		chosen = d.policy(d.candidates, peer, d.turn)
+	}
 	if chosen >= 0 {
 		d.candidates[chosen].load++
 		d.candidates[chosen].room--
 		d.room--
+		if d.candidates[chosen].moves {
+			d.haven--
+		}
 		d.turn = chosen + 1
 	}
 	return chosen
@@ -218,6 +238,10 @@ func (d *dispatcher) flush(s *seat, k, first, end int) {
 			continue
 		}
 		if err == nil && i < end {
+			if d.hand.Frozen(i) {
+				s.movedIn++
+				d.totals.moved++
+			}
 			d.hand.Take(i) // the send closed it
 			d.census.sent(d.hand.ID(i), s.serial)
 		}
@@ -281,6 +305,28 @@ func (d *dispatcher) inspect() (stuck bool) {
 	return stuck
 }
 
+// takeBack takes one packet of connections that a worker gave back into the
+// hand, which is empty, and reports whether it did. A queue that is found empty
+// is no longer looked at until there is word of more.
+func (d *dispatcher) takeBack() bool {
+	for _, seats := range [2][]*seat{d.leaving, d.seats} {
+		for _, s := range seats {
+			if !s.gives || s.phase == seatDead || s.choked {
+				continue
+			}
+			found, empty := d.receive(s, s.spec.queue)
+			if found {
+				return true
+			}
+			if empty {
+				s.gives = false
+				d.rewatch(s)
+			}
+		}
+	}
+	return false
+}
+
 // rescuable reports whether the queue of a leaving or stuck seat is to be looked at.
 func (d *dispatcher) rescuable() bool {
 	for _, seats := range [2][]*seat{d.leaving, d.seats} {
@@ -341,7 +387,11 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 		case errors.Is(err, fdpass.ErrWouldBlock):
 			return false, true
 		case errors.Is(err, fdpass.ErrPeerClosed):
-			return false, true // the worker shut its end: what was in it is gone
+			if s.phase != seatDead && !s.broken {
+				s.broken = true
+				d.broken(s.spec.slot, errQueueBroken)
+			}
+			return false, true
 		}
 		if _, ok := errors.AsType[*os.SyscallError](err); ok {
 			d.log.Warn("cannot read a queue, retrying", "slot", s.spec.slot, "error", err)
@@ -361,8 +411,8 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 func (d *dispatcher) settle(s *seat) {
 	t := s.tally()
 	lost := uint64(t.load())
-	d.totals.closed += t.closed
-	d.totals.lost += lost
+	d.totals.closed += t.closed - t.lost
+	d.totals.lost += lost + t.lost
 	if lost > 0 {
 		d.log.Warn("connections lost with their worker", "slot", s.spec.slot, "count", lost)
 	}

@@ -9,7 +9,7 @@ import "github.com/usher-go/usher/ipc"
 //	sent ─┬─ drained               taken back out of the queue, unread
 //	      ├─ queued
 //	      └─ received ─┬─ back     given back by the worker
-//	                   ├─ closed
+//	                   ├─ closed     of which lost: moved here, and not to be thawed
 //	                   └─ active
 type ledger struct {
 	sent    uint64
@@ -23,13 +23,15 @@ type ledger struct {
 
 // tally is a ledger at one moment.
 type tally struct {
-	sent, drained, back, received, closed uint64
+	sent, drained, back, received, closed, lost uint64
+	movedIn                                     uint64
 }
 
 // tally reads the worker's counters. Closed is read before received, which
 // only grows and is never behind it: so no difference below is negative.
 func (l *ledger) tally() tally {
 	t := tally{sent: l.sent, drained: l.drained, back: l.back}
+	t.lost = l.entry.Lost.Load()
 	t.closed = l.closed()
 	t.received = max(l.received(), t.closed+t.back)
 	return t

@@ -120,7 +120,7 @@ func (s *supervisor) seat(slot *slot) {
 	slot.seated = true
 	s.dispatch.open(seatSpec{
 		slot: slot.number, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
-		capacity: capacity, closes: slot.ready.Closes, entry: s.board.Entry(slot.number),
+		capacity: capacity, closes: slot.ready.Closes, moves: slot.ready.Moves, entry: s.board.Entry(slot.number),
 	})
 }
 
@@ -236,8 +236,21 @@ func (s *supervisor) dismiss(slot *slot, why string) {
 	}
 	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
 	s.dispatch.retire(slot.number)
-	s.tell(slot, ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
+	s.tell(slot, ipc.Drain{Mode: s.drainMode(slot), DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
 	s.setAlarm(slot, s.config.DrainTimeout+drainGrace, func() { s.end(slot) })
+}
+
+// drainMode says whether a worker's connections are to move: if it can, and
+// another that can is there for them. When all stop, they finish.
+func (s *supervisor) drainMode(leaving *slot) string {
+	if s.stopping == stopNot && leaving.ready.Moves {
+		for _, slot := range s.slots {
+			if slot != nil && slot != leaving && slot.seated && slot.state == StateReady && slot.ready.Moves {
+				return ipc.DrainMove
+			}
+		}
+	}
+	return ipc.DrainFinish
 }
 
 // The time a worker has, beyond its deadline, to flush and close; and the time

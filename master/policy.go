@@ -9,9 +9,10 @@ import (
 
 // candidate is a worker as a dispatch policy sees it.
 type candidate struct {
-	slot int
-	load int // connections it has, queued ones included
-	room int // connections it can take now
+	slot  int
+	load  int  // connections it has, queued ones included
+	room  int  // connections it can take now
+	moves bool // it can thaw connections
 }
 
 // policy chooses who gets a connection from peer: the index of a candidate
@@ -39,6 +40,19 @@ func least(candidates []candidate, _ netip.Addr, turn int) int {
 	for k := range candidates {
 		i := (turn + k) % len(candidates)
 		if candidates[i].room > 0 && (best < 0 || candidates[i].load < candidates[best].load) {
+			best = i
+		}
+	}
+	return best
+}
+
+// leastHaven is least among those that can thaw a moved connection.
+func leastHaven(candidates []candidate, turn int) int {
+	best := -1
+	for k := range candidates {
+		i := (turn + k) % len(candidates)
+		c := candidates[i]
+		if c.moves && c.room > 0 && (best < 0 || c.load < candidates[best].load) {
 			best = i
 		}
 	}

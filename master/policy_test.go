@@ -14,16 +14,16 @@ func TestPolicies(t *testing.T) {
 		turn       int
 		want       int
 	}{
-		"least: smallest":               {"least", []candidate{{0, 2, 9}, {1, 1, 9}, {2, 3, 9}}, 0, 1},
-		"least: smallest is full":       {"least", []candidate{{0, 2, 9}, {1, 1, 0}, {2, 3, 9}}, 0, 0},
-		"least: tie at the turn":        {"least", []candidate{{0, 1, 9}, {1, 1, 9}, {2, 1, 9}}, 2, 2},
-		"least: tie after the turn":     {"least", []candidate{{0, 1, 9}, {1, 1, 9}, {2, 2, 9}}, 2, 0},
-		"least: turn beyond the last":   {"least", []candidate{{0, 1, 9}, {1, 1, 9}}, 2, 0},
-		"round-robin: at the turn":      {"round-robin", []candidate{{0, 0, 9}, {1, 7, 9}}, 1, 1},
-		"round-robin: beyond the last":  {"round-robin", []candidate{{0, 7, 9}, {1, 0, 9}}, 2, 0},
-		"round-robin: passes the full":  {"round-robin", []candidate{{0, 0, 1}, {1, 0, 0}, {2, 0, 0}}, 1, 0},
-		"queue: to whoever is free":     {"queue", []candidate{{0, 1, 0}, {1, 1, 0}, {2, 0, 1}}, 0, 2},
-		"hash: the same, and not turns": {"hash", []candidate{{7, 0, 9}}, 0, 0},
+		"least: smallest":               {"least", []candidate{{slot: 0, load: 2, room: 9}, {slot: 1, load: 1, room: 9}, {slot: 2, load: 3, room: 9}}, 0, 1},
+		"least: smallest is full":       {"least", []candidate{{slot: 0, load: 2, room: 9}, {slot: 1, load: 1, room: 0}, {slot: 2, load: 3, room: 9}}, 0, 0},
+		"least: tie at the turn":        {"least", []candidate{{slot: 0, load: 1, room: 9}, {slot: 1, load: 1, room: 9}, {slot: 2, load: 1, room: 9}}, 2, 2},
+		"least: tie after the turn":     {"least", []candidate{{slot: 0, load: 1, room: 9}, {slot: 1, load: 1, room: 9}, {slot: 2, load: 2, room: 9}}, 2, 0},
+		"least: turn beyond the last":   {"least", []candidate{{slot: 0, load: 1, room: 9}, {slot: 1, load: 1, room: 9}}, 2, 0},
+		"round-robin: at the turn":      {"round-robin", []candidate{{slot: 0, load: 0, room: 9}, {slot: 1, load: 7, room: 9}}, 1, 1},
+		"round-robin: beyond the last":  {"round-robin", []candidate{{slot: 0, load: 7, room: 9}, {slot: 1, load: 0, room: 9}}, 2, 0},
+		"round-robin: passes the full":  {"round-robin", []candidate{{slot: 0, load: 0, room: 1}, {slot: 1, load: 0, room: 0}, {slot: 2, load: 0, room: 0}}, 1, 0},
+		"queue: to whoever is free":     {"queue", []candidate{{slot: 0, load: 1, room: 0}, {slot: 1, load: 1, room: 0}, {slot: 2, load: 0, room: 1}}, 0, 2},
+		"hash: the same, and not turns": {"hash", []candidate{{slot: 7, load: 0, room: 9}}, 0, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

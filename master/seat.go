@@ -26,9 +26,11 @@ type seat struct {
 
 	serial  uint64 // part of its epoll tags
 	choked  bool   // its queue could not be used just now: not again before the next retry
-	broken  bool   // its worker is to be replaced: no more at all
-	emptied bool   // of one that is leaving or stuck: nothing is left in its queue
-	stuck   bool   // it took nothing from its queue for stuckAfter
+	gives   bool   // its queue holds connections that it gave back; and is not in the epoll set
+	movedIn uint64
+	broken  bool // its worker is to be replaced: no more at all
+	emptied bool // of one that is leaving or stuck: nothing is left in its queue
+	stuck   bool // it took nothing from its queue for stuckAfter
 
 	seenQueued   bool // at the last inspection: it had something in its queue,
 	seenReceived uint64
@@ -51,6 +53,7 @@ type seatSpec struct {
 	workerEnd int // the duplicate of the worker's end, by which the queue outlives it
 	capacity  int // most connections at a time
 	closes    bool
+	moves     bool // it can freeze and thaw connections
 	entry     *ipc.Entry
 }
 
@@ -58,7 +61,9 @@ type seatSpec struct {
 // may be more than a worker that keeps no counters let us think.
 func (s *seat) tally() tally {
 	if s.phase != seatDead {
-		return s.ledger.tally()
+		t := s.ledger.tally()
+		t.movedIn = s.movedIn
+		return t
 	}
 	t := s.final
 	t.drained, t.back = s.drained, s.back

@@ -47,7 +47,7 @@ func (s *supervisor) status() Status {
 		t := tallies[slot.number]
 		status.Workers = append(status.Workers, WorkerStatus{
 			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.state.String(),
-			Connections: t.active(), Queued: t.queued(), Received: t.received, MovedOut: t.back, Restarts: slot.restarts,
+			Connections: t.active(), Queued: t.queued(), Received: t.received, MovedIn: t.movedIn, MovedOut: t.back, Restarts: slot.restarts,
 		})
 	}
 	return status

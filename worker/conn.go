@@ -97,6 +97,7 @@ const (
 	stateDrain                      // Drain was called
 	stateDirty                      // in the loop's list of those to settle
 	stateMoved                      // it comes from another worker
+	stateOwnIdle                    // SetIdleTimeout was called
 )
 
 // stateEnding is every way of being past Close.

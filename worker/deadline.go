@@ -54,6 +54,7 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 		return
 	}
 	c.loop.refresh()
+	c.state |= stateOwnIdle
 	c.setIdle(millis(d))
 }
 

@@ -42,8 +42,9 @@ const (
 	frozenShutFIN                         // and FIN sent
 	frozenPaused
 	frozenChoked
-	frozenLow    // Low is due
-	frozenReplay // Data is due for the input left
+	frozenLow     // Low is due
+	frozenReplay  // Data is due for the input left
+	frozenOwnIdle // the idle timeout is its own; else it is the worker's, whatever that is
 )
 
 // frozenStates pairs each flag with the fact that it stands for.
@@ -58,6 +59,7 @@ var frozenStates = [...]struct {
 	{frozenChoked, stateChoked},
 	{frozenLow, stateLow},
 	{frozenReplay, stateReplay},
+	{frozenOwnIdle, stateOwnIdle},
 }
 
 const (

@@ -72,8 +72,10 @@ func (c *Conn) resume(f *frozen) {
 		c.leave().out = append(l.buffers.get(len(f.out)), f.out...)
 	}
 	now := l.turnTime()
-	if f.idleMS != 0 {
-		c.getAlarm().idleMS = f.idleMS
+	if c.state.has(stateOwnIdle) {
+		c.setIdle(f.idleMS)
+	}
+	if c.alarm != 0 {
 		l.wheel.value(c.alarm).active = now - f.quiet
 	}
 	if f.read != frozenNever {

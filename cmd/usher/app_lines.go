@@ -47,6 +47,13 @@ func (lines) Data(c *worker.Conn, in []byte) (n int, err error) {
 	})
 }
 
+// MarshalBinary and UnmarshalBinary let connections move to another worker: there
+// is no state but the input that is not consumed.
+func (lines) MarshalBinary() ([]byte, error) { return nil, nil }
+
+// UnmarshalBinary restores nothing.
+func (lines) UnmarshalBinary([]byte) error { return nil }
+
 // EOF answers the line that has no end.
 func (lines) EOF(c *worker.Conn, rest []byte) error {
 	if len(rest) > 0 {

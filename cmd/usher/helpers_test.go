@@ -11,6 +11,7 @@ import (
 // helpers are what the test binary can be instead of the command, by its first
 // argument: worker programs, good and bad.
 var helpers = map[string]func(){
+	"worker-staying": func() { worker.Main(staying{}) },
 	"worker-blocked": func() {
 		worker.Main(worker.DataFunc(func(*worker.Conn, []byte) (int, error) {
 			fmt.Fprintln(os.Stderr, "stuck")
@@ -34,3 +35,10 @@ var helpers = map[string]func(){
 		}
 	},
 }
+
+// staying is the app lines with sessions that cannot move to another worker.
+type staying struct{}
+
+func (s staying) Open(*worker.Conn) (worker.Session, error) { return s, nil }
+func (staying) Data(c *worker.Conn, in []byte) (int, error) { return lines{}.Data(c, in) }
+func (staying) EOF(c *worker.Conn, rest []byte) error       { return lines{}.EOF(c, rest) }

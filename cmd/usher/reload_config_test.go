@@ -79,10 +79,11 @@ func echo1(address string) (string, error) {
 // The drain timeout of the new configuration holds for the workers that leave.
 func TestReloadDrainTimeout(t *testing.T) {
 	t.Parallel()
-	s := serveConfigured(t, `app = "lines"`, `workers = 1`, `drain-timeout = "1h"`)
+	program := fmt.Sprintf(`program = [%q, "worker-staying"]`, self())
+	s := serveConfigured(t, program, `workers = 1`, `drain-timeout = "1h"`)
 	c := dial(t, s.address)
 	c.ask(t, "hello")
-	s.write(`app = "lines"`, `workers = 1`, `drain-timeout = "100ms"`)
+	s.write(program, `workers = 1`, `drain-timeout = "100ms"`)
 	s.reload()
 	if err := c.atEnd(); err != nil {
 		t.Error(err)
@@ -91,7 +92,8 @@ func TestReloadDrainTimeout(t *testing.T) {
 	s.stop()
 }
 
-// A reload sets an idle timeout for the connections of the new workers.
+// A reload sets an idle timeout for the connections of the new workers, those
+// that moved there included.
 func TestReloadIdleTimeout(t *testing.T) {
 	t.Parallel()
 	s := serveConfigured(t, `app = "lines"`, `workers = 1`)
@@ -104,9 +106,11 @@ func TestReloadIdleTimeout(t *testing.T) {
 	if err := c.atEnd(); err != nil {
 		t.Error(err)
 	}
-	_ = c.conn.Close() // it has ended
-	old.ask(t, "still here")
-	old.leave(t)
+	if err := old.atEnd(); err != nil {
+		t.Error(err)
+	}
+	_ = c.conn.Close() // they have ended
+	_ = old.conn.Close()
 	s.stop()
 }
 

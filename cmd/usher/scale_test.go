@@ -55,10 +55,11 @@ func TestScale(t *testing.T) {
 	s.stop()
 }
 
-// A worker that leaves serves its connection to the end, and takes no other.
+// A worker that leaves serves a connection that cannot move to its end, and takes
+// no other.
 func TestScaleDownFinishes(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "--app", "lines", "--workers", "2")
+	s := serve(t, "--workers", "2", "--", self(), "worker-staying")
 	first, second := dial(t, s.address), dial(t, s.address)
 	at := map[int]*client{first.ask(t, "hello"): first, second.ask(t, "hello"): second}
 	if len(at) != 2 {
