@@ -80,7 +80,7 @@ func (a api) status(*http.Request) (any, error) {
 }
 
 func (a api) scale(r *http.Request) (any, error) {
-	var request struct{ By, To *int }
+	var request struct{ By, To *int32 }
 	if err := read(r, &request); err != nil {
 		return nil, err
 	}
@@ -89,20 +89,20 @@ func (a api) scale(r *http.Request) (any, error) {
 	}
 	s, done := a.supervisor, make(chan error, 1)
 	s.inbox.put(func() {
-		by := 0
+		to := s.target
 		if request.By != nil {
-			by = *request.By
+			to += int(*request.By)
 		} else {
-			by = *request.To - s.target
+			to = int(*request.To)
 		}
-		if err := s.scale(by); err != nil {
+		if err := s.scale(to); err != nil {
 			done <- err
 			return
 		}
 		s.settled = append(s.settled, done)
 	})
-	if err := a.await(r, done); err != nil {
-		return nil, err
+	if refused, err := await(a, r, done); err != nil || refused != nil {
+		return nil, errors.Join(err, refused)
 	}
 	var answer struct {
 		Workers int `json:"workers"`
@@ -112,16 +112,15 @@ func (a api) scale(r *http.Request) (any, error) {
 }
 
 func (a api) reload(r *http.Request) (any, error) {
-	s, done := a.supervisor, make(chan error, 1)
+	s, done := a.supervisor, make(chan outcome, 1)
 	s.inbox.put(func() { s.askReload(done) })
-	if err := a.await(r, done); err != nil {
-		return nil, err
+	result, err := await(a, r, done)
+	if err == nil {
+		err = result.err
 	}
-	var answer struct {
+	return struct {
 		Generation int `json:"generation"`
-	}
-	s.do(func() { answer.Generation = s.generation })
-	return answer, nil
+	}{result.generation}, err
 }
 
 func (a api) stop(r *http.Request) (any, error) {
@@ -151,13 +150,13 @@ func (a api) logs(*http.Request) (any, error) {
 }
 
 // await returns what done is sent, unless nobody is left to send or to listen.
-func (a api) await(r *http.Request, done <-chan error) error {
+func await[R any](a api, r *http.Request, done <-chan R) (result R, err error) {
 	select {
-	case err := <-done:
-		return err
+	case result = <-done:
+		return result, nil
 	case <-a.supervisor.done:
-		return errStopping
+		return result, errStopping
 	case <-r.Context().Done():
-		return r.Context().Err()
+		return result, r.Context().Err()
 	}
 }

@@ -3,6 +3,8 @@ package master
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -186,21 +188,23 @@ func (c *Config) check() ([]Address, error) {
 	if c.Overload == "" {
 		c.Overload = OverloadWait
 	}
-	for key, value := range map[string]int64{
+	counts := map[string]int64{
 		"max-conns": int64(c.MaxConns), "max-conns-per-ip": int64(c.MaxConnsPerIP),
 		"max-conns-per-worker": int64(c.MaxConnsPerWorker), "accept-rate": int64(c.AcceptRate),
 		"backlog": int64(c.Backlog), "recycle-conns": int64(c.RecycleConns), "recycle-rss": c.RecycleRSS,
-	} {
-		if value < 0 {
-			return nil, wrong(key, "is %d, want 0 or more", value)
+	}
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
+		if counts[key] < 0 {
+			return nil, wrong(key, "is %d, want 0 or more", counts[key])
 		}
 	}
-	for key, value := range map[string]time.Duration{
+	times := map[string]time.Duration{
 		"idle-timeout": c.IdleTimeout, "queue-timeout": c.QueueTimeout, "drain-timeout": c.DrainTimeout,
 		"hang-timeout": c.HangTimeout, "recycle-age": c.RecycleAge,
-	} {
-		if value < 0 {
-			return nil, wrong(key, "is %v, want 0 or more", value)
+	}
+	for _, key := range slices.Sorted(maps.Keys(times)) {
+		if times[key] < 0 {
+			return nil, wrong(key, "is %v, want 0 or more", times[key])
 		}
 	}
 	if c.HangTimeout > 0 && c.HangTimeout < 2*sampleEvery {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +13,7 @@ type listenerChange struct {
 	added   []*listener
 	removed []*listener
 	names   map[*listener]string // of those that stay
+	order   map[Address]int      // of their places in the configuration
 	backlog int
 }
 
@@ -31,9 +33,10 @@ func (a *acceptor) planListeners(addresses []Address, backlog int) (change liste
 			old[l.from.place()] = append(old[l.from.place()], l)
 		}
 	})
-	change = listenerChange{names: make(map[*listener]string), backlog: backlog}
+	change = listenerChange{names: make(map[*listener]string), order: make(map[Address]int), backlog: backlog}
 	var fresh []Address
-	for _, address := range addresses {
+	for i, address := range addresses {
+		change.order[address.place()] = i
 		kept, ok := old[address.place()]
 		if !ok {
 			fresh = append(fresh, address)
@@ -71,6 +74,9 @@ func (a *acceptor) apply(c *Config, change listenerChange) {
 				kept = append(kept, l)
 			}
 		}
+		slices.SortStableFunc(kept, func(l, m *listener) int {
+			return change.order[l.from.place()] - change.order[m.from.place()]
+		})
 		a.listeners = kept
 		for l, name := range change.names {
 			if l.from.Network != "systemd" || name != "" {

@@ -19,17 +19,24 @@ type reload struct {
 	config     *Config
 	since      time.Time
 	listeners  listenerChange
-	waiting    []chan<- error // who wants to know what comes of it
+	waiting    []chan<- outcome // who wants to know what comes of it
+}
+
+// outcome is what comes of a reload: the generation that serves now, or why not
+// the new one.
+type outcome struct {
+	generation int
+	err        error
 }
 
 var errStopping = errors.New("the master is stopping")
 
 // askReload begins a reload, or has one more follow the one under way: any
 // number of requests meanwhile are one. done, if not nil, is sent what comes of it.
-func (s *supervisor) askReload(done chan<- error) {
+func (s *supervisor) askReload(done chan<- outcome) {
 	if s.stopping != stopNot {
 		if done != nil {
-			done <- errStopping
+			done <- outcome{err: errStopping}
 		}
 		return
 	}
@@ -139,14 +146,14 @@ func (s *supervisor) abortReload(err error) {
 // tell answers those who wait. Their channels have room.
 func (r *reload) tell(err error) {
 	for _, done := range r.waiting {
-		done <- err
+		done <- outcome{r.generation, err}
 	}
 }
 
 // refuseReloads answers those whose reload has not begun.
 func (s *supervisor) refuseReloads(err error) {
 	for _, done := range s.waiting {
-		done <- err
+		done <- outcome{err: err}
 	}
 	s.again, s.waiting = false, nil
 }

@@ -34,10 +34,10 @@ type supervisor struct {
 	stopping   stopMode
 	failure    error // why run ends, if not because it was asked to
 
-	reload  *reload        // under way, or nil
-	again   bool           // another reload was asked for meanwhile
-	waiting []chan<- error // who wants to know what comes of that one
-	settled []chan<- error // who wants to know when all wanted workers are ready
+	reload  *reload          // under way, or nil
+	again   bool             // another reload was asked for meanwhile
+	waiting []chan<- outcome // who wants to know what comes of that one
+	settled []chan<- error   // who wants to know when all wanted workers are ready
 }
 
 type stopMode int
@@ -276,21 +276,20 @@ func (s *supervisor) cutShort(generations []int) {
 	}
 }
 
-// scale changes how many workers are wanted, within 1 and the maximum. An error
-// says that it went only as far as that.
-func (s *supervisor) scale(by int) error {
-	wanted := s.target + by
-	s.target = min(max(wanted, 1), s.config.MaxWorkers)
-	if s.target != wanted {
-		return fmt.Errorf("%d workers are wanted, the limits are 1 and max-workers, which is %d; it is %d now", wanted, s.config.MaxWorkers, s.target)
+// scale sets how many workers are wanted. Beyond 1 and the maximum it changes
+// nothing and says so.
+func (s *supervisor) scale(to int) error {
+	if to < 1 || to > s.config.MaxWorkers {
+		return fmt.Errorf("%d workers are not possible: at least 1, and at most max-workers, which is %d; it stays at %d", to, s.config.MaxWorkers, s.target)
 	}
+	s.target = to
 	s.log.Info("scaling", "workers", s.target)
 	return nil
 }
 
 // scaleOne is scale for those who are told by the log alone.
 func (s *supervisor) scaleOne(by int) {
-	if err := s.scale(by); err != nil {
+	if err := s.scale(s.target + by); err != nil {
 		s.log.Warn("not scaling beyond the limit", "workers", s.target, "error", err)
 	}
 }

@@ -25,7 +25,7 @@ func TestScaleCommand(t *testing.T) {
 		s.until("as many", ready(step.want))
 	}
 	for _, beyond := range []string{"0", "-2", "5", "+3"} {
-		checkComplaint(t, s.ask("scale", beyond), exitFailed, "workers are wanted", "max-workers", "4")
+		checkComplaint(t, s.ask("scale", beyond), exitFailed, "workers are not possible", "max-workers", "4")
 		s.ask("scale", "2")
 	}
 	for _, wrong := range []string{"", "many", "1.5", "+", "-1x", "--1", "99999999999999999999"} {
