@@ -92,6 +92,8 @@ func each(c *worker.Conn, in []byte, atEOF bool, split bufio.SplitFunc, f Func) 
 // and then the connection is closed.
 func Handler(split bufio.SplitFunc, f Func) worker.Handler { return &handler{split, f} }
 
+var _ worker.MovableSession = (*handler)(nil)
+
 // handler is its own session.
 type handler struct {
 	split bufio.SplitFunc
