@@ -17,40 +17,41 @@ import (
 var misdeeds = map[string]struct {
 	do     func()
 	reason string
+	flags  []string
 }{
 	"speaks another protocol version": {
 		func() { sayOnControl(`{"type":"ready","protocol":2}`) },
-		"protocol version 2, this master speaks 1"},
+		"protocol version 2, this master speaks 1", nil},
 	"says ready without a version": {
 		func() { sayOnControl(`{"type":"ready"}`) },
-		"protocol version 0, this master speaks 1"},
+		"protocol version 0, this master speaks 1", nil},
 	"writes junk on control": {
 		func() { sayOnControl("hello?") },
-		"control: ipc: parse message: malformed"},
+		"control: ipc: parse message: malformed", nil},
 	"writes a negative number on control": {
 		func() { sayOnControl(`{"type":"closed","count":-1}`) },
-		"control: ipc: parse closed: malformed"},
+		"control: ipc: parse closed: malformed", nil},
 	"never says ready": {
 		func() {},
-		"not ready within 300ms"},
+		"not ready within 3s", []string{"--boot-timeout", "3s"}},
 	"shuts its queue down": {
 		func() {
 			sayReady()
 			_ = unix.Shutdown(ipc.QueueFD, unix.SHUT_RDWR) // the log will tell
 		},
-		"queue closed by the worker"},
+		"queue closed by the worker", nil},
 	"sends junk back on the queue": {
 		func() {
 			sayReady()
 			_ = unix.Sendto(ipc.QueueFD, []byte("junk"), 0, nil) // likewise
 		},
-		"queue closed by the worker"},
+		"queue closed by the worker", nil},
 	"exits when it is ready": {
 		func() {
 			sayReady()
 			os.Exit(0)
 		},
-		"exit status 0"},
+		"exit status 0", nil},
 }
 
 func sayReady() { sayOnControl(`{"type":"ready","protocol":1,"closes":true}`) }
@@ -86,7 +87,8 @@ func TestBadWorkers(t *testing.T) {
 			if err := os.Mkdir(once, 0o755); err != nil { // good ones, to begin with
 				t.Fatal(err)
 			}
-			s := serve(t, "--workers", "2", "--boot-timeout", "300ms", "--", self(), "worker-bad", name, once)
+			args := append([]string{"--workers", "2"}, misdeed.flags...)
+			s := serve(t, append(args, "--", self(), "worker-bad", name, once)...)
 			before := s.until("ready", ready(2))
 
 			var done atomic.Bool
