@@ -276,9 +276,12 @@ func (s *supervisor) cutShort(generations []int) {
 	}
 }
 
-// scale sets how many workers are wanted. Beyond 1 and the maximum it changes
-// nothing and says so.
+// scale sets how many workers are wanted. Beyond 1 and the maximum, or while
+// stopping, it changes nothing and says so.
 func (s *supervisor) scale(to int) error {
+	if s.stopping != stopNot {
+		return errStopping
+	}
 	if to < 1 || to > s.config.MaxWorkers {
 		return fmt.Errorf("%d workers are not possible: at least 1, and at most max-workers, which is %d; it stays at %d", to, s.config.MaxWorkers, s.target)
 	}
@@ -290,7 +293,7 @@ func (s *supervisor) scale(to int) error {
 // scaleOne is scale for those who are told by the log alone.
 func (s *supervisor) scaleOne(by int) {
 	if err := s.scale(s.target + by); err != nil {
-		s.log.Warn("not scaling beyond the limit", "workers", s.target, "error", err)
+		s.log.Warn("not scaling", "workers", s.target, "error", err)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestScale(t *testing.T) {
 		s.signal(step.signal)
 		if step.limited {
 			limits++
-			line := s.log.await(t, limits, "not scaling beyond the limit")
+			line := s.log.await(t, limits, "not scaling", "at most max-workers")
 			if want := fmt.Sprintf(" workers=%d ", step.workers); !strings.Contains(line, want) {
 				t.Errorf("got %q, want it to say %q", line, want)
 			}
