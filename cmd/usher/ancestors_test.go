@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -208,16 +207,12 @@ func converse(t *testing.T, address, in string) string {
 // dialFrom is dial from a given address of this machine.
 func dialFrom(t *testing.T, source, address string) *client {
 	t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: limit}
-	conn, err := dialer.Dial("tcp", address)
+	c, err := connectBy(&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: limit}, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() }) // if the story did not
-	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		t.Fatal(err)
-	}
-	return &client{conn.(*net.TCPConn), bufio.NewReader(conn)}
+	t.Cleanup(func() { _ = c.conn.Close() }) // if the story did not
+	return c
 }
 
 // crowd connects n clients, each of which has sent a line. Nobody has read an

@@ -23,7 +23,12 @@ type client struct {
 
 // connect connects; whatever the client waits for must come within the limit.
 func connect(address string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", address, limit)
+	return connectBy(&net.Dialer{Timeout: limit}, address)
+}
+
+// connectBy is connect by a dialer, which may have an address of its own.
+func connectBy(dialer *net.Dialer, address string) (*client, error) {
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
