@@ -25,7 +25,9 @@ type pulse struct {
 }
 
 // feel takes a sample and returns for how long the worker has stood still: in
-// one handler, or with connections in its queue that it does not take.
+// one handler, or with connections in its queue that it does not take. It rounds
+// to a tenth of sampleEvery: samples come a little early as often as late, and a
+// limit of two samples is to be reached by the second.
 func (p *pulse) feel(now time.Time, b beat) time.Duration {
 	busy := b.sequence%2 == 1 || b.queued && b.received == p.last.received
 	still := b.sequence != 0 && b.sequence == p.last.sequence && busy && !b.stopped
@@ -37,7 +39,7 @@ func (p *pulse) feel(now time.Time, b beat) time.Duration {
 	if p.since.IsZero() {
 		p.since = now.Add(-sampleEvery) // it has stood since the sample before, at least
 	}
-	return now.Sub(p.since)
+	return now.Sub(p.since).Round(sampleEvery / 10)
 }
 
 // reset forgets for how long the worker has stood still.

@@ -39,3 +39,16 @@ func TestPulse(t *testing.T) {
 		})
 	}
 }
+
+// A timer is never exact: when the second sample comes a little early after the
+// first, two seconds are over all the same.
+func TestPulseEarlySample(t *testing.T) {
+	var p pulse
+	now := time.Unix(0, 0)
+	handling := beat{sequence: 7}
+	p.feel(now, handling)
+	p.feel(now.Add(sampleEvery), handling)
+	if still := p.feel(now.Add(2*sampleEvery-time.Millisecond), handling); still != 2*sampleEvery {
+		t.Errorf("stands still for %v, want %v", still, 2*sampleEvery)
+	}
+}
