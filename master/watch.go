@@ -119,21 +119,29 @@ func (l lease) over(received uint64, age time.Duration, rss func() int64) string
 	return ""
 }
 
-// recycle marks one worker whose lease is over, if none is marked. It goes on
-// serving; reconcile opens a slot for its successor, and dismisses it when that
-// is ready.
+// recycle marks one worker whose lease is over, if none is marked: the oldest,
+// so that everyone's turn comes where leases end faster than one at a time. It
+// goes on serving; reconcile opens a slot for its successor, and dismisses it
+// when that is ready.
 func (s *supervisor) recycle(now time.Time) {
 	if s.reload != nil || s.stopping != stopNot || !s.allReady(s.generation) {
 		return
 	}
+	var oldest *slot
+	var reason string
 	for _, slot := range s.staff(s.generation) {
+		if oldest != nil && oldest.readyAt.Before(slot.readyAt) {
+			continue
+		}
 		received := s.board.Entry(slot.number).Received.Load()
 		why := slot.lease.over(received, now.Sub(slot.readyAt), func() int64 { return residentBytes(slot.pid()) })
 		if why != "" {
-			s.log.Info("recycling a worker", "slot", slot.number, "pid", slot.pid(), "reason", why)
-			slot.recycled = why
-			return
+			oldest, reason = slot, why
 		}
+	}
+	if oldest != nil {
+		s.log.Info("recycling a worker", "slot", oldest.number, "pid", oldest.pid(), "reason", reason)
+		oldest.recycled = reason
 	}
 }
 

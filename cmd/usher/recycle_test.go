@@ -29,8 +29,8 @@ func (g *growing) Open(*worker.Conn) (worker.Session, error) {
 }
 
 // Workers are recycled under load, for each of the reasons there are: one at a
-// time, when its successor is ready, so that there are never fewer workers than
-// wanted; and no client notices.
+// time, the oldest first, when its successor is ready, so that there are never
+// fewer workers than wanted; and no client notices.
 func TestRecycle(t *testing.T) {
 	const workers = 2
 	recycles := sized(2, 20) // the master looks once in a second, and begins one at most
@@ -50,7 +50,7 @@ func TestRecycle(t *testing.T) {
 			l := startLoad(s.address, 5*time.Millisecond) // 200 per second
 			t.Cleanup(func() { l.stop() })                // if the story did not
 			looks := 0
-			s.until("workers are recycled", func(status master.Status) bool {
+			check := func(status master.Status) {
 				looks++
 				is := make(map[string]int)
 				for _, w := range status.Workers {
@@ -60,7 +60,18 @@ func TestRecycle(t *testing.T) {
 					t.Errorf("%d ready and %d starting, want never fewer than %d ready and one more in all: %+v",
 						is["ready"], is["starting"], workers, status.Workers)
 				}
-				return len(s.log.with("worker draining", test.reason)) >= recycles || t.Failed()
+			}
+			for n := range recycles {
+				s.until(fmt.Sprintf("recycle %d", n+1), func(status master.Status) bool {
+					check(status)
+					return len(s.log.with("worker draining", test.reason)) > n || t.Failed()
+				})
+			}
+			// The first successor is in the slot after those of the start. Its turn
+			// comes as theirs does.
+			s.until("everyone's turn", func(status master.Status) bool {
+				check(status)
+				return len(s.log.with("worker draining", fmt.Sprintf("slot=%d ", workers), test.reason)) > 0 || t.Failed()
 			})
 
 			s.write(always...) // no more of it
