@@ -117,7 +117,7 @@ func (d *dispatcher) survey() {
 		t := s.tally()
 		queued += t.queued()
 		d.live += t.load()
-		d.waiting = d.waiting || t.queued() > 0 || s.stuck
+		d.waiting = d.waiting || t.queued() > 0 || s.seenFront != 0 || s.stuck
 		c := candidate{slot: s.spec.slot, load: t.load(), room: s.room(t), moves: s.spec.moves}
 		d.room += c.room
 		if c.moves {
@@ -288,18 +288,21 @@ func (d *dispatcher) choked() bool {
 
 // inspect looks for workers that take nothing from their queue. It is called
 // once in a stuckAfter while some queue is waiting. A stuck worker gets nothing
-// more, and what is in its queue goes to others; it is back once it moves. It
-// reports whether any is stuck.
+// more, and what is in its queue goes to others; it is back once it moves, or, if
+// that cannot be seen, once its queue is empty. It reports whether any is stuck.
 func (d *dispatcher) inspect() (stuck bool) {
 	for _, s := range d.seats {
 		was := s.stuck
 		s.inspect()
 		stuck = stuck || s.stuck
-		if was != s.stuck {
-			d.log.Warn(map[bool]string{
-				true:  "worker takes nothing from its queue, which goes to others",
-				false: "worker moves again",
-			}[s.stuck], "slot", s.spec.slot)
+		switch {
+		case was == s.stuck:
+		case s.stuck:
+			d.log.Warn("worker takes nothing from its queue, which goes to others", "slot", s.spec.slot)
+		case s.keepsBoard():
+			d.log.Warn("worker moves again", "slot", s.spec.slot)
+		default:
+			d.log.Warn("worker gets connections again, to see whether it takes them", "slot", s.spec.slot)
 		}
 	}
 	return stuck

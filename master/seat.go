@@ -35,6 +35,7 @@ type seat struct {
 	seenQueued   bool // at the last inspection: it had something in its queue,
 	seenReceived uint64
 	seenSequence uint64
+	seenFront    uint64 // of one that keeps no scoreboard: which connection was first in its queue, or 0
 }
 
 type phase int
@@ -89,6 +90,10 @@ const stuckAfter = time.Second
 // sequence moves is alive; one whose handler or process stands still, while
 // connections wait, is stuck.
 func (s *seat) inspect() {
+	if !s.keepsBoard() {
+		s.inspectQueue()
+		return
+	}
 	t, sequence := s.tally(), s.entry.Sequence.Load()
 	moved := t.received != s.seenReceived || sequence != s.seenSequence
 	switch {
@@ -98,6 +103,20 @@ func (s *seat) inspect() {
 		s.stuck, s.emptied = true, false
 	}
 	s.seenQueued, s.seenReceived, s.seenSequence = t.queued() > 0, t.received, sequence
+}
+
+// inspectQueue is inspect for a worker that keeps no scoreboard: its counts do
+// not say what it left in its queue, so the queue is looked into. Once others
+// have all of that, nothing could show that it moves again: so it is tried.
+func (s *seat) inspectQueue() {
+	front := ipc.Front(s.spec.workerEnd)
+	switch {
+	case s.stuck:
+		s.stuck = front != 0
+	case front != 0 && front == s.seenFront:
+		s.stuck, s.emptied = true, false
+	}
+	s.seenFront = front
 }
 
 // rescuable reports whether the seat's queue may hold something for others.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,6 +41,10 @@ var misdeeds = map[string]struct {
 			_ = unix.Shutdown(ipc.QueueFD, unix.SHUT_RDWR) // the log will tell
 		},
 		"queue closed by the worker", nil},
+	"closes its queue": {do: func() { // see below: it is not replaced
+		sayReady()
+		_ = unix.Close(ipc.QueueFD)
+	}},
 	"sends junk back on the queue": {
 		func() {
 			sayReady()
@@ -76,19 +81,35 @@ func init() {
 	}
 }
 
+// serveBeforeBad starts a server with two good workers. addBad adds a bad one, in
+// slot 2.
+func serveBeforeBad(t *testing.T, misdeed string, flags ...string) (s *server, addBad func()) {
+	t.Helper()
+	once := filepath.Join(t.TempDir(), "done")
+	if err := os.Mkdir(once, 0o755); err != nil { // good ones, to begin with
+		t.Fatal(err)
+	}
+	s = serve(t, append(append([]string{"--workers", "2"}, flags...), "--", self(), "worker-bad", misdeed, once)...)
+	return s, func() {
+		t.Helper()
+		if err := os.Remove(once); err != nil {
+			t.Fatal(err)
+		}
+		s.signal(unix.SIGUSR1) // one more worker
+	}
+}
+
 // A worker that breaks the protocol is replaced, and the log says why. Nobody
 // whom the others serve notices.
 func TestBadWorkers(t *testing.T) {
 	t.Parallel()
 	for name, misdeed := range misdeeds {
+		if misdeed.reason == "" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			once := t.TempDir() + "/done"
-			if err := os.Mkdir(once, 0o755); err != nil { // good ones, to begin with
-				t.Fatal(err)
-			}
-			args := append([]string{"--workers", "2"}, misdeed.flags...)
-			s := serve(t, append(args, "--", self(), "worker-bad", name, once)...)
+			s, addBad := serveBeforeBad(t, name, misdeed.flags...)
 			before := s.until("ready", ready(2))
 
 			var done atomic.Bool
@@ -105,10 +126,7 @@ func TestBadWorkers(t *testing.T) {
 					}
 				})
 			}
-			if err := os.Remove(once); err != nil {
-				t.Fatal(err)
-			}
-			s.signal(unix.SIGUSR1) // one more worker, which is the bad one
+			addBad()
 			s.log.await(t, 1, "[WARN]", "worker died", "slot=2", misdeed.reason)
 			s.until("it is replaced", func(status master.Status) bool {
 				return ready(3)(status) && status.Workers[2].Restarts == 1
@@ -124,9 +142,39 @@ func TestBadWorkers(t *testing.T) {
 				fmt.Sprint(pids(after)[:2]) != fmt.Sprint(pids(before)) {
 				t.Errorf("%+v, %v; the workers were %v, and none is to be lost", after, err, pids(before))
 			}
-			s.workers = 3
-			s.masterFDs = s.descriptors()
+			s.workers, s.masterFDs = 3, s.descriptors()
 			s.stop()
 		})
 	}
+}
+
+// A worker that keeps no scoreboard closes its queue, or never looks into it:
+// which is the same to the master, whose duplicate keeps the queue open. What it
+// leaves there for a second goes to others, each time it is tried.
+func TestWorkerThatIgnoresItsQueue(t *testing.T) {
+	t.Parallel()
+	s, addBad := serveBeforeBad(t, "closes its queue")
+	addBad()
+	bad := s.until("all are ready", ready(3)).Workers[2].PID
+	const clients = 8
+	for round := range 2 {
+		var group sync.WaitGroup
+		for range clients {
+			group.Go(func() {
+				if err := shortVisit(s.address); err != nil {
+					t.Errorf("visit: %v", err)
+				}
+			})
+		}
+		group.Wait()
+		s.log.await(t, round+1, "[WARN]", "slot=2", "worker takes nothing from its queue, which goes to others")
+		s.log.await(t, round+1, "[WARN]", "slot=2", "worker gets connections again")
+	}
+	s.counts(master.Counts{Accepted: 2 * clients, Closed: 2 * clients})
+	kill(t, bad, unix.SIGKILL)
+	s.until("it is replaced", func(status master.Status) bool {
+		return ready(3)(status) && status.Workers[2].PID != bad
+	})
+	s.workers, s.masterFDs = 3, s.descriptors()
+	s.stop()
 }
