@@ -1,6 +1,8 @@
 package worker_test
 
 import (
+	"math"
+	"net"
 	"runtime"
 	"testing"
 	"time"
@@ -163,4 +165,105 @@ func benchmarkIdle(b *testing.B, timeout time.Duration) {
 		fdpass.CloseAll(peers)
 		s.until(func() bool { return s.entry.Closed.Load() == conns })
 	}
+}
+
+// BenchmarkStreamEcho is an echo by a goroutine per connection: as a stream, and
+// as package net alone does it.
+func BenchmarkStreamEcho(b *testing.B) {
+	blocking := func(conn net.Conn) {
+		buffer := make([]byte, 64)
+		for {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				return
+			}
+			if _, err := conn.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	}
+	roundTrips := func(b *testing.B, fd int) {
+		var out, in [64]byte
+		b.ReportAllocs()
+		for b.Loop() {
+			_, err := unix.Write(fd, out[:])
+			check(b, err)
+			_, err = unix.Read(fd, in[:])
+			check(b, err)
+		}
+		check(b, unix.Close(fd))
+	}
+	b.Run("Stream", func(b *testing.B) {
+		s := newSeat(b, goroutinePer(blocking))
+		roundTrips(b, s.rawClient())
+	})
+	b.Run("Net", func(b *testing.B) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		check(b, err)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			conn, err := l.Accept()
+			check(b, err)
+			defer conn.Close()
+			blocking(conn)
+		}()
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		check(b, err)
+		check(b, unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: l.Addr().(*net.TCPAddr).Port}))
+		roundTrips(b, fd)
+		<-done
+		check(b, l.Close())
+	})
+}
+
+// BenchmarkStreamAccept is a connection from connect to the program's close: as
+// a stream, passed and counted; and by a listener of package net.
+func BenchmarkStreamAccept(b *testing.B) {
+	readEnd := func(b *testing.B, fd int) {
+		n, err := unix.Read(fd, make([]byte, 1))
+		check(b, err)
+		if n != 0 {
+			b.Fatal("not the end")
+		}
+		check(b, unix.Close(fd))
+	}
+	closing := func(l net.Listener, n int) error {
+		for range n {
+			conn, err := l.Accept()
+			if err != nil {
+				return err
+			}
+			check(b, conn.Close())
+		}
+		return nil
+	}
+	b.Run("Stream", func(b *testing.B) {
+		s := newSeat(b, worker.Streams(func(l net.Listener) error { return closing(l, math.MaxInt) }))
+		b.ReportAllocs()
+		for b.Loop() {
+			readEnd(b, s.rawClient())
+		}
+	})
+	b.Run("Session", func(b *testing.B) {
+		s := newSeat(b, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) { return worker.DataFunc(echo), c.Close() }))
+		b.ReportAllocs()
+		for b.Loop() {
+			readEnd(b, s.rawClient())
+		}
+	})
+	b.Run("Net", func(b *testing.B) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		check(b, err)
+		go func() { _ = closing(l, math.MaxInt) }() // it ends with the listener
+		to := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: l.Addr().(*net.TCPAddr).Port}
+		b.ReportAllocs()
+		for b.Loop() {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			check(b, err)
+			check(b, unix.Connect(fd, to))
+			readEnd(b, fd)
+		}
+		check(b, l.Close())
+	})
 }

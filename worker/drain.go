@@ -10,6 +10,7 @@ import "time"
 //	                                 └─(none left, or drainFlushTime)──► over
 type drain struct {
 	on       bool
+	told     bool // by the master, which sends nothing more
 	cut      bool
 	deadline time.Duration // on the loop's clock; never: none
 }
@@ -39,7 +40,7 @@ func (l *loop) beginDrain(deadline time.Duration, move bool) {
 		return
 	}
 	l.drain.on = true
-	l.log.Info("draining", "conns", l.table.live, "move", move)
+	l.log.Info("draining", "conns", l.table.live+l.streams.live(), "move", move)
 	if move {
 		return // the mover asks those that cannot
 	}
@@ -71,10 +72,11 @@ func (l *loop) cutShort() {
 			}
 			c.finish()
 		})
+		l.streams.end()
 		l.drain.deadline = never
 		return
 	}
-	l.log.Warn("drain deadline, closing", "conns", l.table.live)
+	l.log.Warn("drain deadline, closing", "conns", l.table.live+l.streams.live())
 	l.drain.cut = true
 	if l.mover != nil {
 		l.mover.retry = never
@@ -83,6 +85,7 @@ func (l *loop) cutShort() {
 	l.unwatchQueue()
 	l.queue.retry = 0
 	l.table.each(func(c *Conn) { c.end(ErrDrained) })
+	l.streams.cutShort()
 }
 
 // over reports whether the loop has come to its end.
@@ -90,11 +93,31 @@ func (l *loop) over() (bool, error) {
 	switch {
 	case l.stopped:
 		return true, nil
-	case !l.drain.on || l.table.live > 0:
+	case l.streams.failed() != nil:
+		return true, l.streams.failed()
+	case !l.drain.on:
+		return false, nil
+	case l.streams != nil:
+		return l.overWithStreams()
+	case l.table.live > 0:
 		return false, nil
 	case l.drain.cut:
 		return true, nil
 	}
 	empty, err := l.takeIn()
 	return empty && l.table.live == 0, err
+}
+
+// overWithStreams is over for a worker whose Accept must end before its
+// connections can: it takes what is in the queue when the master has sent the
+// last of it, and no more.
+func (l *loop) overWithStreams() (bool, error) {
+	if l.drain.told && !l.streams.shut {
+		empty, err := l.takeIn()
+		if !empty || err != nil {
+			return false, err
+		}
+		l.streams.leaveQueue()
+	}
+	return l.streams.shut && l.table.live == 0 && !l.streams.busy(), nil
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
@@ -21,3 +22,14 @@ const (
 	HighWater   = highWater
 	LowWater    = lowWater
 )
+
+// MissCloses runs f on the loop of a stream's listener, and has the loop lose
+// what the kernel tells of it, as when the kernel's queue is full.
+func MissCloses(l net.Listener, f func()) {
+	streams := l.(*streamListener).loop.streams
+	streams.loop.mailbox.post(func() {
+		f()
+		streams.watch.take(func(int32) {}, func() {})
+		streams.missed()
+	})
+}

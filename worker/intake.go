@@ -87,6 +87,10 @@ func (l *loop) adopt(i int) error {
 	if err := q.packet.Decode(i, &q.envelope); err != nil {
 		return err
 	}
+	if listener := l.streams.route(q.envelope.Listener); listener != nil {
+		l.streams.adopt(listener, &q.envelope, q.packet.Take(i))
+		return nil
+	}
 	c := &Conn{
 		loop:   l,
 		origin: l.originOf(q.envelope.Listener, q.envelope.Local),
@@ -104,8 +108,7 @@ func (l *loop) adopt(i int) error {
 		if err := l.thaw(c, q.envelope.State); err != nil {
 			l.lose(c, err)
 		}
-	} else if q.timeout > 0 && q.clock.Now()-q.envelope.Accepted > q.timeout {
-		q.late++
+	} else if l.tooLate() {
 		c.fail(errLate)
 	} else if err := c.callOpen(l.handler); err != nil {
 		l.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
@@ -119,6 +122,17 @@ func (l *loop) adopt(i int) error {
 		l.settle()
 	}
 	return nil
+}
+
+// tooLate reports whether the envelope's connection has waited for longer than it
+// is worth serving, and counts it.
+func (l *loop) tooLate() bool {
+	q := &l.queue
+	late := q.timeout > 0 && q.clock.Now()-q.envelope.Accepted > q.timeout
+	if late {
+		q.late++
+	}
+	return late
 }
 
 // maxOrigins bounds what a sender can make the loop remember. There are as many

@@ -35,7 +35,9 @@ type loop struct {
 	epoch    time.Time
 	clock    func() time.Duration // since epoch, from any goroutine
 	mailbox  mailbox
-	ended    chan struct{}
+	// mustYield: the loop always waits through the scheduler.
+	mustYield bool
+	ended     chan struct{}
 
 	turn   time.Duration // the time of this turn, if known
 	known  bool
@@ -55,9 +57,10 @@ type loop struct {
 	maxInput, maxOutput, highWater, lowWater int
 	flushTime                                time.Duration
 
-	queue intake
-	drain drain
-	mover *mover // nil until connections are to move: it is large
+	queue   intake
+	drain   drain
+	streams *streams // nil without Streams handlers
+	mover   *mover   // nil until connections are to move: it is large
 
 	stateVersion   string
 	thawing        *Conn // or nil
@@ -92,19 +95,24 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 		_ = unix.Close(s.queue) // the error of New is the one to report
 		return nil, err
 	}
+	l.set = set
 	// Without asynchronous preemption no signal would end a raw wait, and a
 	// stop of the world could wait for it for ever.
-	set.Yield(strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1"))
-	l.set = set
+	l.mustYield = strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1")
 	waker, err := epoll.NewWaker(set, tagWaker)
 	if err == nil {
 		l.mailbox.waker = waker
 		err = set.Add(s.queue, epoll.In, tagQueue)
 	}
+	if err == nil {
+		l.streams, err = newStreams(l, h)
+	}
 	if err != nil {
 		l.close()
 		return nil, err
 	}
+	l.mustYield = l.mustYield || l.streams != nil
+	set.Yield(l.mustYield)
 	l.queue.watched = true
 	return l, nil
 }
@@ -118,6 +126,7 @@ func (l *loop) begin(hello ipc.Hello) error {
 	l.reportIDs = hello.Report == ipc.ReportIDs
 	l.queue.clock, l.queue.timeout = ipc.NewClock(), time.Duration(hello.QueueTimeoutMS)*time.Millisecond
 	l.idleMS = uint32(min(hello.IdleTimeoutMS, maxIdleMS))
+	l.streams.start()
 	runtime.LockOSThread()
 	l.station.entry.Thread.Store(uint64(unix.Gettid()))
 	l.beat()
@@ -163,6 +172,7 @@ func (l *loop) end() {
 		c.finish()
 	})
 	l.settle() // callbacks may have touched what was closed after them
+	l.streams.end()
 	close(l.ended)
 	runtime.UnlockOSThread()
 }
@@ -172,6 +182,7 @@ func (l *loop) close() {
 	if l.mailbox.waker != nil {
 		l.mailbox.close()
 	}
+	l.streams.close()
 	_ = l.set.Close()               // an epoll set has nothing to flush
 	_ = unix.Close(l.station.queue) // what is unread is the master's again
 }
@@ -194,6 +205,9 @@ func (l *loop) progress() {
 func (l *loop) serve(event *epoll.Event) error {
 	switch tag := event.Tag(); tag {
 	case tagQueue:
+		if !l.queue.watched {
+			return nil // it was left in this turn
+		}
 		_, err := l.takeIn()
 		return err
 	case tagWaker:
@@ -201,6 +215,8 @@ func (l *loop) serve(event *epoll.Event) error {
 			f()
 			l.settle()
 		}
+	case tagStreams:
+		l.streams.ready()
 	default:
 		if c := l.table.lookup(tag); c != nil {
 			c.ready(event.Ready())
@@ -234,7 +250,10 @@ func (l *loop) obey(m ipc.Message) {
 		if m.DeadlineMS > 0 {
 			deadline = l.now() + time.Duration(m.DeadlineMS)*time.Millisecond
 		}
-		l.mailbox.post(func() { l.beginDrain(deadline, m.Mode == ipc.DrainMove) })
+		l.mailbox.post(func() {
+			l.drain.told = true
+			l.beginDrain(deadline, m.Mode == ipc.DrainMove)
+		})
 	case ipc.Stop:
 		l.mailbox.post(func() { l.stopped = true })
 		select {

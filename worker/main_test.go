@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"testing"
@@ -36,6 +37,7 @@ var helpers = map[string]func(){
 			}
 		}))
 	},
+	"stream-panics": func() { worker.Main(worker.Streams(func(net.Listener) error { panic("a bug of the program") })) },
 	// It tells what its own children would see.
 	"nosy": func() {
 		before := worker.IsWorker()

@@ -176,6 +176,12 @@ func TestAnotherProtocol(t *testing.T) {
 	p.expectExit(1)
 }
 
+// A function of streams that panics ends its worker.
+func TestStreamsPanicProcess(t *testing.T) {
+	p := start(t, "stream-panics", ipc.Version)
+	p.expectExit(1)
+}
+
 // In a process without a master, Main says what to do.
 func TestRunByHand(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-flag", "argument")

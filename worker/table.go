@@ -22,6 +22,7 @@ type place struct {
 const (
 	tagQueue uint64 = iota
 	tagWaker
+	tagStreams
 	reservedTags
 )
 

@@ -169,7 +169,7 @@ func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	link.send(ipc.Ready{Protocol: ipc.Version, Capacity: room, Moves: true, Closes: true})
+	link.send(ipc.Ready{Protocol: ipc.Version, Capacity: room, Moves: movable(h), Closes: true})
 
 	link.listen(l.obey, func() { s.exit(1) }) // not logged: whoever read the log is gone
 	defer context.AfterFunc(ctx, l.terminate)()

@@ -25,6 +25,7 @@ var helpers = map[string]func(){
 			}
 		}))
 	},
+	"worker-http": httpWorker,
 	"worker-failing": func() {
 		fmt.Fprint(os.Stderr, "first of my last words\ncannot open the database\n")
 		os.Exit(7)

@@ -1,0 +1,118 @@
+package worker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// closeWatch learns from the kernel when sockets are closed, whoever closes
+// them: an inotify(7) instance with a one-shot watch on each socket's inode.
+//
+// It is how connections are counted that belong to somebody else. Nothing in Go
+// tells when a *net.TCPConn is closed, and a wrapper would not be one; epoll
+// forgets what is closed in silence; and a duplicate, kept to find out, would
+// keep the connection open.
+//
+// The event comes once, when the last descriptor of the socket is closed, in
+// this process or another: from within close(2), when the number is free already.
+// A socket that is duplicated (File, a child) is so closed when it really is.
+// Watches are a resource of the user: fs.inotify.max_user_watches, and for each
+// worker one of max_user_instances.
+type closeWatch struct {
+	fd     int
+	path   []byte
+	buffer [4096]byte // 256 events
+}
+
+// eventSize is that of struct inotify_event, which has a name after it only for
+// what is in a folder.
+const eventSize = unix.SizeofInotifyEvent
+
+var errNoCloseEvents = errors.New("the kernel does not report the close of a socket by inotify")
+
+// newCloseWatch returns a watch that was seen to work. The caller closes it.
+func newCloseWatch() (*closeWatch, error) {
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("%w (see fs.inotify.max_user_instances)", os.NewSyscallError("inotify_init1", err))
+	}
+	w := &closeWatch{fd: fd}
+	if err := w.try(); err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// try watches a socket and closes it.
+func (w *closeWatch) try() error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	defer unix.Close(pair[1])
+	watched, err := w.add(pair[0])
+	_ = unix.Close(pair[0]) // nothing was written
+	if err != nil {
+		return err
+	}
+	seen := false
+	w.take(func(closed int32) { seen = closed == watched }, func() {})
+	if !seen {
+		return errNoCloseEvents
+	}
+	return nil
+}
+
+// add watches a socket and returns the watch's number, which take will give
+// once. It borrows fd.
+func (w *closeWatch) add(fd int) (int32, error) {
+	w.path = append(w.path[:0], "/proc/self/fd/"...)
+	w.path = append(strconv.AppendInt(w.path, int64(fd), 10), 0)
+	for {
+		number, _, errno := syscall.RawSyscall(unix.SYS_INOTIFY_ADD_WATCH, uintptr(w.fd),
+			uintptr(unsafe.Pointer(&w.path[0])), unix.IN_CLOSE|unix.IN_ONESHOT)
+		switch errno {
+		case 0:
+			return int32(number), nil
+		case unix.EINTR:
+		case unix.ENOSPC:
+			return 0, fmt.Errorf("%w (see fs.inotify.max_user_watches)", os.NewSyscallError("inotify_add_watch", errno))
+		default:
+			return 0, os.NewSyscallError("inotify_add_watch", errno)
+		}
+	}
+}
+
+// take calls closed for each watch whose socket was closed. It calls missed when
+// the kernel's queue was full (fs.inotify.max_queued_events): some were not told.
+func (w *closeWatch) take(closed func(watch int32), missed func()) {
+	for {
+		n, errno := read(int32(w.fd), w.buffer[:])
+		if errno != 0 {
+			return // EAGAIN: that was all
+		}
+		for event := w.buffer[:n]; len(event) >= eventSize; event = event[eventSize:] {
+			// struct inotify_event: i32 wd, u32 mask, u32 cookie, u32 len.
+			watch, mask := int32(binary.NativeEndian.Uint32(event)), binary.NativeEndian.Uint32(event[4:])
+			switch {
+			case mask&unix.IN_Q_OVERFLOW != 0:
+				missed()
+			case mask&unix.IN_CLOSE != 0:
+				closed(watch)
+			}
+		}
+		if n+2*eventSize <= len(w.buffer) {
+			return
+		}
+	}
+}
+
+func (w *closeWatch) close() { _ = unix.Close(w.fd) } // it has nothing to flush
