@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -154,6 +155,41 @@ func TestOtherLanguagesDrain(t *testing.T) {
 		}
 		s.stop()
 	}, "--workers", "1", "--drain-timeout", "1s")
+}
+
+// What a client is owed at the deadline it still gets: whole lines, and then the
+// end, not a reset, though it goes on sending.
+func TestOtherLanguagesDeadline(t *testing.T) {
+	inOtherLanguages(t, func(t *testing.T, s *server) {
+		c := dial(t, s.address)
+		c.ask(t, "hello")
+		line := strings.Repeat("x", 1023) + "\n"
+		go func() { // it ends with the connection
+			for range 32 << 10 {
+				if err := c.send(line); err != nil {
+					return
+				}
+			}
+		}()
+		s.signal(unix.SIGHUP)
+		s.log.await(t, 1, "worker draining")
+		for got := 0; ; got++ {
+			answer, err := c.in.ReadString('\n')
+			if err != nil {
+				if answer != "" || err != io.EOF {
+					t.Errorf("the end after %d lines: %.60q, %v", got, answer, err)
+				}
+				break
+			}
+			if !strings.HasSuffix(answer, " "+line) {
+				t.Fatalf("answer %d: %.60q", got, answer)
+			}
+		}
+		_ = c.conn.Close() // it has ended in order
+		s.until("the old one is gone", ready(1))
+		s.counts(master.Counts{Accepted: 1, Closed: 1})
+		s.stop()
+	}, "--workers", "1", "--drain-timeout", "100ms")
 }
 
 // Reloads replace every worker while clients connect, exchange and disconnect,

@@ -44,6 +44,7 @@ enum {
 	LONGEST_LINE = 64 << 10,
 	HIGH_WATER = 256 << 10, /* output that is not taken: no more input till then */
 	RESERVED_FDS = 64,      /* descriptors that are not for connections */
+	LINGER = 1000,          /* milliseconds that a peer has, after the deadline, to take what it is owed */
 };
 
 /* Our entry of the scoreboard. */
@@ -71,7 +72,8 @@ static struct entry *entry;
 static struct conn *conns;     /* all that are open */
 static int set, signals;       /* epoll and signalfd */
 static int queue = QUEUE, control = CONTROL; /* for epoll: told from connections by their addresses */
-static bool draining, by_id;   /* by_id: the master wants to know which are closed */
+static bool draining, late;    /* late: the deadline has come */
+static bool by_id;             /* the master wants to know which are closed */
 static int64_t deadline;       /* milliseconds of CLOCK_MONOTONIC; 0: none */
 static uint64_t ids[MAX_IDS];  /* closed, and not yet told */
 static size_t id_count;
@@ -346,17 +348,20 @@ static void terminate(void)
 	}
 }
 
-/* The deadline has come: closes what is owed nothing, and the rest after that. */
+/* The deadline has come: everyone gets what is owed and FIN, and after LINGER it
+ * is over. To close with input unread would send a reset, which can destroy answers. */
 static void cut_short(void)
 {
 	for (struct conn *next, *c = conns; c; c = next) {
 		next = c->next;
 		c->ending = true;
-		if (flush(c) && !c->out_size)
+		if (late)
 			close_conn(c);
-		else if (c->out_size)
+		else if (flush(c))
 			arm(c);
 	}
+	late = true;
+	deadline = now() + LINGER;
 }
 
 static void start(void)
@@ -411,7 +416,6 @@ static void run(void)
 	while (!draining || conns) {
 		int64_t left = deadline ? deadline - now() : -1;
 		if (deadline && left <= 0) {
-			deadline = 0;
 			cut_short();
 			continue;
 		}

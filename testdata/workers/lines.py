@@ -24,6 +24,7 @@ MAX_CONNS = 64
 MAX_IDS = 512
 LONGEST_LINE = 64 << 10
 RESERVED_FDS = 64  # descriptors that are not for connections
+LINGER = 1  # seconds that a peer has, after the deadline, to take what it is owed
 
 HEADER = struct.Struct("<BBHI")
 ENVELOPE = struct.Struct("<I4BQqHHI16s16s")
@@ -77,6 +78,7 @@ class Worker:
         for fd in QUEUE, CONTROL, SCOREBOARD:
             os.set_inheritable(fd, False)
         self.tasks = set()  # one for each connection
+        self.going = set()  # those that do not end yet
         self.closed = []  # ids that the master is not yet told of
         self.by_id = False  # it wants to know which
         self.draining = False
@@ -109,6 +111,7 @@ class Worker:
             conn.set_inheritable(False)
             task = self.loop.create_task(self.serve(conn, envelope))
             self.tasks.add(task)
+            self.going.add(task)
             task.add_done_callback(lambda task, conn_id=envelope.id: self.count(task, conn_id))
 
     def obey(self):
@@ -140,6 +143,11 @@ class Worker:
             self.leave()
 
     def cut_short(self):
+        for task in self.going:
+            task.cancel()
+        self.loop.call_later(LINGER, self.cut_off)
+
+    def cut_off(self):
         for task in self.tasks:
             task.cancel()
 
@@ -150,6 +158,7 @@ class Worker:
     def count(self, task, conn_id):
         """Is called after a connection is closed."""
         self.tasks.discard(task)
+        self.going.discard(task)
         if not self.closed:
             self.loop.call_soon(self.report)  # once for all that end in this turn
         self.closed.append(conn_id)
@@ -177,15 +186,21 @@ class Worker:
         # One more for the CR of a line's ending.
         reader, writer = await asyncio.open_connection(sock=conn, limit=LONGEST_LINE + 1)
         try:
-            await answer(reader, writer, prefix)
+            try:
+                await answer(reader, writer, prefix)
+            except asyncio.CancelledError:
+                pass  # the deadline: it gets what it is owed
+            self.going.discard(asyncio.current_task())
             # Closing with input unread would send a reset, which can destroy answers.
             writer.write_eof()
             while await reader.read(MAX_PACKET):
                 pass
         except OSError:
             pass  # the peer has reset the connection, or is gone
+        except asyncio.CancelledError:
+            writer.transport.abort()
         finally:
-            writer.close()  # after writing what is owed
+            writer.close()
             try:
                 await writer.wait_closed()
             except OSError:
