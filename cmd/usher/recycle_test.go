@@ -32,6 +32,7 @@ func (g *growing) Open(*worker.Conn) (worker.Session, error) {
 // time, the oldest first, when its successor is ready, so that there are never
 // fewer workers than wanted; and no client notices.
 func TestRecycle(t *testing.T) {
+	t.Parallel()
 	const workers = 2
 	recycles := sized(2, 20) // the master looks once in a second, and begins one at most
 	tests := []struct {
