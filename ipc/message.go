@@ -45,6 +45,12 @@ type Ready struct {
 // (SIGTERM): it is to be sent nothing more, and replaced.
 type Draining struct{}
 
+// Moved is a worker's word, while it drains in mode move, that all have moved
+// that can: so many stay until they finish.
+type Moved struct {
+	Staying int `json:"staying,omitempty"`
+}
+
 // Closed is the bell (see Entry), or the closes of a worker that does not use
 // the scoreboard: Count, or as many as there are IDs when Count is 0. IDs come
 // when Hello asked for them, from either kind of worker.
@@ -69,6 +75,12 @@ const (
 	DrainMove   = "move"   // give each back through the queue; only to a worker that said Moves
 )
 
+// Move asks a worker that said Moves to give back so many of its connections,
+// any that can move now, and to go on with the others.
+type Move struct {
+	Count int `json:"count"`
+}
+
 // Stop asks a worker to exit at once.
 type Stop struct{}
 
@@ -80,16 +92,22 @@ type Unknown struct {
 func (Hello) kind() string     { return "hello" }
 func (Ready) kind() string     { return "ready" }
 func (Draining) kind() string  { return "draining" }
+func (Moved) kind() string     { return "moved" }
 func (Closed) kind() string    { return "closed" }
 func (Drain) kind() string     { return "drain" }
+func (Move) kind() string      { return "move" }
 func (Stop) kind() string      { return "stop" }
 func (u Unknown) kind() string { return u.Type }
 
-func (m Hello) negative() bool  { return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 }
+func (m Hello) negative() bool {
+	return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 || m.QueueTimeoutMS < 0
+}
 func (m Ready) negative() bool  { return m.Protocol < 0 || m.Capacity < 0 }
 func (Draining) negative() bool { return false }
+func (m Moved) negative() bool  { return m.Staying < 0 }
 func (m Closed) negative() bool { return m.Count < 0 }
 func (m Drain) negative() bool  { return m.DeadlineMS < 0 }
+func (m Move) negative() bool   { return m.Count < 0 }
 func (Stop) negative() bool     { return false }
 func (Unknown) negative() bool  { return false }
 
@@ -98,8 +116,10 @@ var parsers = map[string]func([]byte) (Message, error){
 	Hello{}.kind():    parse[Hello],
 	Ready{}.kind():    parse[Ready],
 	Draining{}.kind(): parse[Draining],
+	Moved{}.kind():    parse[Moved],
 	Closed{}.kind():   parse[Closed],
 	Drain{}.kind():    parse[Drain],
+	Move{}.kind():     parse[Move],
 	Stop{}.kind():     parse[Stop],
 }
 

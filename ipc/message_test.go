@@ -25,6 +25,8 @@ func goldenMessages() []Message {
 		Closed{IDs: []uint64{1, 2, math.MaxUint64}},
 		Drain{Mode: DrainFinish, DeadlineMS: 30_000},
 		Drain{Mode: DrainMove, DeadlineMS: 30_000},
+		Move{Count: 100},
+		Moved{Staying: 3},
 	}
 	for _, m := range emptyMessages() {
 		if !slices.ContainsFunc(messages, func(other Message) bool { return other.kind() == m.kind() }) {

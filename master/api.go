@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 )
 
@@ -13,6 +14,8 @@ import (
 //
 //	GET  /v1/status   a Status
 //	POST /v1/scale    {"by":-1} or {"to":4}; answers {"workers":4} when they are ready
+//	POST /v1/move     {"from":0,"to":1,"count":5}, to and count optional; answers
+//	                  {"moved":5} when so many have left, or no more can
 //	POST /v1/reload   answers {"generation":2} when that one serves
 //	POST /v1/stop     {"now":true} for a quick one; answers when all workers are gone
 //	POST /v1/logs     reopens the log file
@@ -24,6 +27,7 @@ func newAPI(s *supervisor) http.Handler {
 	for pattern, answer := range map[string]func(*http.Request) (any, error){
 		"GET /v1/status":  a.status,
 		"POST /v1/scale":  a.scale,
+		"POST /v1/move":   a.move,
 		"POST /v1/reload": a.reload,
 		"POST /v1/stop":   a.stop,
 		"POST /v1/logs":   a.logs,
@@ -109,6 +113,34 @@ func (a api) scale(r *http.Request) (any, error) {
 	}
 	s.do(func() { answer.Workers = s.target })
 	return answer, nil
+}
+
+func (a api) move(r *http.Request) (any, error) {
+	var request struct {
+		From      *int
+		To, Count *int32
+	}
+	if err := read(r, &request); err != nil {
+		return nil, err
+	}
+	if request.From == nil || request.Count != nil && *request.Count < 1 {
+		return nil, fmt.Errorf("%w: want from, a slot, and count, if given, to be at least 1", errRequest)
+	}
+	m := moving{from: *request.From, to: nobody, count: math.MaxInt32, done: make(chan movingDone, 1)}
+	if request.To != nil {
+		m.to = int(*request.To)
+	}
+	if request.Count != nil {
+		m.count = int(*request.Count)
+	}
+	a.supervisor.inbox.put(func() { a.supervisor.move(&m) })
+	result, err := await(a, r, m.done)
+	if err == nil {
+		err = result.err
+	}
+	return struct {
+		Moved int `json:"moved"`
+	}{result.moved}, err
 }
 
 func (a api) reload(r *http.Request) (any, error) {

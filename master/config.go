@@ -57,6 +57,9 @@ type Config struct {
 	DrainTimeout time.Duration
 	// BootTimeout is how long a worker may take to say ready; 0 means DefaultBootTimeout.
 	BootTimeout time.Duration
+	// Rebalance has connections move from the fullest workers to the emptiest
+	// until all have as many, within one.
+	Rebalance bool
 	// HangTimeout is how long a worker's loop may stand still, in one handler or
 	// with connections in its queue, before it is aborted; 0 means for ever.
 	HangTimeout time.Duration

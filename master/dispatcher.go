@@ -26,6 +26,8 @@ type dispatcher struct {
 	hand    ipc.Packet
 	out     ipc.Packet // what one send carries: descriptors borrowed from the hand
 
+	from, to int // of the moved connections in the hand: whose they were, whose they are to be; or nobody
+
 	policy   policy
 	byPeer   bool         // the policy looks at the client's address
 	envelope ipc.Envelope // scratch space for that
@@ -51,6 +53,9 @@ type dispatcher struct {
 	rewatch func(*seat)               // has epoll report again what a worker gives back
 }
 
+// nobody is no slot.
+const nobody = -1
+
 // totals are the connections of workers that are gone, and of none.
 type totals struct {
 	accepted, closed, refused, moved, lost uint64
@@ -60,7 +65,7 @@ var errQueueBroken = errors.New("queue closed by the worker")
 
 // open adds a seat for a worker that is ready.
 func (d *dispatcher) open(spec seatSpec, serial uint64) *seat {
-	s := &seat{spec: spec, serial: serial, ledger: ledger{entry: spec.entry, closes: spec.closes}}
+	s := &seat{spec: spec, giveTo: nobody, serial: serial, ledger: ledger{entry: spec.entry, closes: spec.closes}}
 	d.seats = append(d.seats, s)
 	return s
 }
@@ -185,7 +190,7 @@ func (d *dispatcher) choose(i int) int {
 	}
 	chosen := -1
 	if d.hand.Frozen(i) {
-		chosen = leastHaven(d.candidates, d.turn)
+		chosen = haven(d.candidates, d.turn, d.from, d.to)
 	} else {
 		chosen = d.policy(d.candidates, peer, d.turn)
 	}
@@ -319,6 +324,7 @@ func (d *dispatcher) takeBack() bool {
 			}
 			found, empty := d.receive(s, s.spec.queue)
 			if found {
+				d.from, d.to = s.spec.slot, s.giveTo
 				return true
 			}
 			if empty {
@@ -346,6 +352,7 @@ func (d *dispatcher) rescuable() bool {
 // which is empty, and reports whether it did. A dead seat with nothing left is
 // booked and closed; a retired one waits for its end.
 func (d *dispatcher) rescue() bool {
+	d.from, d.to = nobody, nobody
 	for _, s := range d.seats {
 		if s.rescuable() {
 			found, empty := d.receive(s, s.spec.workerEnd)

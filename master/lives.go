@@ -16,7 +16,7 @@ import (
 // startWorker starts the slot's next incarnation.
 func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
-	slot.killed, slot.ending, slot.ready, slot.readyAt = "", false, ipc.Ready{}, time.Time{}
+	slot.killed, slot.moving, slot.ending, slot.ready, slot.readyAt = "", false, false, ipc.Ready{}, time.Time{}
 	s.board.Entry(slot.number).Reset()
 	incarnation := slot.incarnation
 	post := func(f func()) {
@@ -74,6 +74,8 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 		if slot.state == StateReady {
 			s.dismiss(slot, "the worker was told to finish")
 		}
+	case ipc.Moved:
+		slot.moving = false
 	case ipc.Closed:
 		s.dispatch.ring(slot.number, m)
 	}
@@ -97,6 +99,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 	if slot.generation == s.generation {
 		s.seat(slot)
+		s.rebalance()
 	}
 	if !s.booted {
 		s.booted = true
@@ -152,7 +155,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 		closeQueue(process.queue, process.workerEnd)
 	}
 	process.hangUp()
-	slot.process, slot.seated = nil, false
+	slot.process, slot.seated, slot.moving = nil, false, false
 	slot.change(workerExited)
 	slot.quiet()
 	err := death{slot.number, process.pid, reason(status), slot.killed, process.lastWords()}
@@ -170,7 +173,7 @@ func (s *supervisor) died(slot *slot, err error) {
 	switch {
 	case slot.leaving || slot.recycled != "" || s.stopping != stopNot:
 		s.slots[slot.number] = nil
-	case s.reload != nil && slot.generation == s.reload.generation:
+	case s.reload != nil && !s.reload.switched && slot.generation == s.reload.generation:
 		s.abortReload(err)
 	case !s.booted:
 		slot.deaths++
@@ -236,7 +239,9 @@ func (s *supervisor) dismiss(slot *slot, why string) {
 	}
 	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
 	s.dispatch.retire(slot.number)
-	s.tell(slot, ipc.Drain{Mode: s.drainMode(slot), DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
+	mode := s.drainMode(slot)
+	slot.moving = mode == ipc.DrainMove
+	s.tell(slot, ipc.Drain{Mode: mode, DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
 	s.setAlarm(slot, s.config.DrainTimeout+drainGrace, func() { s.end(slot) })
 }
 

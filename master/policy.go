@@ -46,13 +46,19 @@ func least(candidates []candidate, _ netip.Addr, turn int) int {
 	return best
 }
 
-// leastHaven is least among those that can thaw a moved connection.
-func leastHaven(candidates []candidate, turn int) int {
+// haven chooses who gets a moved connection: of those that can thaw it, slot to
+// if that has room, else the least loaded; and the one that it comes from, slot
+// from, only if there is no other.
+func haven(candidates []candidate, turn, from, to int) int {
 	best := -1
 	for k := range candidates {
 		i := (turn + k) % len(candidates)
 		c := candidates[i]
-		if c.moves && c.room > 0 && (best < 0 || c.load < candidates[best].load) {
+		switch {
+		case !c.moves || c.room <= 0:
+		case c.slot == to:
+			return i
+		case best < 0, candidates[best].slot == from, c.slot != from && c.load < candidates[best].load:
 			best = i
 		}
 	}

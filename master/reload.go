@@ -19,6 +19,7 @@ type reload struct {
 	config     *Config
 	since      time.Time
 	listeners  listenerChange
+	switched   bool             // the new generation serves; connections are still moving to it
 	waiting    []chan<- outcome // who wants to know what comes of it
 }
 
@@ -110,7 +111,7 @@ func (c *Config) allows(next *Config) error {
 // switchOver lets the new generation serve and the old one finish.
 func (s *supervisor) switchOver() {
 	r, old := s.reload, s.staff(s.generation)
-	s.reload, s.generation = nil, r.generation
+	r.switched, s.generation = true, r.generation
 	if r.config.LogLevel != hclog.NoLevel && r.config.LogLevel != s.config.LogLevel {
 		s.log.SetLevel(r.config.LogLevel)
 	}
@@ -126,14 +127,35 @@ func (s *supervisor) switchOver() {
 		s.cutShort(old[:len(old)-maxLingering])
 	}
 	s.notifier.ready()
+	s.log.Info("the new generation serves", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))
+}
+
+// finishReload is called once every connection has moved that can.
+func (s *supervisor) finishReload() {
+	r := s.reload
+	s.reload = nil
 	s.log.Info("reloaded", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))
 	r.tell(nil)
+}
+
+// anyMoving reports whether some worker still gives connections back.
+func (s *supervisor) anyMoving() bool {
+	for _, slot := range s.slots {
+		if slot != nil && slot.moving {
+			return true
+		}
+	}
+	return false
 }
 
 // abortReload gives the new generation up; the old one goes on.
 func (s *supervisor) abortReload(err error) {
 	r := s.reload
 	s.reload = nil
+	if r.switched { // it is too late for that: only the moving was not over
+		r.tell(err)
+		return
+	}
 	s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
 	closeListeners(r.listeners.added)
 	s.notifier.ready() // again

@@ -62,6 +62,16 @@ func (a *acceptor) bury(slot int) {
 	})
 }
 
+// steer says who is to get what a worker gives back: another, or nobody in
+// particular.
+func (a *acceptor) steer(from, to int) {
+	a.do(func() {
+		if s := a.dispatcher.find(from); s != nil {
+			s.giveTo = to
+		}
+	})
+}
+
 // anyStuck reports whether some worker takes nothing from its queue.
 func (a *acceptor) anyStuck() bool { return a.stuck.Load() }
 

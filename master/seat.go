@@ -27,6 +27,7 @@ type seat struct {
 	serial  uint64 // part of its epoll tags
 	choked  bool   // its queue could not be used just now: not again before the next retry
 	gives   bool   // its queue holds connections that it gave back; and is not in the epoll set
+	giveTo  int    // the slot that is to get what it gives back; or nobody
 	movedIn uint64
 	broken  bool // its worker is to be replaced: no more at all
 	emptied bool // of one that is leaving or stuck: nothing is left in its queue

@@ -20,6 +20,7 @@ type slot struct {
 	incarnation int // tells late events of an earlier one
 	process     *process
 	ready       ipc.Ready
+	moving      bool   // it was told to give its connections back, and has not said that it has
 	ending      bool   // it was told to exit at once
 	seated      bool   // the accept goroutine has its queue
 	killed      string // why the supervisor ended it; empty: it did not

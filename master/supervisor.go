@@ -73,7 +73,8 @@ type dispatch interface {
 	ring(slot int, m ipc.Closed) // it has closed connections
 	loads() map[int]int          // of the open seats, by slot
 	snapshot() (Counts, map[int]tally, []ListenerStatus)
-	anyStuck() bool // some worker takes nothing from its queue
+	steer(from, to int) // who gets what a worker gives back; to may be nobody
+	anyStuck() bool     // some worker takes nothing from its queue
 
 	planListeners(addresses []Address, backlog int) (listenerChange, error)
 	apply(*Config, listenerChange)
@@ -150,7 +151,7 @@ func (s *supervisor) reconcile() {
 		s.dismiss(s.idlest(generation), "fewer workers wanted")
 	}
 	if s.allReady(generation) {
-		if s.reload != nil {
+		if s.reload != nil && !s.reload.switched {
 			s.switchOver()
 		}
 		s.dismissRecycled()
@@ -158,6 +159,10 @@ func (s *supervisor) reconcile() {
 			settled <- nil // it has room
 		}
 		s.settled = nil
+	}
+	if s.reload != nil && s.reload.switched && !s.anyMoving() {
+		s.finishReload()
+		s.reconcile() // for the next
 	}
 }
 
@@ -256,9 +261,10 @@ func (s *supervisor) openSlot(generation int) bool {
 const maxLingering = 3
 
 // lingering returns the generations that have workers draining, oldest first.
+// Those whose connections are still moving do not count: that is soon over.
 func (s *supervisor) lingering() (generations []int) {
 	for _, slot := range s.slots {
-		if slot != nil && slot.state == StateDraining && !slices.Contains(generations, slot.generation) {
+		if slot != nil && slot.state == StateDraining && !slot.moving && !slices.Contains(generations, slot.generation) {
 			generations = append(generations, slot.generation)
 		}
 	}
@@ -269,7 +275,7 @@ func (s *supervisor) lingering() (generations []int) {
 // cutShort ends the workers that still drain in some generations.
 func (s *supervisor) cutShort(generations []int) {
 	for _, slot := range s.slots {
-		if slot != nil && slot.state == StateDraining && !slot.ending && slices.Contains(generations, slot.generation) {
+		if slot != nil && slot.state == StateDraining && !slot.moving && !slot.ending && slices.Contains(generations, slot.generation) {
 			s.log.Warn("cutting a drain short, too many workers are draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 			s.end(slot)
 		}

@@ -147,6 +147,7 @@ func (th *theatre) bury(slot int) {
 
 func (th *theatre) ring(int, ipc.Closed) {}
 func (th *theatre) loads() map[int]int   { return nil }
+func (th *theatre) steer(int, int)       {}
 func (th *theatre) anyStuck() bool       { return false }
 func (th *theatre) closeListeners()      { th.closed = true }
 func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {

@@ -47,6 +47,7 @@ func (s *supervisor) look(now time.Time) {
 	}
 	s.notifier.alive()
 	s.recycle(now)
+	s.rebalance()
 }
 
 // feelPulse ends a worker that stood still for too long: with SIGABRT to the

@@ -1,6 +1,9 @@
 package worker
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // drain is the way to the end of a worker, once it is asked for:
 //
@@ -11,6 +14,7 @@ import "time"
 type drain struct {
 	on       bool
 	told     bool // by the master, which sends nothing more
+	move     bool // connections move, those that cannot are asked
 	cut      bool
 	deadline time.Duration // on the loop's clock; never: none
 }
@@ -33,8 +37,9 @@ func (l *loop) beginDrain(deadline time.Duration, move bool) {
 		return
 	}
 	l.drain.deadline = deadline
-	if move && l.mover == nil {
-		l.beginMove()
+	if move && !l.drain.move {
+		l.drain.move = true
+		l.beginMove(math.MaxInt)
 	}
 	if l.drain.on {
 		return

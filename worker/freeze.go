@@ -35,13 +35,15 @@ type MovableSession interface {
 	encoding.BinaryUnmarshaler
 }
 
-// mover moves connections away while the worker drains in mode move. It sweeps
-// over the table, a bounded part in each turn.
+// mover moves connections away: all of them while the worker drains in mode
+// move, or some. It sweeps over the table, a bounded part in each turn.
 type mover struct {
+	wanted  int           // how many are still to go
 	cursor  int           // the place in the table that is next
 	retry   time.Duration // when to go on, on the loop's clock; never: it is over
 	delay   time.Duration // before the next retry
 	blocked bool          // the queue took no packet in this turn
+	told    bool          // the master knows that no movable one is left
 
 	packet  ipc.Packet
 	courier ipc.Courier
@@ -58,10 +60,14 @@ const (
 	moveAgain = 100 * time.Millisecond
 )
 
-// beginMove has every connection that can move do so, and tells the others to
-// drain.
-func (l *loop) beginMove() {
-	l.mover = &mover{retry: l.now(), delay: moveRetryMin}
+// beginMove has so many connections move, or as many as can.
+func (l *loop) beginMove(wanted int) {
+	if l.mover == nil {
+		l.mover = &mover{}
+	}
+	m := l.mover
+	m.wanted, m.retry, m.delay = wanted, l.now(), moveRetryMin
+	m.cursor = min(m.cursor, len(l.table.places))
 }
 
 func (m *mover) next() time.Duration {
@@ -76,9 +82,9 @@ func (l *loop) move() {
 	m := l.mover
 	m.blocked = false
 	for range movesPerTurn {
-		if m.cursor == len(l.table.places) {
+		if m.wanted == 0 || m.cursor == len(l.table.places) {
 			if l.sendMoved() {
-				m.cursor, m.retry = 0, l.now()+moveAgain
+				l.swept()
 			}
 			return
 		}
@@ -86,7 +92,7 @@ func (l *loop) move() {
 			if m.blocked {
 				return
 			}
-			if !c.movable() {
+			if l.drain.move && !c.movable() {
 				c.askToDrain()
 				l.settle()
 			}
@@ -96,6 +102,30 @@ func (l *loop) move() {
 	if l.sendMoved() {
 		m.retry = l.now() // the rest in the next turn: events have theirs first
 	}
+}
+
+// swept ends a sweep. While the worker drains another follows, for those that
+// could not move before.
+func (l *loop) swept() {
+	m := l.mover
+	if m.cursor == len(l.table.places) {
+		m.cursor = 0
+	}
+	m.retry = never
+	if !l.drain.move {
+		return
+	}
+	m.retry = l.now() + moveAgain
+	movable := 0
+	l.table.each(func(c *Conn) {
+		if c.movable() {
+			movable++
+		}
+	})
+	if movable == 0 && !m.told {
+		l.control.send(ipc.Moved{Staying: l.table.live})
+	}
+	m.told = movable == 0
 }
 
 // movable reports whether a connection could move, if not now then later.
@@ -151,6 +181,7 @@ func (l *loop) freeze(c *Conn) bool {
 		c.state &^= stateInSet
 	}
 	m.batch = append(m.batch, c)
+	m.wanted--
 	return true
 }
 
@@ -195,6 +226,7 @@ func (l *loop) sendMoved() bool {
 		return true
 	}
 	m.packet.Reset() // the descriptors are still the connections'
+	m.wanted += len(batch)
 	for _, c := range batch {
 		c.arm()
 	}

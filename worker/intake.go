@@ -117,7 +117,7 @@ func (l *loop) adopt(i int) error {
 	c.touch()
 	l.settle()
 	killpoint.Reach(killpoint.Opened)
-	if l.drain.on && l.mover == nil { // else the mover comes to it
+	if l.drain.on && !l.drain.move { // else the mover comes to it
 		c.askToDrain()
 		l.settle()
 	}

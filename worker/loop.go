@@ -254,6 +254,12 @@ func (l *loop) obey(m ipc.Message) {
 			l.drain.told = true
 			l.beginDrain(deadline, m.Mode == ipc.DrainMove)
 		})
+	case ipc.Move:
+		l.mailbox.post(func() {
+			if !l.drain.on {
+				l.beginMove(m.Count)
+			}
+		})
 	case ipc.Stop:
 		l.mailbox.post(func() { l.stopped = true })
 		select {

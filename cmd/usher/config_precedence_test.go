@@ -52,9 +52,9 @@ func TestPrecedence(t *testing.T) {
 			check("environment", typed)
 			t.Setenv(flag.Envs[0], other)
 			write(other)
-			check("flag over both", typed, "--config", file, "--"+flag.Name, typed)
+			check("flag over both", typed, "--config", file, "--"+flag.Name+"="+typed)
 			os.Unsetenv(flag.Envs[0])
-			check("flag over file", typed, "--config", file, "--"+flag.Name, typed)
+			check("flag over file", typed, "--config", file, "--"+flag.Name+"="+typed)
 		})
 	}
 }
@@ -118,6 +118,8 @@ func examples(setting *kong.Value) []string {
 		return append(good, good[0])
 	}
 	switch setting.Target.Type() {
+	case reflect.TypeFor[bool]():
+		return []string{"true", "true"} // there is no third
 	case reflect.TypeFor[int](), reflect.TypeFor[byteSize]():
 		return []string{"7", "8"}
 	case reflect.TypeFor[string](), reflect.TypeFor[[]string]():
@@ -129,7 +131,7 @@ func examples(setting *kong.Value) []string {
 // inTOML writes a value as the file has it.
 func inTOML(setting *kong.Value, value string) string {
 	switch setting.Target.Type() {
-	case reflect.TypeFor[int]():
+	case reflect.TypeFor[int](), reflect.TypeFor[bool]():
 		return value
 	case reflect.TypeFor[[]string]():
 		return fmt.Sprintf("[%q]", value)

@@ -1,0 +1,25 @@
+package main
+
+import "fmt"
+
+type moveCommand struct {
+	controlFlag `embed:""`
+
+	From  int  `required:"" placeholder:"SLOT" env:"" help:"Slot of the worker that gives connections up; see usher status."`
+	To    *int `placeholder:"SLOT" env:"" help:"Slot of the worker that gets them; whoever has fewest without."`
+	Count *int `placeholder:"N" env:"" help:"How many; all that can move without."`
+}
+
+func (c *moveCommand) Run() error {
+	request := struct {
+		From  int  `json:"from"`
+		To    *int `json:"to,omitempty"`
+		Count *int `json:"count,omitempty"`
+	}{c.From, c.To, c.Count}
+	var answer struct{ Moved int }
+	if err := post(c.Control, "/v1/move", request, &answer); err != nil {
+		return err
+	}
+	_, err := fmt.Printf("moved: %d\n", answer.Moved)
+	return err
+}
