@@ -61,6 +61,18 @@ func (c *Conn) callAfter(f func()) (err error) {
 	return nil
 }
 
+func (c *Conn) callPosted(f func(c *Conn)) (err error) {
+	defer c.contain("Post", &err)
+	f(c)
+	return nil
+}
+
+func (c *Conn) callThen(then func()) (err error) {
+	defer c.contain("Go", &err)
+	then()
+	return nil
+}
+
 func (c *Conn) callClose(session CloseSession, cause error) {
 	var ignored error // the connection is closed already
 	defer c.contain("Close", &ignored)

@@ -144,7 +144,7 @@ func (c *Conn) proceed() {
 			return
 		}
 	}
-	replay := c.state.has(stateReplay) && !c.state.has(statePaused|stateChoked)
+	replay := c.state.has(stateReplay) && !c.state.has(statePaused|stateChoked|stateHeld)
 	if replay {
 		c.state &^= stateReplay
 	}
@@ -196,6 +196,7 @@ func (c *Conn) release() {
 		l.corked = nil
 		l.takeCork()
 	}
+	c.refusePosts()
 	c.stopTiming()
 	l.table.remove(c)
 	killpoint.Reach(killpoint.Closing)

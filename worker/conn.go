@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +40,7 @@ var (
 )
 
 // Conn is one connection. Its methods are for callbacks, on the loop's
-// goroutine, and none of them blocks. A Conn may be kept after its end: it is
+// goroutine, but for Post, and none of them blocks. A Conn may be kept after its end: it is
 // never used for another connection, its methods then return ErrClosed or do
 // nothing, and ID, Listener and RemoteAddr still answer.
 type Conn struct {
@@ -53,8 +54,9 @@ type Conn struct {
 	index   uint32
 	alarm   uint32 // in the wheel; 0: nothing about it is timed
 	state   state
-	armed   uint16 // the conditions in the epoll set, when stateInSet
-	port    uint16 // of remote
+	armed   uint16       // the conditions in the epoll set, when stateInSet
+	port    uint16       // of remote
+	posted  atomic.Int32 // functions that wait; negative once closed
 }
 
 // origin is where connections came in; those of one listener share it.
@@ -74,6 +76,7 @@ type leftovers struct {
 	timers    *Timer // that are to run
 	flushing  int    // bytes of output when the present bound for flushing began
 	discarded int    // bytes, while lingering
+	jobs      int    // of Go that are outstanding
 }
 
 // state is a set of facts about a connection.
@@ -84,6 +87,7 @@ const (
 	stateHungUp                     // EPOLLHUP came while not reading: out of the set until it reads again
 	stateEOF                        // the peer has finished sending
 	statePaused                     // by Pause
+	stateHeld                       // by Go: work is outstanding
 	stateChoked                     // output was above the high-water mark, and not yet below the low one
 	stateLow                        // choked has ended: Low is due
 	stateReplay                     // a pause has ended: Data is due for the input left, without more
@@ -178,7 +182,7 @@ func (c *Conn) leave() *leftovers {
 // tidy frees c's leftovers if there are none.
 func (c *Conn) tidy() {
 	l := c.left
-	if l != nil && l.in == nil && l.out == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil {
+	if l != nil && l.in == nil && l.out == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 {
 		c.left = nil
 		c.loop.freeLeftovers(l)
 	}

@@ -140,7 +140,7 @@ func (c *Conn) movable() bool {
 // restless reports whether a connection cannot move now, though it is movable:
 // it ends, or something of it would be lost.
 func (c *Conn) restless() bool {
-	if c.state.has(stateBroken | stateDead | stateLinger | stateHungUp) {
+	if c.state.has(stateBroken|stateDead|stateLinger|stateHungUp|stateHeld) || c.waiting() {
 		return true
 	}
 	_, plain := c.session.(DataFunc)
@@ -243,6 +243,7 @@ func (l *loop) sendMoved() bool {
 // descriptor.
 func (c *Conn) gone() {
 	l := c.loop
+	c.refusePosts()
 	c.stopTiming()
 	if c.left != nil {
 		l.buffers.put(c.left.in)

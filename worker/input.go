@@ -18,7 +18,9 @@ const inputSize = 64 << 10
 // while it is paused, by Pause or by output above the high-water mark. A Data
 // that finds many messages in one input asks between them, and leaves those for
 // which there is no room yet: they come again when the pause has ended.
-func (c *Conn) Flowing() bool { return !c.state.has(statePaused | stateChoked | stateEnding) }
+func (c *Conn) Flowing() bool {
+	return !c.state.has(statePaused | stateChoked | stateHeld | stateEnding)
+}
 
 // read takes what one read(2) gives and hands it to the session.
 func (c *Conn) read() {

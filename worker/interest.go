@@ -15,7 +15,7 @@ func (c *Conn) wants() (conditions uint32) {
 	case c.hasOutput():
 		conditions |= epoll.Out
 	}
-	if !c.state.has(stateEOF | statePaused | stateChoked | stateEnding) {
+	if !c.state.has(stateEOF | statePaused | stateChoked | stateHeld | stateEnding) {
 		conditions |= epoll.In
 	}
 	return conditions

@@ -35,6 +35,7 @@ type loop struct {
 	epoch    time.Time
 	clock    func() time.Duration // since epoch, from any goroutine
 	mailbox  mailbox
+	offloop  offloop
 	// mustYield: the loop always waits through the scheduler.
 	mustYield bool
 	ended     chan struct{}
@@ -211,8 +212,11 @@ func (l *loop) serve(event *epoll.Event) error {
 		_, err := l.takeIn()
 		return err
 	case tagWaker:
-		for _, f := range l.mailbox.take() {
-			f()
+		for i, what := range l.mailbox.take() {
+			if i > 0 {
+				l.progress()
+			}
+			l.open(what)
 			l.settle()
 		}
 	case tagStreams:
@@ -225,6 +229,18 @@ func (l *loop) serve(event *epoll.Event) error {
 		}
 	}
 	return nil
+}
+
+// open acts on one letter.
+func (l *loop) open(what letter) {
+	switch {
+	case what.job != nil:
+		l.finishWork(what.job)
+	case what.conn != nil:
+		what.conn.receive(what.f)
+	default:
+		what.f(nil)
+	}
 }
 
 // settle sends what the last callback wrote, and acts on all that it touched;

@@ -6,33 +6,46 @@ import (
 	"github.com/usher-go/usher/internal/epoll"
 )
 
-// mailbox takes functions from any goroutine, for the loop to run in order. Its
+// mailbox takes letters from any goroutine, for the loop to act on in order. Its
 // mutex is held for an append, never while something runs.
 type mailbox struct {
 	waker *epoll.Waker
 
 	mu     sync.Mutex
 	closed bool
-	posted []func()
-	taken  []func() // the loop's, kept to be filled again
+	posted []letter
+	taken  []letter // the loop's, kept to be filled again
 }
 
-// post does not block. It returns false, and f is never run, once the loop has
-// ended; a loop that is about to end may not run it either.
-func (m *mailbox) post(f func()) bool {
+// letter is one of: work that is done; a function for a connection; a function
+// for the loop.
+type letter struct {
+	job  *job
+	conn *Conn
+	f    func(c *Conn) // c is nil without conn
+}
+
+// post is put for a function of the loop.
+func (m *mailbox) post(f func()) bool { return m.put(letter{f: func(*Conn) { f() }}) }
+
+// put does not block. It returns false, and nothing comes of it, once the loop
+// has ended; a loop that is about to end may not act on it either.
+func (m *mailbox) put(what letter) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return false
 	}
-	m.posted = append(m.posted, f)
-	m.waker.Wake() // under the lock: close waits, so the eventfd is open
+	m.posted = append(m.posted, what)
+	if len(m.posted) == 1 { // else it has been woken for the first
+		m.waker.Wake() // under the lock: close waits, so the eventfd is open
+	}
 	return true
 }
 
-// take returns what was posted since the last call, valid until the next. The
+// take returns what was put in since the last call, valid until the next. The
 // loop calls it when the waker's event comes.
-func (m *mailbox) take() []func() {
+func (m *mailbox) take() []letter {
 	m.waker.Clear()
 	m.mu.Lock()
 	defer m.mu.Unlock()

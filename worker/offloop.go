@@ -1,0 +1,122 @@
+package worker
+
+import (
+	"fmt"
+	"runtime/debug"
+)
+
+// maxWorking is how many calls of work run at a time in a worker; more wait for
+// their turn. One that blocks in a system call holds a thread.
+const maxWorking = 256
+
+// offloop runs work for the loop on other goroutines.
+type offloop struct {
+	working int    // goroutines
+	waiting []*job // in order; as many as connections ask for, whose input is held back
+}
+
+// job is one call of Conn.Go. Its goroutine has work and err, then the loop.
+type job struct {
+	conn       *Conn
+	work, then func()
+	err        error
+}
+
+// Go has another goroutine call work, and when it has returned the loop call
+// then, as a callback of this connection. It is for what blocks or takes long: a
+// database, a file, a hash. work must not use the connection, but for Post; what
+// it finds it leaves in variables that then reads.
+//
+// Until then has returned, the connection's input waits, in order: no Data, nothing
+// is read, and the peer's end of file is not noticed; output goes on. A Data that
+// calls Go is to return then, and gets what it left again. So timeouts go on as in
+// a pause. Calls of Go while work is outstanding run side by side, and input waits
+// for all of them. At most 256 run at a time in a worker; more wait.
+//
+// If the connection comes to its end meanwhile, work goes on, since nothing can
+// stop it, and then is not called; the same when the worker ends, which does not
+// wait for work but by its connections. A panic in either ends the connection with
+// ErrPanic. On a connection that is closing, neither is called.
+//
+// A connection with work outstanding does not move.
+func (c *Conn) Go(work, then func()) {
+	if c.state.has(stateEnding) {
+		return
+	}
+	c.leave().jobs++
+	c.state |= stateHeld
+	c.touch()
+	c.loop.startWork(&job{conn: c, work: work, then: then})
+}
+
+// startWork runs j, or has it wait. While any work is outstanding the loop waits
+// through the scheduler, so that the work is not held up by it.
+func (l *loop) startWork(j *job) {
+	o := &l.offloop
+	if o.working == maxWorking {
+		o.waiting = append(o.waiting, j)
+		return
+	}
+	if o.working == 0 {
+		l.set.Yield(true)
+	}
+	o.working++
+	go func() {
+		j.run()
+		l.mailbox.put(letter{job: j})
+	}()
+}
+
+func (j *job) run() {
+	defer func() {
+		if value := recover(); value != nil {
+			j.conn.loop.log.Error("handler panicked", "conn", j.conn.id, "reason", "Go",
+				"error", value, "stack", string(debug.Stack()))
+			j.err = fmt.Errorf("%w in Go: %v", ErrPanic, value)
+		}
+	}()
+	j.work()
+}
+
+// finishWork is called on the loop when j has run.
+func (l *loop) finishWork(j *job) {
+	o := &l.offloop
+	o.working--
+	for o.working < maxWorking && len(o.waiting) > 0 {
+		next := o.waiting[0]
+		o.waiting[0] = nil
+		o.waiting = o.waiting[1:]
+		if !next.conn.state.has(stateEnding) {
+			l.startWork(next)
+		}
+	}
+	if o.working == 0 {
+		l.set.Yield(l.mustYield)
+	}
+	j.conn.finished(j)
+}
+
+// finished calls then, and lets input go on.
+func (c *Conn) finished(j *job) {
+	if c.state.has(stateDead) {
+		return
+	}
+	switch {
+	case c.state.has(stateEnding):
+	case j.err != nil:
+		c.end(j.err)
+	default:
+		if err := c.callThen(j.then); err != nil {
+			c.end(err)
+		}
+	}
+	if c.state.has(stateDead) || c.left == nil {
+		return // then has aborted it
+	}
+	c.left.jobs--
+	if c.left.jobs == 0 {
+		c.state = c.state&^stateHeld | stateReplay
+		c.touch()
+		c.tidy()
+	}
+}

@@ -1,0 +1,46 @@
+package worker
+
+import "math"
+
+// maxPosted bounds the functions that wait for one connection.
+const maxPosted = 64 << 10
+
+// postClosed in Conn.posted, give or take what is posted meanwhile, says that the
+// connection is closed.
+const postClosed = math.MinInt32 / 2
+
+// Post has the loop call f, as a callback of this connection: if f panics, the
+// connection ends with ErrPanic. It is for any goroutine and the one method of
+// Conn that is; it does not block, and may be called at any time. Functions
+// posted by one goroutine are called in their order.
+//
+// It returns false, and f is not called, once the connection is closed, or when
+// 65,536 functions wait for it already: the caller is faster than the loop. After
+// true, f is not called either if the connection comes to its end first: like a
+// timer's, it never runs once the connection is closing.
+//
+// A connection with functions that wait does not move.
+func (c *Conn) Post(f func(c *Conn)) bool {
+	if n := c.posted.Add(1); n <= 0 || n > maxPosted {
+		c.posted.Add(-1)
+		return false
+	}
+	return c.loop.mailbox.put(letter{conn: c, f: f})
+}
+
+// receive calls what was posted.
+func (c *Conn) receive(f func(c *Conn)) {
+	c.posted.Add(-1)
+	if c.state.has(stateEnding) {
+		return
+	}
+	if err := c.callPosted(f); err != nil {
+		c.end(err)
+	}
+}
+
+// waiting reports whether functions wait for c.
+func (c *Conn) waiting() bool { return c.posted.Load() > 0 }
+
+// refusePosts is called when c is closed, or another worker's.
+func (c *Conn) refusePosts() { c.posted.Add(postClosed) }
