@@ -31,13 +31,17 @@ type pulse struct {
 func (p *pulse) feel(now time.Time, b beat) time.Duration {
 	busy := b.sequence%2 == 1 || b.queued && b.received == p.last.received
 	still := b.sequence != 0 && b.sequence == p.last.sequence && busy && !b.stopped
+	before := p.last
 	p.last = b
 	if !still {
 		p.since = time.Time{}
 		return 0
 	}
 	if p.since.IsZero() {
-		p.since = now.Add(-sampleEvery) // it has stood since the sample before, at least
+		p.since = now
+		if !before.stopped { // then it has stood since the sample before, at least
+			p.since = now.Add(-sampleEvery)
+		}
 	}
 	return now.Sub(p.since).Round(sampleEvery / 10)
 }

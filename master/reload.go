@@ -36,6 +36,7 @@ var errStopping = errors.New("the master is stopping")
 // number of requests meanwhile are one. done, if not nil, is sent what comes of it.
 func (s *supervisor) askReload(done chan<- outcome) {
 	if s.stopping != stopNot {
+		s.log.Warn("not reloading", "error", errStopping)
 		if done != nil {
 			done <- outcome{err: errStopping}
 		}

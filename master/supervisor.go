@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
@@ -93,16 +94,21 @@ type processes struct {
 // because it was asked to stop, or with the reason it could not go on.
 func (s *supervisor) run() error {
 	defer close(s.done)
-	s.startWatch()
-	defer func() { s.watch.timer.Stop() }() // a look under way finds nobody to read it
+	s.watch.last = time.Now()
+	looks := time.NewTicker(sampleEvery)
+	defer looks.Stop()
 	for {
 		s.reconcile()
 		if s.stopping != stopNot && s.empty() {
 			return s.failure
 		}
-		<-s.wake
-		for _, f := range s.inbox.take() {
-			f()
+		select {
+		case <-s.wake:
+			for _, f := range s.inbox.take() {
+				f()
+			}
+		case <-looks.C: // here, not by a timer of its own: at rest it is the only thing that wakes the master
+			s.look(time.Now())
 		}
 	}
 }
@@ -136,10 +142,13 @@ func (s *supervisor) reconcile() {
 		s.again = false
 		s.beginReload()
 	}
+	if len(s.staff(s.generation)) == 0 && s.booted {
+		s.openSlot(s.generation, s.config) // while the next generation starts, someone has to serve
+	}
 	generation := s.newest()
 	staff := s.staff(generation)
 	for n := len(staff); n < s.target; n++ {
-		if !s.openSlot(generation) {
+		if !s.openSlot(generation, s.newestConfig()) {
 			break
 		}
 		if s.newest() != generation { // that one did not start, and the reload is off
@@ -239,20 +248,19 @@ func (s *supervisor) idlest(generation int) *slot {
 	return best
 }
 
-// openSlot starts a worker in a new slot. If there is none left, it makes room
-// and reports false: reconcile tries again when a worker is gone.
-func (s *supervisor) openSlot(generation int) bool {
+// openSlot starts a worker in a new slot. If there is none left, it reports
+// false: reconcile tries again when a worker is gone, as those that hold the
+// slots are finishing.
+func (s *supervisor) openSlot(generation int, config *Config) bool {
 	for number := range s.slots {
 		if s.slots[number] == nil {
-			slot := &slot{number: number, generation: generation, config: s.newestConfig()}
+			slot := &slot{number: number, generation: generation, config: config}
 			s.slots[number] = slot
 			s.startWorker(slot)
 			return true
 		}
 	}
-	if old := s.lingering(); len(old) > 0 {
-		s.cutShort(old[:1])
-	}
+	s.log.Debug("no slot left, waiting for a worker that drains", "limit", len(s.slots))
 	return false
 }
 

@@ -14,19 +14,7 @@ import (
 // watch is the supervisor's regular look at its workers: for those that hang,
 // and those that are due to be recycled.
 type watch struct {
-	last  time.Time
-	timer *time.Timer
-}
-
-// startWatch has look called on the supervisor's goroutine every sampleEvery.
-func (s *supervisor) startWatch() {
-	s.watch.last = time.Now()
-	s.watch.timer = time.AfterFunc(sampleEvery, func() {
-		s.inbox.put(func() {
-			s.watch.timer.Reset(sampleEvery)
-			s.look(time.Now())
-		})
-	})
+	last time.Time
 }
 
 func (s *supervisor) look(now time.Time) {
