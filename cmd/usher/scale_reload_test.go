@@ -271,7 +271,8 @@ func TestSignalsDuringStop(t *testing.T) {
 		return fmt.Sprint(pids(status)) == fmt.Sprint(pids(before)) && has(map[string]int{"draining 1": 2})(status)
 	})
 	s.log.await(t, 3, "not scaling", "the master is stopping")
-	for _, line := range append(s.log.with("usher: scaling:"), s.log.with("reloading")...) {
+	s.log.await(t, 1, "not reloading", "the master is stopping")
+	for _, line := range append(s.log.with("usher: scaling:"), s.log.with("usher: reloading:")...) {
 		t.Errorf("in the log: %s", line)
 	}
 	for _, c := range clients {
