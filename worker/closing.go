@@ -197,6 +197,7 @@ func (c *Conn) release() {
 		l.takeCork()
 	}
 	c.refusePosts()
+	c.dropFiles()
 	c.stopTiming()
 	l.table.remove(c)
 	killpoint.Reach(killpoint.Closing)

@@ -71,7 +71,8 @@ type leftovers struct {
 	in        []byte // input that Data did not consume
 	out       []byte // output that the kernel did not take, from written on
 	written   int
-	cause     error // what ended the connection, when not in order
+	files     []outgoing // to send after it
+	cause     error      // what ended the connection, when not in order
 	deadlines deadlines
 	timers    *Timer // that are to run
 	flushing  int    // bytes of output when the present bound for flushing began
@@ -182,7 +183,7 @@ func (c *Conn) leave() *leftovers {
 // tidy frees c's leftovers if there are none.
 func (c *Conn) tidy() {
 	l := c.left
-	if l != nil && l.in == nil && l.out == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 {
+	if l != nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 {
 		c.left = nil
 		c.loop.freeLeftovers(l)
 	}

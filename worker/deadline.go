@@ -127,7 +127,7 @@ func (c *Conn) setEnd(deadline time.Duration) {
 // boundFlush bounds the flushing of a closing connection, the first time.
 func (c *Conn) boundFlush() {
 	if c.left.deadlines.end == 0 {
-		c.left.flushing = c.Buffered()
+		c.left.flushing = c.unsent()
 		c.setEnd(c.loop.turnTime() + c.loop.flushTime)
 	}
 }
@@ -216,12 +216,12 @@ func (c *Conn) ring(now time.Duration) {
 
 // overstayed is called when the bound of a connection that ends has come.
 func (c *Conn) overstayed() {
-	switch buffered := c.Buffered(); {
+	switch unsent := c.unsent(); {
 	case c.state.has(stateLinger):
 		c.state |= stateBroken // for long enough
 		c.touch()
 	case !c.hasOutput(): // flushed just now
-	case buffered+flushBytes <= c.left.flushing:
+	case unsent+flushBytes <= c.left.flushing:
 		c.boundFlush()
 	default:
 		c.fail(ErrWriteTimeout)

@@ -60,11 +60,15 @@ func (c *Conn) Writev(bs ...[]byte) (int, error) {
 	return total, nil
 }
 
-// Buffered returns how many bytes were written and not yet taken by the kernel.
+// Buffered returns how many bytes were written and not yet taken by the kernel;
+// those of SendFile are not among them.
 func (c *Conn) Buffered() int {
 	n := 0
 	if c.left != nil {
 		n = len(c.left.out) - c.left.written
+		for i := range c.left.files {
+			n += len(c.left.files[i].after)
+		}
 	}
 	if c.loop.corked == c {
 		n += len(c.loop.cork)
@@ -85,7 +89,7 @@ func (c *Conn) admit(n int) error {
 	return nil
 }
 
-func (c *Conn) hasOutput() bool { return c.left != nil && c.left.out != nil }
+func (c *Conn) hasOutput() bool { return c.left != nil && (c.left.out != nil || c.left.files != nil) }
 
 // push takes b into the cork, or past it.
 func (c *Conn) push(b []byte) error {
@@ -149,6 +153,12 @@ func (c *Conn) send(first, second []byte) error {
 // spill adds to the connection's own output.
 func (c *Conn) spill(first, second []byte) {
 	left, buffers := c.leave(), &c.loop.buffers
+	if n := len(left.files); n > 0 {
+		last := &left.files[n-1]
+		last.after = buffers.append(buffers.append(last.after, first), second)
+		c.touch()
+		return // choked until the file is sent
+	}
 	need := len(left.out) + len(first) + len(second)
 	if left.written > 0 && need > cap(left.out) {
 		left.out = left.out[:copy(left.out, left.out[left.written:])]
@@ -165,22 +175,32 @@ func (c *Conn) spill(first, second []byte) {
 // flush writes the connection's own output once, when epoll says it can.
 func (c *Conn) flush() {
 	left := c.left
-	n, errno := writev(c.fd, left.out[left.written:], nil)
-	if errno != 0 {
-		if errno != unix.EAGAIN {
-			c.fail(os.NewSyscallError("write", errno))
+	if left.out != nil {
+		n, errno := writev(c.fd, left.out[left.written:], nil)
+		if errno != 0 {
+			if errno != unix.EAGAIN {
+				c.fail(os.NewSyscallError("write", errno))
+			}
+			return
 		}
-		return
+		c.progressed()
+		left.written += n
+		if left.written == len(left.out) {
+			c.loop.buffers.put(left.out)
+			left.out, left.written = nil, 0
+		}
 	}
-	c.progressed()
-	left.written += n
-	if left.written == len(left.out) {
-		c.loop.buffers.put(left.out)
-		left.out, left.written = nil, 0
+	if left.out == nil && left.files != nil {
+		if c.flushFile(); c.state.has(stateBroken) {
+			return
+		}
+	}
+	choked := left.files != nil || c.Buffered() > c.loop.lowWater
+	if !c.hasOutput() {
 		c.tidy()
 		c.touch()
 	}
-	if c.state.has(stateChoked) && c.Buffered() <= c.loop.lowWater {
+	if c.state.has(stateChoked) && !choked {
 		c.state = c.state&^stateChoked | stateLow | stateReplay
 		c.touch()
 	}

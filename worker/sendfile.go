@@ -1,0 +1,176 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrShortFile: a file ended before what SendFile was to send of it.
+var ErrShortFile = fmt.Errorf("worker: file too short: %w", io.ErrUnexpectedEOF)
+
+var errFileRange = errors.New("worker: negative offset or size")
+
+const (
+	// fileChunk bounds one sendfile(2), and so how long a file that is not in
+	// the page cache holds up the loop.
+	fileChunk = 256 << 10
+	// maxFiles bounds the files that wait on one connection, a descriptor each.
+	maxFiles = 16
+)
+
+// outgoing is a part of a file that waits to be sent, and what was written after
+// it:
+//
+//	leftovers.out ─► files[0] ─► files[0].after ─► files[1] ─► …
+type outgoing struct {
+	fd     int // owned
+	offset int64
+	size   int64 // that is left
+	after  []byte
+}
+
+// SendFile sends n bytes of f from off on, in order with what is written, by
+// sendfile(2): they are not copied into this process. It borrows f, which may be
+// closed when it returns. The file's own offset does not matter.
+//
+// It does not wait for the peer: what the kernel does not take at once is sent as
+// the peer reads, and until then the connection's input is paused, as by much
+// output (see Write); at most 16 files wait so, and then SendFile returns ErrFull.
+// For the disk it does wait, at most for 256 KiB at a time.
+//
+// A file that is too short now is refused with ErrShortFile, and nothing of it is
+// sent. One that is cut while it is sent ends the connection with ErrShortFile,
+// since the peer cannot be told otherwise. f must be a file that can be mapped, so
+// not a pipe or a socket. Other errors: as Write. A connection with files that
+// wait does not move.
+func (c *Conn) SendFile(f *os.File, off, n int64) error {
+	if err := c.admit(0); err != nil {
+		return err
+	}
+	if off < 0 || n < 0 {
+		return fmt.Errorf("%w: %d bytes at %d", errFileRange, n, off)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("worker: send file: %w", err)
+	}
+	if off+n < 0 || off+n > info.Size() {
+		return fmt.Errorf("%w: %d bytes at %d of %d", ErrShortFile, n, off, info.Size())
+	}
+	if n == 0 {
+		return nil
+	}
+	if c.loop.corked == c {
+		c.loop.uncork()
+		if err := c.admit(0); err != nil {
+			return err
+		}
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("worker: send file: %w", err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = c.sendFrom(int(fd), off, n) })
+	return errors.Join(err, failed)
+}
+
+// sendFrom begins to send, and keeps what is left for later. It borrows fd.
+func (c *Conn) sendFrom(fd int, off, n int64) error {
+	o := outgoing{fd: fd, offset: off, size: n}
+	if !c.hasOutput() {
+		if err := c.transmit(&o); err != nil {
+			if errors.Is(err, unix.EINVAL) {
+				return fmt.Errorf("worker: send file: %w", err) // nothing was sent
+			}
+			c.fail(err)
+			return err
+		}
+	}
+	if o.size == 0 {
+		return nil
+	}
+	left := c.leave()
+	if len(left.files) == maxFiles {
+		return fmt.Errorf("%w: %d files wait", ErrFull, maxFiles)
+	}
+	var err error
+	if o.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		err = os.NewSyscallError("fcntl", err)
+		if o.size < n {
+			c.fail(err) // the peer has a part of it
+		}
+		c.tidy()
+		return fmt.Errorf("worker: send file: %w", err)
+	}
+	left.files = append(left.files, o)
+	c.state |= stateChoked
+	c.touch()
+	return nil
+}
+
+// transmit sends one chunk, or what the kernel takes of it.
+func (c *Conn) transmit(o *outgoing) error {
+	for {
+		sent, err := unix.Sendfile(int(c.fd), o.fd, &o.offset, int(min(o.size, fileChunk)))
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			return nil
+		case err != nil:
+			return os.NewSyscallError("sendfile", err)
+		case sent == 0:
+			return fmt.Errorf("%w: %d bytes were left", ErrShortFile, o.size)
+		default:
+			o.size -= int64(sent) // sendfile has moved the offset
+			c.progressed()
+			return nil
+		}
+	}
+}
+
+// flushFile sends of the first file, when all before it is sent.
+func (c *Conn) flushFile() {
+	left := c.left
+	o := &left.files[0]
+	if err := c.transmit(o); err != nil {
+		c.fail(err)
+		return
+	}
+	if o.size > 0 {
+		return
+	}
+	_ = unix.Close(o.fd) // it was only read
+	left.out = o.after
+	left.files = left.files[1:]
+	if len(left.files) == 0 {
+		left.files = nil
+	}
+}
+
+// dropFiles forgets the files that wait.
+func (c *Conn) dropFiles() {
+	if c.left == nil {
+		return
+	}
+	for _, o := range c.left.files {
+		_ = unix.Close(o.fd) // it was only read
+		c.loop.buffers.put(o.after)
+	}
+	c.left.files = nil
+}
+
+// unsent returns how many bytes wait, those in files included.
+func (c *Conn) unsent() int {
+	n := c.Buffered()
+	if c.left != nil {
+		for _, o := range c.left.files {
+			n += int(o.size)
+		}
+	}
+	return n
+}
