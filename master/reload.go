@@ -19,6 +19,7 @@ type reload struct {
 	config     *Config
 	since      time.Time
 	listeners  listenerChange
+	before     Counts           // when it switched
 	switched   bool             // the new generation serves; connections are still moving to it
 	waiting    []chan<- outcome // who wants to know what comes of it
 }
@@ -113,6 +114,7 @@ func (c *Config) allows(next *Config) error {
 func (s *supervisor) switchOver() {
 	r, old := s.reload, s.staff(s.generation)
 	r.switched, s.generation = true, r.generation
+	r.before, _, _ = s.dispatch.snapshot()
 	if r.config.LogLevel != hclog.NoLevel && r.config.LogLevel != s.config.LogLevel {
 		s.log.SetLevel(r.config.LogLevel)
 	}
@@ -135,7 +137,16 @@ func (s *supervisor) switchOver() {
 func (s *supervisor) finishReload() {
 	r := s.reload
 	s.reload = nil
-	s.log.Info("reloaded", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))
+	counts, tallies, _ := s.dispatch.snapshot()
+	staying := 0
+	for _, slot := range s.slots {
+		if slot != nil && slot.state == StateDraining {
+			staying += tallies[slot.number].active()
+		}
+	}
+	s.log.Info("reloaded", "generation", s.generation, "workers", s.target,
+		"moved", counts.Moved-r.before.Moved, "finishing", staying, "lost", counts.Lost-r.before.Lost,
+		"elapsed", time.Since(r.since).Round(time.Millisecond))
 	r.tell(nil)
 }
 
