@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -75,7 +76,7 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 			s.dismiss(slot, "the worker was told to finish")
 		}
 	case ipc.Moved:
-		slot.moving = false
+		slot.moving, slot.staying = false, m.Staying
 	case ipc.Closed:
 		s.dispatch.ring(slot.number, m)
 	}
@@ -240,7 +241,7 @@ func (s *supervisor) dismiss(slot *slot, why string) {
 	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
 	s.dispatch.retire(slot.number)
 	mode := s.drainMode(slot)
-	slot.moving = mode == ipc.DrainMove
+	slot.moving, slot.staying = mode == ipc.DrainMove, math.MaxInt
 	s.tell(slot, ipc.Drain{Mode: mode, DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
 	s.setAlarm(slot, s.config.DrainTimeout+drainGrace, func() { s.end(slot) })
 }

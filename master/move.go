@@ -24,8 +24,8 @@ type movingDone struct {
 }
 
 const (
-	movingLook     = 20 * time.Millisecond
-	movingPatience = 25 // looks: half a second without a connection that leaves
+	movingLook     = 5 * time.Millisecond
+	movingPatience = 100 // looks: half a second without a connection that leaves
 )
 
 // move begins to move connections, and answers when so many have left, or no

@@ -150,14 +150,25 @@ func (s *supervisor) finishReload() {
 	r.tell(nil)
 }
 
-// anyMoving reports whether some worker still gives connections back.
-func (s *supervisor) anyMoving() bool {
+// allMoved reports whether every connection that can move has reached another
+// worker. Until the last ones have, which is a matter of milliseconds, it has
+// reconcile come back.
+func (s *supervisor) allMoved() bool {
+	staying := make(map[int]int)
 	for _, slot := range s.slots {
-		if slot != nil && slot.moving {
-			return true
+		switch {
+		case slot == nil:
+		case slot.moving:
+			return false // it will say so
+		case slot.state == StateDraining:
+			staying[slot.number] = slot.staying
 		}
 	}
-	return false
+	if s.dispatch.underway(staying) > 0 {
+		time.AfterFunc(movingLook, func() { s.inbox.put(func() {}) })
+		return false
+	}
+	return true
 }
 
 // abortReload gives the new generation up; the old one goes on.

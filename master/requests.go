@@ -72,6 +72,23 @@ func (a *acceptor) steer(from, to int) {
 	})
 }
 
+// underway returns how many connections have left a worker that leaves, and have
+// not reached another. staying is how many will not leave it, by slot.
+func (a *acceptor) underway(staying map[int]int) (n int) {
+	a.do(func() {
+		n = a.dispatcher.handful()
+		for _, s := range a.dispatcher.leaving {
+			t := s.tally()
+			if s.phase == seatDead {
+				n += t.load()
+			} else if stay, ok := staying[s.spec.slot]; ok {
+				n += max(0, t.active()-stay)
+			}
+		}
+	})
+	return n
+}
+
 // anyStuck reports whether some worker takes nothing from its queue.
 func (a *acceptor) anyStuck() bool { return a.stuck.Load() }
 

@@ -21,6 +21,7 @@ type slot struct {
 	process     *process
 	ready       ipc.Ready
 	moving      bool   // it was told to give its connections back, and has not said that it has
+	staying     int    // how many connections it said will finish where they are
 	ending      bool   // it was told to exit at once
 	seated      bool   // the accept goroutine has its queue
 	killed      string // why the supervisor ended it; empty: it did not

@@ -74,8 +74,9 @@ type dispatch interface {
 	ring(slot int, m ipc.Closed) // it has closed connections
 	loads() map[int]int          // of the open seats, by slot
 	snapshot() (Counts, map[int]tally, []ListenerStatus)
-	steer(from, to int) // who gets what a worker gives back; to may be nobody
-	anyStuck() bool     // some worker takes nothing from its queue
+	underway(staying map[int]int) int // how many move: left one worker, and not at another
+	steer(from, to int)               // who gets what a worker gives back; to may be nobody
+	anyStuck() bool                   // some worker takes nothing from its queue
 
 	planListeners(addresses []Address, backlog int) (listenerChange, error)
 	apply(*Config, listenerChange)
@@ -169,7 +170,7 @@ func (s *supervisor) reconcile() {
 		}
 		s.settled = nil
 	}
-	if s.reload != nil && s.reload.switched && !s.anyMoving() {
+	if s.reload != nil && s.reload.switched && s.allMoved() {
 		s.finishReload()
 		s.reconcile() // for the next
 	}

@@ -145,11 +145,12 @@ func (th *theatre) bury(slot int) {
 	delete(th.retired, slot)
 }
 
-func (th *theatre) ring(int, ipc.Closed) {}
-func (th *theatre) loads() map[int]int   { return nil }
-func (th *theatre) steer(int, int)       {}
-func (th *theatre) anyStuck() bool       { return false }
-func (th *theatre) closeListeners()      { th.closed = true }
+func (th *theatre) ring(int, ipc.Closed)     {}
+func (th *theatre) loads() map[int]int       { return nil }
+func (th *theatre) steer(int, int)           {}
+func (th *theatre) underway(map[int]int) int { return 0 }
+func (th *theatre) anyStuck() bool           { return false }
+func (th *theatre) closeListeners()          { th.closed = true }
 func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {
 	return Counts{}, nil, nil
 }
