@@ -220,6 +220,9 @@ func (c *Conn) report() {
 	if session, ok := session.(CloseSession); ok {
 		c.callClose(session, cause)
 	}
+	if c.loop.ending != nil {
+		c.loop.ending(c.id, cause)
+	}
 	if c.loop.log.IsTrace() {
 		c.loop.log.Trace("connection closed", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener, "reason", cause)
 	}

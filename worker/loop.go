@@ -68,6 +68,7 @@ type loop struct {
 	thawingVersion string
 	opening        *Conn // of thawing: while its Open runs
 
+	ending    func(id uint64, cause error) // nil but in workertest
 	reportIDs bool
 	closedIDs []uint64 // to report
 	stopped   bool
@@ -142,26 +143,34 @@ func (l *loop) run() error {
 			return err
 		}
 		next := l.nextDeadline()
-		l.beat()
-		n, err := l.set.Wait(l.events, l.until(next))
-		l.known = false
-		l.beat()
-		if err != nil {
+		if _, err := l.turnOver(next, l.until(next)); err != nil {
 			return err
 		}
-		for i := range n {
-			if i > 0 {
-				l.progress()
-			}
-			if err := l.serve(&l.events[i]); err != nil {
-				return err
-			}
-		}
-		if next != never {
-			l.expire(l.turnTime())
-		}
-		l.sendIDs()
 	}
+}
+
+// turnOver is one turn, which waits for so long. It returns how many events came.
+func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
+	l.beat()
+	n, err := l.set.Wait(l.events, timeout)
+	l.known = false
+	l.beat()
+	if err != nil {
+		return 0, err
+	}
+	for i := range n {
+		if i > 0 {
+			l.progress()
+		}
+		if err := l.serve(&l.events[i]); err != nil {
+			return n, err
+		}
+	}
+	if next != never {
+		l.expire(l.turnTime())
+	}
+	l.sendIDs()
+	return n, nil
 }
 
 // end closes what is still open, tells the sessions, and unbinds the goroutine.

@@ -1,0 +1,29 @@
+// Package testloop is the door by which package workertest drives a worker's
+// loop by hand. It exists so that package worker need not export it.
+package testloop
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Loop is a worker's loop without a master, a goroutine or a clock of its own. It
+// runs in the calling goroutine, which is always the same, and only within these
+// methods.
+type Loop interface {
+	// Connect gives the worker a connection and returns the owned descriptor of
+	// its other end, a non-blocking stream socket.
+	Connect(id uint64, listener string, local, remote netip.AddrPort) (peer int, err error)
+	// Settle serves until nothing is ready or due, and no work is outstanding.
+	Settle() error
+	// Advance moves the clock on.
+	Advance(d time.Duration)
+	// Drain asks the worker to drain.
+	Drain()
+	// End closes all.
+	End()
+}
+
+// New makes a loop for a worker.Handler and []worker.Option; package worker sets
+// it. closed is called for each connection that ended, with its cause.
+var New func(handler, options any, closed func(id uint64, cause error)) (Loop, error)

@@ -1,0 +1,194 @@
+// Package workertest drives a worker's handler in a test: without a master, a
+// network, another goroutine or time that passes by itself. The loop is the real
+// one; the bytes go through a socket pair.
+//
+//	w := workertest.New(t, handler)
+//	c := w.Connect()
+//	c.Send("hel", "lo\n")         // one Data for each fragment
+//	got := c.Received()           // what was written since
+//	w.Advance(time.Minute)        // timeouts and timers that are due by then
+//	closed, err := c.Closed()     // what Close of the session gets
+//
+// Each method returns when the worker has nothing left to do, work off the loop
+// included. All are for one goroutine. Streams handlers need no such thing: call
+// their function with a listener of package net.
+package workertest
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/testloop"
+	"github.com/usher-go/usher/worker"
+	"golang.org/x/sys/unix"
+)
+
+// The addresses that a handler sees: the first client's port is 1, and so on.
+var (
+	local  = netip.MustParseAddrPort("192.0.2.1:80")
+	remote = netip.MustParseAddr("192.0.2.2")
+)
+
+// Worker is a worker that does something only when told to.
+type Worker struct {
+	t       testing.TB
+	loop    testloop.Loop
+	clients map[uint64]*Client
+}
+
+// New makes a worker, which ends with the test. Unless an option says otherwise it
+// does not log.
+func New(t testing.TB, h worker.Handler, opts ...worker.Option) *Worker {
+	t.Helper()
+	w := &Worker{t: t, clients: make(map[uint64]*Client)}
+	opts = append([]worker.Option{worker.WithLogger(hclog.NewNullLogger())}, opts...)
+	loop, err := testloop.New(h, opts, func(id uint64, cause error) {
+		w.clients[id].closed, w.clients[id].cause = true, cause
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.loop = loop
+	t.Cleanup(func() {
+		loop.End()
+		for _, c := range w.clients {
+			c.release()
+		}
+	})
+	return w
+}
+
+// Connect makes a connection, which the handler opens, by the listener without a
+// name.
+func (w *Worker) Connect() *Client {
+	w.t.Helper()
+	return w.ConnectTo("")
+}
+
+// ConnectTo is Connect by the listener of that name.
+func (w *Worker) ConnectTo(listener string) *Client {
+	w.t.Helper()
+	id := uint64(len(w.clients) + 1)
+	c := &Client{worker: w}
+	w.clients[id] = c
+	var err error
+	if c.fd, err = w.loop.Connect(id, listener, local, netip.AddrPortFrom(remote, uint16(id))); err != nil {
+		w.t.Fatal(err)
+	}
+	w.settle()
+	return c
+}
+
+// Advance moves the clock on: what is due by then happens, with the lateness that
+// worker.Conn.SetIdleTimeout states.
+func (w *Worker) Advance(d time.Duration) {
+	w.t.Helper()
+	w.loop.Advance(d)
+	w.settle()
+}
+
+// Drain asks every session to finish, as before the worker's end.
+func (w *Worker) Drain() {
+	w.t.Helper()
+	w.loop.Drain()
+	w.settle()
+}
+
+// settle lets the worker do what there is to do, and the clients read.
+func (w *Worker) settle() {
+	w.t.Helper()
+	for more := true; more; {
+		if err := w.loop.Settle(); err != nil {
+			w.t.Fatal(err)
+		}
+		more = false
+		for _, c := range w.clients {
+			more = c.read() || more
+		}
+	}
+}
+
+// Client is the other end of a connection. It reads at once all that is written.
+type Client struct {
+	worker   *Worker
+	fd       int // -1 once closed
+	received []byte
+	ended    bool
+	closed   bool
+	cause    error
+}
+
+// Send sends fragments, one after the other: the handler is given each before the
+// next is sent. One of more than 64 KiB comes in parts.
+func (c *Client) Send(fragments ...string) {
+	c.worker.t.Helper()
+	for _, fragment := range fragments {
+		for len(fragment) > 0 && c.fd >= 0 {
+			n, err := unix.SendmsgN(c.fd, []byte(fragment), nil, nil, unix.MSG_NOSIGNAL)
+			if err == unix.EPIPE || err == unix.ECONNRESET {
+				return // the worker has closed it, as Closed tells
+			}
+			if err != nil {
+				c.worker.t.Fatalf("the worker does not read: %v", err)
+			}
+			fragment = fragment[n:]
+			c.worker.settle()
+		}
+	}
+}
+
+// CloseWrite sends the end of the client's input.
+func (c *Client) CloseWrite() {
+	c.worker.t.Helper()
+	_ = unix.Shutdown(c.fd, unix.SHUT_WR) // it may be closed
+	c.worker.settle()
+}
+
+// Close closes the client's end.
+func (c *Client) Close() {
+	c.worker.t.Helper()
+	c.release()
+	c.worker.settle()
+}
+
+// Received returns what the worker has written since the last call.
+func (c *Client) Received() string {
+	got := string(c.received)
+	c.received = nil
+	return got
+}
+
+// Ended reports whether the worker has sent the end: it writes no more.
+func (c *Client) Ended() bool { return c.ended }
+
+// Closed reports whether the worker has closed the connection, and why: what
+// Close of the session gets. After its own end (Ended) a worker waits, for two
+// seconds, for the client's.
+func (c *Client) Closed() (bool, error) { return c.closed, c.cause }
+
+// read takes what has come, and reports whether there was anything.
+func (c *Client) read() (some bool) {
+	var buffer [64 << 10]byte
+	for c.fd >= 0 && !c.ended {
+		n, err := unix.Read(c.fd, buffer[:])
+		if err == unix.EAGAIN {
+			break
+		}
+		some = true
+		if n <= 0 {
+			c.ended = true
+			break
+		}
+		c.received = append(c.received, buffer[:n]...)
+	}
+	return some
+}
+
+func (c *Client) release() {
+	if c.fd >= 0 {
+		_ = unix.Close(c.fd) // a client that leaves
+		c.fd = -1
+	}
+}

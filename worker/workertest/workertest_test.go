@@ -1,0 +1,120 @@
+package workertest_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/usher-go/usher/internal/leaktest"
+	"github.com/usher-go/usher/worker"
+	"github.com/usher-go/usher/worker/workertest"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// shout answers whole lines in capitals.
+var shout = worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	n := bytes.LastIndexByte(in, '\n') + 1
+	_, err := c.Write(bytes.ToUpper(in[:n]))
+	return n, err
+})
+
+func Example() {
+	t := &testing.T{} // that of the test
+	w := workertest.New(t, shout)
+	c := w.Connect()
+	c.Send("hel", "lo\nwor") // the handler sees the fragments
+	fmt.Printf("%q\n", c.Received())
+	c.Send("ld\n")
+	fmt.Printf("%q\n", c.Received())
+	c.CloseWrite()
+	closed, err := c.Closed()
+	fmt.Println(closed, err)
+	// Output:
+	// "HELLO\n"
+	// "WORLD\n"
+	// true <nil>
+}
+
+func TestClockAndListeners(t *testing.T) {
+	leaktest.Descriptors(t)
+	w := workertest.New(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+		c.SetIdleTimeout(time.Minute)
+		c.After(30*time.Second, func() { _, _ = c.Write([]byte("half")) }) // the client waits for it
+		_, err := fmt.Fprint(c, c.Listener(), " ", c.RemoteAddr(), " ")
+		return shout, err
+	}))
+	a, b := w.ConnectTo("web"), w.ConnectTo("")
+	w.Advance(20 * time.Second)
+	b.Send("x\n")
+	w.Advance(15 * time.Second)
+	if got, want := a.Received()+b.Received(), "web 192.0.2.2:1 half 192.0.2.2:2 X\nhalf"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	w.Advance(2 * time.Minute)
+	a.Close()
+	if closed, err := a.Closed(); !closed || !errors.Is(err, worker.ErrIdleTimeout) {
+		t.Errorf("closed %v, because of %v", closed, err)
+	}
+}
+
+// Everything is through when a call returns: much output, and work off the loop.
+func TestSettles(t *testing.T) {
+	leaktest.Descriptors(t)
+	big := strings.Repeat("x", 5<<20)
+	w := workertest.New(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+		var answer string
+		c.Go(func() { answer = big }, func() {
+			_, err := c.Write([]byte(answer))
+			if err != nil {
+				t.Error(err)
+			}
+			_ = c.Close() // it is open
+		})
+		return len(in), nil
+	}))
+	c := w.Connect()
+	c.Send("x")
+	if got := c.Received(); got != big || !c.Ended() {
+		t.Errorf("%d bytes came, ended %v; want %d and the end", len(got), c.Ended(), len(big))
+	}
+	w.Drain()
+	w.Advance(3 * time.Second)
+	if closed, err := c.Closed(); !closed || err != nil {
+		t.Errorf("closed %v, because of %v", closed, err)
+	}
+}
+
+func TestPanicOfHandler(t *testing.T) {
+	w := workertest.New(t, worker.DataFunc(func(*worker.Conn, []byte) (int, error) { panic("a bug") }))
+	c := w.Connect()
+	c.Send("x")
+	c.Close()
+	if closed, err := c.Closed(); !closed || !errors.Is(err, worker.ErrPanic) {
+		t.Errorf("closed %v, because of %v", closed, err)
+	}
+}
+
+// leaver ends when it is asked to.
+type leaver struct{ worker.DataFunc }
+
+func (leaver) Drain(c *worker.Conn) {
+	_, _ = c.Write([]byte("bye")) // the client waits for it
+	_ = c.Close()                 // it is open
+}
+
+func TestDrain(t *testing.T) {
+	w := workertest.New(t, worker.OpenFunc(func(*worker.Conn) (worker.Session, error) { return leaver{shout}, nil }))
+	before := w.Connect()
+	w.Drain()
+	after := w.Connect()
+	for _, c := range []*workertest.Client{before, after} {
+		if got := c.Received(); got != "bye" || !c.Ended() {
+			t.Errorf("got %q, ended %v", got, c.Ended())
+		}
+	}
+}
