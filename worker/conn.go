@@ -18,7 +18,8 @@ var (
 	ErrClosed = fmt.Errorf("worker: %w", net.ErrClosed)
 	// ErrFull: the output would go past its bound (WithMaxOutput).
 	ErrFull = errors.New("worker: output full")
-	// ErrInputFull: Data left more input unconsumed than WithMaxInput allows.
+	// ErrInputFull: Data left more input unconsumed than WithMaxInput, or the
+	// connection's SetMaxInput, allows.
 	ErrInputFull = errors.New("worker: too much unconsumed input")
 	// ErrConsumed: Data returned a number of bytes that it was not given.
 	ErrConsumed = errors.New("worker: handler consumed what it was not given")
@@ -78,6 +79,7 @@ type leftovers struct {
 	flushing  int    // bytes of output when the present bound for flushing began
 	discarded int    // bytes, while lingering
 	jobs      int    // of Go that are outstanding
+	maxInput  int    // by SetMaxInput; 0: the worker's
 }
 
 // state is a set of facts about a connection.
@@ -183,7 +185,7 @@ func (c *Conn) leave() *leftovers {
 // tidy frees c's leftovers if there are none.
 func (c *Conn) tidy() {
 	l := c.left
-	if l != nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 {
+	if l != nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 && l.maxInput == 0 {
 		c.left = nil
 		c.loop.freeLeftovers(l)
 	}

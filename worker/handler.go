@@ -28,7 +28,8 @@ type Session interface {
 	// Data returns, and Data may overwrite it.
 	//
 	// An error closes the connection after flushing, and is what Close gets.
-	// More than the option WithMaxInput left unconsumed is such an error.
+	// More left unconsumed than WithMaxInput or Conn.SetMaxInput allows is such an
+	// error.
 	Data(c *Conn, in []byte) (n int, err error)
 }
 

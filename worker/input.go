@@ -22,6 +22,39 @@ func (c *Conn) Flowing() bool {
 	return !c.state.has(statePaused | stateChoked | stateHeld | stateEnding)
 }
 
+// Peek returns the input that Data has left so far: outside of Data and EOF,
+// which are given it. It belongs to the loop, is valid until the callback returns,
+// and must not be changed. It is nil when nothing is left, and once the connection
+// is closing.
+func (c *Conn) Peek() []byte {
+	if c.left == nil || c.loop.reading == c || c.state.has(stateEnding) {
+		return nil
+	}
+	return c.left.in
+}
+
+// SetMaxInput bounds the bytes that this session may leave unconsumed, in place of
+// WithMaxInput; 0 is that again. It counts when Data returns: one that has read
+// how long its message is may so make room for the rest, and afterwards take it
+// back. More is the end of the connection, with ErrInputFull.
+//
+// It does not move along. Open, which is called in the next worker too, or
+// UnmarshalBinary sets it again.
+func (c *Conn) SetMaxInput(bytes int) {
+	if !c.state.has(stateEnding) {
+		c.leave().maxInput = max(bytes, 0)
+		c.tidy()
+	}
+}
+
+// maxInput is the bound that counts.
+func (c *Conn) maxInput() int {
+	if c.left != nil && c.left.maxInput > 0 {
+		return c.left.maxInput
+	}
+	return c.loop.maxInput
+}
+
 // read takes what one read(2) gives and hands it to the session.
 func (c *Conn) read() {
 	n, errno := read(c.fd, c.loop.input)
@@ -45,7 +78,9 @@ func (c *Conn) deliver(fresh []byte) {
 		c.left.in = c.loop.buffers.append(c.left.in, fresh)
 		in = c.left.in
 	}
+	c.loop.reading = c
 	n, err := c.callData(in)
+	c.loop.reading = nil
 	c.state &^= stateReplay // a pause that began and ended within the call is none
 	if err == nil && (n < 0 || n > len(in)) {
 		err = fmt.Errorf("%w: %d of %d bytes", ErrConsumed, n, len(in))
@@ -61,8 +96,8 @@ func (c *Conn) deliver(fresh []byte) {
 
 // keep stores what Data did not consume.
 func (c *Conn) keep(rest []byte, own bool) {
-	if len(rest) > c.loop.maxInput {
-		c.end(fmt.Errorf("%w: %d bytes, at most %d", ErrInputFull, len(rest), c.loop.maxInput))
+	if limit := c.maxInput(); len(rest) > limit {
+		c.end(fmt.Errorf("%w: %d bytes, at most %d", ErrInputFull, len(rest), limit))
 		rest = nil
 	}
 	switch {
@@ -101,7 +136,10 @@ func (c *Conn) endInput() {
 	if c.left != nil {
 		rest = c.left.in
 	}
-	if err := c.callEOF(session, rest); err != nil {
+	c.loop.reading = c
+	err := c.callEOF(session, rest)
+	c.loop.reading = nil
+	if err != nil {
 		c.end(err)
 	}
 	c.dropInput()

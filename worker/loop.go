@@ -49,6 +49,7 @@ type loop struct {
 	table     table
 	dirty     []*Conn // to settle
 	input     []byte  // what was just read
+	reading   *Conn   // or nil: while its Data or EOF runs
 	cork      []byte  // what was just written, to
 	corked    *Conn
 	buffers   buffers

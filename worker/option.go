@@ -53,7 +53,8 @@ func WithStateVersion(version string) Option {
 }
 
 // WithMaxInput bounds the bytes that a session may leave unconsumed, for each
-// connection. The default is 1 MiB.
+// connection that has no bound of its own (Conn.SetMaxInput). The default is
+// 1 MiB.
 func WithMaxInput(bytes int) Option {
 	return func(o *options) { o.maxInput = bytes }
 }
