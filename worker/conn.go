@@ -148,11 +148,9 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 // order. f may write to, close or abort any of them: those that end on the way
 // are left out.
 func (c *Conn) Each(f func(c *Conn)) {
-	c.loop.table.each(func(other *Conn) {
-		if other.session != nil && !other.state.has(stateEnding) {
-			f(other)
-		}
-	})
+	for other := range c.loop.conns {
+		f(other)
+	}
 }
 
 // Pause stops input: Data is not called and nothing is read until Resume, so

@@ -46,6 +46,7 @@ func (l *loop) beginDrain(deadline time.Duration, move bool) {
 	}
 	l.drain.on = true
 	l.log.Info("draining", "conns", l.table.live+l.streams.live(), "move", move)
+	l.hook("Drain", l.hooks.Drain)
 	if move {
 		return // the mover asks those that cannot
 	}

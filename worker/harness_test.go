@@ -59,6 +59,14 @@ func newSeat(t testing.TB, h worker.Handler, opts ...worker.Option) *seat {
 
 func newSeatWith(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *seat {
 	t.Helper()
+	s := startSeat(t, hello, h, opts...)
+	s.ready = next[ipc.Ready](s)
+	return s
+}
+
+// startSeat is newSeatWith without waiting for ready.
+func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *seat {
+	t.Helper()
 	before := openDescriptors(t)
 	queue, workerQueue, err := fdpass.Pair()
 	check(t, err)
@@ -100,7 +108,6 @@ func newSeatWith(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker
 		}
 	})
 	s.tell(hello)
-	s.ready = next[ipc.Ready](s)
 	return s
 }
 

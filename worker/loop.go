@@ -28,6 +28,8 @@ type loop struct {
 	control *control
 	handler Handler
 	log     hclog.Logger
+	hooks   Hooks
+	ticks   []tick
 
 	set      *epoll.Set
 	events   []epoll.Event
@@ -79,7 +81,7 @@ type loop struct {
 // closes the loop.
 func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 	l := &loop{
-		station: s, control: link, handler: h, log: o.log,
+		station: s, control: link, handler: h, log: o.log, hooks: o.hooks, ticks: o.ticks,
 		events: make([]epoll.Event, eventsPerTurn),
 		epoch:  time.Now(),
 		ended:  make(chan struct{}),
@@ -316,7 +318,7 @@ func (l *loop) terminate() {
 const stopTime = 500 * time.Millisecond
 
 func (l *loop) nextDeadline() time.Duration {
-	next := min(l.drain.next(), l.queue.next(), l.mover.next())
+	next := min(l.drain.next(), l.queue.next(), l.mover.next(), l.nextTick())
 	if deadline, ok := l.wheel.next(); ok {
 		next = min(next, deadline)
 	}
@@ -332,6 +334,7 @@ func (l *loop) expire(now time.Duration) {
 		l.cutShort()
 	}
 	l.settle()
+	l.tick(now)
 	if l.mover.next() <= now {
 		l.move()
 	}

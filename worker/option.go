@@ -16,6 +16,8 @@ type options struct {
 	maxOutput    int
 	stateVersion string
 	flushTime    time.Duration
+	hooks        Hooks
+	ticks        []tick
 }
 
 // The water marks of buffered output, unless the bound is lower.

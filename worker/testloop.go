@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"time"
@@ -49,6 +50,11 @@ func newTestLoop(handler, opts any, closed func(uint64, error)) (testloop.Loop, 
 	}
 	t.loop.clock = func() time.Duration { return t.time }
 	t.loop.ending = closed
+	if err := t.loop.starting(); err != nil {
+		t.close()
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	t.loop.ready()
 	return t, nil
 }
 
@@ -93,6 +99,11 @@ func (t *testLoop) Drain() {
 
 func (t *testLoop) End() {
 	t.loop.end()
+	t.loop.hook("Stop", t.loop.hooks.Stop)
+	t.close()
+}
+
+func (t *testLoop) close() {
 	t.loop.close()
 	t.link.close()
 	fdpass.CloseAll([]int{t.queue, t.master})

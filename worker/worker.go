@@ -161,6 +161,10 @@ func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
 	if err != nil {
 		return fmt.Errorf("worker: wait for hello: %w", err)
 	}
+	if err := l.starting(); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer func() { l.hook("Stop", l.hooks.Stop) }()
 	if err := l.begin(hello); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
@@ -170,6 +174,7 @@ func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	link.send(ipc.Ready{Protocol: ipc.Version, Capacity: room, Moves: movable(h), Closes: true})
+	l.ready()
 
 	link.listen(l.obey, func() { s.exit(1) }) // not logged: whoever read the log is gone
 	defer context.AfterFunc(ctx, l.terminate)()
