@@ -48,6 +48,8 @@ type acceptor struct {
 	retryAt time.Time // when to try full queues again; zero: none is
 	hasty   bool      // room was found at the last look: no wait
 
+	strandedUntil time.Time // when to give up moved connections that nobody can thaw; zero: there are none
+
 	inspectAt time.Time // when to look for stuck workers; zero: nothing waits
 
 	stuck atomic.Bool // some worker takes nothing from its queue; any goroutine may read it
@@ -65,9 +67,13 @@ const (
 	tagKind = 0xff << 56
 )
 
+// strandedLimit is how long moved connections wait in the hand for a worker that
+// can thaw them, while there is none: its successor may be starting.
+const strandedLimit = 5 * time.Second
+
 // newAcceptor takes ownership of the listeners, unless it returns an error.
 // broken is called on the accept goroutine about a worker to be replaced.
-func newAcceptor(config Config, listeners []*listener, descriptorLimit int, broken func(slot int, err error)) (*acceptor, error) {
+func newAcceptor(config Config, listeners []*listener, descriptorLimit int, broken func(seatSpec, error)) (*acceptor, error) {
 	set, err := epoll.New()
 	if err != nil {
 		return nil, err
@@ -151,7 +157,7 @@ func (a *acceptor) returned(serial uint64) {
 				if s.spec.moves {
 					s.gives = true
 				} else {
-					a.dispatcher.broken(s.spec.slot, errQueueBroken)
+					a.dispatcher.broken(s.spec, errQueueBroken)
 				}
 				return
 			}
@@ -165,7 +171,7 @@ func (a *acceptor) rewatch(s *seat) {
 		return
 	}
 	if err := a.set.Add(s.spec.queue, epoll.In, tagSeat|s.serial); err != nil {
-		a.dispatcher.broken(s.spec.slot, err)
+		a.dispatcher.broken(s.spec, err)
 	}
 }
 
@@ -178,7 +184,7 @@ func (a *acceptor) turn() {
 		d.unchoke()
 	}
 	if !a.inspectAt.IsZero() && !time.Now().Before(a.inspectAt) {
-		a.inspectAt = time.Time{}
+		a.inspectAt, d.waiting = time.Time{}, false // the survey finds it anew
 		a.stuck.Store(d.inspect())
 	}
 	d.survey()
@@ -197,12 +203,9 @@ func (a *acceptor) turn() {
 		}
 	}
 	a.ready = a.ready[:0]
-	switch {
-	case !a.backoff.over(time.Now):
-		a.watchListeners(false)
-	case a.quota() > 0 || a.turnsAway():
-		a.watchListeners(true)
-	default:
+	resumed, quota := a.backoff.over(time.Now), a.quota()
+	a.watchListeners(resumed && (quota > 0 || a.turnsAway()))
+	if quota == 0 {
 		a.waitForRoom()
 	}
 	a.planRetry()
@@ -211,8 +214,8 @@ func (a *acceptor) turn() {
 	}
 }
 
-// settle places the hand, and then what there is to rescue, as far as the
-// latest survey found room. Afterwards there is room only if the hand is empty.
+// settle places the hand, and then what there is to fetch, as far as the latest
+// survey found room. What is left in the hand found nobody.
 func (a *acceptor) settle() {
 	d := &a.dispatcher
 	for {
@@ -221,28 +224,38 @@ func (a *acceptor) settle() {
 				break
 			}
 			d.survey() // some queue refused: without it
-			if left := d.handful(); left == before {
+			left := d.handful()
+			if left == before {
 				break // moved ones, and nobody who can thaw them has room
-			} else {
-				before = left
 			}
+			before = left
 		}
 		if d.hand.Len() > 0 {
-			d.room = 0
+			return
 		}
-		if d.haven > 0 && d.room > 0 && d.takeBack() {
+		if d.room > 0 && a.fetch() {
 			continue
 		}
-		if d.room == 0 || !d.rescuable() {
-			return
-		}
+		a.reserve.fill()
+		return
+	}
+}
+
+// fetch takes a packet that was given back, or is to be rescued, into the hand,
+// which is empty, and reports whether it did. The reserve makes room for it.
+func (a *acceptor) fetch() bool {
+	d := &a.dispatcher
+	if d.haven > 0 && d.givenBack() {
 		a.reserve.release()
-		rescued := d.rescue()
-		if !rescued {
-			a.reserve.fill()
-			return
+		if d.takeBack() {
+			return true
 		}
 	}
+	if !d.rescuable() {
+		return false
+	}
+	a.reserve.release()
+	return d.rescue()
 }
 
 // acceptFrom accepts into the hand, which is empty, no more than quota.
@@ -281,11 +294,9 @@ func (a *acceptor) pause(l *listener, errno syscall.Errno) {
 	a.log.Warn("cannot accept, retrying", "listener", l.address, "error", errno, "after", delay)
 }
 
-// waitForRoom leaves clients in the backlog until a worker has room. From the
-// moment the flags are set a close rings; one that came just before is seen by
-// the last look.
+// waitForRoom arranges to hear of room. From the moment the flags are set a
+// close rings; one that came just before is seen by the last look.
 func (a *acceptor) waitForRoom() {
-	a.watchListeners(false)
 	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 		for _, s := range seats {
 			if s.phase != seatDead { // else the entry may be another's by now
@@ -295,14 +306,24 @@ func (a *acceptor) waitForRoom() {
 	}
 	a.dispatcher.survey()
 	a.hasty = a.quota() > 0 || a.dispatcher.placeable()
-	if a.limits.rate > 0 && !a.hasty && a.retryAt.IsZero() {
-		a.retryAt = time.Now().Add(a.bucket.wait())
+	if !a.hasty && a.allowance() > 0 && a.retryAt.IsZero() { // only the rate is in the way
+		a.retryAt = time.Now().Add(max(a.bucket.wait(), time.Millisecond))
 	}
 }
 
-// planRetry sets the timer for what neither a bell nor the epoll set reports:
-// a queue that can take a packet again.
+// planRetry sets the timers for what neither a bell nor the epoll set reports: a
+// queue that can take a packet again, and the end of waiting for a worker that
+// can thaw what is in the hand.
 func (a *acceptor) planRetry() {
+	switch stranded := a.dispatcher.stranded(); {
+	case !stranded:
+		a.strandedUntil = time.Time{}
+	case a.strandedUntil.IsZero():
+		a.strandedUntil = time.Now().Add(strandedLimit)
+	case !time.Now().Before(a.strandedUntil):
+		a.dispatcher.loseStranded()
+		a.strandedUntil, a.hasty = time.Time{}, true
+	}
 	if !a.dispatcher.stalled && !a.dispatcher.choked() {
 		a.retries = 0
 		return
@@ -349,7 +370,7 @@ func (a *acceptor) timeout() time.Duration {
 		return 0
 	}
 	var first time.Time
-	for _, at := range [3]time.Time{a.retryAt, a.backoff.until, a.inspectAt} {
+	for _, at := range [...]time.Time{a.retryAt, a.backoff.until, a.inspectAt, a.strandedUntil} {
 		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
@@ -363,6 +384,7 @@ func (a *acceptor) timeout() time.Duration {
 func (a *acceptor) close() {
 	defer close(a.stopped)
 	closeListeners(a.listeners)
+	a.listeners = nil
 	a.dispatcher.abandon()
 	a.reserve.release()
 	_ = errors.Join(a.waker.Close(), a.set.Close()) // nothing is left that could be saved

@@ -65,8 +65,8 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	}
 	broken := make(chan string, 100)
 	config := Config{Logger: hclog.NewNullLogger(), Dispatch: DefaultPolicy}
-	a, err := newAcceptor(config, listeners, descriptorLimit, func(slot int, err error) {
-		broken <- fmt.Sprint(slot, " ", err)
+	a, err := newAcceptor(config, listeners, descriptorLimit, func(spec seatSpec, err error) {
+		broken <- fmt.Sprint(spec.slot, " ", err)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,6 +27,7 @@ func newControl(path string, s *supervisor) (*control, error) {
 	}
 	return &control{path: path, listener: listener, server: &http.Server{
 		Handler:           newAPI(s),
+		ErrorLog:          s.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       5 * time.Second,
 	}}, nil

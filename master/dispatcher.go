@@ -43,14 +43,14 @@ type dispatcher struct {
 	spare   int  // new ones that may be queued in all, whoever has room
 	live    int  // connections there are
 	stalled bool // no room because of a full queue
-	waiting bool // some queue holds connections, or is stuck
+	waiting bool // some queue held connections, or was stuck, since the last inspection
 
 	census         census
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
 
-	broken  func(slot int, err error) // tells the supervisor to replace a worker
-	rewatch func(*seat)               // has epoll report again what a worker gives back
+	broken  func(seatSpec, error) // tells the supervisor to replace a worker
+	rewatch func(*seat)           // has epoll report again what a worker gives back
 }
 
 // nobody is no slot.
@@ -116,7 +116,7 @@ func (d *dispatcher) find(slot int) *seat {
 // by a bell.
 func (d *dispatcher) survey() {
 	d.candidates = d.candidates[:0]
-	d.room, d.haven, d.live, d.stalled, d.waiting = 0, 0, d.handful(), false, false
+	d.room, d.haven, d.live, d.stalled = 0, 0, d.handful(), false
 	queued := d.live
 	for _, s := range d.seats {
 		t := s.tally()
@@ -264,7 +264,7 @@ func (d *dispatcher) refused(s *seat, err error) {
 		d.log.Trace("queue full", "slot", s.spec.slot, "error", err)
 	case errors.Is(err, fdpass.ErrPeerClosed):
 		s.broken = true
-		d.broken(s.spec.slot, errQueueBroken)
+		d.broken(s.spec, errQueueBroken)
 	default:
 		d.log.Warn("queue refused a packet, retrying", "slot", s.spec.slot, "error", err)
 	}
@@ -311,6 +311,52 @@ func (d *dispatcher) inspect() (stuck bool) {
 		}
 	}
 	return stuck
+}
+
+// givenBack reports whether some worker's queue is to be looked at for
+// connections that it gave back.
+func (d *dispatcher) givenBack() bool {
+	for _, seats := range [2][]*seat{d.leaving, d.seats} {
+		for _, s := range seats {
+			if s.gives && s.phase != seatDead && !s.choked {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stranded reports whether the hand holds moved connections and there is no
+// worker at all that can thaw them.
+func (d *dispatcher) stranded() bool {
+	for _, s := range d.seats {
+		if s.spec.moves {
+			return false
+		}
+	}
+	for i := range d.hand.Len() {
+		if d.hand.FD(i) >= 0 && d.hand.Frozen(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// loseStranded closes them.
+func (d *dispatcher) loseStranded() {
+	lost := 0
+	for i := range d.hand.Len() {
+		if d.hand.FD(i) >= 0 && d.hand.Frozen(i) {
+			d.census.gone(d.hand.ID(i))
+			fdpass.CloseAll([]int{d.hand.Take(i)})
+			lost++
+		}
+	}
+	d.totals.lost += uint64(lost)
+	d.log.Error("connections lost: they were to move, and no worker is left that can take them", "count", lost)
+	if d.handful() == 0 {
+		d.hand.Reset()
+	}
 }
 
 // takeBack takes one packet of connections that a worker gave back into the
@@ -399,9 +445,16 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 		case errors.Is(err, fdpass.ErrPeerClosed):
 			if s.phase != seatDead && !s.broken {
 				s.broken = true
-				d.broken(s.spec.slot, errQueueBroken)
+				d.broken(s.spec, errQueueBroken)
 			}
 			return false, true
+		}
+		if lost, ok := errors.AsType[*ipc.LostError](err); ok {
+			d.log.Error("connections lost: out of descriptors", "slot", s.spec.slot, "count", lost.Count, "error", lost.Err)
+			s.took(end, lost.Count)
+			d.totals.lost += uint64(lost.Count)
+			s.choked = true
+			return false, false
 		}
 		if _, ok := errors.AsType[*os.SyscallError](err); ok {
 			d.log.Warn("cannot read a queue, retrying", "slot", s.spec.slot, "error", err)
@@ -410,7 +463,7 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 		}
 		d.log.Error("bad packet on a queue, its connections are lost", "slot", s.spec.slot, "error", err)
 		if s.phase != seatDead {
-			d.broken(s.spec.slot, err)
+			d.broken(s.spec, err)
 			return false, false
 		}
 	}

@@ -46,7 +46,7 @@ func newOffice(t *rapid.T, config Config) *office {
 		t.Fatal(err)
 	}
 	config.Logger = hclog.NewNullLogger()
-	a, err := newAcceptor(config, nil, 200, func(slot int, err error) { t.Fatalf("slot %d is broken: %v", slot, err) })
+	a, err := newAcceptor(config, nil, 200, func(spec seatSpec, err error) { t.Fatalf("slot %d is broken: %v", spec.slot, err) })
 	if err != nil {
 		t.Fatal(err)
 	}

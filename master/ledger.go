@@ -25,6 +25,7 @@ type ledger struct {
 type tally struct {
 	sent, drained, back, received, closed, lost uint64
 	movedIn                                     uint64
+	stuck                                       bool // it takes nothing from its queue
 }
 
 // tally reads the worker's counters. Closed is read before received, which

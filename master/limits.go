@@ -33,12 +33,22 @@ func (a *acceptor) limit(c *Config) {
 // quota returns how many connections may be accepted now: a token for each is
 // there before accept4 is called. By the latest survey, and what came since.
 func (a *acceptor) quota() int {
+	quota := a.allowance()
+	if quota > 0 && a.limits.rate > 0 {
+		quota = min(quota, a.bucket.room(time.Now()))
+	}
+	return quota
+}
+
+// allowance is the quota but for the rate. While the hand holds a connection
+// there is none.
+func (a *acceptor) allowance() int {
+	if a.dispatcher.hand.Len() > 0 {
+		return 0
+	}
 	quota := min(a.dispatcher.room, a.dispatcher.spare, a.batch)
 	if a.limits.conns > 0 {
 		quota = min(quota, a.limits.conns-a.dispatcher.live)
-	}
-	if quota > 0 && a.limits.rate > 0 {
-		quota = min(quota, a.bucket.room(time.Now()))
 	}
 	return max(0, quota)
 }

@@ -42,7 +42,11 @@ func (a *acceptor) planListeners(addresses []Address, backlog int) (change liste
 			fresh = append(fresh, address)
 			continue
 		}
-		delete(old, address.place())
+		if address.Network == "systemd" || len(kept) == 1 {
+			delete(old, address.place())
+		} else { // the same address again, as port 0 may be
+			kept, old[address.place()] = kept[:1], kept[1:]
+		}
 		for _, l := range kept {
 			change.names[l] = address.Name
 		}

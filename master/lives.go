@@ -123,15 +123,16 @@ func (s *supervisor) seat(slot *slot) {
 	}
 	slot.seated = true
 	s.dispatch.open(seatSpec{
-		slot: slot.number, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
+		slot: slot.number, worker: slot.incarnation, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
 		capacity: capacity, closes: slot.ready.Closes, moves: slot.ready.Moves, entry: s.board.Entry(slot.number),
 	})
 }
 
 // brokenQueue is called from the accept goroutine.
-func (s *supervisor) brokenQueue(number int, err error) {
+func (s *supervisor) brokenQueue(spec seatSpec, err error) {
 	s.inbox.put(func() {
-		if slot := s.slots[number]; slot != nil && slot.process != nil {
+		slot := s.slots[spec.slot]
+		if slot != nil && slot.process != nil && slot.process.queue == spec.queue && slot.incarnation == spec.worker {
 			s.kill(slot, err.Error())
 		}
 	})
@@ -248,10 +249,10 @@ func (s *supervisor) dismiss(slot *slot, why string) {
 
 // drainMode says whether a worker's connections are to move: if it can, and
 // another that can is there for them. When all stop, they finish.
-func (s *supervisor) drainMode(leaving *slot) string {
-	if s.stopping == stopNot && leaving.ready.Moves {
+func (s *supervisor) drainMode(moving *slot) string {
+	if s.stopping == stopNot && moving.ready.Moves {
 		for _, slot := range s.slots {
-			if slot != nil && slot != leaving && slot.seated && slot.state == StateReady && slot.ready.Moves {
+			if slot != nil && !slot.leaving && slot.recycled == "" && slot.seated && slot.state == StateReady && slot.ready.Moves {
 				return ipc.DrainMove
 			}
 		}

@@ -80,7 +80,7 @@ func serve(ctx context.Context, config Config, listeners []*listener, limit int)
 	defer board.Close()
 
 	var super *supervisor
-	accept, err := newAcceptor(config, listeners, limit, func(slot int, err error) { super.brokenQueue(slot, err) })
+	accept, err := newAcceptor(config, listeners, limit, func(spec seatSpec, err error) { super.brokenQueue(spec, err) })
 	if err != nil {
 		closeListeners(listeners)
 		return err

@@ -20,6 +20,7 @@ type reload struct {
 	since      time.Time
 	listeners  listenerChange
 	before     Counts           // when it switched
+	target     int              // workers wanted before
 	switched   bool             // the new generation serves; connections are still moving to it
 	waiting    []chan<- outcome // who wants to know what comes of it
 }
@@ -62,6 +63,7 @@ func (s *supervisor) beginReload() {
 		r.tell(err)
 		return
 	}
+	r.target = s.target
 	if r.config.Workers != s.config.Workers {
 		s.target = r.config.Workers
 	}
@@ -124,6 +126,9 @@ func (s *supervisor) switchOver() {
 	}
 	s.dispatch.apply(r.config, r.listeners)
 	for _, slot := range old {
+		slot.leaving = true // none of them is to take another's connections
+	}
+	for _, slot := range old {
 		s.dismiss(slot, "replaced by a new generation")
 	}
 	if old := s.lingering(); len(old) > maxLingering {
@@ -180,6 +185,9 @@ func (s *supervisor) abortReload(err error) {
 		return
 	}
 	s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
+	if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // and nobody has scaled since
+		s.target = r.target
+	}
 	closeListeners(r.listeners.added)
 	s.notifier.ready() // again
 	for _, slot := range s.staff(r.generation) {

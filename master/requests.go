@@ -42,7 +42,7 @@ func (a *acceptor) open(spec seatSpec) {
 		a.serial++
 		s := a.dispatcher.open(spec, a.serial)
 		if err := a.set.Add(spec.queue, epoll.In, tagSeat|s.serial); err != nil {
-			a.dispatcher.broken(spec.slot, err)
+			a.dispatcher.broken(spec, err)
 		}
 	})
 }

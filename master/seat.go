@@ -51,6 +51,7 @@ const (
 // descriptors go over to the accept goroutine.
 type seatSpec struct {
 	slot      int
+	worker    int // its incarnation in that slot
 	queue     int // the master's end
 	workerEnd int // the duplicate of the worker's end, by which the queue outlives it
 	capacity  int // most connections at a time
@@ -64,7 +65,7 @@ type seatSpec struct {
 func (s *seat) tally() tally {
 	if s.phase != seatDead {
 		t := s.ledger.tally()
-		t.movedIn = s.movedIn
+		t.movedIn, t.stuck = s.movedIn, s.stuck
 		return t
 	}
 	t := s.final
@@ -131,12 +132,17 @@ func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
 	if err := courier.Receive(end, hand); err != nil {
 		return err
 	}
-	if end == s.spec.workerEnd {
-		s.drained += uint64(hand.Len())
-	} else {
-		s.back += uint64(hand.Len())
-	}
+	s.took(end, hand.Len())
 	return nil
+}
+
+// took books connections that came out of one end of the queue.
+func (s *seat) took(end, n int) {
+	if end == s.spec.workerEnd {
+		s.drained += uint64(n)
+	} else {
+		s.back += uint64(n)
+	}
 }
 
 func (s *seat) close() {

@@ -234,7 +234,10 @@ func (s *supervisor) allReady(generation int) bool {
 func (s *supervisor) idlest(generation int) *slot {
 	loads := s.dispatch.loads()
 	weigh := func(slot *slot) int {
-		if slot.state != StateReady {
+		switch slot.state {
+		case StateGone:
+			return -2
+		case StateStarting:
 			return -1
 		}
 		return loads[slot.number]

@@ -31,7 +31,8 @@ func (s *supervisor) look(now time.Time) {
 		if late {
 			slot.pulse.reset()
 		}
-		s.feelPulse(slot, now, tallies[slot.number].queued() > 0)
+		t := tallies[slot.number]
+		s.feelPulse(slot, now, t.queued() > 0 || t.stuck) // a stuck one's queue goes to others
 	}
 	s.notifier.alive()
 	s.recycle(now)
