@@ -233,12 +233,18 @@ func (s *seat) connect() *client {
 // kernel may take 32 MiB.
 func (s *seat) connectNarrow() *client {
 	s.t.Helper()
+	return s.connectBuffered(narrow)
+}
+
+// connectBuffered is connectNarrow with buffers of about so many bytes.
+func (s *seat) connectBuffered(bytes int) *client {
+	s.t.Helper()
 	c, fd := s.acceptWith(&net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
-			check(s.t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, narrow))
+			check(s.t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, bytes))
 		})
 	}})
-	check(s.t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, narrow))
+	check(s.t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bytes))
 	s.hand(fd)
 	return c
 }

@@ -19,7 +19,8 @@ const postClosed = math.MinInt32 / 2
 // true, f is not called either if the connection comes to its end first: like a
 // timer's, it never runs once the connection is closing.
 //
-// A connection with functions that wait does not move.
+// A connection with functions that wait does not move. One posted at the moment of
+// leaving, after which the connection is another worker's, is not called either.
 func (c *Conn) Post(f func(c *Conn)) bool {
 	if n := c.posted.Add(1); n <= 0 || n > maxPosted {
 		c.posted.Add(-1)
