@@ -105,6 +105,8 @@ const (
 	stateDirty                      // in the loop's list of those to settle
 	stateMoved                      // it comes from another worker
 	stateOwnIdle                    // SetIdleTimeout was called
+	stateStays                      // its session could not be marshalled: it does not move
+	stateLarge                      // its state did not fit into a packet
 )
 
 // stateEnding is every way of being past Close.

@@ -25,6 +25,9 @@ import (
 // that MarshalBinary returns, from which the session that Open makes there is
 // restored by UnmarshalBinary. A DataFunc has no state and needs neither.
 //
+// The session that has left gets no further call, Close neither: its Conn's
+// methods return ErrClosed, and Post false.
+//
 // MarshalBinary may be called in vain: if the connection cannot leave now, it
 // goes on here. An error, or a state that is too large (about 15 KiB with all
 // that is buffered), has it stay and finish. Timers do not travel: the session
@@ -60,14 +63,15 @@ const (
 	moveAgain = 100 * time.Millisecond
 )
 
+var errMarshalActs = errors.New("worker: MarshalBinary wrote, or changed a connection")
+
 // beginMove has so many connections move, or as many as can.
 func (l *loop) beginMove(wanted int) {
 	if l.mover == nil {
 		l.mover = &mover{}
 	}
 	m := l.mover
-	m.wanted, m.retry, m.delay = wanted, l.now(), moveRetryMin
-	m.cursor = min(m.cursor, len(l.table.places))
+	m.cursor, m.wanted, m.retry, m.delay = 0, wanted, l.now(), moveRetryMin
 }
 
 func (m *mover) next() time.Duration {
@@ -93,6 +97,9 @@ func (l *loop) move() {
 				return
 			}
 			if l.drain.move && !c.movable() {
+				if !l.sendMoved() { // nothing frozen is to be touched by a callback
+					return
+				}
 				c.askToDrain()
 				l.settle()
 			}
@@ -116,20 +123,23 @@ func (l *loop) swept() {
 		return
 	}
 	m.retry = l.now() + moveAgain
-	movable := 0
+	left := 0
 	l.table.each(func(c *Conn) {
-		if c.movable() {
-			movable++
+		if c.movable() && !c.restless() && !c.state.has(stateLarge) {
+			left++
 		}
 	})
-	if movable == 0 && !m.told {
+	if left == 0 && !m.told {
 		l.control.send(ipc.Moved{Staying: l.table.live})
 	}
-	m.told = movable == 0
+	m.told = left == 0
 }
 
 // movable reports whether a connection could move, if not now then later.
 func (c *Conn) movable() bool {
+	if c.state.has(stateStays) {
+		return false
+	}
 	switch c.session.(type) {
 	case DataFunc, MovableSession:
 		return true
@@ -157,14 +167,28 @@ func (l *loop) freeze(c *Conn) bool {
 	f := frozen{version: l.stateVersion, read: frozenNever, write: frozenNever}
 	if session, ok := c.session.(MovableSession); ok {
 		var err error
-		if f.sessionState, err = c.callMarshal(session); err != nil {
-			l.log.Warn("connection stays", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
+		f.sessionState, err = c.callMarshal(session)
+		if l.corked != nil || len(l.dirty) > 0 {
+			l.thawBatch() // it may have touched one of those already packed
+			l.settle()
+			err = errMarshalActs
+		}
+		if c.state.has(stateDead) {
 			return false
+		}
+		if err != nil {
+			l.log.Warn("connection stays", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
+			c.state |= stateStays
+			return false
+		}
+		if c.restless() {
+			return false // since just now
 		}
 	}
 	c.describe(&f, l.turnTime())
 	m.state = f.append(m.state[:0])
 	if len(m.state) > ipc.MaxState {
+		c.state |= stateLarge // it may become smaller when its peer reads
 		return false
 	}
 	envelope := ipc.Envelope{
@@ -194,7 +218,9 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 	}
 	if c.alarm != 0 {
 		a := c.loop.wheel.value(c.alarm)
-		f.idleMS, f.quiet = a.idleMS, now-a.active
+		if f.idleMS = a.idleMS; f.idleMS != 0 { // else nobody kept account
+			f.quiet = now - a.active
+		}
 	}
 	if c.left == nil {
 		return
@@ -216,20 +242,15 @@ func (l *loop) sendMoved() bool {
 		return true
 	}
 	err := m.courier.Send(l.station.queue, &m.packet)
-	batch := m.batch
-	m.batch = m.batch[:0]
 	if err == nil {
 		m.delay = moveRetryMin
-		for _, c := range batch {
+		for _, c := range m.batch {
 			c.gone()
 		}
+		m.batch = m.batch[:0]
 		return true
 	}
-	m.packet.Reset() // the descriptors are still the connections'
-	m.wanted += len(batch)
-	for _, c := range batch {
-		c.arm()
-	}
+	l.thawBatch()
 	l.settle()
 	m.blocked, m.retry = true, l.now()+m.delay
 	m.delay = min(2*m.delay, moveRetryMax)
@@ -237,6 +258,22 @@ func (l *loop) sendMoved() bool {
 		l.log.Warn("connections cannot leave, retrying", "after", m.delay, "error", err)
 	}
 	return false
+}
+
+// thawBatch has those in the packet go on here, as if nothing had been; the
+// sweep comes to them again.
+func (l *loop) thawBatch() {
+	m := l.mover
+	if len(m.batch) == 0 {
+		return
+	}
+	m.packet.Reset() // the descriptors are still the connections'
+	m.wanted += len(m.batch)
+	m.cursor = int(m.batch[0].index)
+	for _, c := range m.batch {
+		c.arm()
+	}
+	m.batch = m.batch[:0]
 }
 
 // gone forgets a connection that is another's now; the send has closed its

@@ -47,7 +47,8 @@ type EOFSession interface {
 type CloseSession interface {
 	Session
 	// Close is the last call, exactly one for every session that Open
-	// returned. The connection is closed already: its methods return
+	// returned, unless its connection has moved to another worker (see
+	// MovableSession). The connection is closed already: its methods return
 	// ErrClosed. err is nil for an orderly end: the peer's end of file, or
 	// Conn.Close, and all output was handed to the kernel. Otherwise it is
 	// what ended the connection: the peer's doing (syscall.ECONNRESET,

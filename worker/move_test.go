@@ -235,3 +235,78 @@ func TestMoveWaitsForRoom(t *testing.T) {
 		check(t, c.Close())
 	}
 }
+
+// What Open sets for a new connection is not in force for one that has moved:
+// its deadline was met where it was opened first.
+func TestMoveEndsWhatOpenSet(t *testing.T) {
+	const soon = 100 * time.Millisecond
+	h, there := &deadlined{soon}, &deadlined{soon}
+	old, next := newSeat(t, h), newSeat(t, there)
+	c := old.connect()
+	c.send("x")
+	c.expect("x")
+	old.tell(ipc.Drain{Mode: ipc.DrainMove})
+	old.route(next, 1)
+	old.expectDrained()
+	fresh := next.connect() // its deadline comes after the one that the moved one's Open has set
+	fresh.expectEnd()
+	c.send("y")
+	c.expect("y")
+	check(t, c.Close())
+	check(t, fresh.Close())
+}
+
+// deadlined wants the first input soon.
+type deadlined struct{ limit time.Duration }
+
+func (d *deadlined) Open(c *worker.Conn) (worker.Session, error) {
+	c.SetReadDeadline(time.Now().Add(d.limit))
+	return d, nil
+}
+func (d *deadlined) Data(c *worker.Conn, in []byte) (int, error) { return c.Write(in) }
+func (d *deadlined) MarshalBinary() ([]byte, error)              { return nil, nil }
+func (d *deadlined) UnmarshalBinary([]byte) error                { return nil }
+
+// A session that cannot be marshalled stays, is asked to finish, and does not
+// keep the master waiting for it.
+func TestMoveOfWhatCannotBePacked(t *testing.T) {
+	h := &unpackable{polite{newRecorder(echo)}}
+	s := newSeat(t, h)
+	c := s.connect()
+	c.send("x")
+	c.expect("x")
+	s.tell(ipc.Drain{Mode: ipc.DrainMove})
+	c.expect("bye")
+	c.expectEnd()
+	check(t, c.Close())
+	h.expectClose(t, nil)
+	s.expectDrained()
+}
+
+type unpackable struct{ polite }
+
+func (u *unpackable) Open(*worker.Conn) (worker.Session, error) { return u, nil }
+func (u *unpackable) MarshalBinary() ([]byte, error)            { return nil, errors.New("not today") }
+func (u *unpackable) UnmarshalBinary([]byte) error              { return nil }
+
+// A move of some begins with the first connection each time.
+func TestMoveSomeAgain(t *testing.T) {
+	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
+	var clients []*client
+	for range 10 {
+		clients = append(clients, old.connect())
+	}
+	for _, c := range clients {
+		c.send("x")
+		c.expect("x")
+	}
+	old.tell(ipc.Move{Count: 5})
+	old.route(next, 5)
+	old.tell(ipc.Move{Count: 5})
+	old.route(next, 5)
+	for _, c := range clients {
+		c.send("y")
+		c.expect("y")
+		check(t, c.Close())
+	}
+}

@@ -61,7 +61,7 @@ func (c *Conn) SendFile(f *os.File, off, n int64) error {
 	if off+n < 0 || off+n > info.Size() {
 		return fmt.Errorf("%w: %d bytes at %d of %d", ErrShortFile, n, off, info.Size())
 	}
-	if n == 0 {
+	if n == 0 || c.loop.opening == c { // as push: a moved connection has its greeting
 		return nil
 	}
 	if c.loop.corked == c {

@@ -21,9 +21,9 @@ func (c *Conn) StateVersion() string {
 	return c.loop.thawingVersion
 }
 
-// thaw brings a connection back to life: Open, then UnmarshalBinary, then all
-// that was unfinished. What Open writes is dropped: it greeted the peer before.
-// An error leaves a connection to be closed.
+// thaw brings a connection back to life: Open, then all that was unfinished in
+// place of what Open has set, then UnmarshalBinary. What Open writes is dropped:
+// it greeted the peer before. An error leaves a connection to be closed.
 func (l *loop) thaw(c *Conn, state []byte) error {
 	var f frozen
 	if err := f.decode(state); err != nil {
@@ -34,14 +34,11 @@ func (l *loop) thaw(c *Conn, state []byte) error {
 	err := c.callOpen(l.handler)
 	l.opening = nil
 	if err == nil {
+		c.resume(&f)
 		err = c.restore(f.sessionState)
 	}
 	l.thawing = nil
-	if err != nil {
-		return err
-	}
-	c.resume(&f)
-	return nil
+	return err
 }
 
 // restore gives the session its state.
@@ -59,7 +56,9 @@ func (c *Conn) restore(state []byte) error {
 
 // resume puts back what was unfinished.
 func (c *Conn) resume(f *frozen) {
+	ownIdle := c.state & stateOwnIdle // of the new program's Open: it holds if the old had none
 	for _, pair := range frozenStates {
+		c.state &^= pair.state
 		if f.flags&pair.flag != 0 {
 			c.state |= pair.state
 		}
@@ -75,16 +74,20 @@ func (c *Conn) resume(f *frozen) {
 	if c.state.has(stateOwnIdle) {
 		c.setIdle(f.idleMS)
 	}
+	c.state |= ownIdle
 	if c.alarm != 0 {
 		l.wheel.value(c.alarm).active = now - f.quiet
 	}
+	d := &c.leave().deadlines
+	d.read, d.write = 0, 0
 	if f.read != frozenNever {
-		c.leave().deadlines.read = max(1, now+f.read)
+		d.read = max(1, now+f.read)
 	}
 	if f.write != frozenNever {
-		c.leave().deadlines.write = max(1, now+f.write)
+		d.write = max(1, now+f.write)
 	}
 	c.schedule()
+	c.tidy()
 }
 
 // lose closes a connection that could not be thawed, and counts it as lost.

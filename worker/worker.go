@@ -8,7 +8,8 @@
 // connection takes, and an idle connection owns no buffer.
 //
 // The invariant: every connection taken from the queue reaches exactly one
-// session, whose Close is the last call it gets, or it is closed for a logged
+// session, whose Close is the last call it gets (unless it moves to another
+// worker, where it goes on), or it is closed for a logged
 // reason; either way it is counted, after its descriptor is closed.
 //
 // A handler that panics loses its own connection, is logged with its stack, and
