@@ -146,8 +146,9 @@ func webVisit(address string, answered *atomic.Int64, enough func() bool) (last 
 
 // webFarewell is for clients that repeat no request: when it is to end, each
 // connection gets one more answer, which says that it is the last, and those
-// that ask for nothing are closed a while later. Shutdown alone would close those
-// on which a request may just be coming.
+// that ask for nothing are closed a while later. Shutdown alone closes idle
+// connections on which a request may just be coming, and leaves unanswered
+// those it is just reading, on new connections too (net/http, conn.serve).
 func webFarewell() {
 	const while = 2 * time.Second
 	var leaving atomic.Bool
