@@ -326,20 +326,30 @@ func (w *whole) play(t testing.TB, sc script) []byte {
 func (s *seat) routeAll(to *seat) error {
 	var packet ipc.Packet
 	for {
-		switch err := s.courier.Receive(s.queue, &packet); {
-		case err == nil:
-			s.back += uint64(packet.Len())
-			if err := to.courier.Send(to.queue, &packet); err != nil {
-				return err
-			}
-		case errors.Is(err, fdpass.ErrPeerClosed):
+		err := whenReady(s.queue, unix.POLLIN, func() error { return s.courier.Receive(s.queue, &packet) })
+		if errors.Is(err, fdpass.ErrPeerClosed) {
 			return nil
-		case errors.Is(err, fdpass.ErrWouldBlock):
-			poll := []unix.PollFd{{Fd: int32(s.queue), Events: unix.POLLIN}}
-			if _, err := unix.Poll(poll, int(patience.Milliseconds())); err != nil && err != unix.EINTR {
-				return err
-			}
-		default:
+		}
+		if err != nil {
+			return err
+		}
+		s.back += uint64(packet.Len())
+		err = whenReady(to.queue, unix.POLLOUT, func() error { return to.courier.Send(to.queue, &packet) })
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// whenReady calls do until it does not block any more.
+func whenReady(fd int, events int16, do func() error) error {
+	for {
+		err := do()
+		if !errors.Is(err, fdpass.ErrWouldBlock) {
+			return err
+		}
+		poll := []unix.PollFd{{Fd: int32(fd), Events: events}}
+		if _, err := unix.Poll(poll, int(patience.Milliseconds())); err != nil && err != unix.EINTR {
 			return err
 		}
 	}

@@ -39,7 +39,8 @@ type Worker struct {
 }
 
 // New makes a worker, which ends with the test. Unless an option says otherwise it
-// does not log.
+// does not log. Its hooks are called as those of any worker, Start and Ready by New
+// and Stop at the end; its ticks, by Advance.
 func New(t testing.TB, h worker.Handler, opts ...worker.Option) *Worker {
 	t.Helper()
 	w := &Worker{t: t, clients: make(map[uint64]*Client)}
