@@ -22,15 +22,11 @@ import (
 // When the worker is to end, Accept returns the connections that have come so
 // far, and then an error that is net.ErrClosed. The worker ends once serve has
 // returned and every connection is closed; at the drain's deadline it closes
-// those that are left: FIN first, a second later in any case. An HTTP server
-// shuts down in between, so that idle keep-alive connections hold nothing up:
+// those that are left: FIN first, a second later in any case. For HTTP, package
+// httpworker ends idle connections in between, and loses no request:
 //
 //	worker.Main(worker.Streams(func(l net.Listener) error {
-//		server := &http.Server{Handler: mux}
-//		if err := server.Serve(l); !errors.Is(err, net.ErrClosed) {
-//			return err
-//		}
-//		return server.Shutdown(context.Background())
+//		return httpworker.Serve(l, &http.Server{Handler: mux}, 2*time.Second)
 //	}))
 //
 // A program that closes the listener, or whose serve returns nil, asks to end:

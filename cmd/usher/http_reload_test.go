@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/usher-go/usher/master"
 	"github.com/usher-go/usher/worker"
+	"github.com/usher-go/usher/worker/httpworker"
 	"golang.org/x/sys/unix"
 )
 
@@ -144,43 +143,9 @@ func webVisit(address string, answered *atomic.Int64, enough func() bool) (last 
 	return true, c.atEnd()
 }
 
-// webFarewell is for clients that repeat no request: when it is to end, each
-// connection gets one more answer, which says that it is the last, and those
-// that ask for nothing are closed a while later. Shutdown alone closes idle
-// connections on which a request may just be coming, and leaves unanswered
-// those it is just reading, on new connections too (net/http, conn.serve).
+// webFarewell is for clients that repeat no request.
 func webFarewell() {
-	const while = 2 * time.Second
-	var leaving atomic.Bool
-	var open sync.WaitGroup
-	mux := webMux()
-	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if leaving.Load() {
-				w.Header().Set("Connection", "close")
-			}
-			mux.ServeHTTP(w, r)
-		}),
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			switch state {
-			case http.StateNew: // called before Serve accepts again, so never while Wait is called
-				open.Add(1)
-			case http.StateClosed, http.StateHijacked:
-				open.Done()
-			}
-		},
-	}
 	worker.Main(worker.Streams(func(l net.Listener) error {
-		if err := server.Serve(l); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		leaving.Store(true)
-		left := make(chan struct{})
-		go func() { open.Wait(); close(left) }()
-		select {
-		case <-left:
-		case <-time.After(while):
-		}
-		return server.Shutdown(context.Background())
+		return httpworker.Serve(l, &http.Server{Handler: webMux()}, 2*time.Second)
 	}))
 }
