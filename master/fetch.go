@@ -1,0 +1,201 @@
+package master
+
+import (
+	"errors"
+	"os"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+)
+
+// This file is how connections come back into the hand: given back by a worker,
+// left in the queue of one that is leaving, stuck or dead, or left over when the
+// master ends.
+
+// givenBack reports whether some worker's queue is to be looked at for
+// connections that it gave back.
+func (d *dispatcher) givenBack() bool {
+	for _, seats := range [2][]*seat{d.leaving, d.seats} {
+		for _, s := range seats {
+			if s.gives && s.phase != seatDead && !s.choked {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stranded reports whether the hand holds moved connections and there is no
+// worker at all that can thaw them.
+func (d *dispatcher) stranded() bool {
+	for _, s := range d.seats {
+		if s.spec.moves {
+			return false
+		}
+	}
+	for i := range d.hand.Len() {
+		if d.hand.FD(i) >= 0 && d.hand.Frozen(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// loseStranded closes them.
+func (d *dispatcher) loseStranded() {
+	lost := 0
+	for i := range d.hand.Len() {
+		if d.hand.FD(i) >= 0 && d.hand.Frozen(i) {
+			d.census.gone(d.hand.ID(i))
+			fdpass.CloseAll([]int{d.hand.Take(i)})
+			lost++
+		}
+	}
+	d.totals.lost += uint64(lost)
+	d.log.Error("connections lost: they were to move, and no worker is left that can take them", "count", lost)
+	if d.handful() == 0 {
+		d.hand.Reset()
+	}
+}
+
+// takeBack takes one packet of connections that a worker gave back into the
+// hand, which is empty, and reports whether it did. A queue that is found empty
+// is no longer looked at until there is word of more.
+func (d *dispatcher) takeBack() bool {
+	for _, seats := range [2][]*seat{d.leaving, d.seats} {
+		for _, s := range seats {
+			if !s.gives || s.phase == seatDead || s.choked {
+				continue
+			}
+			found, empty := d.receive(s, s.spec.queue)
+			if found {
+				d.from, d.to = s.spec.slot, s.giveTo
+				return true
+			}
+			if empty {
+				s.gives = false
+				d.rewatch(s)
+			}
+		}
+	}
+	return false
+}
+
+// rescuable reports whether the queue of a leaving or stuck seat is to be looked at.
+func (d *dispatcher) rescuable() bool {
+	for _, seats := range [2][]*seat{d.leaving, d.seats} {
+		for _, s := range seats {
+			if s.rescuable() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rescue takes one packet out of a leaving or stuck seat's queue into the hand,
+// which is empty, and reports whether it did. A dead seat with nothing left is
+// booked and closed; a retired one waits for its end.
+func (d *dispatcher) rescue() bool {
+	d.from, d.to = nobody, nobody
+	for _, s := range d.seats {
+		if s.rescuable() {
+			found, empty := d.receive(s, s.spec.workerEnd)
+			if found {
+				return true
+			}
+			s.emptied = empty
+		}
+	}
+	for i := 0; i < len(d.leaving); i++ {
+		s := d.leaving[i]
+		if s.emptied {
+			continue
+		}
+		found, empty := d.receive(s, s.spec.workerEnd)
+		if empty && s.phase == seatDead {
+			found, empty = d.receive(s, s.spec.queue)
+		}
+		if found {
+			return true
+		}
+		s.emptied = empty // and it stays so: nothing is sent any more
+		if empty && s.phase == seatDead {
+			d.leaving = append(d.leaving[:i], d.leaving[i+1:]...)
+			d.settle(s)
+			i--
+		}
+	}
+	return false
+}
+
+// receive takes a packet from one end of a seat's queue into the hand. It
+// reports whether it found one, and if not, whether that end is empty for good
+// or could not be read now. A malformed packet costs its sender its life, if
+// it is alive.
+func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
+	for {
+		err := s.receive(&d.courier, end, &d.hand)
+		switch {
+		case err == nil:
+			return true, false
+		case errors.Is(err, fdpass.ErrWouldBlock):
+			return false, true
+		case errors.Is(err, fdpass.ErrPeerClosed):
+			if s.phase != seatDead && !s.broken {
+				s.broken = true
+				d.broken(s.spec, errQueueBroken)
+			}
+			return false, true
+		}
+		if lost, ok := errors.AsType[*ipc.LostError](err); ok {
+			d.log.Error("connections lost: out of descriptors", "slot", s.spec.slot, "count", lost.Count, "error", lost.Err)
+			s.took(end, lost.Count)
+			d.totals.lost += uint64(lost.Count)
+			s.choked = true
+			return false, false
+		}
+		if _, ok := errors.AsType[*os.SyscallError](err); ok {
+			d.log.Warn("cannot read a queue, retrying", "slot", s.spec.slot, "error", err)
+			s.choked = true
+			return false, false
+		}
+		d.log.Error("bad packet on a queue, its connections are lost", "slot", s.spec.slot, "error", err)
+		if s.phase != seatDead {
+			d.broken(s.spec, err)
+			return false, false
+		}
+	}
+}
+
+// settle books what a dead seat leaves and closes its queue. What it had not
+// closed, given back or left unread died with it.
+func (d *dispatcher) settle(s *seat) {
+	t := s.tally()
+	lost := uint64(t.load())
+	d.totals.closed += t.closed - t.lost
+	d.totals.lost += lost + t.lost
+	if lost > 0 {
+		d.log.Warn("connections lost with their worker", "slot", s.spec.slot, "count", lost)
+	}
+	d.census.evict(s.serial)
+	s.close()
+}
+
+// abandon closes what is left when the master ends: connections that no worker
+// is there to serve. They count as lost.
+func (d *dispatcher) abandon() {
+	for {
+		d.totals.lost += uint64(d.handful())
+		d.hand.Close()
+		if !d.rescue() {
+			break
+		}
+	}
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			s.close()
+		}
+	}
+	d.seats, d.leaving = nil, nil
+}
