@@ -67,14 +67,14 @@ func (f *farewells) wrap(server *http.Server) {
 		handler.ServeHTTP(w, r)
 	})
 	server.ConnState = func(c net.Conn, now http.ConnState) {
-		switch now {
-		case http.StateNew: // called before Serve accepts again, so never while Wait is called
+		if now == http.StateNew { // called before Serve accepts again, so never while Wait is called
 			f.open.Add(1)
-		case http.StateClosed, http.StateHijacked:
-			f.open.Done()
 		}
 		if state != nil {
 			state(c, now)
+		}
+		if now == http.StateClosed || now == http.StateHijacked {
+			f.open.Done()
 		}
 	}
 }
