@@ -213,12 +213,11 @@ func TestMoveWaitsForRoom(t *testing.T) {
 	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
 	check(t, unix.SetsockoptInt(old.workerEnd, unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10)) // two packets or so
 	var clients []*client
-	for range 400 {
-		clients = append(clients, old.connect())
-	}
-	for _, c := range clients {
+	for range 400 { // one after another: the queue holds fewer
+		c := old.connect()
 		c.send("x")
 		c.expect("x")
+		clients = append(clients, c)
 	}
 	old.tell(ipc.Drain{Mode: ipc.DrainMove})
 	// Those that stay are served meanwhile: the last one did not fit.
