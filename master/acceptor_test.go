@@ -396,3 +396,22 @@ func TestAcceptAndDispatchDoNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per connection", allocs)
 	}
 }
+
+// A rate beside another limit that is reached is no reason to look again and
+// again: a close rings.
+func TestRateDoesNotPollForAnotherLimit(t *testing.T) {
+	h := newHouse(t, 1000)
+	h.do(func() { h.limit(&Config{MaxConns: 1, AcceptRate: 100}) })
+	w := h.hire(0, 100)
+	defer w.die()
+	h.call(2)
+	w.receive(1)
+	h.until(func(c Counts) bool { return c.Accepted == 1 && c.Active == 1 })
+	h.do(func() {
+		if h.turn(); h.hasty || !h.retryAt.IsZero() {
+			t.Errorf("hasty %v, retry at %v; want to wait", h.hasty, h.retryAt)
+		}
+	})
+	w.closeOne()
+	w.receive(1)
+}

@@ -318,3 +318,25 @@ func TestSupervisorModel(t *testing.T) {
 		}
 	})
 }
+
+// A reload that fails leaves the number of workers as it was.
+func TestFailedReloadKeepsTheWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := newTheatre(2, 4)
+		synctest.Wait()
+		done := make(chan outcome, 1)
+		th.look(func() {
+			th.workers, th.failStart = 4, unix.ENOENT
+			th.askReload(done)
+		})
+		if result := <-done; result.err == nil {
+			t.Error("the reload succeeded")
+		}
+		th.look(func() {
+			if th.target != 2 || len(th.staff(th.generation)) != 2 {
+				t.Errorf("%d workers wanted, %d there; want 2", th.target, len(th.staff(th.generation)))
+			}
+		})
+		th.abandonStage()
+	})
+}
