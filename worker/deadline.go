@@ -254,7 +254,7 @@ func (l *loop) ringAlarms() {
 		if owner := l.wheel.value(id).owner; owner&timerMark != 0 {
 			l.timers[owner&^timerMark].run()
 		} else {
-			l.table.places[owner].conn.ring(l.turnTime())
+			l.table.at(owner).ring(l.turnTime())
 		}
 		l.settle()
 	}

@@ -42,7 +42,7 @@ type MovableSession interface {
 // move, or some. It sweeps over the table, a bounded part in each turn.
 type mover struct {
 	wanted  int           // how many are still to go
-	cursor  int           // the place in the table that is next
+	cursor  uint32        // the place in the table that is next
 	retry   time.Duration // when to go on, on the loop's clock; never: it is over
 	delay   time.Duration // before the next retry
 	blocked bool          // the queue took no packet in this turn
@@ -86,13 +86,13 @@ func (l *loop) move() {
 	m := l.mover
 	m.blocked = false
 	for range movesPerTurn {
-		if m.wanted == 0 || m.cursor == len(l.table.places) {
+		if m.wanted == 0 || m.cursor == l.table.size {
 			if l.sendMoved() {
 				l.swept()
 			}
 			return
 		}
-		if c := l.table.places[m.cursor].conn; c != nil && !l.freeze(c) {
+		if c := l.table.at(m.cursor); c != nil && !l.freeze(c) {
 			if m.blocked {
 				return
 			}
@@ -115,7 +115,7 @@ func (l *loop) move() {
 // could not move before.
 func (l *loop) swept() {
 	m := l.mover
-	if m.cursor == len(l.table.places) {
+	if m.cursor == l.table.size {
 		m.cursor = 0
 	}
 	m.retry = never
@@ -269,7 +269,7 @@ func (l *loop) thawBatch() {
 	}
 	m.packet.Reset() // the descriptors are still the connections'
 	m.wanted += len(m.batch)
-	m.cursor = int(m.batch[0].index)
+	m.cursor = m.batch[0].index
 	for _, c := range m.batch {
 		c.arm()
 	}

@@ -124,8 +124,8 @@ func (l *loop) tick(now time.Duration) {
 
 // conns is a sequence of those connections that callbacks may use.
 func (l *loop) conns(yield func(c *Conn) bool) {
-	for i := range l.table.places {
-		c := l.table.places[i].conn
+	for index := range l.table.size {
+		c := l.table.at(index)
 		if c != nil && c.session != nil && !c.state.has(stateEnding) && !yield(c) {
 			return
 		}

@@ -3,21 +3,23 @@ package worker
 // table holds the connections of a loop. A connection is named to epoll by a
 // tag, which an event for a connection that is gone does not match:
 //
-//	63        32 31         0
-//	 generation   index
+//	63                      32 31         0
+//	 the low half of its id      index
 //
-// The first indices are those of what is no connection; their tags are the
-// constants below.
+// An index is used again, and ids are not: two connections of one index with
+// the same half are 2³² apart. The first indices are those of what is no
+// connection; their tags are the constants below.
+//
+// A place is a pointer, and places come by the page, so that an idle connection
+// costs eight bytes here and the table leaves nothing behind when it grows.
 type table struct {
-	places []place
-	free   []uint32 // indices of empty places
-	live   int
+	pages []*[pagePlaces]*Conn
+	size  uint32   // places there are, empty ones and the reserved ones included
+	free  []uint32 // indices of empty places
+	live  int
 }
 
-type place struct {
-	conn       *Conn
-	generation uint32 // of the present connection, or of the next
-}
+const pagePlaces = 1024
 
 const (
 	tagQueue uint64 = iota
@@ -26,45 +28,55 @@ const (
 	reservedTags
 )
 
-func newTable() table { return table{places: make([]place, reservedTags)} }
+func newTable() table {
+	return table{pages: []*[pagePlaces]*Conn{new([pagePlaces]*Conn)}, size: uint32(reservedTags)}
+}
+
+// place is where the connection of an index below size is noted; nil there is none.
+func (t *table) place(index uint32) **Conn { return &t.pages[index/pagePlaces][index%pagePlaces] }
 
 // add gives c a place, and sets its index.
 func (t *table) add(c *Conn) {
 	if n := len(t.free); n > 0 {
 		c.index, t.free = t.free[n-1], t.free[:n-1]
 	} else {
-		c.index = uint32(len(t.places))
-		t.places = append(t.places, place{})
+		c.index = t.size
+		t.size++
+		if int(c.index/pagePlaces) == len(t.pages) {
+			t.pages = append(t.pages, new([pagePlaces]*Conn))
+		}
 	}
-	t.places[c.index].conn = c
+	*t.place(c.index) = c
 	t.live++
 }
 
 func (t *table) remove(c *Conn) {
-	p := &t.places[c.index]
-	p.conn = nil
-	p.generation++
+	*t.place(c.index) = nil
 	t.free = append(t.free, c.index)
 	t.live--
 }
 
-func (t *table) tag(c *Conn) uint64 {
-	return uint64(c.index) | uint64(t.places[c.index].generation)<<32
-}
+func (t *table) tag(c *Conn) uint64 { return uint64(c.index) | c.id<<32 }
 
 // lookup returns the connection with that tag, or nil: it is gone.
 func (t *table) lookup(tag uint64) *Conn {
 	index := uint32(tag)
-	if int(index) >= len(t.places) || t.places[index].generation != uint32(tag>>32) {
+	if index >= t.size {
 		return nil
 	}
-	return t.places[index].conn
+	if c := *t.place(index); c != nil && uint32(c.id) == uint32(tag>>32) {
+		return c
+	}
+	return nil
 }
+
+// at returns the connection of an index below size, or nil.
+func (t *table) at(index uint32) *Conn { return *t.place(index) }
 
 // each calls f for every connection. f may remove any of them, and must not add.
 func (t *table) each(f func(c *Conn)) {
-	for i := range t.places {
-		if c := t.places[i].conn; c != nil {
+	for index := range t.size {
+		if c := t.at(index); c != nil {
 			f(c)
 		}
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -12,9 +13,17 @@ func TestTable(t *testing.T) {
 		table := newTable()
 		live := make(map[uint64]*Conn)
 		var gone []uint64
-		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+		id := rapid.Uint64Range(1, math.MaxUint64/2).Draw(t, "first id")
+		for range pagePlaces - rapid.IntRange(0, 100).Draw(t, "before the second page") {
+			id++
+			c := &Conn{id: id}
+			table.add(c)
+			live[table.tag(c)] = c
+		}
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			if len(live) == 0 || rapid.Bool().Draw(t, "add") {
-				c := &Conn{}
+				id++
+				c := &Conn{id: id}
 				table.add(c)
 				live[table.tag(c)] = c
 				continue

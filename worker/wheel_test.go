@@ -325,7 +325,7 @@ func BenchmarkIdleUpkeep(b *testing.B) {
 				if _, ok := l.wheel.next(); ok {
 					l.wheel.advance(l.turn)
 					for id := l.wheel.take(); id != 0; id = l.wheel.take() {
-						l.table.places[l.wheel.value(id).owner].conn.ring(l.turn)
+						l.table.at(l.wheel.value(id).owner).ring(l.turn)
 					}
 				}
 			}
