@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/epoll"
 	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +44,7 @@ type acceptor struct {
 	limits    limits
 	bucket    bucket
 	refusals  complaint
+	pace      pace.Pace // by clock
 
 	backoff acceptBackoff
 	retries int       // turns in a row that a full queue ended
@@ -187,6 +190,9 @@ func (a *acceptor) turn() {
 		a.inspectAt, d.waiting = time.Time{}, false // the survey finds it anew
 		a.stuck.Store(d.inspect())
 	}
+	if a.untilJudged() == 0 {
+		a.pace.Judge(a.clock.Now())
+	}
 	d.survey()
 	a.settle()
 	for _, l := range a.ready {
@@ -261,6 +267,7 @@ func (a *acceptor) fetch() bool {
 // acceptFrom accepts into the hand, which is empty, no more than quota.
 func (a *acceptor) acceptFrom(l *listener, quota int) (n int, v verdict) {
 	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.Now()}
+	defer func() { a.pace.Came(n, envelope.Accepted) }()
 	for range quota {
 		fd, addr, errno := acceptOne(l.fd, &a.peer)
 		if errno != 0 {
@@ -375,10 +382,21 @@ func (a *acceptor) timeout() time.Duration {
 			first = at
 		}
 	}
-	if first.IsZero() {
+	wait := a.untilJudged()
+	if !first.IsZero() && (wait < 0 || time.Until(first) < wait) {
+		wait = max(0, time.Until(first))
+	}
+	return wait
+}
+
+// untilJudged returns how long it is until the pace is to be judged; negative:
+// it is not.
+func (a *acceptor) untilJudged() time.Duration {
+	due := a.pace.Due()
+	if due == math.MaxInt64 {
 		return -1
 	}
-	return max(0, time.Until(first))
+	return max(0, due-a.clock.Now())
 }
 
 func (a *acceptor) close() {

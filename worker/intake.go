@@ -61,6 +61,7 @@ func (l *loop) takeIn() (empty bool, err error) {
 		}
 		n := q.packet.Len()
 		killpoint.Reach(killpoint.Received)
+		l.pace.Came(n, l.turnTime())
 		l.station.entry.Received.Add(uint64(n))
 		killpoint.Reach(killpoint.Booked)
 		for i := range n {

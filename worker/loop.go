@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/epoll"
 	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -62,6 +63,7 @@ type loop struct {
 	flushTime                                time.Duration
 
 	queue   intake
+	pace    pace.Pace
 	drain   drain
 	streams *streams // nil without Streams handlers
 	mover   *mover   // nil until connections are to move: it is large
@@ -318,7 +320,7 @@ func (l *loop) terminate() {
 const stopTime = 500 * time.Millisecond
 
 func (l *loop) nextDeadline() time.Duration {
-	next := min(l.drain.next(), l.queue.next(), l.mover.next(), l.nextTick())
+	next := min(l.drain.next(), l.queue.next(), l.mover.next(), l.nextTick(), l.pace.Due())
 	if deadline, ok := l.wheel.next(); ok {
 		next = min(next, deadline)
 	}
@@ -327,6 +329,9 @@ func (l *loop) nextDeadline() time.Duration {
 
 func (l *loop) expire(now time.Duration) {
 	l.ringAlarms()
+	if l.pace.Due() <= now {
+		l.pace.Judge(now)
+	}
 	if l.queue.next() <= now {
 		l.retryQueue()
 	}
