@@ -19,24 +19,12 @@ func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
 	slot.killed, slot.moving, slot.ending, slot.ready, slot.readyAt = "", false, false, ipc.Ready{}, time.Time{}
 	s.board.Entry(slot.number).Reset()
-	incarnation := slot.incarnation
-	post := func(f func()) {
-		s.inbox.put(func() {
-			if slot.incarnation == incarnation && slot.process != nil {
-				f()
-			}
-		})
-	}
 	process, err := s.processes.launch(order{
 		program:    slot.config.Program,
 		seat:       ipc.Seat{Protocol: ipc.Version, Slot: slot.number, Generation: slot.generation},
 		scoreboard: s.board.FD(),
 		hello:      slot.config.hello(),
-	}, processEvents{
-		message: func(m ipc.Message) { post(func() { s.heard(slot, m) }) },
-		broken:  func(err error) { post(func() { s.kill(slot, err.Error()) }) },
-		exited:  func(status unix.WaitStatus) { post(func() { s.exited(slot, status) }) },
-	})
+	}, s.eventsOf(slot))
 	if err != nil {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
 		s.died(slot, err)
@@ -45,25 +33,25 @@ func (s *supervisor) startWorker(slot *slot) {
 	slot.process = process
 	slot.change(workerStarted)
 	s.log.Debug("worker started", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
-	s.setAlarm(slot, slot.config.BootTimeout, func() {
-		s.kill(slot, fmt.Sprintf("not ready within %v", slot.config.BootTimeout))
-	})
+	s.setAlarm(slot, alarmBoot, slot.config.BootTimeout)
 }
 
-// setAlarm has f run on the supervisor's goroutine after d, unless the slot's
-// state or alarm changes before.
-func (s *supervisor) setAlarm(slot *slot, d time.Duration, f func()) {
-	slot.quiet()
-	var alarm *time.Timer
-	alarm = time.AfterFunc(d, func() {
+// eventsOf is how the slot's present incarnation is heard of, for as long as it
+// is the present one.
+func (s *supervisor) eventsOf(slot *slot) processEvents {
+	incarnation := slot.incarnation
+	post := func(f func()) {
 		s.inbox.put(func() {
-			if slot.alarm == alarm {
-				slot.alarm = nil
+			if slot.incarnation == incarnation && slot.process != nil {
 				f()
 			}
 		})
-	})
-	slot.alarm = alarm
+	}
+	return processEvents{
+		message: func(m ipc.Message) { post(func() { s.heard(slot, m) }) },
+		broken:  func(err error) { post(func() { s.kill(slot, err.Error()) }) },
+		exited:  func(status unix.WaitStatus) { post(func() { s.exited(slot, status) }) },
+	}
 }
 
 // heard handles a control message.
@@ -211,7 +199,7 @@ func (s *supervisor) respawn(slot *slot) {
 	if delay > 0 {
 		s.log.Warn("worker restarts later", "slot", slot.number, "after", delay.Round(time.Millisecond))
 	}
-	s.setAlarm(slot, delay, func() { s.startWorker(slot) })
+	s.setAlarm(slot, alarmRespawn, delay)
 }
 
 // respawnFailed restarts what failed before the first worker was ready.
@@ -244,7 +232,7 @@ func (s *supervisor) dismiss(slot *slot, why string) {
 	mode := s.drainMode(slot)
 	slot.moving, slot.staying = mode == ipc.DrainMove, math.MaxInt
 	s.tell(slot, ipc.Drain{Mode: mode, DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
-	s.setAlarm(slot, s.config.DrainTimeout+drainGrace, func() { s.end(slot) })
+	s.setAlarm(slot, alarmDrained, s.config.DrainTimeout+drainGrace)
 }
 
 // drainMode says whether a worker's connections are to move: if it can, and
@@ -271,9 +259,7 @@ const (
 func (s *supervisor) end(slot *slot) {
 	slot.ending = true
 	s.tell(slot, ipc.Stop{})
-	s.setAlarm(slot, stopGrace, func() {
-		s.kill(slot, fmt.Sprintf("did not exit within %v of being told to stop", stopGrace))
-	})
+	s.setAlarm(slot, alarmEnded, stopGrace)
 }
 
 // tell sends a control message; a worker that does not read is killed.

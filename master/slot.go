@@ -29,8 +29,8 @@ type slot struct {
 	pulse       pulse
 	lease       lease
 
-	deaths int         // young ones in a row
-	alarm  *time.Timer // the one thing this state waits for: ready, respawn or the end of draining
+	deaths int    // young ones in a row
+	alarm  *alarm // nil: the state waits for nothing
 }
 
 // change moves the slot to its next state, and reports whether it could.
@@ -45,12 +45,4 @@ func (s *slot) pid() int {
 		return 0
 	}
 	return s.process.pid
-}
-
-// quiet stops the slot's alarm.
-func (s *slot) quiet() {
-	if s.alarm != nil {
-		s.alarm.Stop()
-		s.alarm = nil
-	}
 }

@@ -57,7 +57,7 @@ func (s *supervisor) feelPulse(slot *slot, now time.Time, queued bool) {
 	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit)
 	s.log.Error("worker hangs, aborting it", "slot", slot.number, "pid", slot.pid(), "limit", limit)
 	s.processes.signalThread(slot.pid(), int(entry.Thread.Load()), unix.SIGABRT)
-	s.setAlarm(slot, abortGrace, func() { s.processes.signal(slot.pid(), unix.SIGKILL) })
+	s.setAlarm(slot, alarmAborted, abortGrace)
 }
 
 // abortGrace is how long an aborted worker may take to print its stacks.

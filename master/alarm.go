@@ -1,0 +1,66 @@
+package master
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// alarm is the one thing that a slot's state waits for. It is a fact and not a
+// function, so that an upgrade can hand it over.
+type alarm struct {
+	kind  alarmKind
+	due   time.Time
+	timer *time.Timer
+}
+
+// alarmKind is what is to happen when the time has come.
+type alarmKind int
+
+const (
+	alarmBoot    alarmKind = iota + 1 // the worker was to be ready by now
+	alarmRespawn                      // the next incarnation is to start
+	alarmDrained                      // the worker was to be gone by now: end it
+	alarmEnded                        // it was told to exit: kill it
+	alarmAborted                      // it was aborted: kill it
+)
+
+// setAlarm has the alarm ring on the supervisor's goroutine after d, unless the
+// slot's state or alarm changes before.
+func (s *supervisor) setAlarm(slot *slot, kind alarmKind, d time.Duration) {
+	slot.quiet()
+	a := &alarm{kind: kind, due: time.Now().Add(d)}
+	a.timer = time.AfterFunc(d, func() {
+		s.inbox.put(func() {
+			if slot.alarm == a {
+				slot.alarm = nil
+				s.rang(slot, kind)
+			}
+		})
+	})
+	slot.alarm = a
+}
+
+func (s *supervisor) rang(slot *slot, kind alarmKind) {
+	switch kind {
+	case alarmBoot:
+		s.kill(slot, fmt.Sprintf("not ready within %v", slot.config.BootTimeout))
+	case alarmRespawn:
+		s.startWorker(slot)
+	case alarmDrained:
+		s.end(slot)
+	case alarmEnded:
+		s.kill(slot, fmt.Sprintf("did not exit within %v of being told to stop", stopGrace))
+	case alarmAborted:
+		s.processes.signal(slot.pid(), unix.SIGKILL)
+	}
+}
+
+// quiet stops the slot's alarm.
+func (s *slot) quiet() {
+	if s.alarm != nil {
+		s.alarm.timer.Stop()
+		s.alarm = nil
+	}
+}
