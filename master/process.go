@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,6 +27,7 @@ type process struct {
 	tell      func(ipc.Message) error // sends a control message; does not block
 	lastWords func() string           // its last lines on standard error, once it has exited
 	hangUp    func()                  // closes control, once it has exited
+	link      *link
 }
 
 // order is what a worker process is to be.
@@ -61,42 +63,38 @@ func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*proces
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.program[0], err)
 	}
-	control := controlEnd{pipes.control}
-	words := copyWords(pipes.stderr, log.With("slot", o.seat.Slot))
-	p := &process{
-		queue: pipes.queue, workerEnd: pipes.child[ipc.QueueFD],
-		tell: control.tell, lastWords: words.String,
-		hangUp: func() { _ = control.Close() }, // nobody is at the other end
-	}
-	listening := make(chan struct{})
-	exited := func(status unix.WaitStatus) {
-		go func() {
-			_ = control.SetReadDeadline(time.Now().Add(deathRattle)) // a socket has deadlines
-			<-listening
-			words.end(deathRattle)
-			events.exited(status)
-		}()
-	}
-	p.pid, err = r.start(func() (int, error) {
-		return syscall.ForkExec(path, o.program, &syscall.ProcAttr{
+	l := newLink(controlEnd{pipes.control}, newWords(pipes.stderr, log.With("slot", o.seat.Slot)), events)
+	pid, err := r.start(func() (int, error) {
+		return forkExec(path, o.program, &syscall.ProcAttr{
 			Env:   ipc.Environ(withoutManager(os.Environ()), o.seat),
 			Files: pipes.childFiles(),
 			Sys:   &syscall.SysProcAttr{Setpgid: true},
 		})
-	}, exited)
+	}, l.exited)
 	pipes.closeChildEnds()
+	p := l.process(pid, pipes.queue, pipes.child[ipc.QueueFD])
 	if err != nil {
 		closeQueue(p.queue, p.workerEnd)
 		p.hangUp()
-		words.end(deathRattle)
+		l.words.end(0)
 		return nil, fmt.Errorf("start %s: %w", path, startHint(err))
 	}
-	go func() {
-		defer close(listening)
-		control.listen(events)
-	}()
+	l.resume()
 	_ = p.tell(o.hello) // the first message fits; a worker that is dead already is learned of by reaping
 	return p, nil
+}
+
+// forkExec is syscall.ForkExec with no signal blocked in the child: after an
+// upgrade in place the master's own signals are, in most of its threads.
+func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var none, old unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &none, &old); err != nil {
+		return 0, os.NewSyscallError("rt_sigprocmask", err)
+	}
+	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }() // as before
+	return syscall.ForkExec(path, argv, attr)
 }
 
 // withoutManager returns environ without managerVariables.

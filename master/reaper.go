@@ -36,6 +36,30 @@ func (r *reaper) start(start func() (pid int, err error), exited func(unix.WaitS
 	return pid, err
 }
 
+// inherit has exited called when a child is reaped that was started before this
+// process became what it is.
+func (r *reaper) inherit(pid int, exited func(unix.WaitStatus)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.exited[pid] = exited
+}
+
+// hold keeps children from being started and reaped until release, unless one of
+// pids is reaped already: then it returns false and holds nothing.
+func (r *reaper) hold(pids []int) bool {
+	r.mu.Lock()
+	for _, pid := range pids {
+		if r.exited[pid] == nil {
+			r.mu.Unlock()
+			return false
+		}
+	}
+	return true
+}
+
+// release ends a hold.
+func (r *reaper) release() { r.mu.Unlock() }
+
 // signal sends a signal to a child that is not reaped yet; to others nothing:
 // the number may be another process's by now.
 func (r *reaper) signal(pid int, sig unix.Signal) {

@@ -1,0 +1,119 @@
+package master
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// link is the master's end of what a worker process says: control, and its
+// standard error. Two goroutines read them. An upgrade pauses both, so that
+// nothing is read that would be forgotten.
+type link struct {
+	control controlEnd
+	words   *lastWords
+	events  processEvents
+
+	mu        sync.Mutex
+	paused    bool
+	over      bool          // the worker is reaped
+	listening chan struct{} // closed when control is no longer read
+}
+
+// newLink takes ownership of both ends. It begins paused.
+func newLink(control controlEnd, words *lastWords, events processEvents) *link {
+	return &link{control: control, words: words, events: events, paused: true}
+}
+
+// resume begins to read, or goes on.
+func (l *link) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused && !l.over {
+		l.read()
+	}
+}
+
+func (l *link) read() {
+	l.paused = false
+	l.words.resume()
+	_ = l.control.SetReadDeadline(time.Time{}) // a socket has deadlines
+	done := make(chan struct{})
+	l.listening = done
+	go func() {
+		defer close(done)
+		l.control.listen(l.events)
+	}()
+}
+
+// pause returns when nothing is read any more, and all that was is known.
+func (l *link) pause() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused || l.over {
+		return
+	}
+	_ = l.control.SetReadDeadline(time.Unix(1, 0)) // likewise
+	<-l.listening
+	l.words.pause()
+	l.paused = true
+}
+
+// exited is for the reaper: it does not block. The event follows what the worker
+// said last.
+func (l *link) exited(status unix.WaitStatus) {
+	go func() {
+		l.mu.Lock()
+		if l.paused {
+			l.read()
+		}
+		l.over = true
+		l.mu.Unlock()
+		_ = l.control.SetReadDeadline(time.Now().Add(deathRattle)) // a socket has deadlines
+		<-l.listening
+		l.words.end(deathRattle)
+		l.events.exited(status)
+	}()
+}
+
+// process makes a worker process of what the link reads, and its queue.
+func (l *link) process(pid, queue, workerEnd int) *process {
+	return &process{
+		pid: pid, queue: queue, workerEnd: workerEnd,
+		tell: l.control.tell, lastWords: l.words.String,
+		hangUp: func() { _ = l.control.Close() }, // nobody is at the other end
+		link:   l,
+	}
+}
+
+// heirloom is a process as an upgrade hands it over.
+type heirloom struct {
+	PID       int
+	Queue     int // these are descriptors
+	WorkerEnd int
+	Control   int
+	Stderr    int
+	Lines     []string // its last words so far
+	Rest      string
+}
+
+// heirloom describes a process whose link is paused. The descriptors stay its own.
+func (p *process) heirloom() heirloom {
+	return heirloom{
+		PID: p.pid, Queue: p.queue, WorkerEnd: p.workerEnd,
+		Control: descriptorOf(p.link.control.File), Stderr: descriptorOf(p.link.words.from),
+		Lines: p.link.words.lines, Rest: p.link.words.rest,
+	}
+}
+
+// inheritProcess takes over a process, and ownership of its descriptors.
+func inheritProcess(h heirloom, r *reaper, log hclog.Logger, events processEvents) *process {
+	words := newWords(fileOf(h.Stderr, "worker stderr"), log)
+	words.lines, words.rest = h.Lines, h.Rest
+	l := newLink(controlEnd{fileOf(h.Control, "control")}, words, events)
+	r.inherit(h.PID, l.exited)
+	l.resume()
+	return l.process(h.PID, h.Queue, h.WorkerEnd)
+}
