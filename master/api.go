@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 )
 
@@ -17,6 +18,7 @@ import (
 //	POST /v1/move     {"from":0,"to":1,"count":5}, to and count optional; answers
 //	                  {"moved":5} when so many have left, or no more can
 //	POST /v1/reload   answers {"generation":2} when that one serves
+//	POST /v1/upgrade  answers {"version":"…"} when the new program has taken over
 //	POST /v1/stop     {"now":true} for a quick one; answers when all workers are gone
 //	POST /v1/logs     reopens the log file
 type api struct{ supervisor *supervisor }
@@ -38,6 +40,7 @@ func newAPI(s *supervisor) http.Handler {
 			write(w, body, err)
 		})
 	}
+	mux.HandleFunc("POST /v1/upgrade", a.upgrade)
 	return mux
 }
 
@@ -179,6 +182,33 @@ func (a api) logs(*http.Request) (any, error) {
 		err = errStopping
 	}
 	return struct{}{}, err
+}
+
+// upgrade gives the client's connection to the supervisor: the program that
+// answers on it is another one than this.
+func (a api) upgrade(w http.ResponseWriter, _ *http.Request) {
+	client, err := hijack(w)
+	if err != nil {
+		write(w, nil, err)
+		return
+	}
+	if !a.supervisor.do(func() { a.supervisor.askUpgrade(client) }) {
+		answerUpgrade(client, "", errStopping)
+	}
+}
+
+// hijack returns an owned descriptor of the client's connection.
+func hijack(w http.ResponseWriter) (int, error) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return -1, err
+	}
+	defer conn.Close() // it lives on in the duplicate
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	return duplicate(raw)
 }
 
 // await returns what done is sent, unless nobody is left to send or to listen.

@@ -90,6 +90,10 @@ type Config struct {
 	// It is called from one of the master's goroutines.
 	Reread func() (Config, error)
 
+	// Carry is handed to the program that takes over by an upgrade in place,
+	// which asks for it by Carried: what it needs to come to the same Config.
+	Carry []byte
+
 	defaultCapacity int // of a worker that does not say
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -13,54 +15,142 @@ import (
 )
 
 // control serves HTTP on a Unix socket. What it can be asked is in api.go.
+//
+// It can pause: then clients wait in the socket's backlog, and a successor of
+// this process can go on with it.
 type control struct {
-	path     string
-	listener net.Listener
-	server   *http.Server
+	path   string
+	socket int // owned; each server has a duplicate
+	file   *socketFile
+	api    http.Handler
+	log    hclog.Logger
+
+	mu     sync.Mutex
+	server *http.Server
+	ended  bool
+	again  chan struct{} // has room for one: serve on, or end
 }
 
 // newControl takes the path, which may be left over from a dead master.
 func newControl(path string, s *supervisor) (*control, error) {
-	listener, err := listenControl(path)
+	socket, err := listenControl(path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
-	return &control{path: path, listener: listener, server: &http.Server{
-		Handler:           newAPI(s),
-		ErrorLog:          s.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       5 * time.Second,
-	}}, nil
+	return inheritControl(path, socket, s), nil
 }
 
-func listenControl(path string) (net.Listener, error) {
+// inheritControl takes ownership of a socket that listens at path.
+func inheritControl(path string, socket int, s *supervisor) *control {
+	return &control{
+		path: path, socket: socket, file: newSocketFile(path), api: newAPI(s), log: s.log,
+		again: make(chan struct{}, 1),
+	}
+}
+
+// listenControl returns an owned descriptor.
+func listenControl(path string) (int, error) {
 	if err := clearPath(path, "master", "give this one another path with --control"); err != nil {
-		return nil, err
+		return -1, err
 	}
 	old := unix.Umask(0o177) // the socket is created with mode 0600, not changed to it later
-	listener, err := net.Listen("unix", path)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	unix.Umask(old)
-	return listener, err
-}
-
-func (c *control) run() error {
-	if err := c.server.Serve(c.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("control socket %s: %w", c.path, err)
+	if err != nil {
+		return -1, err
 	}
-	return nil
+	listener.SetUnlinkOnClose(false)
+	defer listener.Close() // it lives on in the duplicate
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	return duplicate(raw)
 }
 
-// lastAnswers is how long those who asked for the end may take to read that it
-// has come.
+// run serves until interrupt, with pauses.
+func (c *control) run() error {
+	for {
+		server, listener, err := c.open()
+		if err == nil && server == nil {
+			return nil
+		}
+		if err == nil {
+			err = server.Serve(listener)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("control socket %s: %w", c.path, err)
+		}
+		<-c.again
+	}
+}
+
+// open makes a server, unless it is over.
+func (c *control) open() (*http.Server, net.Listener, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return nil, nil, nil
+	}
+	fd, err := unix.FcntlInt(uintptr(c.socket), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("fcntl", err)
+	}
+	file := fileOf(fd, c.path)
+	defer file.Close() // the listener has a duplicate
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.server = &http.Server{
+		Handler:           c.api,
+		ErrorLog:          c.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       5 * time.Second,
+	}
+	return c.server, listener, nil
+}
+
+// lastAnswers is how long those whose requests are under way may take: to get
+// what they asked for, and to read it.
 const lastAnswers = time.Second
 
-// interrupt closes the listener, which removes the socket, and then every
-// client that has its answer. It may be called again, and if run never was.
-func (c *control) interrupt(error) {
+// pause returns when every request has its answer, or was given up, and no
+// further one is read. It blocks for up to lastAnswers.
+func (c *control) pause() {
+	c.mu.Lock()
+	server := c.server
+	c.mu.Unlock()
+	if server == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
 	defer cancel()
-	if c.server.Shutdown(ctx) != nil {
-		_ = c.server.Close() // the rest; the master ends, there is nobody to tell
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close() // the rest
 	}
-	_ = c.listener.Close() // the server has closed it if it served
+}
+
+// resume ends a pause.
+func (c *control) resume() {
+	select {
+	case c.again <- struct{}{}:
+	default: // it was told already
+	}
+}
+
+// interrupt ends serving, removes the socket, and closes every client that has
+// its answer. It may be called again, and if run never was.
+func (c *control) interrupt(error) {
+	c.mu.Lock()
+	first := !c.ended
+	c.ended = true
+	c.mu.Unlock()
+	if !first {
+		return
+	}
+	c.file.remove()
+	c.pause()
+	c.resume()
+	_ = unix.Close(c.socket) // a listener has nothing to flush
 }

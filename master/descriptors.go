@@ -1,7 +1,9 @@
 package master
 
 import (
+	"errors"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +16,16 @@ func descriptorOf(file *os.File) int {
 		_ = raw.Control(func(number uintptr) { fd = int(number) }) // an error leaves -1
 	}
 	return fd
+}
+
+// duplicate returns an owned descriptor of the same open file, close-on-exec.
+func duplicate(raw syscall.RawConn) (int, error) {
+	fd := -1
+	var dupErr error
+	err := raw.Control(func(old uintptr) {
+		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	return fd, errors.Join(err, os.NewSyscallError("fcntl", dupErr))
 }
 
 // fileOf makes a file in Go's poller of a non-blocking descriptor, which it takes

@@ -52,12 +52,8 @@ func adopt(file *os.File) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd := -1
-	var dupErr error
-	err = raw.Control(func(old uintptr) {
-		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err = errors.Join(err, os.NewSyscallError("fcntl", dupErr)); err != nil {
+	fd, err := duplicate(raw)
+	if err != nil {
 		return nil, err
 	}
 	l, err := adoptSocket(fd)

@@ -99,13 +99,20 @@ type heirloom struct {
 	Rest      string
 }
 
-// heirloom describes a process whose link is paused. The descriptors stay its own.
+// heirloom describes a process. The descriptors stay its own. Its words are
+// there only while the link is paused.
 func (p *process) heirloom() heirloom {
-	return heirloom{
+	l := p.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := heirloom{
 		PID: p.pid, Queue: p.queue, WorkerEnd: p.workerEnd,
-		Control: descriptorOf(p.link.control.File), Stderr: descriptorOf(p.link.words.from),
-		Lines: p.link.words.lines, Rest: p.link.words.rest,
+		Control: descriptorOf(l.control.File), Stderr: descriptorOf(l.words.from),
 	}
+	if l.paused {
+		h.Lines, h.Rest = l.words.lines, l.words.rest
+	}
+	return h
 }
 
 // inheritProcess takes over a process, and ownership of its descriptors.

@@ -29,3 +29,10 @@ func (m *mailbox[M]) take() []M {
 	m.posted, m.taken = m.taken[:0], m.posted
 	return m.taken
 }
+
+// empty reports whether nothing was put since the last take.
+func (m *mailbox[M]) empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.posted) == 0
+}

@@ -57,43 +57,102 @@ func Run(ctx context.Context, config Config) error {
 	config.defaultCapacity = limit - min(workerReserve, limit/2)
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // the accept loop's wait holds one: see package epoll
 
-	inherited := inherit()
-	defer inherited.close()
-	listeners, err := listenAll(addresses, inherited)
+	if _, ok := descriptorVariable(upgradeTestVariable); ok {
+		return beTestedForUpgrade(&config)
+	}
+	m, err := start(&config, addresses, limit)
 	if err != nil {
 		return err
 	}
-	return serve(ctx, config, listeners, limit)
+	return m.run(ctx)
 }
 
 // workerReserve is how many descriptors a worker that states no capacity is
 // assumed to need for itself.
 const workerReserve = 64
 
-// serve takes ownership of the listeners, builds the actors and runs them.
-func serve(ctx context.Context, config Config, listeners []*listener, limit int) (err error) {
+// start builds the actors: anew, or of what a program leaves that this one takes
+// the place of.
+func start(config *Config, addresses []Address, limit int) (*members, error) {
+	if _, ok := descriptorVariable(upgradeVariable); ok {
+		return takeOver(config, limit)
+	}
+	inherited := inherit()
+	defer inherited.close()
+	listeners, err := listenAll(addresses, inherited)
+	if err != nil {
+		return nil, err
+	}
 	board, err := ipc.NewScoreboard(2 * config.MaxWorkers)
 	if err != nil {
 		closeListeners(listeners)
-		return err
+		return nil, err
 	}
-	defer board.Close()
-
-	var super *supervisor
-	accept, err := newAcceptor(config, listeners, limit, func(spec seatSpec, err error) { super.brokenQueue(spec, err) })
+	m, err := newMembers(config, listeners, limit, board)
 	if err != nil {
 		closeListeners(listeners)
-		return err
+		_ = board.Close() // the first error is the one to report
+		return nil, err
 	}
-	reap := newReaper(config.Logger)
-	super = newSupervisor(&config, board, accept, processes{
+	if config.Control != "" {
+		if m.control, err = newControl(config.Control, m.super); err != nil {
+			m.close()
+			return nil, err
+		}
+	}
+	if config.PIDFile != "" {
+		if err := writePIDFile(config.PIDFile); err != nil {
+			m.close()
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// members are the actors, before they run.
+type members struct {
+	board   *ipc.Scoreboard
+	accept  *acceptor
+	reap    *reaper
+	super   *supervisor
+	control *control // nil: none
+	pidFile string
+}
+
+// newMembers takes ownership of the listeners and the board, unless it returns
+// an error.
+func newMembers(config *Config, listeners []*listener, limit int, board *ipc.Scoreboard) (*members, error) {
+	m := &members{board: board, reap: newReaper(config.Logger), pidFile: config.PIDFile}
+	var err error
+	m.accept, err = newAcceptor(*config, listeners, limit, func(spec seatSpec, err error) { m.super.brokenQueue(spec, err) })
+	if err != nil {
+		return nil, err
+	}
+	m.super = newSupervisor(config, board, m.accept, processes{
 		launch: func(o order, events processEvents) (*process, error) {
-			return launch(o, reap, config.Logger, events)
+			return launch(o, m.reap, config.Logger, events)
 		},
-		signal:       reap.signal,
-		signalThread: reap.signalThread,
+		signal:       m.reap.signal,
+		signalThread: m.reap.signalThread,
 		stopped:      stopped,
 	})
+	return m, nil
+}
+
+// close undoes start.
+func (m *members) close() {
+	if m.control != nil {
+		m.control.interrupt(nil)
+	}
+	m.accept.close()
+	_ = m.board.Close() // the mapping goes with the process in any case
+}
+
+// run runs the actors, once.
+func (m *members) run(ctx context.Context) error {
+	defer m.board.Close()
+	defer removePIDFile(m.pidFile)
+	super := m.super
 
 	// The order of the interrupts is the order of the Adds. Whichever actor
 	// ends first, the supervisor is told first, and has ended all workers when
@@ -101,21 +160,9 @@ func serve(ctx context.Context, config Config, listeners []*listener, limit int)
 	// Normally it is the supervisor that ends first, when it was asked to stop.
 	var actors run.Group
 	actors.Add(super.run, super.interrupt)
-	if config.Control != "" {
-		control, err := newControl(config.Control, super)
-		if err != nil {
-			accept.close()
-			return err
-		}
-		defer control.interrupt(nil)
-		actors.Add(control.run, control.interrupt)
-	}
-	if config.PIDFile != "" {
-		if err := writePIDFile(config.PIDFile); err != nil {
-			accept.close()
-			return err
-		}
-		defer removePIDFile(config.PIDFile)
+	if m.control != nil {
+		defer m.control.interrupt(nil)
+		actors.Add(m.control.run, m.control.interrupt)
 	}
 	signals := newSignals(super)
 	actors.Add(signals.run, signals.interrupt)
@@ -129,8 +176,16 @@ func serve(ctx context.Context, config Config, listeners []*listener, limit int)
 		}
 		return nil
 	}, func(error) { close(done) })
-	actors.Add(reap.run, reap.interrupt)
-	actors.Add(accept.run, accept.interrupt)
+	actors.Add(m.reap.run, m.reap.interrupt)
+	actors.Add(m.accept.run, m.accept.interrupt)
+
+	executable, err := openExecutable()
+	if err == nil { // else it cannot be upgraded in place
+		defer unix.Close(executable)
+		super.succession = &succession{
+			path: programPath(), executable: executable, control: m.control, reaper: m.reap, signals: signals,
+		}
+	}
 	return actors.Run()
 }
 

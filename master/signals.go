@@ -19,9 +19,7 @@ var signalTable = []struct {
 	{unix.SIGTTIN, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
 	{unix.SIGTTOU, "one worker fewer", func(s *supervisor) { s.scaleOne(-1) }},
 	{unix.SIGHUP, "reload", func(s *supervisor) { s.askReload(nil) }},
-	{unix.SIGUSR2, "nothing, so that it does no harm", func(s *supervisor) {
-		s.log.Warn("signal ignored: this version cannot upgrade in place", "signal", "SIGUSR2")
-	}},
+	{unix.SIGUSR2, "become the new program, in place", func(s *supervisor) { s.askUpgrade(-1) }},
 	{unix.SIGTERM, "stop gracefully", func(s *supervisor) { s.stop(stopGraceful) }},
 	{unix.SIGINT, "stop gracefully; the second time quickly", func(s *supervisor) { s.interrupted() }},
 	{unix.SIGQUIT, "stop quickly", func(s *supervisor) { s.stop(stopQuick) }},

@@ -39,6 +39,10 @@ type supervisor struct {
 	again   bool             // another reload was asked for meanwhile
 	waiting []chan<- outcome // who wants to know what comes of that one
 	settled []chan<- error   // who wants to know when all wanted workers are ready
+
+	succession *succession // nil: this master cannot be upgraded
+	upgrade    *upgrade    // under way, or nil
+	clients    []int       // connections, owned, of those who wait for what comes of it
 }
 
 type stopMode int
@@ -74,9 +78,10 @@ type dispatch interface {
 	ring(slot int, m ipc.Closed) // it has closed connections
 	loads() map[int]int          // of the open seats, by slot
 	snapshot() (Counts, map[int]tally, []ListenerStatus)
-	underway(staying map[int]int) int // how many move: left one worker, and not at another
-	steer(from, to int)               // who gets what a worker gives back; to may be nobody
-	anyStuck() bool                   // some worker takes nothing from its queue
+	underway(staying map[int]int) int                     // how many move: left one worker, and not at another
+	steer(from, to int)                                   // who gets what a worker gives back; to may be nobody
+	anyStuck() bool                                       // some worker takes nothing from its queue
+	park(with func(acceptEstate, []listenerEstate)) error // nothing moves meanwhile
 
 	planListeners(addresses []Address, backlog int) (listenerChange, error)
 	apply(*Config, listenerChange)
@@ -139,7 +144,7 @@ func (s *supervisor) reconcile() {
 	if s.stopping != stopNot {
 		return
 	}
-	if s.reload == nil && s.again {
+	if s.reload == nil && s.again && !s.defersReload() {
 		s.again = false
 		s.beginReload()
 	}
@@ -173,7 +178,9 @@ func (s *supervisor) reconcile() {
 	if s.reload != nil && s.reload.switched && s.allMoved() {
 		s.finishReload()
 		s.reconcile() // for the next
+		return
 	}
+	s.proceedUpgrade()
 }
 
 // newest returns the generation that workers are started for.
@@ -336,6 +343,9 @@ func (s *supervisor) stop(mode stopMode) {
 		s.abortReload(errStopping)
 	}
 	s.refuseReloads(errStopping)
+	if s.upgrade != nil {
+		s.refuseUpgrade(errStopping)
+	}
 	for _, settled := range s.settled {
 		settled <- errStopping
 	}

@@ -149,8 +149,13 @@ func (th *theatre) ring(int, ipc.Closed)     {}
 func (th *theatre) loads() map[int]int       { return nil }
 func (th *theatre) steer(int, int)           {}
 func (th *theatre) underway(map[int]int) int { return 0 }
-func (th *theatre) anyStuck() bool           { return false }
-func (th *theatre) closeListeners()          { th.closed = true }
+func (th *theatre) park(with func(acceptEstate, []listenerEstate)) error {
+	with(acceptEstate{}, nil)
+	return nil
+}
+
+func (th *theatre) anyStuck() bool  { return false }
+func (th *theatre) closeListeners() { th.closed = true }
 func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {
 	return Counts{}, nil, nil
 }

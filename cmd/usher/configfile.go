@@ -18,6 +18,7 @@ import (
 // that neither the command line nor the environment sets. The zero value is no
 // file.
 type configFile struct {
+	text    []byte
 	path    string
 	entries map[string]entry
 }
@@ -35,11 +36,16 @@ const maxConfigFile = 1 << 20
 // read reads the file and checks each value by the declaration of the
 // command's flag of the same name, whether it is in force or not.
 func (f *configFile) read(path string, command *kong.Node) error {
-	f.path, f.entries = path, make(map[string]entry)
 	text, err := readFile(path)
 	if err != nil {
 		return configError(err.Error())
 	}
+	return f.parse(path, text, command)
+}
+
+// parse is read for a text that was at path.
+func (f *configFile) parse(path string, text []byte, command *kong.Node) error {
+	f.path, f.text, f.entries = path, text, make(map[string]entry)
 	var undecoded map[string]toml.Primitive
 	document, err := toml.Decode(string(text), &undecoded)
 	if err != nil {

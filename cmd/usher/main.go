@@ -25,6 +25,7 @@ type cli struct {
 	Status  statusCommand  `cmd:"" help:"Show a running server's workers and connections."`
 	Scale   scaleCommand   `cmd:"" help:"Start or end workers of a running server."`
 	Reload  reloadCommand  `cmd:"" help:"Have a running server read its configuration again and replace its workers."`
+	Upgrade upgradeCommand `cmd:"" help:"Have a running server become the program that is on disk now, in place."`
 	Move    moveCommand    `cmd:"" help:"Move live connections of a running server from one worker to others."`
 	Stop    stopCommand    `cmd:"" help:"Let a running server's connections finish, and end it."`
 	Logs    logsCommands   `cmd:"" help:"What a running server is to do with its log file."`
@@ -48,6 +49,7 @@ func run(args []string) int {
 		err = usageError{err}
 	}
 	if err != nil {
+		master.TurnBack(err)
 		fmt.Fprintf(os.Stderr, "usher: %v\n", err)
 	}
 	return exitStatus(err)

@@ -77,6 +77,7 @@ func (c *settings) config(s *sources, r *reading) (master.Config, error) {
 		PIDFile:           c.PIDFile,
 		LogLevel:          hclog.LevelFromString(c.LogLevel),
 		Version:           version(),
+		Carry:             r.file.text,
 	}
 	return config, r.locate(config.Check())
 }

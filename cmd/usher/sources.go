@@ -21,6 +21,7 @@ import (
 type sources struct {
 	args      []string
 	directory string // at the start: what relative paths are relative to
+	carried   []byte // the file's text as it is in force, after an upgrade in place; nil: it is to be read
 }
 
 func newSources(args []string) *sources {
@@ -28,7 +29,8 @@ func newSources(args []string) *sources {
 	if err != nil {
 		directory = "." // it was removed; a relative path will not be found, and the error names it
 	}
-	return &sources{args: args, directory: directory}
+	carried, _ := master.Carried()
+	return &sources{args: args, directory: directory, carried: carried}
 }
 
 // absolute returns a path that means the same wherever the process is later.
@@ -80,6 +82,10 @@ func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
 		return nil
 	}
 	context.AddResolver(&r.file)
+	if text := s.carried; text != nil {
+		s.carried = nil // from now on it is read
+		return r.file.parse(path, text, command)
+	}
 	return r.file.read(path, command)
 }
 

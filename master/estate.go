@@ -1,0 +1,284 @@
+package master
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// estate is all that a master hands over to the program that takes its place in
+// the same process: see upgrade.go. On the wire it is JSON in a sealed memfd;
+// fields that a program does not know are passed over, and what is missing is
+// zero. Descriptors are numbers of the process, which survive exec(2).
+type estate struct {
+	Format    int    // estateFormat
+	Version   string // of the program that wrote it, as status shows it
+	Began     int64  // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
+	Carry     []byte // Config.Carry
+	Old       int    // descriptor: the executable that wrote it, to go back to
+	Board     int    // descriptor: the scoreboard
+	Control   int    // descriptor, -1: none
+	Waiting   []int  // descriptors of those who wait for the answer to POST /v1/upgrade
+	Listeners []listenerEstate
+	Slots     []slotEstate
+	Accept    acceptEstate
+
+	Generation int
+	Target     int
+	Again      bool // a reload was asked for meanwhile
+}
+
+// estateFormat changes when a program could misunderstand another's estate.
+const estateFormat = 1
+
+type listenerEstate struct {
+	FD      int
+	From    Address
+	Name    string
+	Address string
+	Addr    netip.AddrPort
+	HasFile bool // a Unix socket's, made by the master
+}
+
+type slotEstate struct {
+	Number      int
+	Generation  int
+	State       State
+	Leaving     bool
+	Recycled    string
+	Restarts    int
+	Incarnation int
+	Ready       ipc.Ready
+	Moving      bool
+	Staying     int
+	Ending      bool
+	Seated      bool
+	Killed      string
+	Age         time.Duration // since it was ready; negative: it was not yet
+	Lease       leaseEstate
+	Deaths      int
+	Alarm       alarmKind // 0: none
+	AlarmIn     time.Duration
+	Process     *heirloom // nil: none
+}
+
+type leaseEstate struct {
+	Conns uint64
+	Age   time.Duration
+	RSS   int64
+}
+
+// acceptEstate is the accept goroutine's part.
+type acceptEstate struct {
+	LastID, Serial uint64
+	Turn           int
+	Totals         totalsEstate
+	Seats          []seatEstate // in the order of candidates, then those that leave
+	Residents      []residentEstate
+}
+
+type totalsEstate struct{ Accepted, Closed, Refused, Moved, Lost uint64 }
+
+type seatEstate struct {
+	Slot      int
+	Worker    int
+	Queue     int
+	WorkerEnd int
+	Capacity  int
+	Closes    bool
+	Moves     bool
+
+	Phase    phase
+	Serial   uint64
+	Sent     uint64
+	Drained  uint64
+	Back     uint64
+	Reported uint64
+	MovedIn  uint64
+	GiveTo   int
+	Broken   bool
+	Stuck    bool
+	Final    tallyEstate // of a dead one
+}
+
+type tallyEstate struct{ Sent, Drained, Back, Received, Closed, Lost, MovedIn uint64 }
+
+type residentEstate struct {
+	ID     uint64
+	Origin netip.Prefix
+	Seat   uint64
+}
+
+const (
+	estateSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
+	// maxEstate is the longest estate that is read, in bytes: a census of a
+	// million clients is a tenth of it.
+	maxEstate = 1 << 30
+)
+
+// write puts the estate into a sealed memfd, close-on-exec, which the caller owns.
+func (e *estate) write() (fd int, err error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = unix.MemfdCreate("usher-estate", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	for written := 0; written < len(text); {
+		n, err := unix.Write(fd, text[written:])
+		if err != nil {
+			_ = unix.Close(fd) // the first error is the one to report
+			return -1, os.NewSyscallError("write", err)
+		}
+		written += n
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, estateSeals); err != nil {
+		_ = unix.Close(fd) // the first error is the one to report
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return fd, nil
+}
+
+// readEstate reads what is in the memfd, which it borrows.
+func readEstate(fd int) (*estate, error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return nil, fmt.Errorf("estate: %w", os.NewSyscallError("fstat", err))
+	}
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil || seals&estateSeals != estateSeals {
+		return nil, errors.New("estate: not a sealed memfd")
+	}
+	if stat.Size > maxEstate {
+		return nil, fmt.Errorf("estate: %d bytes, at most %d", stat.Size, maxEstate)
+	}
+	text := make([]byte, stat.Size)
+	for read := 0; read < len(text); {
+		n, err := unix.Pread(fd, text[read:], int64(read))
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("estate: %w", os.NewSyscallError("pread", err))
+		}
+		read += n
+	}
+	e := new(estate)
+	if err := json.Unmarshal(text, e); err != nil {
+		return nil, fmt.Errorf("estate: %w", err)
+	}
+	if e.Format != estateFormat {
+		return nil, fmt.Errorf("estate: of format %d, this program reads %d", e.Format, estateFormat)
+	}
+	return e, e.check()
+}
+
+// check refuses what cannot be: a program that misread the estate is not to take over.
+func (e *estate) check() error {
+	slots := make(map[int]bool)
+	for _, s := range e.Slots {
+		switch {
+		case s.Number < 0 || slots[s.Number]:
+			return fmt.Errorf("estate: slot %d, out of place or twice", s.Number)
+		case s.State < StateGone || s.State > StateDraining:
+			return fmt.Errorf("estate: slot %d in state %d", s.Number, s.State)
+		case (s.Process == nil) != (s.State == StateGone):
+			return fmt.Errorf("estate: slot %d is %s, with a process: %t", s.Number, s.State, s.Process != nil)
+		}
+		slots[s.Number] = true
+	}
+	for _, s := range e.Accept.Seats {
+		if s.Phase < seatOpen || s.Phase > seatDead || s.Phase != seatDead && !slots[s.Slot] {
+			return fmt.Errorf("estate: a seat of slot %d in phase %d", s.Slot, s.Phase)
+		}
+	}
+	if e.Generation < 1 || e.Target < 1 {
+		return fmt.Errorf("estate: generation %d, %d workers wanted", e.Generation, e.Target)
+	}
+	return nil
+}
+
+// descriptors returns all that the next program is to have, but the estate's own.
+func (e *estate) descriptors() []int {
+	fds := append([]int{e.Old, e.Board}, e.Waiting...)
+	if e.Control >= 0 {
+		fds = append(fds, e.Control)
+	}
+	for _, l := range e.Listeners {
+		fds = append(fds, l.FD)
+	}
+	for _, s := range e.Slots {
+		if p := s.Process; p != nil {
+			fds = append(fds, p.Control, p.Stderr)
+			if !s.Seated { // else the seat has them
+				fds = append(fds, p.Queue, p.WorkerEnd)
+			}
+		}
+	}
+	for _, s := range e.Accept.Seats {
+		fds = append(fds, s.Queue, s.WorkerEnd)
+	}
+	return fds
+}
+
+// open checks that every descriptor is there.
+func (e *estate) open() error {
+	for _, fd := range e.descriptors() {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return fmt.Errorf("estate: descriptor %d: %w", fd, os.NewSyscallError("fcntl", err))
+		}
+	}
+	return nil
+}
+
+// since is how long ago the time was; negative for the zero time.
+func since(t time.Time) time.Duration {
+	if t.IsZero() {
+		return -1
+	}
+	return max(0, time.Since(t))
+}
+
+// ago is the reverse of since.
+func ago(d time.Duration) time.Time {
+	if d < 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(-d)
+}
+
+func (l lease) estate() leaseEstate { return leaseEstate{l.conns, l.age, l.rss} }
+func (l leaseEstate) lease() lease  { return lease{l.Conns, l.Age, l.RSS} }
+
+// estate describes a slot whose link is paused.
+func (s *slot) estate() slotEstate {
+	e := slotEstate{
+		Number: s.number, Generation: s.generation, State: s.state, Leaving: s.leaving, Recycled: s.recycled,
+		Restarts: s.restarts, Incarnation: s.incarnation, Ready: s.ready, Moving: s.moving, Staying: s.staying,
+		Ending: s.ending, Seated: s.seated, Killed: s.killed, Age: since(s.readyAt), Lease: s.lease.estate(), Deaths: s.deaths,
+	}
+	if s.alarm != nil {
+		e.Alarm, e.AlarmIn = s.alarm.kind, max(0, time.Until(s.alarm.due))
+	}
+	if s.process != nil {
+		h := s.process.heirloom()
+		e.Process = &h
+	}
+	return e
+}
+
+// slot is the reverse, but for the process and the alarm. Each is of the
+// configuration in force: an older one mattered when its worker started.
+func (e *slotEstate) slot(config *Config) *slot {
+	return &slot{
+		number: e.Number, generation: e.Generation, config: config, state: e.State, leaving: e.Leaving, recycled: e.Recycled,
+		restarts: e.Restarts, incarnation: e.Incarnation, ready: e.Ready, moving: e.Moving, staying: min(e.Staying, math.MaxInt),
+		ending: e.Ending, seated: e.Seated, killed: e.Killed, readyAt: ago(e.Age), lease: e.Lease.lease(), deaths: e.Deaths,
+	}
+}

@@ -1,0 +1,133 @@
+package master
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/ipc"
+)
+
+// park stops the accept goroutine between two turns, with nothing in the hand,
+// and calls with, on this goroutine, for what it leaves. When with returns, it
+// goes on. It reports an error, and does not call with, if the hand cannot be
+// emptied: moved connections are in it that nobody has room for.
+func (a *acceptor) park(with func(acceptEstate, []listenerEstate)) error {
+	var err error
+	parked, released := make(chan struct{}), make(chan struct{})
+	a.mail.put(func() {
+		d := &a.dispatcher
+		d.survey()
+		a.settle()
+		if d.handful() > 0 {
+			err = fmt.Errorf("%d connections wait for a worker that can take them", d.handful())
+			close(parked)
+			return
+		}
+		close(parked)
+		<-released
+	})
+	select {
+	case <-parked:
+	case <-a.stopped:
+		return errStopping
+	}
+	if err == nil {
+		with(a.estate(), estateOf(a.listeners))
+	}
+	close(released)
+	return err
+}
+
+func (a *acceptor) estate() acceptEstate {
+	d := &a.dispatcher
+	e := acceptEstate{
+		LastID: a.lastID, Serial: a.serial, Turn: d.turn,
+		Totals: totalsEstate{d.totals.accepted, d.totals.closed, d.totals.refused, d.totals.moved, d.totals.lost},
+	}
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			e.Seats = append(e.Seats, s.estate())
+		}
+	}
+	for id, r := range d.census.residents {
+		e.Residents = append(e.Residents, residentEstate{id, r.origin, r.seat})
+	}
+	return e
+}
+
+func estateOf(listeners []*listener) (estates []listenerEstate) {
+	for _, l := range listeners {
+		estates = append(estates, listenerEstate{l.fd, l.from, l.name, l.address, l.addr, l.file != nil})
+	}
+	return estates
+}
+
+func (s *seat) estate() seatEstate {
+	t := s.final
+	return seatEstate{
+		Slot: s.spec.slot, Worker: s.spec.worker, Queue: s.spec.queue, WorkerEnd: s.spec.workerEnd,
+		Capacity: s.spec.capacity, Closes: s.spec.closes, Moves: s.spec.moves,
+		Phase: s.phase, Serial: s.serial, Sent: s.sent, Drained: s.drained, Back: s.back, Reported: s.reported,
+		MovedIn: s.movedIn, GiveTo: s.giveTo, Broken: s.broken, Stuck: s.stuck,
+		Final: tallyEstate{t.sent, t.drained, t.back, t.received, t.closed, t.lost, t.movedIn},
+	}
+}
+
+// seat is the reverse. Whether there is anything in its queue is to be found out.
+func (e *seatEstate) seat(board *ipc.Scoreboard) *seat {
+	entry := board.Entry(e.Slot)
+	t := e.Final
+	return &seat{
+		spec: seatSpec{
+			slot: e.Slot, worker: e.Worker, queue: e.Queue, workerEnd: e.WorkerEnd,
+			capacity: e.Capacity, closes: e.Closes, moves: e.Moves, entry: entry,
+		},
+		phase:  e.Phase,
+		ledger: ledger{sent: e.Sent, drained: e.Drained, back: e.Back, entry: entry, closes: e.Closes, reported: e.Reported},
+		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, closed: t.Closed, lost: t.Lost, movedIn: t.MovedIn},
+		serial: e.Serial, movedIn: e.MovedIn, giveTo: e.GiveTo, broken: e.Broken, stuck: e.Stuck,
+	}
+}
+
+// inheritListeners takes ownership of the listeners' sockets.
+func inheritListeners(estates []listenerEstate) (listeners []*listener) {
+	for _, e := range estates {
+		l := &listener{fd: e.FD, from: e.From, name: e.Name, address: e.Address, addr: e.Addr}
+		if e.HasFile {
+			l.file = newSocketFile(e.From.Path)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners
+}
+
+// inherit takes over what another accept goroutine left, before this one runs.
+func (a *acceptor) inherit(e *acceptEstate, board *ipc.Scoreboard) error {
+	d := &a.dispatcher
+	a.lastID, a.serial, d.turn = e.LastID, e.Serial, e.Turn
+	d.totals = totals{e.Totals.Accepted, e.Totals.Closed, e.Totals.Refused, e.Totals.Moved, e.Totals.Lost}
+	for i := range e.Seats {
+		s := e.Seats[i].seat(board)
+		switch {
+		case s.phase == seatOpen:
+			d.seats = append(d.seats, s)
+		default:
+			d.leaving = append(d.leaving, s)
+		}
+		if s.phase != seatDead && !s.broken {
+			if err := a.set.Add(s.spec.queue, epoll.In, tagSeat|s.serial); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range e.Residents {
+		if d.census.on() {
+			d.census.origins[r.Origin]++
+			d.census.residents[r.ID] = resident{origin: r.Origin, seat: r.Seat}
+		}
+	}
+	d.waiting = true // what was stuck or queued is to be looked at
+	a.inspectAt = time.Now().Add(stuckAfter)
+	return nil
+}

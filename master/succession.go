@@ -1,0 +1,125 @@
+package master
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// succession is what an upgrade needs of this process.
+type succession struct {
+	path       string // of the program, as it was started: a link in it may lead elsewhere by now
+	executable int    // owned: this program's file, to go back to
+	control    *control
+	reaper     *reaper
+	signals    *signals
+}
+
+// The environment of a program that takes over.
+const (
+	upgradeVariable      = "USHER_UPGRADE"       // the descriptor of the estate
+	upgradeTestVariable  = "USHER_UPGRADE_TEST"  // the descriptor to answer on: it is a test
+	upgradeErrorVariable = "USHER_UPGRADE_ERROR" // why the new program could not, for the old one
+)
+
+// openExecutable returns an owned descriptor of this program's file, whatever
+// its path leads to by now.
+func openExecutable() (int, error) {
+	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	return fd, os.NewSyscallError("open", err)
+}
+
+// programPath returns the absolute path by which this program was started.
+func programPath() string {
+	if path, err := exec.LookPath(os.Args[0]); err == nil || errors.Is(err, exec.ErrDot) {
+		if path, err = filepath.Abs(path); err == nil {
+			return path
+		}
+	}
+	path, _ := os.Executable() // none: then the upgrade says that it cannot start it
+	return path
+}
+
+// upgradeEnviron returns this process's environment for a program that takes over.
+func upgradeEnviron(variables ...string) []string {
+	var environ []string
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, upgradeVariable) {
+			environ = append(environ, variable)
+		}
+	}
+	return append(environ, variables...)
+}
+
+// become has the test read the estate as it is at last, and makes this process
+// the new program. It returns only with an error, and then all is as before. To
+// be called by a locked thread, while nobody forks.
+func (s *succession) become(e *estate, test *selfTest) error {
+	memory, err := e.write()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(memory)
+	if err := test.ask(memory, confirmLimit); err != nil {
+		return err
+	}
+	old, err := blockSignals()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }() // as before
+	if len(s.signals.received) > 0 {
+		return errNotYet // the next program would not know of them
+	}
+	return execute(s.path, append(e.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory))
+}
+
+// execute is execve(2) with descriptors that stay. It returns only with an error.
+func execute(path string, fds []int, variables ...string) error {
+	syscall.ForkLock.Lock() // or a child could have them
+	defer syscall.ForkLock.Unlock()
+	defer func() { _ = setInheritable(fds, false) }() // as before
+	if err := setInheritable(fds, true); err != nil {
+		return err
+	}
+	err := syscall.Exec(path, os.Args, upgradeEnviron(variables...))
+	return fmt.Errorf("%s: %w", path, startHint(os.NewSyscallError("execve", err)))
+}
+
+// blockSignals blocks the master's signals in this thread. The mask outlives
+// execve(2), and the Go runtime honours it: they stay pending until the next
+// program asks for them (os/signal). It returns the mask before.
+func blockSignals() (old unix.Sigset_t, err error) {
+	var set unix.Sigset_t
+	add := func(sig unix.Signal) { set.Val[(sig-1)/64] |= 1 << ((sig - 1) % 64) }
+	for _, row := range signalTable {
+		add(row.signal.(unix.Signal))
+	}
+	add(unix.SIGCHLD)
+	err = unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old)
+	return old, os.NewSyscallError("rt_sigprocmask", err)
+}
+
+// answerUpgrade tells one who waits for POST /v1/upgrade what came of it, and
+// closes the connection: it outlived the program that read the request. An
+// error counts if it is not nil.
+func answerUpgrade(client int, version string, failure error) {
+	status, answer := http.StatusOK, map[string]string{"version": version}
+	if failure != nil {
+		status, answer = http.StatusConflict, map[string]string{"error": failure.Error()}
+	}
+	body, _ := json.Marshal(answer) // strings never fail
+	text := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		status, http.StatusText(status), len(body), body)
+	_ = unix.Sendto(client, []byte(text), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil) // the client may be gone
+	_ = unix.Close(client)                                                          // all is said
+}

@@ -1,0 +1,162 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// This file is the other half of an upgrade in place: what the new program does
+// with the estate of the old one.
+
+// Carried returns what Config.Carry was in the program that this one takes over
+// from by an upgrade in place, and false if it takes over from none. It is for
+// the beginning of main, before Run.
+func Carried() (carry []byte, ok bool) {
+	memory, ok := descriptorVariable(upgradeVariable)
+	if !ok {
+		return nil, false
+	}
+	e, err := readEstate(memory)
+	if err != nil {
+		return nil, false // Run says so
+	}
+	return e.Carry, true
+}
+
+// TurnBack is for a program that takes over by an upgrade in place and finds,
+// before Run, that it cannot: it becomes the old program again, which goes on
+// and reports why. Otherwise, and if that fails, it returns.
+func TurnBack(why error) {
+	if memory, ok := descriptorVariable(upgradeVariable); ok {
+		if e, err := readEstate(memory); err == nil {
+			_ = turnBack(e, memory, why) // it returned: there is no way back
+		}
+	}
+}
+
+func descriptorVariable(name string) (fd int, ok bool) {
+	value, ok := os.LookupEnv(name)
+	if !ok {
+		return -1, false
+	}
+	fd, err := strconv.Atoi(value)
+	return fd, err == nil && fd > 2
+}
+
+// turnBack makes this process the old program again. It returns only with an error.
+func turnBack(e *estate, memory int, why error) error {
+	if os.Getenv(upgradeErrorVariable) != "" {
+		return fmt.Errorf("there is no way back: %w", why) // this is the old one
+	}
+	err := execute("/proc/self/fd/"+strconv.Itoa(e.Old), append(e.descriptors(), memory),
+		upgradeVariable+"="+strconv.Itoa(memory), upgradeErrorVariable+"="+why.Error())
+	return errors.Join(why, err)
+}
+
+// beTestedForUpgrade answers the questions of a master that wants to become this
+// program.
+func beTestedForUpgrade(config *Config) error {
+	fd, _ := descriptorVariable(upgradeTestVariable)
+	return beTested(fd, func(memory int) error {
+		e, err := readEstate(memory)
+		if err != nil {
+			return err
+		}
+		return e.fits(config)
+	})
+}
+
+// fits says why this program cannot take over, if it cannot.
+func (e *estate) fits(config *Config) error {
+	for _, s := range e.Slots {
+		if s.Number >= 2*config.MaxWorkers {
+			return fmt.Errorf("slot %d is beyond twice max-workers, which is %d", s.Number, config.MaxWorkers)
+		}
+	}
+	if (e.Control >= 0) != (config.Control != "") {
+		return errors.New("one program has a control socket, the other has not")
+	}
+	return nil
+}
+
+// takeOver goes on where the old program stopped. Up to the commit nothing is
+// changed: an error, or a panic, leads back to the old program.
+func takeOver(config *Config, limit int) (m *members, err error) {
+	memory, _ := descriptorVariable(upgradeVariable)
+	e, err := readEstate(memory)
+	if err != nil {
+		return nil, err // nothing can be known; the test has read it
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("panic: %v", value)
+		}
+		if err != nil {
+			err = turnBack(e, memory, err)
+		}
+	}()
+	if err := errors.Join(e.fits(config), e.open()); err != nil {
+		return nil, err
+	}
+	board, err := ipc.OpenScoreboard(e.Board)
+	if err != nil {
+		return nil, err
+	}
+	m, err = newMembers(config, inheritListeners(e.Listeners), limit, board)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.accept.inherit(&e.Accept, board); err != nil {
+		return nil, err
+	}
+	if config.Control != "" {
+		m.control = inheritControl(config.Control, e.Control, m.super)
+	}
+	m.commit(e, memory)
+	return m, nil
+}
+
+// commit is the point of no return. Nothing in it can fail.
+func (m *members) commit(e *estate, memory int) {
+	failure := os.Getenv(upgradeErrorVariable)
+	for _, name := range []string{upgradeVariable, upgradeErrorVariable} {
+		_ = os.Unsetenv(name) // it fails only for a name that is no name
+	}
+	_ = setInheritable(e.descriptors(), false) // they are open
+	_ = unix.Close(memory)                     // it was read
+	_ = unix.Close(e.Old)                      // this program's own file is open too
+	m.super.inherit(e, m.reap)
+	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)
+	var err error
+	if failure != "" {
+		err = errors.New(failure)
+		m.super.log.Error("upgrade failed, the old program goes on", "error", err, "elapsed", elapsed)
+	} else {
+		m.super.log.Info("upgraded", "version", m.super.config.Version, "from", e.Version, "elapsed", elapsed)
+	}
+	for _, client := range e.Waiting {
+		answerUpgrade(client, m.super.config.Version, err)
+	}
+}
+
+// inherit takes over the slots, before run.
+func (s *supervisor) inherit(e *estate, r *reaper) {
+	s.generation, s.target, s.again, s.booted = e.Generation, e.Target, e.Again, true
+	for i := range e.Slots {
+		from := &e.Slots[i]
+		slot := from.slot(s.config)
+		s.slots[from.Number] = slot
+		if h := from.Process; h != nil {
+			slot.process = inheritProcess(*h, r, s.log.With("slot", from.Number), s.eventsOf(slot))
+		}
+		if from.Alarm != 0 {
+			s.setAlarm(slot, from.Alarm, from.AlarmIn)
+		}
+	}
+}

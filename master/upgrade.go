@@ -1,0 +1,214 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// An upgrade in place: the master becomes its own new program by exec(2). The
+// pid stays, and with it its children, listeners, queues, counters and the rest
+// of the estate (estate.go); clients that connect meanwhile wait in the kernel.
+//
+//	asked ──► tested ──────► control paused ──► held ──► exec ──► takeOver (takeover.go)
+//	          by a child,    no request is      nobody reads,       │
+//	          which reads    under way          accepts or forks    └─(it fails)─► exec of the old
+//	          the estate
+//
+// Whatever goes wrong before the exec changes nothing: this program goes on. A
+// takeover that fails goes back to the old program's file, which was kept open.
+// What dies in its takeover by a signal or os.Exit would take the server with
+// it: so the child is run as the takeover is, up to the point of no return.
+type upgrade struct {
+	began   time.Time
+	test    *selfTest // nil until it has passed
+	pausing bool      // control is about to be paused
+	paused  bool
+}
+
+// upgradeLimit is how long an upgrade may wait for what is under way: a reload,
+// a request, a connection that is moving.
+const upgradeLimit = 30 * time.Second
+
+// errNotYet: something is under way that is to be waited for.
+var errNotYet = errors.New("not yet")
+
+// askUpgrade begins an upgrade, or joins the one under way. client is the
+// connection of one who waits for the answer, which it takes ownership of; -1:
+// nobody does.
+func (s *supervisor) askUpgrade(client int) {
+	if client >= 0 {
+		s.clients = append(s.clients, client)
+	}
+	switch {
+	case s.stopping != stopNot:
+		s.refuseUpgrade(errStopping)
+	case s.succession == nil:
+		s.refuseUpgrade(errors.New("this master cannot upgrade in place"))
+	case s.upgrade == nil:
+		s.log.Info("upgrading", "program", s.succession.path)
+		s.upgrade = &upgrade{began: time.Now()}
+		s.testUpgrade()
+	}
+}
+
+// testUpgrade has a child read the estate as it is now.
+func (s *supervisor) testUpgrade() {
+	u := s.upgrade
+	var e *estate
+	err := s.dispatch.park(func(accept acceptEstate, listeners []listenerEstate) { e = s.estate(accept, listeners) })
+	if err != nil {
+		s.retryUpgrade(err, func() { s.testUpgrade() })
+		return
+	}
+	go func() {
+		test, err := s.succession.test(e)
+		s.inbox.put(func() {
+			switch {
+			case s.upgrade != u: // it was given up
+				test.end()
+			case err != nil:
+				s.refuseUpgrade(err)
+			default:
+				u.test = test
+			}
+		})
+	}()
+}
+
+// proceedUpgrade does the next step of an upgrade, if it is time for it.
+// Reconcile calls it last.
+func (s *supervisor) proceedUpgrade() {
+	u := s.upgrade
+	switch {
+	case u == nil || u.test == nil || u.pausing:
+	case time.Since(u.began) > upgradeLimit:
+		s.refuseUpgrade(fmt.Errorf("other work was under way for %v", upgradeLimit))
+	case s.reload != nil || len(s.settled) > 0:
+		s.later()
+	case !u.paused:
+		u.pausing = true
+		go func() {
+			s.succession.control.pause()
+			s.inbox.put(func() {
+				u.pausing, u.paused = false, true
+				if s.upgrade != u {
+					s.succession.control.resume()
+				}
+			})
+		}()
+	default:
+		if err := s.succeed(); err != nil {
+			s.retryUpgrade(err, func() {})
+		}
+	}
+}
+
+// defersReload reports whether a reload is left to the program that takes over:
+// or reloads without end could keep an upgrade waiting.
+func (s *supervisor) defersReload() bool {
+	return s.upgrade != nil && s.upgrade.test != nil && len(s.waiting) == 0
+}
+
+// retryUpgrade has what is not yet possible tried again, and refuses what is
+// impossible.
+func (s *supervisor) retryUpgrade(err error, again func()) {
+	u := s.upgrade
+	if !errors.Is(err, errNotYet) || time.Since(u.began) > upgradeLimit {
+		s.refuseUpgrade(err)
+		return
+	}
+	time.AfterFunc(upgradeRetry, func() {
+		s.inbox.put(func() {
+			if s.upgrade == u {
+				again()
+			}
+		})
+	})
+}
+
+// later has reconcile come back.
+func (s *supervisor) later() { time.AfterFunc(upgradeRetry, func() { s.inbox.put(func() {}) }) }
+
+const upgradeRetry = 5 * time.Millisecond
+
+// refuseUpgrade gives an upgrade up, if one is under way, and goes on.
+func (s *supervisor) refuseUpgrade(err error) {
+	s.log.Error("upgrade refused, this program goes on", "error", err)
+	if u := s.upgrade; u != nil {
+		s.upgrade = nil
+		s.resumeLinks()
+		u.test.end()
+		if u.paused {
+			s.succession.control.resume()
+		}
+	}
+	for _, client := range s.clients {
+		answerUpgrade(client, "", err)
+	}
+	s.clients = nil
+}
+
+func (s *supervisor) resumeLinks() {
+	for _, slot := range s.slots {
+		if slot != nil && slot.process != nil {
+			slot.process.link.resume()
+		}
+	}
+}
+
+// succeed holds everything still and becomes the new program. It returns only
+// if that was not possible.
+func (s *supervisor) succeed() error {
+	runtime.LockOSThread() // the thread that becomes the process, with the signals it blocks
+	defer runtime.UnlockOSThread()
+	began := ipc.NewClock().Now()
+	var pids []int
+	for _, slot := range s.slots {
+		if slot != nil && slot.process != nil {
+			slot.process.link.pause()
+			pids = append(pids, slot.process.pid)
+		}
+	}
+	if !s.inbox.empty() {
+		return errNotYet // what was read is to be acted on first
+	}
+	if !s.succession.reaper.hold(pids) {
+		return errNotYet // one is dead, and the event is under way
+	}
+	defer s.succession.reaper.release()
+	var failure error
+	err := s.dispatch.park(func(accept acceptEstate, listeners []listenerEstate) {
+		if !s.inbox.empty() {
+			failure = errNotYet
+			return
+		}
+		e := s.estate(accept, listeners)
+		e.Began = int64(began)
+		failure = s.succession.become(e, s.upgrade.test)
+	})
+	return errors.Join(err, failure)
+}
+
+// estate describes everything. What workers have said is complete only when
+// their links are paused.
+func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *estate {
+	e := &estate{
+		Format: estateFormat, Version: s.config.Version, Carry: s.config.Carry,
+		Old: s.succession.executable, Board: s.board.FD(), Control: -1, Waiting: s.clients,
+		Listeners: listeners, Accept: accept,
+		Generation: s.generation, Target: s.target, Again: s.again,
+	}
+	if s.succession.control != nil {
+		e.Control = s.succession.control.socket
+	}
+	for _, slot := range s.slots {
+		if slot != nil {
+			e.Slots = append(e.Slots, slot.estate())
+		}
+	}
+	return e
+}
