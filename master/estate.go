@@ -21,6 +21,7 @@ type estate struct {
 	Format    int    // estateFormat
 	Version   string // of the program that wrote it, as status shows it
 	Began     int64  // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
+	Program   string // the path by which it was started
 	Carry     []byte // Config.Carry
 	Old       int    // descriptor: the executable that wrote it, to go back to
 	Board     int    // descriptor: the scoreboard

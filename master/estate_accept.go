@@ -109,11 +109,13 @@ func (a *acceptor) inherit(e *acceptEstate, board *ipc.Scoreboard) error {
 	d.totals = totals{e.Totals.Accepted, e.Totals.Closed, e.Totals.Refused, e.Totals.Moved, e.Totals.Lost}
 	for i := range e.Seats {
 		s := e.Seats[i].seat(board)
-		switch {
-		case s.phase == seatOpen:
+		if s.phase == seatOpen {
 			d.seats = append(d.seats, s)
-		default:
+		} else {
 			d.leaving = append(d.leaving, s)
+		}
+		if s.stuck {
+			a.stuck.Store(true)
 		}
 		if s.phase != seatDead && !s.broken {
 			if err := a.set.Add(s.spec.queue, epoll.In, tagSeat|s.serial); err != nil {

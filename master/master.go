@@ -117,12 +117,13 @@ type members struct {
 	super   *supervisor
 	control *control // nil: none
 	pidFile string
+	program string // the path by which this program was started
 }
 
 // newMembers takes ownership of the listeners and the board, unless it returns
 // an error.
 func newMembers(config *Config, listeners []*listener, limit int, board *ipc.Scoreboard) (*members, error) {
-	m := &members{board: board, reap: newReaper(config.Logger), pidFile: config.PIDFile}
+	m := &members{board: board, reap: newReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
 	var err error
 	m.accept, err = newAcceptor(*config, listeners, limit, func(spec seatSpec, err error) { m.super.brokenQueue(spec, err) })
 	if err != nil {
@@ -183,7 +184,7 @@ func (m *members) run(ctx context.Context) error {
 	if err == nil { // else it cannot be upgraded in place
 		defer unix.Close(executable)
 		super.succession = &succession{
-			path: programPath(), executable: executable, control: m.control, reaper: m.reap, signals: signals,
+			path: m.program, executable: executable, control: m.control, reaper: m.reap, signals: signals,
 		}
 	}
 	return actors.Run()

@@ -38,7 +38,7 @@ func (s *succession) test(e *estate) (*selfTest, error) {
 		return nil, err
 	}
 	defer unix.Close(memory)
-	t, err := s.startTest()
+	t, err := s.startTest(memory)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *succession) test(e *estate) (*selfTest, error) {
 	return t, nil
 }
 
-func (s *succession) startTest() (*selfTest, error) {
+func (s *succession) startTest(memory int) (*selfTest, error) {
 	mine, its, err := fdpass.Pair()
 	if err != nil {
 		return nil, err
@@ -69,8 +69,8 @@ func (s *succession) startTest() (*selfTest, error) {
 		defer unix.Close(null)
 		t.pid, err = s.reaper.start(func() (int, error) {
 			return forkExec(s.path, os.Args, &syscall.ProcAttr{
-				Env:   upgradeEnviron(upgradeTestVariable + "=3"),
-				Files: []uintptr{uintptr(null), uintptr(null), uintptr(stderr[1]), uintptr(its)},
+				Env:   upgradeEnviron(upgradeTestVariable+"=3", upgradeCarryVariable+"=4"),
+				Files: []uintptr{uintptr(null), uintptr(null), uintptr(stderr[1]), uintptr(its), uintptr(memory)},
 				Sys:   &syscall.SysProcAttr{Setpgid: true},
 			})
 		}, func(status unix.WaitStatus) { t.exited <- status })
@@ -98,6 +98,9 @@ func (t *selfTest) ask(memory int, limit time.Duration) error {
 		sent = unix.Sendmsg(int(fd), []byte{0}, unix.UnixRights(memory), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 		return true
 	})
+	if sent == unix.EPIPE || sent == unix.ECONNRESET {
+		return errNoAnswer
+	}
 	if err = errors.Join(err, os.NewSyscallError("sendmsg", sent)); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/usher-go/usher/internal/early"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,9 +35,13 @@ type signals struct {
 
 // newSignals catches the signals from now on; they are handled once run runs.
 func newSignals(s *supervisor) *signals {
-	// Room for every signal at once and a few more: the kernel keeps at most
-	// one pending of each kind, and run hands them on without waiting.
-	n := &signals{supervisor: s, received: make(chan os.Signal, 4*len(signalTable)), quit: make(chan struct{})}
+	received := early.Channel()
+	if received == nil {
+		// Room for every signal at once and a few more: the kernel keeps at most
+		// one pending of each kind, and run hands them on without waiting.
+		received = make(chan os.Signal, 4*len(signalTable))
+	}
+	n := &signals{supervisor: s, received: received, quit: make(chan struct{})}
 	for _, row := range signalTable {
 		signal.Notify(n.received, row.signal)
 	}

@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/usher-go/usher/internal/early"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,8 +28,9 @@ type succession struct {
 
 // The environment of a program that takes over.
 const (
-	upgradeVariable      = "USHER_UPGRADE"       // the descriptor of the estate
+	upgradeVariable      = early.Variable        // the descriptor of the estate
 	upgradeTestVariable  = "USHER_UPGRADE_TEST"  // the descriptor to answer on: it is a test
+	upgradeCarryVariable = "USHER_UPGRADE_CARRY" // of a test: the descriptor of an estate to find Config.Carry in
 	upgradeErrorVariable = "USHER_UPGRADE_ERROR" // why the new program could not, for the old one
 )
 
@@ -72,11 +75,11 @@ func (s *succession) become(e *estate, test *selfTest) error {
 	if err := test.ask(memory, confirmLimit); err != nil {
 		return err
 	}
-	old, err := blockSignals()
+	release, err := s.holdSignals()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }() // as before
+	defer release()
 	if len(s.signals.received) > 0 {
 		return errNotYet // the next program would not know of them
 	}
@@ -95,18 +98,24 @@ func execute(path string, fds []int, variables ...string) error {
 	return fmt.Errorf("%s: %w", path, startHint(os.NewSyscallError("execve", err)))
 }
 
-// blockSignals blocks the master's signals in this thread. The mask outlives
-// execve(2), and the Go runtime honours it: they stay pending until the next
-// program asks for them (os/signal). It returns the mask before.
-func blockSignals() (old unix.Sigset_t, err error) {
-	var set unix.Sigset_t
+// holdSignals keeps the master's signals for the next program, as far as the Go
+// runtime lets it (package early), until release is called: blocked in this
+// thread, since the mask outlives execve(2), or else ignored.
+func (s *succession) holdSignals() (release func(), err error) {
+	var set, old unix.Sigset_t
 	add := func(sig unix.Signal) { set.Val[(sig-1)/64] |= 1 << ((sig - 1) % 64) }
 	for _, row := range signalTable {
 		add(row.signal.(unix.Signal))
 	}
 	add(unix.SIGCHLD)
-	err = unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old)
-	return old, os.NewSyscallError("rt_sigprocmask", err)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old); err != nil {
+		return nil, os.NewSyscallError("rt_sigprocmask", err)
+	}
+	signal.Ignore(early.Ignored...)
+	return func() {
+		signal.Notify(s.signals.received, early.Ignored...)
+		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) // as before
+	}, nil
 }
 
 // answerUpgrade tells one who waits for POST /v1/upgrade what came of it, and

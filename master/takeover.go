@@ -18,15 +18,14 @@ import (
 // from by an upgrade in place, and false if it takes over from none. It is for
 // the beginning of main, before Run.
 func Carried() (carry []byte, ok bool) {
-	memory, ok := descriptorVariable(upgradeVariable)
-	if !ok {
-		return nil, false
+	for _, name := range []string{upgradeVariable, upgradeCarryVariable} {
+		if memory, ok := descriptorVariable(name); ok {
+			if e, err := readEstate(memory); err == nil { // else Run says so
+				return e.Carry, true
+			}
+		}
 	}
-	e, err := readEstate(memory)
-	if err != nil {
-		return nil, false // Run says so
-	}
-	return e.Carry, true
+	return nil, false
 }
 
 // TurnBack is for a program that takes over by an upgrade in place and finds,
@@ -131,6 +130,7 @@ func (m *members) commit(e *estate, memory int) {
 	_ = setInheritable(e.descriptors(), false) // they are open
 	_ = unix.Close(memory)                     // it was read
 	_ = unix.Close(e.Old)                      // this program's own file is open too
+	m.program = e.Program
 	m.super.inherit(e, m.reap)
 	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)
 	var err error

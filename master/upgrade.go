@@ -197,7 +197,7 @@ func (s *supervisor) succeed() error {
 // their links are paused.
 func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *estate {
 	e := &estate{
-		Format: estateFormat, Version: s.config.Version, Carry: s.config.Carry,
+		Format: estateFormat, Version: s.config.Version, Program: s.succession.path, Carry: s.config.Carry,
 		Old: s.succession.executable, Board: s.board.FD(), Control: -1, Waiting: s.clients,
 		Listeners: listeners, Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again,

@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 		return
 	}
+	turnBack()
 	if len(os.Args) > 1 && helpers[os.Args[1]] != nil {
 		helpers[os.Args[1]]()
 		os.Exit(0)

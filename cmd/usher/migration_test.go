@@ -146,14 +146,22 @@ func TestReloadsMoveConnections(t *testing.T) {
 	s.stop()
 }
 
-// The same while workers come and go, and connections are moved by hand.
+// The same while workers come and go, connections are moved by hand, and the
+// master becomes its own new program now and then.
 func TestScalingMovesConnections(t *testing.T) {
 	clients, steps := sized(100, 1000), sized(30, 200)
-	s := serve(t, "--workers", "2", "--max-workers", "8", "--rebalance", "--recycle-age", "3s", "--", self(), "worker-summing")
+	p := install(t)
+	s := p.serve("--workers", "2", "--max-workers", "8", "--rebalance", "--recycle-age", "3s", "--", self(), "worker-summing")
 	c := gather(t, s.address, clients)
 	s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 	random := rand.New(rand.NewPCG(7, 7))
-	for range steps {
+	upgrades := 0
+	for step := range steps {
+		if step%10 == 9 {
+			p.replace()
+			s.signal(unix.SIGUSR2)
+			upgrades++
+		}
 		switch random.IntN(4) {
 		case 0, 1:
 			s.signal([]unix.Signal{unix.SIGUSR1, unix.SIGTTOU}[random.IntN(2)])
@@ -169,9 +177,13 @@ func TestScalingMovesConnections(t *testing.T) {
 		}
 		time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond) // a pace, no synchronisation
 	}
+	if got := usher(t, "upgrade", "--control", s.control); got.code != 0 { // after the last of them, which it may have joined
+		t.Errorf("upgrade: %+v", got)
+	}
+	s.runs(p)
 	c.disperse()
 	status := s.until("at rest", allReady)
-	t.Logf("%d clients, %d lines, %d failed; %+v", clients, c.lines.Load(), c.failed.Load(), status.Connections)
+	t.Logf("%d upgrades, %d clients, %d lines, %d failed; %+v", upgrades, clients, c.lines.Load(), c.failed.Load(), status.Connections)
 	if status.Connections.Lost != 0 {
 		t.Errorf("%d lost, want 0", status.Connections.Lost)
 	}

@@ -1,0 +1,40 @@
+// Package early asks for a master's signals as soon as a Go program can, in a
+// program that takes over by an upgrade in place.
+//
+// USR1, USR2 and CHLD are blocked when it starts, and stay pending until somebody
+// asks for them. The others cannot be kept so. HUP, INT, TERM and QUIT are
+// unblocked by the Go runtime before anything else (blockableSig in
+// runtime/signal_unix.go); TTIN and TTOU have no handler yet when they are
+// unblocked, and would stop the process (sigenable there). So those are ignored
+// when the program starts, and what comes of them is lost until this package is
+// initialised. TERM and QUIT end the process if they come when the runtime has
+// installed its handlers, until then, well below a millisecond.
+package early
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Variable is in the environment of a program that takes over.
+const Variable = "USHER_UPGRADE"
+
+// Ignored are the signals that cannot be kept blocked.
+var Ignored = []os.Signal{
+	syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGTTIN, syscall.SIGTTOU,
+}
+
+var caught chan os.Signal
+
+func init() {
+	if _, ok := os.LookupEnv(Variable); ok {
+		caught = make(chan os.Signal, 64) // the kernel merges those of a kind
+		signal.Notify(caught, Ignored...)
+	}
+}
+
+// Channel returns the channel on which the signals come, and have come since the
+// start: for whoever is to have them from now on. It is nil unless this program
+// takes over.
+func Channel() chan os.Signal { return caught }

@@ -1,0 +1,207 @@
+package master
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// What a new field of these means for an upgrade in place is to be thought of:
+// it is carried in an estate, or here is why it need not be.
+func TestEstateKnowsEveryField(t *testing.T) {
+	const (
+		carried = "carried"
+		made    = "made anew, from the configuration or by the constructor"
+		moment  = "of this moment: found out again"
+		calm    = "empty: an upgrade waits for that"
+	)
+	for _, test := range []struct {
+		of     any
+		fields map[string]string
+	}{
+		{slot{}, map[string]string{
+			"number": carried, "generation": carried, "config": made, "state": carried, "leaving": carried, "recycled": carried,
+			"restarts": carried, "incarnation": carried, "process": carried, "ready": carried, "moving": carried, "staying": carried,
+			"ending": carried, "seated": carried, "killed": carried, "readyAt": carried, "pulse": moment, "lease": carried,
+			"deaths": carried, "alarm": carried,
+		}},
+		{seat{}, map[string]string{
+			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "choked": moment,
+			"gives": moment, "giveTo": carried, "movedIn": carried, "broken": carried, "emptied": moment, "stuck": carried,
+			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
+		}},
+		{seatSpec{}, map[string]string{
+			"slot": carried, "worker": carried, "queue": carried, "workerEnd": carried, "capacity": carried, "closes": carried,
+			"moves": carried, "entry": made,
+		}},
+		{ledger{}, map[string]string{
+			"sent": carried, "drained": carried, "back": carried, "entry": made, "closes": carried, "reported": carried,
+		}},
+		{tally{}, map[string]string{
+			"sent": carried, "drained": carried, "back": carried, "received": carried, "closed": carried, "lost": carried,
+			"movedIn": carried, "stuck": "of a dead one: it is not",
+		}},
+		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried}},
+		{listener{}, map[string]string{
+			"from": carried, "name": carried, "address": carried, "addr": carried, "fd": carried, "file": carried, "watch": moment,
+		}},
+		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
+		{lease{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
+		{dispatcher{}, map[string]string{
+			"log": made, "courier": made, "hand": calm, "out": calm, "from": calm, "to": calm, "policy": made, "byPeer": made,
+			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
+			"haven": moment, "room": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
+			"census": carried, "maxQueuedTotal": made, "totals": carried, "broken": made, "rewatch": made,
+		}},
+		{acceptor{}, map[string]string{
+			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
+			"dispatcher": carried, "reserve": made, "listeners": carried, "ready": moment, "peer": moment, "clock": made,
+			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": "full again: a burst of one second's worth",
+			"refusals": moment, "pace": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment,
+			"strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,
+		}},
+		{supervisor{}, map[string]string{
+			"config": made, "log": made, "board": carried, "dispatch": made, "processes": made, "notifier": made, "watch": moment,
+			"inbox": calm, "wake": made, "done": made, "slots": carried, "generation": carried, "target": carried,
+			"booted": "true", "stopping": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm, "settled": calm,
+			"succession": made, "upgrade": made, "clients": carried,
+		}},
+	} {
+		kind := reflect.TypeOf(test.of)
+		for i := range kind.NumField() {
+			if field := kind.Field(i).Name; test.fields[field] == "" {
+				t.Errorf("%s.%s: what becomes of it in an upgrade?", kind.Name(), field)
+			}
+		}
+		for field := range test.fields {
+			if _, ok := kind.FieldByName(field); !ok {
+				t.Errorf("%s has no %s", kind.Name(), field)
+			}
+		}
+	}
+}
+
+// fill sets everything in v to something that is not zero.
+func fill(v reflect.Value, n *int) {
+	*n++
+	switch v.Interface().(type) {
+	case netip.AddrPort:
+		v.Set(reflect.ValueOf(netip.MustParseAddrPort("[2001:db8::1%eth0]:80")))
+		return
+	case netip.Prefix:
+		v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.0/24")))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), n)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range 2 {
+			fill(v.Index(i), n)
+		}
+	case reflect.String:
+		v.SetString(time.Duration(*n).String())
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(uint64(*n % 200))
+	default:
+		v.SetInt(int64(*n))
+	}
+}
+
+func filled() *estate {
+	e, n := new(estate), 0
+	fill(reflect.ValueOf(e).Elem(), &n)
+	e.Format = estateFormat
+	for i := range e.Slots {
+		e.Slots[i].State = StateReady
+		e.Accept.Seats[i].Slot, e.Accept.Seats[i].Phase = e.Slots[i].Number, seatRetired
+	}
+	return e
+}
+
+// Whatever is written is read.
+func TestEstate(t *testing.T) {
+	e := filled()
+	fd, err := e.write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	got, err := readEstate(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(e, got) {
+		t.Errorf("got %+v, want %+v", got, e)
+	}
+}
+
+func TestEstateRefused(t *testing.T) {
+	for name, spoil := range map[string]func(*estate){
+		"another format":        func(e *estate) { e.Format++ },
+		"a slot twice":          func(e *estate) { e.Slots[1].Number = e.Slots[0].Number },
+		"no such state":         func(e *estate) { e.Slots[0].State = 7 },
+		"a worker that is gone": func(e *estate) { e.Slots[0].State = StateGone },
+		"no worker":             func(e *estate) { e.Slots[0].Process = nil },
+		"a seat of no slot":     func(e *estate) { e.Accept.Seats[0].Slot = -1 },
+		"no such phase":         func(e *estate) { e.Accept.Seats[0].Phase = 9 },
+		"no generation":         func(e *estate) { e.Generation = 0 },
+		"no workers":            func(e *estate) { e.Target = 0 },
+	} {
+		e := filled()
+		spoil(e)
+		fd, err := e.write()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readEstate(fd); err == nil {
+			t.Errorf("%s: taken for good", name)
+		}
+		_ = unix.Close(fd)
+	}
+	unsealed, err := unix.MemfdCreate("estate", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(unsealed)
+	if _, err := readEstate(unsealed); err == nil {
+		t.Error("memory that is not sealed was read")
+	}
+	if _, err := readEstate(-1); err == nil {
+		t.Error("no memory was read")
+	}
+}
+
+// A slot and a seat come back as they were.
+func TestEstateOfSlotAndSeat(t *testing.T) {
+	board, err := ipc.NewScoreboard(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer board.Close()
+	var e slotEstate
+	n := 0
+	fill(reflect.ValueOf(&e).Elem(), &n)
+	e.Process, e.Alarm, e.AlarmIn, e.Age = nil, 0, 0, -1
+	if got := e.slot(nil).estate(); !reflect.DeepEqual(got, e) {
+		t.Errorf("got %+v, want %+v", got, e)
+	}
+	var s seatEstate
+	fill(reflect.ValueOf(&s).Elem(), &n)
+	s.Slot = 3
+	if got := s.seat(board).estate(); !reflect.DeepEqual(got, s) {
+		t.Errorf("got %+v, want %+v", got, s)
+	}
+}
