@@ -25,7 +25,7 @@ func (c *Courier) Send(queue int, p *Packet) error {
 	if p.count == 0 {
 		panic("ipc: send of an empty packet")
 	}
-	err := c.sender.Send(queue, p.encode(), p.fds[:p.count])
+	err := c.sender.Send(queue, p.encode(), p.descriptors())
 	switch err {
 	case nil:
 		p.Close()
@@ -46,7 +46,7 @@ func (c *Courier) Send(queue int, p *Packet) error {
 // sender is broken).
 func (c *Courier) Receive(queue int, p *Packet) error {
 	p.Reset()
-	n, count, err := c.receiver.Receive(queue, p.buffer[:], p.fds[:], announced)
+	n, descriptors, err := c.receiver.Receive(queue, p.buffer[:], p.fds[:], announced)
 	switch err {
 	case nil:
 	case fdpass.ErrWouldBlock, fdpass.ErrPeerClosed:
@@ -59,8 +59,8 @@ func (c *Courier) Receive(queue int, p *Packet) error {
 	default:
 		return fmt.Errorf("ipc: receive packet: %w", err)
 	}
-	if err := p.index(n, count); err != nil {
-		fdpass.CloseAll(p.fds[:count])
+	if err := p.index(n); err != nil {
+		fdpass.CloseAll(p.fds[:descriptors])
 		return fmt.Errorf("ipc: receive packet: %w", err)
 	}
 	return nil

@@ -116,15 +116,12 @@ func scope(addr netip.Addr) uint32 {
 // keeps one copy of each listener's name, so that decoding allocates only for
 // a name never seen, and for a scope.
 func (e *Envelope) decode(b []byte, names *names) error {
+	if err := judgeEnvelope(b); err != nil {
+		return fmt.Errorf("ipc: decode envelope: %w: %w", ErrMalformed, err)
+	}
 	name := EnvelopeSize + int(b[4])
-	if name > len(b) {
-		return fmt.Errorf("ipc: decode envelope: %w: name of %d bytes in %d", ErrMalformed, b[4], len(b))
-	}
-	remote, remoteOK := getAddr(b[5], b[32:48], binary.LittleEndian.Uint32(b[28:]))
-	local, localOK := getAddr(b[6], b[48:64], 0)
-	if !remoteOK || !localOK {
-		return fmt.Errorf("ipc: decode envelope: %w: address families %d and %d", ErrMalformed, b[5], b[6])
-	}
+	remote := getAddr(b[5], b[32:48], binary.LittleEndian.Uint32(b[28:]))
+	local := getAddr(b[6], b[48:64], 0)
 	e.ID = binary.LittleEndian.Uint64(b[8:])
 	e.Accepted = time.Duration(binary.LittleEndian.Uint64(b[16:]))
 	e.Remote = addrPort(remote, binary.LittleEndian.Uint16(b[24:]))
@@ -134,20 +131,31 @@ func (e *Envelope) decode(b []byte, names *names) error {
 	return nil
 }
 
-func getAddr(family byte, b []byte, scope uint32) (addr netip.Addr, ok bool) {
+// judgeEnvelope says what is wrong in an envelope of at least EnvelopeSize bytes.
+func judgeEnvelope(b []byte) error {
+	if EnvelopeSize+int(b[4]) > len(b) {
+		return fmt.Errorf("name of %d bytes in %d", b[4], len(b))
+	}
+	if !isFamily(b[5]) || !isFamily(b[6]) {
+		return fmt.Errorf("address families %d and %d", b[5], b[6])
+	}
+	return nil
+}
+
+func isFamily(b byte) bool { return b == familyNone || b == family4 || b == family6 }
+
+func getAddr(family byte, b []byte, scope uint32) netip.Addr {
 	switch family {
-	case familyNone:
-		return netip.Addr{}, true
 	case family4:
-		return netip.AddrFrom4([4]byte(b[:4])), true
+		return netip.AddrFrom4([4]byte(b[:4]))
 	case family6:
-		addr = netip.AddrFrom16([16]byte(b))
+		addr := netip.AddrFrom16([16]byte(b))
 		if scope != 0 {
 			addr = addr.WithZone(strconv.FormatUint(uint64(scope), 10))
 		}
-		return addr, true
+		return addr
 	}
-	return netip.Addr{}, false
+	return netip.Addr{}
 }
 
 func addrPort(addr netip.Addr, port uint16) netip.AddrPort {

@@ -51,14 +51,14 @@ func ExampleCourier() {
 }
 
 // A router passes connections on without looking inside.
-func ExamplePacket_AddRaw() {
+func ExamplePacket_AddFrom() {
 	var from, to ipc.Packet
 	from.Add(&ipc.Envelope{ID: 7, State: []byte("frozen")}, -1)
 	for i := range from.Len() {
-		if !to.AddRaw(from.Raw(i), from.FD(i)) {
+		if !to.AddFrom(&from, i) {
 			break // full: send it first
 		}
-		from.Take(i)
+		from.Forget(i) // once the send has taken it
 	}
 	fmt.Println(to.Len(), to.ID(0))
 	// Output: 1 7

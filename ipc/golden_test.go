@@ -76,7 +76,7 @@ type describedEnvelope struct {
 
 func describe(t *testing.T, p *Packet) described {
 	t.Helper()
-	d := described{Descriptors: p.Len()}
+	d := described{Descriptors: len(p.descriptors())}
 	for i := range p.Len() {
 		var e Envelope
 		if err := p.Decode(i, &e); err != nil {
@@ -134,6 +134,24 @@ func TestGoldenPackets(t *testing.T) {
 			compareGolden(t, "packet-"+golden.name+".json", append(description, '\n'))
 		})
 	}
+}
+
+// The one packet that has more descriptors than envelopes, and the memfd that
+// comes with it.
+func TestGoldenLargePacket(t *testing.T) {
+	e := goldenPackets()[0].envelopes[0]
+	e.Listener = "web"
+	packet := encodedLarge(e)
+	compareGolden(t, "large-state.hex", dump(packet))
+	p, err := parsed(packet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	description, err := json.MarshalIndent(describe(t, p), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, "large-state.json", append(description, '\n'))
 }
 
 // dump is sixteen bytes a line, as bytes.fromhex and xxd -r -p read them.

@@ -39,16 +39,16 @@ func null(t testing.TB) int {
 
 // parsed returns a packet made of b, without descriptors.
 func parsed(b []byte) (*Packet, error) {
-	count, err := announced(b)
+	descriptors, err := announced(b)
 	if err != nil {
 		return nil, err
 	}
 	p := new(Packet)
 	n := copy(p.buffer[:], b)
-	for i := range count {
+	for i := range descriptors {
 		p.fds[i] = -1
 	}
-	return p, p.index(n, count)
+	return p, p.index(n)
 }
 
 // encoded returns the bytes of a packet of these envelopes, which must fit.
@@ -60,6 +60,14 @@ func encoded(t testing.TB, envelopes ...Envelope) []byte {
 			t.Fatalf("envelope %d does not fit", i)
 		}
 	}
+	return p.encode()
+}
+
+// encodedLarge returns the bytes of a packet of one connection whose state is in
+// a memfd.
+func encodedLarge(e Envelope) []byte {
+	var p Packet
+	p.AddLarge(&e, -1, -1)
 	return p.encode()
 }
 

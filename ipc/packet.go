@@ -23,8 +23,15 @@ const (
 // Kind says what a packet on the queue holds.
 type Kind uint8
 
-// KindConns is connections: envelopes, and a descriptor for each in the same order.
-const KindConns Kind = 1
+const (
+	// KindConns is connections: envelopes, and a descriptor for each in the same order.
+	KindConns Kind = 1
+	// KindLarge is one moved connection whose frozen state is too long for a
+	// packet: one envelope without state, and exactly two descriptors, the
+	// connection's and a memfd with the state (see SealState). A worker that
+	// says that it moves connections takes both kinds.
+	KindLarge Kind = 2
+)
 
 // Packet is a batch of connections: being put together, or received. It owns
 // the descriptors in it. The zero value is empty and ready to use; it is large,
@@ -33,7 +40,7 @@ const KindConns Kind = 1
 // On the wire (all numbers little-endian):
 //
 //	0  u8   protocol version
-//	1  u8   kind
+//	1  u8   kind: 1 connections, 2 one connection and the memfd of its state
 //	2  u16  number of envelopes
 //	4  u32  length of the packet, these eight bytes included
 //	8       the envelopes, one after another
@@ -42,12 +49,13 @@ type Packet struct {
 	ends   [MaxConns]uint16 // where in buffer envelope i ends
 	fds    [MaxConns]int
 	count  int
+	large  bool // one connection; fds[1] is the memfd of its state
 	names  names
 }
 
 // Reset empties the packet and closes nothing: every descriptor in it was taken,
 // or is given back to the one who added it.
-func (p *Packet) Reset() { p.count = 0 }
+func (p *Packet) Reset() { p.count, p.large = 0, false }
 
 // Len returns the number of connections.
 func (p *Packet) Len() int { return p.count }
@@ -67,23 +75,42 @@ func (p *Packet) Add(e *Envelope, fd int) bool {
 	return ok
 }
 
-// AddRaw appends a connection whose envelope is encoded already, as another
-// packet's Raw returned it, and takes ownership of fd; or it returns false and
-// changes nothing.
-func (p *Packet) AddRaw(envelope []byte, fd int) bool {
-	if len(envelope) < EnvelopeSize || int(binary.LittleEndian.Uint32(envelope)) != len(envelope) {
-		panic("ipc: AddRaw of what is no envelope")
+// AddLarge adds a connection whose state is in a memfd, and takes ownership of
+// both descriptors; or it returns false and changes nothing: the packet is not
+// empty. e.State must be empty.
+func (p *Packet) AddLarge(e *Envelope, fd, state int) bool {
+	if len(e.State) > 0 {
+		panic("ipc: AddLarge with a state in the envelope")
 	}
-	b, ok := p.grow(len(envelope), fd)
-	if ok {
-		copy(b, envelope)
+	if p.count > 0 || !p.Add(e, fd) {
+		return false
 	}
-	return ok
+	p.large, p.fds[1] = true, state
+	return true
+}
+
+// AddFrom appends connection i of another packet as it is, whatever belongs to
+// it; or it returns false and changes nothing: this one is full. The descriptors
+// are those of the other: if this packet is sent, Forget them there, and if not,
+// Reset this one.
+func (p *Packet) AddFrom(from *Packet, i int) bool {
+	if p.large || from.large && p.count > 0 {
+		return false
+	}
+	b, ok := p.grow(len(from.Raw(i)), from.fds[i])
+	if !ok {
+		return false
+	}
+	copy(b, from.Raw(i))
+	if from.large {
+		p.large, p.fds[1] = true, from.fds[1]
+	}
+	return true
 }
 
 func (p *Packet) grow(size, fd int) ([]byte, bool) {
 	start := p.start(p.count)
-	if p.count == MaxConns || start+size > MaxPacket {
+	if p.large || p.count == MaxConns || start+size > MaxPacket {
 		return nil, false
 	}
 	p.ends[p.count] = uint16(start + size)
@@ -108,8 +135,11 @@ func (p *Packet) ID(i int) uint64 { return binary.LittleEndian.Uint64(p.Raw(i)[8
 // Frozen reports whether connection i is a moved one, with frozen state.
 func (p *Packet) Frozen(i int) bool {
 	raw := p.Raw(i)
-	return len(raw) > EnvelopeSize+int(raw[4])
+	return p.large || len(raw) > EnvelopeSize+int(raw[4])
 }
+
+// Large reports whether this is one connection whose state is in a memfd.
+func (p *Packet) Large() bool { return p.large }
 
 // FD returns the descriptor of connection i, borrowed, or -1 once it was taken.
 func (p *Packet) FD(i int) int { return p.fds[i] }
@@ -121,14 +151,53 @@ func (p *Packet) Take(i int) int {
 	return fd
 }
 
+// StateFD returns the memfd of a large packet, borrowed, or -1 if there is none or
+// it was taken.
+func (p *Packet) StateFD() int {
+	if !p.large {
+		return -1
+	}
+	return p.fds[1]
+}
+
+// TakeState returns the memfd of a large packet, owned by the caller from now
+// on, or -1 if there is none or it was taken.
+func (p *Packet) TakeState() int {
+	fd := p.StateFD()
+	if p.large {
+		p.fds[1] = -1
+	}
+	return fd
+}
+
+// Forget has the packet no longer own what belongs to connection i: a send of
+// another packet has closed it.
+func (p *Packet) Forget(i int) {
+	p.Take(i)
+	p.TakeState()
+}
+
+// Drop closes what belongs to connection i.
+func (p *Packet) Drop(i int) {
+	fdpass.CloseAll([]int{p.Take(i), p.TakeState()})
+}
+
 // Decode reads the envelope of connection i into e. e.State aliases the packet.
-// An error wraps ErrMalformed.
+// An error wraps ErrMalformed; a packet that was received has none.
 func (p *Packet) Decode(i int, e *Envelope) error { return e.decode(p.Raw(i), &p.names) }
 
 // Close closes every descriptor that was not taken, and empties the packet.
 func (p *Packet) Close() {
-	fdpass.CloseAll(p.fds[:p.count])
-	p.count = 0
+	fdpass.CloseAll(p.descriptors())
+	p.Reset()
+}
+
+// descriptors returns all that belong to the packet; those taken are -1.
+func (p *Packet) descriptors() []int {
+	if p.large {
+		return p.fds[:2]
+	}
+	return p.fds[:p.count]
 }
 
 // encode finishes the header and returns the packet's bytes.
@@ -136,15 +205,21 @@ func (p *Packet) encode() []byte {
 	length := p.start(p.count)
 	p.buffer[0] = Version
 	p.buffer[1] = byte(KindConns)
+	if p.large {
+		p.buffer[1] = byte(KindLarge)
+	}
 	binary.LittleEndian.PutUint16(p.buffer[2:], uint16(p.count))
 	binary.LittleEndian.PutUint32(p.buffer[4:], uint32(length))
 	return p.buffer[:length]
 }
 
-// index finds the count envelopes of a packet of n bytes in the buffer, whose
-// header announced has judged. Only lengths matter here: a router passes on
-// what it need not understand.
-func (p *Packet) index(n, count int) error {
+// index finds the envelopes of a packet of n bytes in the buffer, whose header
+// announced has judged. It judges each envelope as well: a router passes on what
+// it need not understand, but the one whom it passes that to must not suffer for
+// what another has sent.
+func (p *Packet) index(n int) error {
+	count := int(binary.LittleEndian.Uint16(p.buffer[2:]))
+	large := Kind(p.buffer[1]) == KindLarge
 	at := headerSize
 	for i := range count {
 		if n-at < EnvelopeSize {
@@ -154,18 +229,25 @@ func (p *Packet) index(n, count int) error {
 		if size < EnvelopeSize || int64(size) > int64(n-at) {
 			return fmt.Errorf("%w: envelope %d of %d has length %d", ErrMalformed, i, count, size)
 		}
+		envelope := p.buffer[at : at+int(size)]
+		if err := judgeEnvelope(envelope); err != nil {
+			return fmt.Errorf("%w: envelope %d of %d: %w", ErrMalformed, i, count, err)
+		}
+		if large && len(envelope) > EnvelopeSize+int(envelope[4]) {
+			return fmt.Errorf("%w: a state in the envelope and in a memfd", ErrMalformed)
+		}
 		at += int(size)
 		p.ends[i] = uint16(at)
 	}
 	if at != n {
 		return fmt.Errorf("%w: %d bytes after the last envelope", ErrMalformed, n-at)
 	}
-	p.count = count
+	p.count, p.large = count, large
 	return nil
 }
 
-// announced judges the header of a whole packet, and returns how many envelopes
-// it announces: as many descriptors belong to it.
+// announced judges the header of a whole packet, and returns how many
+// descriptors belong to it.
 func announced(packet []byte) (int, error) {
 	if len(packet) < headerSize {
 		return 0, fmt.Errorf("%w: %d bytes", ErrMalformed, len(packet))
@@ -173,15 +255,20 @@ func announced(packet []byte) (int, error) {
 	if packet[0] != Version {
 		return 0, fmt.Errorf("%w: protocol version %d, want %d", ErrMalformed, packet[0], Version)
 	}
-	if Kind(packet[1]) != KindConns {
+	count := int(binary.LittleEndian.Uint16(packet[2:]))
+	descriptors, most := count, MaxConns
+	switch Kind(packet[1]) {
+	case KindConns:
+	case KindLarge:
+		descriptors, most = 2, 1
+	default:
 		return 0, fmt.Errorf("%w: kind %d", ErrMalformed, packet[1])
 	}
-	count := int(binary.LittleEndian.Uint16(packet[2:]))
-	if count == 0 || count > MaxConns {
-		return 0, fmt.Errorf("%w: %d envelopes, want 1 to %d", ErrMalformed, count, MaxConns)
+	if count == 0 || count > most {
+		return 0, fmt.Errorf("%w: %d envelopes, want 1 to %d", ErrMalformed, count, most)
 	}
 	if length := binary.LittleEndian.Uint32(packet[4:]); int64(length) != int64(len(packet)) {
 		return 0, fmt.Errorf("%w: length %d in %d bytes", ErrMalformed, length, len(packet))
 	}
-	return count, nil
+	return descriptors, nil
 }

@@ -93,7 +93,7 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, brok
 		stopped: make(chan struct{}),
 	}
 	a.mail.notify = waker.Wake
-	a.reserve.size = a.batch
+	a.reserve.size = max(a.batch, 2) // a connection with a large state brings two
 	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, broken: broken, rewatch: a.rewatch}
 	a.configure(&config)
 	a.setBacklog(config.Backlog)
@@ -285,7 +285,7 @@ func (a *acceptor) acceptFrom(l *listener, quota int) (n int, v verdict) {
 			a.refuse(fd, addr, "max-conns-per-ip")
 			continue
 		}
-		a.dispatcher.hand.Add(&envelope, fd) // as many as a batch fit
+		a.dispatcher.hold(&envelope, fd)
 		killpoint.Reach(killpoint.Accepted)
 		a.dispatcher.totals.accepted++
 		a.dispatcher.live++

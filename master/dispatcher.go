@@ -24,6 +24,9 @@ type dispatcher struct {
 	courier ipc.Courier
 	hand    ipc.Packet
 	out     ipc.Packet // what one send carries: descriptors borrowed from the hand
+	// stages says of each connection in the hand whose it is: held, until a queue
+	// took it.
+	stages [ipc.MaxConns]ipc.Stage
 
 	from, to int // of the moved connections in the hand: whose they were, whose they are to be; or nobody
 
@@ -60,7 +63,11 @@ type totals struct {
 	accepted, closed, refused, moved, lost uint64
 }
 
-var errQueueBroken = errors.New("queue closed by the worker")
+// What a worker is replaced for.
+var (
+	errQueueBroken = errors.New("queue closed by the worker")
+	errNoStream    = errors.New("gave back what is no stream socket")
+)
 
 // open adds a seat for a worker that is ready.
 func (d *dispatcher) open(spec seatSpec, serial uint64) *seat {
@@ -145,7 +152,7 @@ func (d *dispatcher) place() bool {
 	n := d.hand.Len()
 	for i := range n {
 		d.target[i] = -1
-		if d.hand.FD(i) >= 0 {
+		if d.holds(i) {
 			d.target[i] = d.choose(i)
 		}
 	}
@@ -164,17 +171,37 @@ func (d *dispatcher) place() bool {
 // handful returns how many connections the hand holds.
 func (d *dispatcher) handful() (n int) {
 	for i := range d.hand.Len() {
-		if d.hand.FD(i) >= 0 {
+		if d.holds(i) {
 			n++
 		}
 	}
 	return n
 }
 
+// holds reports whether connection i in the hand is the master's still.
+func (d *dispatcher) holds(i int) bool { return d.stages[i].Owner() == ipc.OwnerMaster }
+
+// got has an event happen to all in the hand, which has just been filled.
+func (d *dispatcher) got(from ipc.Stage, event ipc.Event) {
+	for i := range d.hand.Len() {
+		d.stages[i] = from
+		d.stages[i].Step(event)
+	}
+}
+
+// hold adds a connection that was just accepted to the hand, and takes ownership
+// of fd. As many as a batch fit.
+func (d *dispatcher) hold(e *ipc.Envelope, fd int) {
+	i := d.hand.Len()
+	d.hand.Add(e, fd)
+	d.stages[i] = ipc.StageBacklog
+	d.stages[i].Step(ipc.EventAccept)
+}
+
 // placeable reports whether some connection in the hand has somewhere to go.
 func (d *dispatcher) placeable() bool {
 	for i := range d.hand.Len() {
-		if d.hand.FD(i) >= 0 && (d.haven > 0 || d.room > 0 && !d.hand.Frozen(i)) {
+		if d.holds(i) && (d.haven > 0 || d.room > 0 && !d.hand.Frozen(i)) {
 			return true
 		}
 	}
@@ -212,13 +239,13 @@ func (d *dispatcher) send(k, first int) {
 		if d.target[i] != k {
 			continue
 		}
-		if !d.out.AddRaw(d.hand.Raw(i), d.hand.FD(i)) {
+		if !d.out.AddFrom(&d.hand, i) {
 			d.flush(s, k, first, i)
 			if s.choked {
 				return
 			}
 			first = i
-			d.out.AddRaw(d.hand.Raw(i), d.hand.FD(i)) // fits into an empty packet, as it did into the hand
+			d.out.AddFrom(&d.hand, i) // fits into an empty packet, as it did into the hand
 		}
 	}
 	d.flush(s, k, first, d.hand.Len())
@@ -229,11 +256,13 @@ func (d *dispatcher) send(k, first int) {
 func (d *dispatcher) flush(s *seat, k, first, end int) {
 	count := d.out.Len()
 	err := d.courier.Send(s.spec.queue, &d.out)
+	event := ipc.EventSend
 	if err == nil {
 		s.sent += uint64(count)
 		d.waiting = true // until it is received
 		killpoint.Reach(killpoint.Sent)
 	} else {
+		event = ipc.EventRefuse
 		d.out.Reset() // the hand still owns them
 		d.refused(s, err)
 	}
@@ -241,12 +270,12 @@ func (d *dispatcher) flush(s *seat, k, first, end int) {
 		if d.target[i] != k {
 			continue
 		}
-		if err == nil && i < end {
+		if i < end && d.stages[i].Step(event) == ipc.StageQueued {
 			if d.hand.Frozen(i) {
 				s.movedIn++
 				d.totals.moved++
 			}
-			d.hand.Take(i) // the send closed it
+			d.hand.Forget(i) // the send closed it
 			d.census.sent(d.hand.ID(i), s.serial)
 		}
 		if err != nil || i < end {
@@ -262,8 +291,7 @@ func (d *dispatcher) refused(s *seat, err error) {
 	case errors.Is(err, fdpass.ErrWouldBlock), errors.Is(err, fdpass.ErrTooManyRefs):
 		d.log.Trace("queue full", "slot", s.spec.slot, "error", err)
 	case errors.Is(err, fdpass.ErrPeerClosed):
-		s.broken = true
-		d.broken(s.spec, errQueueBroken)
+		d.condemn(s, errQueueBroken)
 	default:
 		d.log.Warn("queue refused a packet, retrying", "slot", s.spec.slot, "error", err)
 	}

@@ -76,7 +76,7 @@ func (o *office) arrive(n int) {
 			o.refuse(fd, netip.AddrPortFrom(client, 1), "test")
 			continue
 		}
-		o.dispatcher.hand.Add(&ipc.Envelope{ID: o.arrived, Remote: netip.AddrPortFrom(client, 1)}, fd)
+		o.dispatcher.hold(&ipc.Envelope{ID: o.arrived, Remote: netip.AddrPortFrom(client, 1)}, fd)
 		o.dispatcher.totals.accepted++
 	}
 }
@@ -120,6 +120,12 @@ func (o *office) take(slot int) bool {
 		if before, ok := o.owner[id]; ok {
 			o.Fatalf("connection %d: received by slot %d, and now by %d", id, before, slot)
 		}
+		if c.packet.Large() {
+			state, err := ipc.ReadState(c.packet.StateFD())
+			if err != nil || string(state) != fmt.Sprint(id) {
+				o.Fatalf("connection %d: came with the state %q, %v", id, state, err)
+			}
+		}
 		o.owner[id] = slot
 		c.ids = append(c.ids, id)
 	}
@@ -140,24 +146,43 @@ func (o *office) closeOne(slot int) {
 	}
 }
 
-// giveBack sends some connections back to the master.
-func (o *office) giveBack(slot, n int) {
+// giveBack sends some connections back to the master, together or each in a
+// packet of its own with a memfd.
+func (o *office) giveBack(slot, n int, large bool) {
 	c := o.clerks[slot]
 	c.packet.Reset()
 	for range min(n, len(c.ids)) {
-		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			o.Fatal(err)
 		}
-		c.packet.Add(&ipc.Envelope{ID: c.ids[0], State: []byte("frozen")}, fd)
+		if large {
+			c.packet.AddLarge(&ipc.Envelope{ID: c.ids[0]}, fd, sealed(o, c.ids[0]))
+			o.post(c)
+		} else {
+			c.packet.Add(&ipc.Envelope{ID: c.ids[0], State: []byte("frozen")}, fd)
+		}
 		delete(o.owner, c.ids[0])
 		c.ids = c.ids[1:]
 	}
 	if c.packet.Len() > 0 {
-		if err := c.courier.Send(c.end, &c.packet); err != nil {
-			o.Fatal(err)
-		}
+		o.post(c)
 	}
+}
+
+func (o *office) post(c *clerk) {
+	if err := c.courier.Send(c.end, &c.packet); err != nil {
+		o.Fatal(err)
+	}
+}
+
+// sealed returns a state in a memfd that names its connection.
+func sealed(o *office, id uint64) int {
+	fd, err := ipc.SealState(fmt.Append(nil, id))
+	if err != nil {
+		o.Fatal(err)
+	}
+	return fd
 }
 
 func (o *office) die(slot int) {
@@ -219,7 +244,7 @@ func TestDispatcherModel(t *testing.T) {
 			case what == 7:
 				o.die(slot)
 			case what == 8 && clerk.moves:
-				o.giveBack(slot, rapid.IntRange(1, 10).Draw(t, "given back"))
+				o.giveBack(slot, rapid.IntRange(1, 10).Draw(t, "given back"), rapid.Bool().Draw(t, "large"))
 				o.returned(o.dispatcher.find(slot).serial) // as epoll reports
 			}
 			o.turn()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
 )
 
 // This file is how connections come back into the hand: given back by a worker,
@@ -17,7 +18,7 @@ import (
 func (d *dispatcher) givenBack() bool {
 	for _, seats := range [2][]*seat{d.leaving, d.seats} {
 		for _, s := range seats {
-			if s.gives && s.phase != seatDead && !s.choked {
+			if s.giving() {
 				return true
 			}
 		}
@@ -34,7 +35,7 @@ func (d *dispatcher) stranded() bool {
 		}
 	}
 	for i := range d.hand.Len() {
-		if d.hand.FD(i) >= 0 && d.hand.Frozen(i) {
+		if d.holds(i) && d.hand.Frozen(i) {
 			return true
 		}
 	}
@@ -45,9 +46,8 @@ func (d *dispatcher) stranded() bool {
 func (d *dispatcher) loseStranded() {
 	lost := 0
 	for i := range d.hand.Len() {
-		if d.hand.FD(i) >= 0 && d.hand.Frozen(i) {
-			d.census.gone(d.hand.ID(i))
-			fdpass.CloseAll([]int{d.hand.Take(i)})
+		if d.holds(i) && d.hand.Frozen(i) {
+			d.lose(i)
 			lost++
 		}
 	}
@@ -58,13 +58,20 @@ func (d *dispatcher) loseStranded() {
 	}
 }
 
+// lose closes connection i in the hand, for which nothing can be done.
+func (d *dispatcher) lose(i int) {
+	d.stages[i].Step(ipc.EventDie)
+	d.census.gone(d.hand.ID(i))
+	d.hand.Drop(i)
+}
+
 // takeBack takes one packet of connections that a worker gave back into the
 // hand, which is empty, and reports whether it did. A queue that is found empty
 // is no longer looked at until there is word of more.
 func (d *dispatcher) takeBack() bool {
 	for _, seats := range [2][]*seat{d.leaving, d.seats} {
 		for _, s := range seats {
-			if !s.gives || s.phase == seatDead || s.choked {
+			if !s.giving() {
 				continue
 			}
 			found, empty := d.receive(s, s.spec.queue)
@@ -138,14 +145,22 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 		err := s.receive(&d.courier, end, &d.hand)
 		switch {
 		case err == nil:
-			return true, false
+			d.got(ipc.StageQueued, ipc.EventTake)
+			if end == s.spec.queue {
+				d.judge(s)
+			}
+			if d.handful() > 0 {
+				return true, false
+			}
+			d.hand.Reset()
+			if s.broken && s.phase != seatDead {
+				return false, false
+			}
+			continue
 		case errors.Is(err, fdpass.ErrWouldBlock):
 			return false, true
 		case errors.Is(err, fdpass.ErrPeerClosed):
-			if s.phase != seatDead && !s.broken {
-				s.broken = true
-				d.broken(s.spec, errQueueBroken)
-			}
+			d.condemn(s, errQueueBroken)
 			return false, true
 		}
 		if lost, ok := errors.AsType[*ipc.LostError](err); ok {
@@ -162,10 +177,51 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 		}
 		d.log.Error("bad packet on a queue, its connections are lost", "slot", s.spec.slot, "error", err)
 		if s.phase != seatDead {
-			d.broken(s.spec, err)
+			d.condemn(s, err)
 			return false, false
 		}
 	}
+}
+
+// judge closes what a worker gave back that is no stream socket, which costs its
+// sender its life; and sees to it that no other worker's loop could wait for one.
+func (d *dispatcher) judge(s *seat) {
+	wrong := 0
+	for i := range d.hand.Len() {
+		if !unblockedStream(d.hand.FD(i)) {
+			d.lose(i)
+			wrong++
+		}
+	}
+	if wrong == 0 {
+		return
+	}
+	d.totals.lost += uint64(wrong)
+	d.log.Error("connections lost: what was given back is no stream socket", "slot", s.spec.slot, "count", wrong)
+	d.condemn(s, errNoStream)
+}
+
+// condemn has a seat's worker replaced, once; what else it gives back is left
+// until it is dead.
+func (d *dispatcher) condemn(s *seat, why error) {
+	if s.phase != seatDead && !s.broken {
+		s.broken = true
+		d.broken(s.spec, why)
+	}
+}
+
+// unblockedStream reports whether fd, which it borrows, is a stream socket, and
+// puts it into non-blocking mode if it is not.
+func unblockedStream(fd int) bool {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || kind != unix.SOCK_STREAM {
+		return false
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_NONBLOCK == 0 {
+		err = unix.SetNonblock(fd, true)
+	}
+	return err == nil
 }
 
 // settle books what a dead seat leaves and closes its queue. What it had not

@@ -121,6 +121,10 @@ func (s *seat) inspectQueue() {
 	s.seenFront = front
 }
 
+// giving reports whether the seat's queue is to be looked at for connections that
+// its worker gave back.
+func (s *seat) giving() bool { return s.gives && s.phase != seatDead && !s.choked && !s.broken }
+
 // rescuable reports whether the seat's queue may hold something for others.
 func (s *seat) rescuable() bool {
 	return (s.phase != seatOpen || s.stuck) && !s.emptied && !s.choked

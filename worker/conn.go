@@ -106,7 +106,7 @@ const (
 	stateMoved                      // it comes from another worker
 	stateOwnIdle                    // SetIdleTimeout was called
 	stateStays                      // its session could not be marshalled: it does not move
-	stateLarge                      // its state did not fit into a packet
+	stateLarge                      // its state did not fit into a packet, and there was no memfd for it
 )
 
 // stateEnding is every way of being past Close.

@@ -12,14 +12,17 @@ import (
 // How a connection leaves for another worker. A connection at rest, outside of
 // any callback, goes through
 //
-//	watched ──(out of the epoll set)──► frozen ──(packed)──► offered ──(the kernel took the packet)──► gone
-//	   ▲                                                        │
-//	   └──────────────(would block: as if nothing had been)─────┘
+//	serving ──(out of the epoll set, packed)──► frozen ──(the kernel took the packet)──► queued: gone from here
+//	   ▲                                          │
+//	   └───────(would block: as if nothing had been)
 //
-// The packet in the kernel is the point of ownership: until then the connection
-// is this worker's and can go on here; from then on this worker has no copy of
-// the descriptor, and its session gets no further call. Bytes that arrive
-// meanwhile wait in the kernel.
+// ipc.Stage is the rule of it. The packet in the kernel is the point of
+// ownership: until then the connection is this worker's and can go on here; from
+// then on this worker has no copy of the descriptor, and its session gets no
+// further call. Bytes that arrive meanwhile wait in the kernel.
+//
+// A state that is too long for a packet is sealed in a memfd, of which there is
+// one at a time: the connection is alone in its packet, which is offered at once.
 
 // MovableSession is a Session that can go on in another worker: as the state
 // that MarshalBinary returns, from which the session that Open makes there is
@@ -29,9 +32,10 @@ import (
 // methods return ErrClosed, and Post false.
 //
 // MarshalBinary may be called in vain: if the connection cannot leave now, it
-// goes on here. An error, or a state that is too large (about 15 KiB with all
-// that is buffered), has it stay and finish. Timers do not travel: the session
-// arms its own again in UnmarshalBinary.
+// goes on here. An error has it stay and finish; so has a state beyond 64 MiB with
+// all that is buffered, for as long as it is. What is more than about 15 KiB
+// travels in memory of its own, of which one turn of the loop moves some MiB.
+// Timers do not travel: the session arms its own again in UnmarshalBinary.
 type MovableSession interface {
 	Session
 	encoding.BinaryMarshaler
@@ -50,12 +54,24 @@ type mover struct {
 
 	packet  ipc.Packet
 	courier ipc.Courier
-	batch   []*Conn // those in the packet
-	state   []byte  // scratch space
+	batch   []moving // those in the packet
+	state   []byte   // scratch space
+	large   int      // bytes that went in memfds in this turn
+}
+
+// moving is one connection in the mover's packet.
+type moving struct {
+	conn  *Conn
+	stage ipc.Stage
 }
 
 const (
 	movesPerTurn = 4 * ipc.MaxConns
+	// largePerTurn is how many bytes of large states a turn copies before events
+	// have their turn again.
+	largePerTurn = 4 << 20
+	// stateKept bounds the scratch space that is kept for the next state.
+	stateKept = 64 << 10
 	// moveRetryMin and moveRetryMax bound the pause after the queue was full.
 	moveRetryMin = time.Millisecond
 	moveRetryMax = 50 * time.Millisecond
@@ -84,8 +100,11 @@ func (m *mover) next() time.Duration {
 // move moves some of the connections, and plans when to go on.
 func (l *loop) move() {
 	m := l.mover
-	m.blocked = false
+	m.blocked, m.large = false, 0
 	for range movesPerTurn {
+		if m.large >= largePerTurn {
+			break
+		}
 		if m.wanted == 0 || m.cursor == l.table.size {
 			if l.sendMoved() {
 				l.swept()
@@ -187,26 +206,59 @@ func (l *loop) freeze(c *Conn) bool {
 	}
 	c.describe(&f, l.turnTime())
 	m.state = f.append(m.state[:0])
+	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener}
 	if len(m.state) > ipc.MaxState {
-		c.state |= stateLarge // it may become smaller when its peer reads
-		return false
+		return l.freezeLarge(c, &envelope)
 	}
-	envelope := ipc.Envelope{
-		ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener, State: m.state,
-	}
+	envelope.State = m.state
 	if !m.packet.Add(&envelope, int(c.fd)) {
 		if !l.sendMoved() {
 			return false
 		}
 		m.packet.Add(&envelope, int(c.fd)) // into an empty packet it fits: see ipc.MaxState
 	}
+	l.packed(c)
+	return true
+}
+
+// freezeLarge packs a connection whose state, in the mover's scratch space, is
+// too long for a packet, and sends it. Without a memfd for it, it stays for now:
+// there may be one later, or the state become smaller when its peer reads.
+func (l *loop) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
+	m := l.mover
+	defer func() {
+		if cap(m.state) > stateKept {
+			m.state = nil
+		}
+	}()
+	if !l.sendMoved() {
+		return false
+	}
+	memfd, err := ipc.SealState(m.state)
+	if err != nil {
+		if !c.state.has(stateLarge) {
+			l.log.Warn("connection stays for now, its state is large", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
+		}
+		c.state |= stateLarge
+		return false
+	}
+	m.large += len(m.state)
+	m.packet.AddLarge(envelope, int(c.fd), memfd) // it is empty
+	l.packed(c)
+	return l.sendMoved()
+}
+
+// packed takes note that a connection is in the packet. No event finds it now.
+func (l *loop) packed(c *Conn) {
+	m := l.mover
 	if c.state.has(stateInSet) {
 		_ = l.set.Del(int(c.fd)) // it is in the set
 		c.state &^= stateInSet
 	}
-	m.batch = append(m.batch, c)
+	stage := ipc.StageServing
+	stage.Step(ipc.EventFreeze)
+	m.batch = append(m.batch, moving{c, stage})
 	m.wanted--
-	return true
 }
 
 // describe fills in all of f but the session's state.
@@ -244,12 +296,10 @@ func (l *loop) sendMoved() bool {
 	err := m.courier.Send(l.station.queue, &m.packet)
 	if err == nil {
 		m.delay = moveRetryMin
-		for _, c := range m.batch {
-			c.gone()
-		}
-		m.batch = m.batch[:0]
+		l.advance(ipc.EventSend)
 		return true
 	}
+	l.advance(ipc.EventRefuse)
 	l.thawBatch()
 	l.settle()
 	m.blocked, m.retry = true, l.now()+m.delay
@@ -267,13 +317,30 @@ func (l *loop) thawBatch() {
 	if len(m.batch) == 0 {
 		return
 	}
-	m.packet.Reset() // the descriptors are still the connections'
 	m.wanted += len(m.batch)
-	m.cursor = m.batch[0].index
-	for _, c := range m.batch {
-		c.arm()
+	m.cursor = m.batch[0].conn.index
+	fdpass.CloseAll([]int{m.packet.TakeState()})
+	m.packet.Reset() // the descriptors are still the connections'
+	l.advance(ipc.EventResume)
+}
+
+// advance has an event happen to all in the packet, and does what their new stage
+// calls for: what is the kernel's is forgotten, what is served goes on.
+func (l *loop) advance(event ipc.Event) {
+	m := l.mover
+	kept := m.batch[:0]
+	for _, moving := range m.batch {
+		switch moving.stage.Step(event) {
+		case ipc.StageQueued:
+			moving.conn.gone()
+		case ipc.StageServing:
+			moving.conn.arm()
+		default:
+			kept = append(kept, moving)
+		}
 	}
-	m.batch = m.batch[:0]
+	clear(m.batch[len(kept):])
+	m.batch = kept
 }
 
 // gone forgets a connection that is another's now; the send has closed its

@@ -70,7 +70,7 @@ func (l *loop) takeIn() (empty bool, err error) {
 				return false, err
 			}
 		}
-		q.packet.Reset()
+		q.packet.Close() // all descriptors are taken, but for the state of one that a stream took
 		if q.late > 0 {
 			l.log.Warn("connections closed, they waited too long in the queue", "count", q.late, "limit", q.timeout)
 			q.late = 0
@@ -105,16 +105,7 @@ func (l *loop) adopt(i int) error {
 	if l.log.IsTrace() {
 		l.log.Trace("connection opened", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener)
 	}
-	if len(q.envelope.State) > 0 {
-		if err := l.thaw(c, q.envelope.State); err != nil {
-			l.lose(c, err)
-		}
-	} else if l.tooLate() {
-		c.fail(errLate)
-	} else if err := c.callOpen(l.handler); err != nil {
-		l.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
-		c.end(err)
-	}
+	l.wake(c, q.packet.Frozen(i))
 	c.touch()
 	l.settle()
 	killpoint.Reach(killpoint.Opened)
@@ -123,6 +114,53 @@ func (l *loop) adopt(i int) error {
 		l.settle()
 	}
 	return nil
+}
+
+// wake opens a connection that has arrived: as a new one, or as the one that it
+// was in another worker.
+func (l *loop) wake(c *Conn, frozen bool) {
+	stage := ipc.StageQueued
+	stage.Step(ipc.EventReceive)
+	event, err := ipc.EventOpen, error(nil)
+	switch {
+	case frozen:
+		if err = l.thawReceived(c); err != nil {
+			event = ipc.EventFail
+		}
+	case l.tooLate():
+		event, err = ipc.EventClose, errLate
+	default:
+		if err = c.callOpen(l.handler); err != nil {
+			event = ipc.EventClose
+		}
+	}
+	switch stage.Step(event) {
+	case ipc.StageLost:
+		l.lose(c, err)
+	case ipc.StageClosed:
+		if err == errLate {
+			c.fail(err)
+			return
+		}
+		l.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
+		c.end(err)
+	}
+}
+
+// thawReceived thaws a connection with the state that came with it, in the
+// packet or in a memfd.
+func (l *loop) thawReceived(c *Conn) error {
+	q := &l.queue
+	if !q.packet.Large() {
+		return l.thaw(c, q.envelope.State)
+	}
+	memfd := q.packet.TakeState()
+	state, err := ipc.ReadState(memfd)
+	fdpass.CloseAll([]int{memfd})
+	if err != nil {
+		return err
+	}
+	return l.thaw(c, state)
 }
 
 // tooLate reports whether the envelope's connection has waited for longer than it
@@ -201,7 +239,7 @@ func (l *loop) hasRoom() bool {
 	if err != nil {
 		return false
 	}
-	fds := make([]int, min(ipc.MaxConns, limit/4)) // a master under the same limit sends no more at a time
+	fds := make([]int, max(2, min(ipc.MaxConns, limit/4))) // a master under the same limit sends no more at a time
 	for i := range fds {
 		fd, err := unix.FcntlInt(uintptr(l.station.queue), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {

@@ -1,0 +1,207 @@
+package ipc
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/usher-go/usher/fdpass"
+	"golang.org/x/sys/unix"
+)
+
+// A state goes from hand to hand with its connection, through a router that only
+// passes it on, and nothing is left open.
+func TestLargeState(t *testing.T) {
+	a, b := queue(t)
+	for _, size := range []int{1, MaxState + 1, 1 << 20, 20 << 20} {
+		state := bytes.Repeat([]byte("0123456789abcde"), size/15+1)[:size]
+		memfd, err := SealState(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c Courier
+		var sent, hand, out, got Packet
+		if !sent.AddLarge(&Envelope{ID: 7, Listener: "web"}, null(t), memfd) {
+			t.Fatal("an empty packet takes none")
+		}
+		if err := c.Send(a, &sent); err != nil || sent.Len() != 0 || sent.Large() {
+			t.Fatalf("%d left, large: %v; %v", sent.Len(), sent.Large(), err)
+		}
+		if err := c.Receive(b, &hand); err != nil || hand.Len() != 1 || !hand.Large() || !hand.Frozen(0) {
+			t.Fatalf("%d connections, large: %v; %v", hand.Len(), hand.Large(), err)
+		}
+		if !out.AddFrom(&hand, 0) {
+			t.Fatal("it cannot be passed on")
+		}
+		if err := c.Send(b, &out); err != nil {
+			t.Fatal(err)
+		}
+		hand.Forget(0)
+		hand.Close() // nothing: the send has closed it
+		if err := c.Receive(a, &got); err != nil || got.ID(0) != 7 {
+			t.Fatalf("id %d, %v", got.ID(0), err)
+		}
+		fd := got.TakeState()
+		back, err := ReadState(fd)
+		if err != nil || !bytes.Equal(back, state) {
+			t.Errorf("%d bytes became %d, %v", size, len(back), err)
+		}
+		if got.TakeState() != -1 {
+			t.Error("it can be taken twice")
+		}
+		fdpass.CloseAll([]int{fd})
+		got.Close()
+	}
+}
+
+// A large packet is alone in its packet.
+func TestLargeIsAlone(t *testing.T) {
+	var large, small, p Packet
+	large.AddLarge(&Envelope{ID: 1}, 5, 6)
+	small.Add(&Envelope{ID: 2}, 7)
+	for name, added := range map[string]bool{
+		"Add to a large one":          large.Add(&Envelope{ID: 3}, 8),
+		"AddLarge to a large one":     large.AddLarge(&Envelope{ID: 3}, 8, 9),
+		"AddFrom to a large one":      large.AddFrom(&small, 0),
+		"AddLarge to one with others": small.AddLarge(&Envelope{ID: 3}, 8, 9),
+		"AddFrom to one with others":  small.AddFrom(&large, 0),
+	} {
+		if added {
+			t.Errorf("%s: true", name)
+		}
+	}
+	if !slices.Equal(large.descriptors(), []int{5, 6}) || !slices.Equal(small.descriptors(), []int{7}) {
+		t.Errorf("descriptors %v and %v", large.descriptors(), small.descriptors())
+	}
+	if large.Reset(); !large.AddFrom(&small, 0) || large.Large() {
+		t.Error("a large packet used again stays large")
+	}
+	if p.TakeState() != -1 || small.TakeState() != -1 {
+		t.Error("a packet that is not large has a state to take")
+	}
+}
+
+func TestReceiveWrongLargePackets(t *testing.T) {
+	good := encodedLarge(Envelope{ID: 1})
+	both := encoded(t, Envelope{ID: 1, State: []byte("state")})
+	both[1] = byte(KindLarge)
+	two := encoded(t, Envelope{ID: 1}, Envelope{ID: 2})
+	two[1] = byte(KindLarge)
+	tests := []struct {
+		name   string
+		packet []byte
+		fds    int
+		want   error
+	}{
+		{"no descriptor", good, 0, fdpass.ErrMissing},
+		{"one descriptor", good, 1, fdpass.ErrMissing},
+		{"three descriptors", good, 3, fdpass.ErrSurplus},
+		{"two envelopes", two, 2, ErrMalformed},
+		{"no envelope", change(good, 2, 0), 2, ErrMalformed},
+		{"a state in the envelope too", both, 2, ErrMalformed},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			a, b := queue(t)
+			post(t, a, test.packet, test.fds)
+			var c Courier
+			var p Packet
+			if err := c.Receive(b, &p); !errors.Is(err, test.want) || p.Len() != 0 || p.Large() {
+				t.Errorf("got %d connections, large: %v, %v; want %v", p.Len(), p.Large(), err, test.want)
+			}
+		})
+	}
+}
+
+// Drop closes both descriptors; queue compares.
+func TestDropLarge(t *testing.T) {
+	queue(t)
+	var p Packet
+	p.AddLarge(&Envelope{ID: 1}, null(t), null(t))
+	p.Drop(0)
+	p.Reset()
+}
+
+// memfd returns one of so many bytes with these seals, closed with the test.
+func memfd(t *testing.T, size int64, seals int) int {
+	t.Helper()
+	fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err == nil {
+		err = unix.Ftruncate(fd, size) // a hole: it takes no memory
+	}
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fdpass.CloseAll([]int{fd}) })
+	return fd
+}
+
+// A sender may pass any descriptor. Nothing is read from it that could change,
+// block or be larger than it may.
+func TestReadStateRefuses(t *testing.T) {
+	pipe := make([]int, 2)
+	if err := unix.Pipe2(pipe, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fdpass.CloseAll(pipe) })
+	device := null(t)
+	t.Cleanup(func() { fdpass.CloseAll([]int{device}) })
+	tests := []struct {
+		name string
+		fd   int
+		want string
+	}{
+		{"a pipe", pipe[0], "no memfd"},
+		{"a device", device, "no memfd"},
+		{"a memfd without seals", memfd(t, 10, 0), "seals"},
+		{"one that can be written", memfd(t, 10, stateSeals&^unix.F_SEAL_WRITE), "seals"},
+		{"one that can shrink", memfd(t, 10, stateSeals&^unix.F_SEAL_SHRINK), "seals"},
+		{"an empty one", memfd(t, 0, stateSeals), "0 bytes"},
+		{"one too large", memfd(t, MaxLargeState+1, stateSeals), "67108865 bytes"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			state, err := ReadState(test.fd)
+			if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), test.want) || state != nil {
+				t.Errorf("got %d bytes and %v, want malformed: …%s", len(state), err, test.want)
+			}
+		})
+	}
+	if state, err := ReadState(memfd(t, MaxLargeState, stateSeals)); len(state) != MaxLargeState || err != nil {
+		t.Errorf("the longest: %d bytes, %v", len(state), err)
+	}
+}
+
+// What cannot be sealed leaves nothing behind; a limit on the size of files is
+// an error and not the end of the process.
+func TestSealStateFails(t *testing.T) {
+	queue(t)
+	for _, size := range []int{0, MaxLargeState + 1} {
+		if fd, err := SealState(make([]byte, size)); fd != -1 || err == nil {
+			t.Errorf("%d bytes: descriptor %d, %v", size, fd, err)
+		}
+	}
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1000, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := SealState(make([]byte, 1001))
+	if e := unix.Setrlimit(unix.RLIMIT_FSIZE, &before); e != nil {
+		t.Fatal(e)
+	}
+	if fd != -1 || !errors.Is(err, unix.EFBIG) {
+		t.Errorf("beyond the limit: descriptor %d, %v; want EFBIG", fd, err)
+	}
+	if _, err := os.Stat("."); err != nil { // the process lives
+		t.Error(err)
+	}
+}
