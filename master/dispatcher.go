@@ -67,6 +67,7 @@ type totals struct {
 var (
 	errQueueBroken = errors.New("queue closed by the worker")
 	errNoStream    = errors.New("gave back what is no stream socket")
+	errForged      = errors.New("gave back more connections than it was given")
 )
 
 // open adds a seat for a worker that is ready.

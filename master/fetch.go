@@ -144,6 +144,13 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 	for {
 		err := s.receive(&d.courier, end, &d.hand)
 		switch {
+		case errors.Is(err, errForged):
+			d.log.Error("closed what a worker gave back: it never had it", "slot", s.spec.slot, "error", err)
+			if s.phase != seatDead {
+				d.condemn(s, err)
+				return false, false
+			}
+			continue
 		case err == nil:
 			d.got(ipc.StageQueued, ipc.EventTake)
 			if end == s.spec.queue {

@@ -131,10 +131,15 @@ func (s *seat) rescuable() bool {
 }
 
 // receive takes one packet from one end of the queue into the hand: one that
-// the worker has not read, or one that it gave back.
+// the worker has not read, or one that it gave back. More than it has is closed,
+// and errForged.
 func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
 	if err := courier.Receive(end, hand); err != nil {
 		return err
+	}
+	if end == s.spec.queue && s.back+uint64(hand.Len()) > s.sent-s.drained {
+		hand.Close()
+		return errForged
 	}
 	s.took(end, hand.Len())
 	return nil
