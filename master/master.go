@@ -117,7 +117,9 @@ type members struct {
 	super   *supervisor
 	control *control // nil: none
 	pidFile string
-	program string // the path by which this program was started
+
+	endLooks func() // of the supervisor at its workers
+	program  string // the path by which this program was started
 }
 
 // newMembers takes ownership of the listeners and the board, unless it returns
@@ -125,8 +127,13 @@ type members struct {
 func newMembers(config *Config, listeners []*listener, limit int, board *ipc.Scoreboard) (*members, error) {
 	m := &members{board: board, reap: newReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
 	var err error
+	var looks sleeper
+	if looks, m.endLooks, err = newSleeper(); err != nil {
+		return nil, err
+	}
 	m.accept, err = newAcceptor(*config, listeners, limit, func(spec seatSpec, err error) { m.super.brokenQueue(spec, err) })
 	if err != nil {
+		m.endLooks()
 		return nil, err
 	}
 	m.super = newSupervisor(config, board, m.accept, processes{
@@ -136,7 +143,7 @@ func newMembers(config *Config, listeners []*listener, limit int, board *ipc.Sco
 		signal:       m.reap.signal,
 		signalThread: m.reap.signalThread,
 		stopped:      stopped,
-	})
+	}, looks)
 	return m, nil
 }
 
@@ -146,12 +153,14 @@ func (m *members) close() {
 		m.control.interrupt(nil)
 	}
 	m.accept.close()
+	m.endLooks()
 	_ = m.board.Close() // the mapping goes with the process in any case
 }
 
 // run runs the actors, once.
 func (m *members) run(ctx context.Context) error {
 	defer m.board.Close()
+	defer m.endLooks()
 	defer removePIDFile(m.pidFile)
 	super := m.super
 

@@ -11,12 +11,12 @@ import (
 // notifier tells the service manager how the master is (sd_notify(3)). Without
 // one, as told by the environment, it does nothing.
 type notifier struct {
-	watchdog bool // it wants to hear that we are alive; looks come more often than that
+	watchdog time.Duration // how often it wants to hear that we are alive; 0: it does not
 }
 
 func newNotifier() notifier {
-	interval, err := daemon.SdWatchdogEnabled(false)
-	return notifier{watchdog: err == nil && interval > 0}
+	interval, _ := daemon.SdWatchdogEnabled(false) // 0 with an error: what nobody understands nobody asked for
+	return notifier{watchdog: interval}
 }
 
 // managerVariables are the service manager's words for this process alone: no
@@ -35,7 +35,7 @@ func (n notifier) stopping() { n.say(daemon.SdNotifyStopping) }
 
 // alive is to be called regularly by the goroutine whose health matters.
 func (n notifier) alive() {
-	if n.watchdog {
+	if n.watchdog > 0 {
 		n.say(daemon.SdNotifyWatchdog)
 	}
 }

@@ -2,12 +2,13 @@ package master
 
 import "time"
 
-// sampleEvery is how often the supervisor looks at its workers.
+// sampleEvery is how often the supervisor looks at its workers, and the least
+// time between two looks. While they rest it looks less often: see watch.
 const sampleEvery = time.Second
 
-// sampleLate is from when on a gap between two samples says that the master
-// itself, or the machine, was stopped: nothing follows from such a gap.
-const sampleLate = 5 * sampleEvery / 2
+// sampleLate is how late a sample says that the master itself, or the machine,
+// was stopped: nothing follows from the gap before it.
+const sampleLate = 3 * sampleEvery / 2
 
 // beat is one sample of a worker's scoreboard entry, and of what the master
 // knows beside it.
@@ -16,6 +17,12 @@ type beat struct {
 	received uint64
 	queued   bool // connections wait in its queue
 	stopped  bool // the process is stopped or traced
+}
+
+// restsSince reports whether the worker waits, and has since the sample before
+// done nothing but wait: its loop has not woken up.
+func (b beat) restsSince(before beat) bool {
+	return b.sequence%2 == 0 && b.sequence == before.sequence && b.received == before.received && !b.queued
 }
 
 // pulse judges a worker by successive beats. The worker needs no clock for it.
@@ -39,7 +46,9 @@ func (p *pulse) feel(now time.Time, b beat) time.Duration {
 	}
 	if p.since.IsZero() {
 		p.since = now
-		if !before.stopped { // then it has stood since the sample before, at least
+		// Then it has stood since the sample before. That was sampleEvery ago: where
+		// a rest lay between, the worker waited before it, and no queue held anything.
+		if !before.stopped {
 			p.since = now.Add(-sampleEvery)
 		}
 	}

@@ -53,12 +53,12 @@ const (
 	stopQuick
 )
 
-func newSupervisor(config *Config, board *ipc.Scoreboard, d dispatch, p processes) *supervisor {
+func newSupervisor(config *Config, board *ipc.Scoreboard, d dispatch, p processes, looks sleeper) *supervisor {
 	s := &supervisor{
 		config: config, log: config.Logger, board: board, dispatch: d, processes: p,
 		slots: make([]*slot, board.Len()), generation: 1, target: config.Workers,
-		notifier: newNotifier(),
-		wake:     make(chan struct{}, 1), done: make(chan struct{}),
+		notifier: newNotifier(), watch: watch{sleeper: looks},
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.inbox.notify = func() {
 		select {
@@ -100,9 +100,7 @@ type processes struct {
 // because it was asked to stop, or with the reason it could not go on.
 func (s *supervisor) run() error {
 	defer close(s.done)
-	s.watch.last = time.Now()
-	looks := time.NewTicker(sampleEvery)
-	defer looks.Stop()
+	s.watch.next(time.Now(), sampleEvery)
 	for {
 		s.reconcile()
 		if s.stopping != stopNot && s.empty() {
@@ -113,8 +111,11 @@ func (s *supervisor) run() error {
 			for _, f := range s.inbox.take() {
 				f()
 			}
-		case <-looks.C: // here, not by a timer of its own: at rest it is the only thing that wakes the master
-			s.look(time.Now())
+			s.watch.rouse()
+		case <-s.watch.over: // here, not by a timer of its own: at rest it is the only thing that wakes the master
+			if now := time.Now(); !now.Before(s.watch.due) { // else it was set anew just as it was over
+				s.look(now)
+			}
 		}
 	}
 }

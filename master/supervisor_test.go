@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,9 @@ type theatre struct {
 	mute      bool  // workers started from now on never say ready
 	failStart error // starting one fails with this
 	reread    error
-	workers   int // in the configuration, as read next
+	workers   int          // in the configuration, as read next
+	looks     atomic.Int64 // that the supervisor took
+	aborted   time.Time    // when a worker last was, for it hung
 }
 
 // actor is a worker process that is not there.
@@ -64,11 +67,14 @@ func newTheatre(workers, maxWorkers int) *theatre {
 		panic(err) // no memory
 	}
 	th.supervisor = newSupervisor(&config, board, th, processes{
-		launch:       th.launch,
-		signal:       func(pid int, sig unix.Signal) { th.signal(pid, sig) },
-		signalThread: func(pid, _ int, sig unix.Signal) { th.signal(pid, sig) },
-		stopped:      func(int) bool { return false },
-	})
+		launch: th.launch,
+		signal: func(pid int, sig unix.Signal) { th.signal(pid, sig) },
+		signalThread: func(pid, _ int, sig unix.Signal) {
+			th.aborted = time.Now()
+			th.signal(pid, sig)
+		},
+		stopped: func(int) bool { return false },
+	}, goSleeper())
 	go func() { th.ended <- th.run() }()
 	return th
 }
@@ -154,8 +160,11 @@ func (th *theatre) park(with func(acceptEstate, []listenerEstate)) error {
 	return nil
 }
 
-func (th *theatre) anyStuck() bool  { return false }
 func (th *theatre) closeListeners() { th.closed = true }
+func (th *theatre) anyStuck() bool {
+	th.looks.Add(1) // each look asks this, and nothing else does
+	return false
+}
 func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {
 	return Counts{}, nil, nil
 }

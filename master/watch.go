@@ -11,19 +11,59 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watch is the supervisor's regular look at its workers: for those that hang,
-// and those that are due to be recycled.
+// watch is when the supervisor looks at its workers: for those that hang, and
+// those that are due to be recycled. It looks each sampleEvery; but where a look
+// found nothing that moves, and nothing that could become due, the next one
+// comes after restingLook, so that the master sleeps while its workers do.
+//
+// Whatever reaches the supervisor ends the rest. Clients do not: a handler that
+// an idle server's first byte hangs is found by the next look, a restingLook
+// later at most, and only then does hang-timeout begin to count. So nothing is
+// added to the way of a connection.
 type watch struct {
-	last time.Time
+	sleeper
+	due     time.Time // when the next look is planned
+	resting bool      // it is a long way off
+}
+
+// longestRest bounds how long after its beginning a hang may go unseen.
+const longestRest = 15 * time.Second
+
+// restingLook is how often to look while nothing happens: a fraction of what the
+// look is to find in time, and of the interval at which a service manager wants
+// to hear from the master. 0: it is not asked for.
+func restingLook(hangTimeout, watchdog time.Duration) time.Duration {
+	every := longestRest
+	for _, limit := range [...]time.Duration{hangTimeout, watchdog} {
+		if limit > 0 {
+			every = min(every, limit/4)
+		}
+	}
+	return max(every, sampleEvery)
+}
+
+// next plans the next look.
+func (w *watch) next(now time.Time, every time.Duration) {
+	w.due, w.resting = now.Add(every), every > sampleEvery
+	w.set(every)
+}
+
+// rouse ends a rest: something happened, and what follows from it shows to a
+// look soon.
+func (w *watch) rouse() {
+	if w.resting {
+		w.next(time.Now(), sampleEvery)
+	}
 }
 
 func (s *supervisor) look(now time.Time) {
-	late := now.Sub(s.watch.last) > sampleLate
-	s.watch.last = now
+	late := now.Sub(s.watch.due) > sampleLate
+	stuck := s.dispatch.anyStuck()
 	var tallies map[int]tally
-	if s.dispatch.anyStuck() { // else no queue holds anything for long
+	if stuck { // else no queue holds anything for long
 		_, tallies, _ = s.dispatch.snapshot()
 	}
+	moving := false
 	for _, slot := range s.slots {
 		if slot == nil || slot.state != StateReady {
 			continue
@@ -32,11 +72,33 @@ func (s *supervisor) look(now time.Time) {
 			slot.pulse.reset()
 		}
 		t := tallies[slot.number]
+		before := slot.pulse.last
 		s.feelPulse(slot, now, t.queued() > 0 || t.stuck) // a stuck one's queue goes to others
+		moving = moving || !slot.pulse.last.restsSince(before)
 	}
 	s.notifier.alive()
 	s.recycle(now)
 	s.rebalance()
+	every := sampleEvery
+	if !moving && !stuck && s.settledDown() {
+		every = restingLook(s.config.HangTimeout, s.notifier.watchdog)
+	}
+	s.watch.next(now, every)
+}
+
+// settledDown reports whether nothing is under way, and nothing is asked for that
+// only a look finds due.
+func (s *supervisor) settledDown() bool {
+	c := s.config
+	if s.reload != nil || s.stopping != stopNot || c.Rebalance || c.RecycleConns > 0 || c.RecycleAge > 0 || c.RecycleRSS > 0 {
+		return false
+	}
+	for _, slot := range s.slots {
+		if slot != nil && (slot.state != StateReady || slot.killed != "") {
+			return false
+		}
+	}
+	return true
 }
 
 // feelPulse ends a worker that stood still for too long: with SIGABRT to the

@@ -19,7 +19,7 @@ import (
 // up at all: most of them, or else it polls.
 func TestAtRest(t *testing.T) {
 	const idle, slice = 1000, 100 * time.Millisecond
-	slices := sized(20, 50) // at least two seconds: the master has a timer of one after work
+	slices := sized(20, 50) // at least two seconds: the master looks each second for a while after work
 	mostTicks := sized(3, 0)
 	s := serve(t, "--app", "lines")
 	var clients []*client
@@ -59,10 +59,33 @@ func TestAtRest(t *testing.T) {
 	if total > mostTicks {
 		t.Errorf("%d ticks used, want at most %d", total, mostTicks)
 	}
+	sleeps(t, all)
 	for _, c := range clients {
 		c.leave(t)
 	}
 	s.stop()
+}
+
+// sleeps waits for some seconds in which no process wakes up more than a few
+// times: the master looks at its workers less than once in them, and the runtime
+// has had its bursts. A process that polls each second never has such a time.
+func sleeps(t *testing.T, pids []int) {
+	t.Helper()
+	window, few := sized(3*time.Second, 5*time.Second), 3
+	var most int
+	for range 20 {
+		before := uses(t, pids)
+		<-time.After(window)
+		most = 0
+		for i, after := range uses(t, pids) {
+			most = max(most, after.wakeups-before[i].wakeups)
+		}
+		if most <= few {
+			t.Logf("at most %d wakeups of a process in %v", most, window)
+			return
+		}
+	}
+	t.Errorf("some process always wakes up more than %d times in %v, lately %d times", few, window, most)
 }
 
 // use is what a process has used since its start.

@@ -1,0 +1,53 @@
+package master
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sleeper is a timer for a process that is to sleep until it is over. It belongs
+// to one goroutine; the zero value never sleeps.
+type sleeper struct {
+	over <-chan struct{}     // what was set before may be reported late
+	set  func(time.Duration) // to be over once, so much later; it replaces what was set before
+}
+
+// newSleeper returns a sleeper of the kernel's (timerfd_create(2)), and what ends it.
+//
+// One of Go's would do, but for what it costs to sleep long with it: the
+// runtime's monitor wakes when the timer is due, while the wait in epoll_pwait
+// that is to run it ends later, by a thousandth of its length (the kernel's slack
+// for such waits), and until then the monitor looks again each 20 µs: some 50
+// wake-ups for a timer of 7 s. A descriptor that becomes readable has neither.
+func newSleeper() (sleeper, func(), error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return sleeper{}, nil, os.NewSyscallError("timerfd_create", err)
+	}
+	file := os.NewFile(uintptr(fd), "timerfd") // owns it; a Read waits in Go's poller
+	over, ended := make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		var expirations [8]byte
+		for {
+			if _, err := file.Read(expirations[:]); err != nil {
+				return // it is closed
+			}
+			select {
+			case over <- struct{}{}:
+			default: // not heard yet
+			}
+		}
+	}()
+	set := func(d time.Duration) {
+		// It is ours and open, and the time is valid: this cannot fail.
+		_ = unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(max(1, int64(d)))}, nil)
+	}
+	end := func() {
+		_ = file.Close() // nothing is left to be said
+		<-ended
+	}
+	return sleeper{over, set}, end, nil
+}

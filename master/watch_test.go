@@ -1,0 +1,130 @@
+package master
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestRestingLook(t *testing.T) {
+	tests := map[string]struct{ hangTimeout, watchdog, want time.Duration }{
+		"the default":                {hangTimeout: 30 * time.Second, want: 7500 * time.Millisecond},
+		"nothing asked for":          {want: longestRest},
+		"a long hang-timeout":        {hangTimeout: time.Hour, want: longestRest},
+		"the shortest there is":      {hangTimeout: 2 * sampleEvery, want: sampleEvery},
+		"a watchdog":                 {watchdog: 20 * time.Second, want: 5 * time.Second},
+		"a watchdog that is shorter": {hangTimeout: time.Minute, watchdog: 10 * time.Second, want: 2500 * time.Millisecond},
+		"a watchdog of a second":     {hangTimeout: time.Minute, watchdog: time.Second, want: sampleEvery},
+	}
+	for name, test := range tests {
+		if got := restingLook(test.hangTimeout, test.watchdog); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+// rest starts two workers that wait, and lets time pass until the looks at them
+// have become rare.
+func rest(t *testing.T, hangTimeout time.Duration) *theatre {
+	th := newTheatre(2, 2)
+	th.look(func() {
+		th.config.HangTimeout = hangTimeout
+		for slot := range 2 {
+			th.board.Entry(slot).Sequence.Store(2)
+		}
+	})
+	t.Cleanup(th.abandonStage)
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	return th
+}
+
+// looksIn returns how many looks there are in some time of rest.
+func (th *theatre) looksIn(d time.Duration) int {
+	before := th.looks.Load()
+	time.Sleep(d)
+	synctest.Wait()
+	return int(th.looks.Load() - before)
+}
+
+// While nothing happens looks are rare, and whatever happens brings them back.
+func TestLooksRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hangTimeout = 30 * time.Second
+		th := rest(t, hangTimeout)
+		if got := th.looksIn(time.Hour); got != 480 {
+			t.Errorf("at rest: %d looks in an hour, want 480", got)
+		}
+		entry := th.board.Entry(1)
+		disturb := map[string]func(){
+			"an event":              func() { th.look(func() {}) },
+			"a worker that is busy": func() { entry.Sequence.Add(1) },
+			"and waits again":       func() { entry.Sequence.Add(1) },
+			"a connection":          func() { entry.Received.Add(1) },
+		}
+		for _, name := range []string{"an event", "a worker that is busy", "and waits again", "a connection"} {
+			disturb[name]()
+			if name != "an event" { // which brings it at once
+				for th.looksIn(sampleEvery/10) == 0 {
+				}
+			}
+			if got := th.looksIn(sampleEvery); got != 1 {
+				t.Errorf("after %s: %d looks in a second, want 1", name, got)
+			}
+			if name != "a worker that is busy" {
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if got := th.looksIn(time.Minute); got != 8 {
+					t.Errorf("a while after %s: %d looks in a minute, want 8", name, got)
+				}
+			}
+		}
+	})
+}
+
+// What only a look finds due keeps it coming.
+func TestLooksDoNotRest(t *testing.T) {
+	tests := map[string]func(*theatre){
+		"rebalance":     func(th *theatre) { th.config.Rebalance = true },
+		"recycle-conns": func(th *theatre) { th.config.RecycleConns = 1000 },
+		"recycle-age":   func(th *theatre) { th.config.RecycleAge = time.Hour * 1000 },
+		"recycle-rss":   func(th *theatre) { th.config.RecycleRSS = 1 << 40 },
+		"a drain":       func(th *theatre) { th.slots[0].state = StateDraining },
+		"an abort":      func(th *theatre) { th.slots[0].killed = "for the test" },
+		"a watchdog":    func(th *theatre) { th.notifier.watchdog = 3 * time.Second },
+	}
+	for name, set := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				th := rest(t, 30*time.Second)
+				th.look(func() { set(th) })
+				if got := th.looksIn(time.Minute); got < 59 {
+					t.Errorf("%d looks in a minute, want one a second", got)
+				}
+				th.look(func() { th.slots[0].state = StateReady })
+			})
+		})
+	}
+}
+
+// A hang that begins in the midst of a rest is found by the next look, and its
+// time counts from there.
+func TestHangFromRest(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Second, 3 * time.Second, 7400 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			const hangTimeout = 30 * time.Second
+			th := rest(t, hangTimeout)
+			time.Sleep(after)
+			synctest.Wait()
+			th.board.Entry(0).Sequence.Add(1)
+			start := time.Now()
+			time.Sleep(time.Minute)
+			var aborted time.Time
+			th.look(func() { aborted = th.aborted })
+			most := hangTimeout + restingLook(hangTimeout, 0) + sampleEvery
+			if took := aborted.Sub(start); took < hangTimeout-sampleEvery/10 || took > most {
+				t.Errorf("%v after a look: aborted after %v, want from %v to %v", after, took, hangTimeout, most)
+			}
+		})
+	}
+}
