@@ -20,8 +20,12 @@ func (b *bucket) room(now time.Time) int {
 		b.tokens = 0
 	}
 	b.asOf = now
-	return int(b.tokens)
+	return int(b.tokens + rounding)
 }
+
+// rounding is more than what a sum of many small parts of tokens lacks of a whole
+// one by the floating point's fault, and less than anyone waits for.
+const rounding = 1e-9
 
 // take takes n tokens, which room has granted.
 func (b *bucket) take(n int) { b.tokens -= float64(n) }
