@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/ipc"
 )
 
@@ -293,8 +294,10 @@ func (l *loop) sendMoved() bool {
 	if len(m.batch) == 0 {
 		return true
 	}
+	killpoint.Reach(killpoint.Packed)
 	err := m.courier.Send(l.station.queue, &m.packet)
 	if err == nil {
+		killpoint.Reach(killpoint.Gone)
 		m.delay = moveRetryMin
 		l.advance(ipc.EventSend)
 		return true

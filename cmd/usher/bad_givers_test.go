@@ -27,10 +27,9 @@ type giver struct {
 
 // gift is one packet of connections that a giver has received.
 type gift struct {
-	courier  ipc.Courier
-	packet   ipc.Packet
-	envelope ipc.Envelope // of the first
-	sender   fdpass.Sender
+	courier ipc.Courier
+	packet  ipc.Packet
+	sender  fdpass.Sender
 }
 
 var givers = map[string]giver{

@@ -21,8 +21,12 @@ func TestKillPoints(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-tags", "killpoints", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for point := range killpoint.Table {
-		t.Run(killpoint.Table[point].Name, func(t *testing.T) { killAt(t, binary, killpoint.Point(point)) })
+	for point, row := range killpoint.Table {
+		if row.Moving {
+			t.Run(row.Name, func(t *testing.T) { killMover(t, binary, killpoint.Point(point)) })
+			continue
+		}
+		t.Run(row.Name, func(t *testing.T) { killAt(t, binary, killpoint.Point(point)) })
 	}
 }
 

@@ -22,6 +22,10 @@ const (
 	Closing               // the descriptor is about to be closed
 	Closed                // and is closed
 	Settled               // and that is booked
+
+	// A connection that moves to another worker passes these on its way out.
+	Packed // it is frozen, in a packet that the kernel has not got
+	Gone   // the kernel has it, and the worker has not forgotten it yet
 )
 
 // Fate is what becomes of a connection whose worker is killed at a point, seen
@@ -37,21 +41,25 @@ var Table = [...]struct {
 	Name     string
 	InMaster bool // it is the master that stops there, while the worker is killed
 	Fate     Fate
+	Moving   bool // only connections that leave their worker come there
 }{
 	// Whatever the worker has not received is served by its successor.
-	Accepted: {"accepted", true, Fate{Served: true}},
-	Sent:     {"sent", true, Fate{Served: true}},
-	Noticed:  {"noticed", false, Fate{Served: true}},
+	Accepted: {"accepted", true, Fate{Served: true}, false},
+	Sent:     {"sent", true, Fate{Served: true}, false},
+	Noticed:  {"noticed", false, Fate{Served: true}, false},
 	// From here on it is the worker's, and dies with it.
-	Received: {"received", false, Fate{Lost: true}},
-	Booked:   {"booked", false, Fate{Lost: true}},
-	Opened:   {"opened", false, Fate{Lost: true}},
-	Answered: {"answered", false, Fate{Lost: true}},
+	Received: {"received", false, Fate{Lost: true}, false},
+	Booked:   {"booked", false, Fate{Lost: true}, false},
+	Opened:   {"opened", false, Fate{Lost: true}, false},
+	Answered: {"answered", false, Fate{Lost: true}, false},
 	// The client has all its answers by now, but the books count a connection
 	// as closed only once close(2) has returned and the worker has said so.
-	Closing: {"closing", false, Fate{Served: true, Lost: true}},
-	Closed:  {"closed", false, Fate{Served: true, Lost: true}},
-	Settled: {"settled", false, Fate{Served: true}},
+	Closing: {"closing", false, Fate{Served: true, Lost: true}, false},
+	Closed:  {"closed", false, Fate{Served: true, Lost: true}, false},
+	Settled: {"settled", false, Fate{Served: true}, false},
+	// The packet in the kernel is the point of ownership.
+	Packed: {"packed", false, Fate{Lost: true}, true},
+	Gone:   {"gone", false, Fate{Served: true}, true},
 }
 
 // The environment of a process built with the tag killpoints.
