@@ -1,0 +1,5 @@
+// Package handover is a test of master and worker together: the master's real
+// dispatcher and workers' real loops at real queues, in one process and turn by
+// turn, under whatever order of arrivals, moves and deaths. Master and worker do
+// not know each other; this package has nothing but the test, which knows both.
+package handover
