@@ -3,7 +3,8 @@
 //
 // A worker is started with three descriptors beside the standard ones:
 //
-//	3 QueueFD       packets of connections: envelopes, one descriptor each
+//	3 QueueFD       packets of connections: envelopes, one descriptor each; a large
+//	                state travels alone with its connection, as a second descriptor
 //	4 ControlFD     JSON messages, one a packet
 //	5 ScoreboardFD  shared memory, one entry a slot
 //
@@ -14,7 +15,7 @@
 //
 // The invariant: a packet on the queue is the point of ownership. Its
 // connections belong to the sender until the kernel has taken it, and to the
-// receiver once it is received.
+// receiver once it is received. Stage is the whole of that rule.
 //
 // This package knows no policy, no epoll, no processes, and never logs.
 //

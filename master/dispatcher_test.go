@@ -264,3 +264,41 @@ func TestDispatcherModel(t *testing.T) {
 		}
 	})
 }
+
+// While no worker can take them, what one gives back stays in its queue, large
+// states too: the master holds none of it, and no descriptor of it. Then all of it
+// reaches the next worker.
+func TestGivenBackWithNobodyToTakeIt(t *testing.T) {
+	keepsDescriptors(t)
+	open := func() int { return openDescriptors(t) }
+	rapid.Check(t, func(t *rapid.T) {
+		o := newOffice(t, Config{Dispatch: "least"})
+		defer o.leave()
+		o.hire(0, 1000, true)
+		for len(o.owner) < 200 {
+			o.arrive(50)
+			for o.turn(); o.take(0); o.turn() {
+			}
+		}
+		o.dispatcher.retire(0)
+		o.turn()
+		before := open()
+		given := o.arrived
+		for len(o.owner) > 0 {
+			o.giveBack(0, rapid.IntRange(1, 64).Draw(t, "given back"), rapid.Bool().Draw(t, "large"))
+			o.returned(o.dispatcher.find(0).serial) // as epoll reports
+			if o.turn(); o.dispatcher.handful() > 0 {
+				t.Fatalf("the hand holds %d", o.dispatcher.handful())
+			}
+		}
+		if after := open(); after != before {
+			t.Fatalf("%d descriptors open, %d before they were given back", after, before)
+		}
+		o.hire(1, 1000, true)
+		for o.turn(); o.take(1); o.turn() {
+		}
+		if o.check(); len(o.owner) != int(given) {
+			t.Fatalf("%d of %d reached the next worker", len(o.owner), given)
+		}
+	})
+}

@@ -104,3 +104,32 @@ func TestLargeStateThatIsNone(t *testing.T) {
 	witness.expect("first" + string(hoard(10)))
 	check(t, witness.Close())
 }
+
+// Without a memfd for its state a connection stays, is served, and does not keep
+// the master waiting; it moves once there is one.
+func TestLargeStateThatCannotBeSealed(t *testing.T) {
+	const size = 100 << 10
+	old, there := newSeat(t, &keeper{size: size}), newSeat(t, &keeper{})
+	c := old.connect()
+	c.send("begin")
+	c.expect("first" + string(hoard(size)))
+
+	var before unix.Rlimit
+	check(t, unix.Getrlimit(unix.RLIMIT_FSIZE, &before))
+	check(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: size, Max: before.Max})) // the state is some bytes longer
+	restore := func() { check(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &before)) }
+	defer restore()
+	old.tell(ipc.Drain{Mode: ipc.DrainMove})
+	if m := next[ipc.Moved](old); m.Staying != 1 {
+		t.Errorf("%d stay, want 1", m.Staying)
+	}
+	c.send("again")
+	c.expect("first" + string(hoard(size)))
+
+	restore()
+	old.route(there, 1)
+	old.expectDrained()
+	c.send("there")
+	c.expect("first" + string(hoard(size)))
+	check(t, c.Close())
+}
