@@ -57,7 +57,7 @@ type mover struct {
 	courier ipc.Courier
 	batch   []moving // those in the packet
 	state   []byte   // scratch space
-	large   int      // bytes that went in memfds in this turn
+	large   int      // bytes of large states in this turn
 }
 
 // moving is one connection in the mover's packet.
@@ -235,6 +235,7 @@ func (l *loop) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
 	if !l.sendMoved() {
 		return false
 	}
+	m.large += len(m.state) // sealed or not, it took that time
 	memfd, err := ipc.SealState(m.state)
 	if err != nil {
 		if !c.state.has(stateLarge) {
@@ -243,7 +244,6 @@ func (l *loop) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
 		c.state |= stateLarge
 		return false
 	}
-	m.large += len(m.state)
 	m.packet.AddLarge(envelope, int(c.fd), memfd) // it is empty
 	l.packed(c)
 	return l.sendMoved()
