@@ -85,10 +85,10 @@ func TestLogsReopenFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkComplaint(t, s.ask("logs", "reopen"), exitFailed, log, "no such file or directory", "the old one stays")
-	s.signal(unix.SIGUSR2)
+	s.signal(unix.SIGUSR2) // which is refused: the next master could not open its log either
 	until(t, "the old file goes on", func() (bool, string) {
 		content, err := os.ReadFile(filepath.Join(moved, "log"))
-		return strings.Contains(string(content), "SIGUSR2"), fmt.Sprintf("%s, %v", content, err)
+		return strings.Contains(string(content), "upgrade refused"), fmt.Sprintf("%s, %v", content, err)
 	})
 	s.stop()
 }
