@@ -62,6 +62,17 @@ type Closed struct {
 // MaxIDs is the most IDs in one Closed: they fit into MaxMessage, whatever they are.
 const MaxIDs = 512
 
+// Lost is a worker's word that moved connections could not be brought back to
+// life, and why the last of them could not: its session's own error. Its entry
+// counts them; this is for those who are to know the reason.
+type Lost struct {
+	Count int    `json:"count"`
+	Error string `json:"error"` // at most MaxReason bytes
+}
+
+// MaxReason is the longest Error in Lost, in bytes.
+const MaxReason = 1024
+
 // Drain asks a worker to come to an end with its connections, and exit with
 // status 0.
 type Drain struct {
@@ -94,6 +105,7 @@ func (Ready) kind() string     { return "ready" }
 func (Draining) kind() string  { return "draining" }
 func (Moved) kind() string     { return "moved" }
 func (Closed) kind() string    { return "closed" }
+func (Lost) kind() string      { return "lost" }
 func (Drain) kind() string     { return "drain" }
 func (Move) kind() string      { return "move" }
 func (Stop) kind() string      { return "stop" }
@@ -106,6 +118,7 @@ func (m Ready) negative() bool  { return m.Protocol < 0 || m.Capacity < 0 }
 func (Draining) negative() bool { return false }
 func (m Moved) negative() bool  { return m.Staying < 0 }
 func (m Closed) negative() bool { return m.Count < 0 }
+func (m Lost) negative() bool   { return m.Count < 0 }
 func (m Drain) negative() bool  { return m.DeadlineMS < 0 }
 func (m Move) negative() bool   { return m.Count < 0 }
 func (Stop) negative() bool     { return false }
@@ -118,6 +131,7 @@ var parsers = map[string]func([]byte) (Message, error){
 	Draining{}.kind(): parse[Draining],
 	Moved{}.kind():    parse[Moved],
 	Closed{}.kind():   parse[Closed],
+	Lost{}.kind():     parse[Lost],
 	Drain{}.kind():    parse[Drain],
 	Move{}.kind():     parse[Move],
 	Stop{}.kind():     parse[Stop],

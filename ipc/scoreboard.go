@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,10 +20,14 @@ import (
 //	 16  u64  sequence   odd while handlers run, even while the loop waits
 //	 24  u64  thread     the loop's thread id, gettid(2)
 //	 32  u64  lost       of those closed, moved ones that could not be thawed
+//	 40  u64  thawed     moved connections that it tried to thaw, those lost included
+//	 48  u64  staying    open connections that cannot move
+//	 56  u64  pause      the longest time, in nanoseconds, from freezing to thawing
+//	                     of a connection that moved here
 //	128  u32  want_bell  the master waits for room: tell it of the next close
 //
-// A worker that adds to closed and then finds want_bell set clears it and
-// sends one Closed on control (AddClosed). The master sets want_bell and then
+// A worker that adds to closed or thawed and then finds want_bell set clears it and
+// sends one Closed on control (AddClosed, AddThawed). The master sets want_bell and then
 // reads closed: either it sees the close, or the worker sees the wish. A worker
 // that keeps no entry leaves sequence 0.
 type Entry struct {
@@ -31,7 +36,10 @@ type Entry struct {
 	Sequence atomic.Uint64
 	Thread   atomic.Uint64
 	Lost     atomic.Uint64
-	_        [128 - 5*8]byte // 128, not 64: processors fetch lines in pairs
+	Thawed   atomic.Uint64
+	Staying  atomic.Uint64
+	Pause    atomic.Uint64
+	_        [128 - 8*8]byte // 128, not 64: processors fetch lines in pairs
 
 	WantBell atomic.Uint32
 	_        [128 - 4]byte
@@ -45,6 +53,9 @@ func (e *Entry) Reset() {
 	e.Sequence.Store(0)
 	e.Thread.Store(0)
 	e.Lost.Store(0)
+	e.Thawed.Store(0)
+	e.Staying.Store(0)
+	e.Pause.Store(0)
 	e.WantBell.Store(0)
 }
 
@@ -52,8 +63,20 @@ func (e *Entry) Reset() {
 // rung. The worker calls it, after close(2).
 func (e *Entry) AddClosed(n uint64) (ring bool) {
 	e.Closed.Add(n)
-	return e.WantBell.Load() != 0 && e.WantBell.Swap(0) != 0
+	return e.wanted()
 }
+
+// AddThawed books a moved connection that was brought back to life, after so long
+// a pause, or, counted in Lost before, was not; and reports whether the bell is to
+// be rung. Only the worker's loop calls it.
+func (e *Entry) AddThawed(pause time.Duration) (ring bool) {
+	e.Pause.Store(max(e.Pause.Load(), uint64(max(0, pause))))
+	e.Thawed.Add(1)
+	return e.wanted()
+}
+
+// wanted takes the master's wish for the bell.
+func (e *Entry) wanted() bool { return e.WantBell.Load() != 0 && e.WantBell.Swap(0) != 0 }
 
 // EntrySize is the size of an entry in bytes; entry i is at offset i*EntrySize.
 const EntrySize = int(unsafe.Sizeof(Entry{}))

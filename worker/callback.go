@@ -19,6 +19,7 @@ func (c *Conn) callOpen(h Handler) (err error) {
 	}
 	if err == nil {
 		c.session = session
+		c.decide()
 	}
 	return err
 }

@@ -200,6 +200,9 @@ func (c *Conn) release() {
 	c.dropFiles()
 	c.stopTiming()
 	l.table.remove(c)
+	if c.state.has(stateStays) {
+		l.station.entry.Staying.Add(^uint64(0))
+	}
 	killpoint.Reach(killpoint.Closing)
 	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(c.fd), 0, 0) // nothing can be done about a failed close
 	c.fd = -1

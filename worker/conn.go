@@ -105,7 +105,7 @@ const (
 	stateDirty                      // in the loop's list of those to settle
 	stateMoved                      // it comes from another worker
 	stateOwnIdle                    // SetIdleTimeout was called
-	stateStays                      // its session could not be marshalled: it does not move
+	stateStays                      // its session cannot be marshalled: it does not move
 	stateLarge                      // its state did not fit into a packet, and there was no memfd for it
 )
 

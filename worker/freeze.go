@@ -157,14 +157,22 @@ func (l *loop) swept() {
 
 // movable reports whether a connection could move, if not now then later.
 func (c *Conn) movable() bool {
-	if c.state.has(stateStays) {
-		return false
-	}
+	return c.session != nil && !c.state.has(stateStays)
+}
+
+// stay takes note that the connection does not move.
+func (c *Conn) stay() {
+	c.state |= stateStays
+	c.loop.station.entry.Staying.Add(1)
+}
+
+// decide is called when the session is there, and says whether it moves.
+func (c *Conn) decide() {
 	switch c.session.(type) {
 	case DataFunc, MovableSession:
-		return true
+	default:
+		c.stay()
 	}
-	return false
 }
 
 // restless reports whether a connection cannot move now, though it is movable:
@@ -184,7 +192,7 @@ func (l *loop) freeze(c *Conn) bool {
 	if !c.movable() || c.restless() {
 		return false
 	}
-	f := frozen{version: l.stateVersion, read: frozenNever, write: frozenNever}
+	f := frozen{version: l.stateVersion, read: frozenNever, write: frozenNever, at: l.queue.clock.Now()}
 	if session, ok := c.session.(MovableSession); ok {
 		var err error
 		f.sessionState, err = c.callMarshal(session)
@@ -198,7 +206,7 @@ func (l *loop) freeze(c *Conn) bool {
 		}
 		if err != nil {
 			l.log.Warn("connection stays", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
-			c.state |= stateStays
+			c.stay()
 			return false
 		}
 		if c.restless() {

@@ -21,13 +21,15 @@ import (
 //	24  i64  nanoseconds to the write deadline; frozenNever: none
 //	32  u32  length of the unconsumed input
 //	36  u32  length of the pending output
-//	40       the application's version, the input, the output, and the
+//	40  i64  when it was frozen, on CLOCK_MONOTONIC
+//	48       the application's version, the input, the output, and the
 //	         session's own state to the end
 type frozen struct {
 	flags        frozenFlags
 	idleMS       uint32
 	quiet        time.Duration // since the last progress
 	read, write  time.Duration // to the deadlines; frozenNever: none
+	at           time.Duration // when it was frozen, on CLOCK_MONOTONIC
 	version      string        // of the application's state: WithStateVersion
 	in, out      []byte
 	sessionState []byte
@@ -64,7 +66,7 @@ var frozenStates = [...]struct {
 
 const (
 	frozenVersion = 1
-	frozenHeader  = 40
+	frozenHeader  = 48
 	frozenNever   = never
 	// maxStateVersion is the longest version of an application's state, in bytes.
 	maxStateVersion = 255
@@ -82,6 +84,7 @@ func (f *frozen) append(b []byte) []byte {
 	}
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(f.in)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(f.out)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(f.at))
 	b = append(b, f.version...)
 	b = append(b, f.in...)
 	b = append(b, f.out...)
@@ -102,6 +105,7 @@ func (f *frozen) decode(b []byte) error {
 	f.read = time.Duration(binary.LittleEndian.Uint64(b[16:]))
 	f.write = time.Duration(binary.LittleEndian.Uint64(b[24:]))
 	version, in, out := int64(b[1]), int64(binary.LittleEndian.Uint32(b[32:])), int64(binary.LittleEndian.Uint32(b[36:]))
+	f.at = time.Duration(binary.LittleEndian.Uint64(b[40:]))
 	rest := b[frozenHeader:]
 	if version+in+out > int64(len(rest)) {
 		return fmt.Errorf("%w: %d bytes announced in %d", errFrozen, version+in+out, len(rest))

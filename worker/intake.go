@@ -124,6 +124,7 @@ func (l *loop) wake(c *Conn, frozen bool) {
 	event, err := ipc.EventOpen, error(nil)
 	switch {
 	case frozen:
+		l.frozenAt = l.queue.clock.Now() // should the state not say
 		if err = l.thawReceived(c); err != nil {
 			event = ipc.EventFail
 		}
@@ -144,6 +145,9 @@ func (l *loop) wake(c *Conn, frozen bool) {
 		}
 		l.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
 		c.end(err)
+	}
+	if frozen {
+		l.countThawed(l.queue.clock.Now() - l.frozenAt)
 	}
 }
 

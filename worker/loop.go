@@ -72,6 +72,8 @@ type loop struct {
 	thawing        *Conn // or nil
 	thawingVersion string
 	opening        *Conn // of thawing: while its Open runs
+	frozenAt       time.Duration // on CLOCK_MONOTONIC: what was thawed last
+	losses         losses
 
 	ending    func(id uint64, cause error) // nil but in workertest
 	reportIDs bool
@@ -97,6 +99,7 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 		flushTime: o.flushTime, stateVersion: o.stateVersion,
 	}
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
+	l.queue.clock = ipc.NewClock()
 	set, err := epoll.New()
 	if err != nil {
 		_ = unix.Close(s.queue) // the error of New is the one to report
@@ -131,7 +134,7 @@ func (l *loop) begin(hello ipc.Hello) error {
 		return fmt.Errorf("the master speaks protocol %d, this program %d", hello.Protocol, ipc.Version)
 	}
 	l.reportIDs = hello.Report == ipc.ReportIDs
-	l.queue.clock, l.queue.timeout = ipc.NewClock(), time.Duration(hello.QueueTimeoutMS)*time.Millisecond
+	l.queue.timeout = time.Duration(hello.QueueTimeoutMS) * time.Millisecond
 	l.idleMS = uint32(min(hello.IdleTimeoutMS, maxIdleMS))
 	l.streams.start()
 	runtime.LockOSThread()
@@ -175,6 +178,7 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 		l.expire(l.turnTime())
 	}
 	l.sendIDs()
+	l.sendLosses()
 	return n, nil
 }
 

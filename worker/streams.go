@@ -191,8 +191,9 @@ func (s *streams) adopt(l *streamListener, e *ipc.Envelope, fd int) {
 	case len(e.State) > 0: // a session's, in a worker where there were no streams
 		s.loop.log.Error("connection lost: it could not be thawed", "conn", e.ID, "peer", e.Remote,
 			"listener", e.Listener, "error", errNotMovable)
-		s.loop.station.entry.Lost.Add(1)
+		s.loop.countLost(errNotMovable)
 		s.refuse(e.ID, fd)
+		s.loop.countThawed(0)
 		return
 	case s.loop.tooLate():
 		s.refuse(e.ID, fd)
@@ -206,6 +207,7 @@ func (s *streams) adopt(l *streamListener, e *ipc.Envelope, fd int) {
 	}
 	c := &stream{id: e.ID, remote: e.Remote, listener: l, fd: fd}
 	s.open[watch] = c
+	s.loop.station.entry.Staying.Add(1)
 	if s.loop.log.IsTrace() {
 		s.loop.log.Trace("connection opened", "conn", c.id, "peer", c.remote, "listener", e.Listener)
 	}
@@ -227,6 +229,7 @@ func (s *streams) closed(watch int32) {
 		return // missed, and found
 	}
 	delete(s.open, watch)
+	s.loop.station.entry.Staying.Add(^uint64(0))
 	s.loop.countClosed(c.id)
 	if s.loop.log.IsTrace() {
 		s.loop.log.Trace("connection closed", "conn", c.id, "peer", c.remote)
