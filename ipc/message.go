@@ -83,11 +83,15 @@ type Drain struct {
 // The modes of Drain.
 const (
 	DrainFinish = "finish" // let each connection end by itself
-	DrainMove   = "move"   // give each back through the queue; only to a worker that said Moves
+	// DrainMove: give each back through the queue; only to a worker that said
+	// Moves. Some may come back; it exits once DrainFinish has followed, or at
+	// the deadline.
+	DrainMove = "move"
 )
 
 // Move asks a worker that said Moves to give back so many of its connections,
-// any that can move now, and to go on with the others.
+// any that can move now, and to go on with the others. 0, also while it drains:
+// no more, to be answered by Moved.
 type Move struct {
 	Count int `json:"count"`
 }

@@ -75,8 +75,9 @@ const (
 const strandedLimit = 5 * time.Second
 
 // newAcceptor takes ownership of the listeners, unless it returns an error.
-// broken is called on the accept goroutine about a worker to be replaced.
-func newAcceptor(config Config, listeners []*listener, descriptorLimit int, broken func(seatSpec, error)) (*acceptor, error) {
+// broken is called on the accept goroutine about a worker to be replaced, spoiled
+// when too many connections that moved to a new generation could not be thawed.
+func newAcceptor(config Config, listeners []*listener, descriptorLimit int, broken func(seatSpec, error), spoiled func(trialTally)) (*acceptor, error) {
 	set, err := epoll.New()
 	if err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, brok
 	}
 	a.mail.notify = waker.Wake
 	a.reserve.size = max(a.batch, 2) // a connection with a large state brings two
-	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, broken: broken, rewatch: a.rewatch}
+	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, broken: broken, spoiled: spoiled, rewatch: a.rewatch}
 	a.configure(&config)
 	a.setBacklog(config.Backlog)
 	return a, nil
@@ -213,6 +214,10 @@ func (a *acceptor) turn() {
 	a.watchListeners(resumed && (quota > 0 || a.turnsAway()))
 	if quota == 0 {
 		a.waitForRoom()
+	} else if d.awaitsTrial() {
+		a.setBells()
+		d.survey()
+		a.hasty = !d.awaitsTrial()
 	}
 	a.planRetry()
 	if d.waiting && a.inspectAt.IsZero() {
@@ -304,17 +309,22 @@ func (a *acceptor) pause(l *listener, errno syscall.Errno) {
 // waitForRoom arranges to hear of room. From the moment the flags are set a
 // close rings; one that came just before is seen by the last look.
 func (a *acceptor) waitForRoom() {
+	a.setBells()
+	a.dispatcher.survey()
+	a.hasty = a.quota() > 0 || a.dispatcher.placeable()
+	if !a.hasty && a.allowance() > 0 && a.retryAt.IsZero() { // only the rate is in the way
+		a.retryAt = time.Now().Add(max(a.bucket.wait(), time.Millisecond))
+	}
+}
+
+// setBells has every worker ring when it has closed or thawed a connection.
+func (a *acceptor) setBells() {
 	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 		for _, s := range seats {
 			if s.phase != seatDead { // else the entry may be another's by now
 				s.entry.WantBell.Store(1)
 			}
 		}
-	}
-	a.dispatcher.survey()
-	a.hasty = a.quota() > 0 || a.dispatcher.placeable()
-	if !a.hasty && a.allowance() > 0 && a.retryAt.IsZero() { // only the rate is in the way
-		a.retryAt = time.Now().Add(max(a.bucket.wait(), time.Millisecond))
 	}
 }
 

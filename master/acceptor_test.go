@@ -67,7 +67,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	config := Config{Logger: hclog.NewNullLogger(), Dispatch: DefaultPolicy}
 	a, err := newAcceptor(config, listeners, descriptorLimit, func(spec seatSpec, err error) {
 		broken <- fmt.Sprint(spec.slot, " ", err)
-	})
+	}, func(n trialTally) { broken <- fmt.Sprint("trial ", n) })
 	if err != nil {
 		t.Fatal(err)
 	}

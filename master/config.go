@@ -60,6 +60,10 @@ type Config struct {
 	// Rebalance has connections move from the fullest workers to the emptiest
 	// until all have as many, within one.
 	Rebalance bool
+	// MoveFailures is which share of the connections that a reload moves, in
+	// percent, may be lost because the new program cannot restore them, before the
+	// rest stays where it is; 0 means DefaultMoveFailures, negative means none.
+	MoveFailures float64
 	// HangTimeout is how long a worker's loop may stand still, in one handler or
 	// with connections in its queue, before it is aborted; 0 means for ever.
 	HangTimeout time.Duration
@@ -112,6 +116,8 @@ func (c *Config) fixed() map[string]any {
 const (
 	DefaultMaxWorkers  = 256
 	DefaultBootTimeout = 10 * time.Second
+	// DefaultMoveFailures is in percent.
+	DefaultMoveFailures = 1.0
 )
 
 // ErrConfig is what errors about a Config wrap: nothing was started.
@@ -157,6 +163,14 @@ func atLeastOne(millis int64, d time.Duration) int64 {
 		return max(1, millis)
 	}
 	return 0
+}
+
+// moveFailures is MoveFailures as a share from 0 to 1.
+func (c *Config) moveFailures() float64 {
+	if c.MoveFailures == 0 {
+		return DefaultMoveFailures / 100
+	}
+	return max(0, c.MoveFailures) / 100
 }
 
 // needsCloses returns the name of a flag that needs a worker to say when it
@@ -224,6 +238,8 @@ func (c *Config) check() ([]Address, error) {
 		return nil, wrong("overload", "is %q, want %s or %s", c.Overload, OverloadWait, OverloadClose)
 	case policies[c.Dispatch] == nil:
 		return nil, wrong("dispatch", "is %q, want one of %s", c.Dispatch, strings.Join(Policies(), ", "))
+	case c.MoveFailures > 100:
+		return nil, wrong("move-failures", "is %v%%, want at most 100%%", c.MoveFailures)
 	case len(c.Program) == 0 || c.Program[0] == "":
 		return nil, wrong("program", "is empty, want a program for the workers")
 	case c.Workers < 1:

@@ -29,6 +29,8 @@ type dispatcher struct {
 	stages [ipc.MaxConns]ipc.Stage
 
 	from, to int // of the moved connections in the hand: whose they were, whose they are to be; or nobody
+	trial    trial
+	trialing int // room for moved ones in the trial, as of the latest survey, and what was placed since
 
 	policy   policy
 	byPeer   bool         // the policy looks at the client's address
@@ -51,6 +53,7 @@ type dispatcher struct {
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
 
+	spoiled func(trialTally)      // tells the supervisor that a trial's limit is passed
 	broken  func(seatSpec, error) // tells the supervisor to replace a worker
 	rewatch func(*seat)           // has epoll report again what a worker gives back
 }
@@ -97,7 +100,7 @@ func (d *dispatcher) bury(slot int) *seat {
 	d.retire(slot)
 	for _, s := range d.leaving {
 		if s.spec.slot == slot && s.phase == seatRetired {
-			s.final = s.ledger.tally()
+			s.final = s.tally()
 			s.phase, s.emptied = seatDead, false // what the worker gave back may be left
 			return s
 		}
@@ -145,11 +148,15 @@ func (d *dispatcher) survey() {
 	}
 	d.spare = max(0, d.maxQueuedTotal-queued)
 	d.stalled = d.stalled && d.room == 0 || d.spare == 0
+	d.surveyTrial()
 }
 
 // place sends the hand to seats, by the latest survey, and reports whether all
 // of it went. What finds no seat, or is refused, stays.
 func (d *dispatcher) place() bool {
+	if d.trial.spoiled {
+		d.sendHome()
+	}
 	n := d.hand.Len()
 	for i := range n {
 		d.target[i] = -1
@@ -202,7 +209,7 @@ func (d *dispatcher) hold(e *ipc.Envelope, fd int) {
 // placeable reports whether some connection in the hand has somewhere to go.
 func (d *dispatcher) placeable() bool {
 	for i := range d.hand.Len() {
-		if d.holds(i) && (d.haven > 0 || d.room > 0 && !d.hand.Frozen(i)) {
+		if d.holds(i) && (d.haven > 0 || d.room > 0 && !d.hand.Frozen(i)) && (!d.hand.Frozen(i) || !d.onTrial() || d.trialing > 0) {
 			return true
 		}
 	}
@@ -217,6 +224,12 @@ func (d *dispatcher) choose(i int) int {
 	}
 	chosen := -1
 	if d.hand.Frozen(i) {
+		if d.onTrial() {
+			if d.trialing == 0 {
+				return -1
+			}
+			d.trialing--
+		}
 		chosen = haven(d.candidates, d.turn, d.from, d.to)
 	} else {
 		chosen = d.policy(d.candidates, peer, d.turn)

@@ -46,7 +46,8 @@ func newOffice(t *rapid.T, config Config) *office {
 		t.Fatal(err)
 	}
 	config.Logger = hclog.NewNullLogger()
-	a, err := newAcceptor(config, nil, 200, func(spec seatSpec, err error) { t.Fatalf("slot %d is broken: %v", spec.slot, err) })
+	a, err := newAcceptor(config, nil, 200, func(spec seatSpec, err error) { t.Fatalf("slot %d is broken: %v", spec.slot, err) },
+		func(n trialTally) { t.Fatalf("a trial that was not asked for failed: %+v", n) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"os"
 	"time"
@@ -59,6 +58,8 @@ type slotEstate struct {
 	Ready       ipc.Ready
 	Moving      bool
 	Staying     int
+	Held        bool
+	Kept        bool
 	Ending      bool
 	Seated      bool
 	Killed      string
@@ -88,13 +89,14 @@ type acceptEstate struct {
 type totalsEstate struct{ Accepted, Closed, Refused, Moved, Lost uint64 }
 
 type seatEstate struct {
-	Slot      int
-	Worker    int
-	Queue     int
-	WorkerEnd int
-	Capacity  int
-	Closes    bool
-	Moves     bool
+	Slot       int
+	Generation int
+	Worker     int
+	Queue      int
+	WorkerEnd  int
+	Capacity   int
+	Closes     bool
+	Moves      bool
 
 	Phase    phase
 	Serial   uint64
@@ -261,7 +263,7 @@ func (l leaseEstate) lease() lease  { return lease{l.Conns, l.Age, l.RSS} }
 func (s *slot) estate() slotEstate {
 	e := slotEstate{
 		Number: s.number, Generation: s.generation, State: s.state, Leaving: s.leaving, Recycled: s.recycled,
-		Restarts: s.restarts, Incarnation: s.incarnation, Ready: s.ready, Moving: s.moving, Staying: s.staying,
+		Restarts: s.restarts, Incarnation: s.incarnation, Ready: s.ready, Moving: s.moving, Staying: s.staying, Held: s.held, Kept: s.kept,
 		Ending: s.ending, Seated: s.seated, Killed: s.killed, Age: since(s.readyAt), Lease: s.lease.estate(), Deaths: s.deaths,
 	}
 	if s.alarm != nil {
@@ -279,7 +281,7 @@ func (s *slot) estate() slotEstate {
 func (e *slotEstate) slot(config *Config) *slot {
 	return &slot{
 		number: e.Number, generation: e.Generation, config: config, state: e.State, leaving: e.Leaving, recycled: e.Recycled,
-		restarts: e.Restarts, incarnation: e.Incarnation, ready: e.Ready, moving: e.Moving, staying: min(e.Staying, math.MaxInt),
+		restarts: e.Restarts, incarnation: e.Incarnation, ready: e.Ready, moving: e.Moving, staying: e.Staying, held: e.Held, kept: e.Kept,
 		ending: e.Ending, seated: e.Seated, killed: e.Killed, readyAt: ago(e.Age), lease: e.Lease.lease(), deaths: e.Deaths,
 	}
 }

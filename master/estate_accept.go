@@ -20,7 +20,7 @@ func (a *acceptor) park(with func(acceptEstate, []listenerEstate)) error {
 		d.survey()
 		a.settle()
 		if d.handful() > 0 {
-			err = fmt.Errorf("%d connections wait for a worker that can take them", d.handful())
+			err = fmt.Errorf("%w: %d connections wait for a worker that can take them", errNotYet, d.handful())
 			close(parked)
 			return
 		}
@@ -66,7 +66,7 @@ func estateOf(listeners []*listener) (estates []listenerEstate) {
 func (s *seat) estate() seatEstate {
 	t := s.final
 	return seatEstate{
-		Slot: s.spec.slot, Worker: s.spec.worker, Queue: s.spec.queue, WorkerEnd: s.spec.workerEnd,
+		Slot: s.spec.slot, Generation: s.spec.generation, Worker: s.spec.worker, Queue: s.spec.queue, WorkerEnd: s.spec.workerEnd,
 		Capacity: s.spec.capacity, Closes: s.spec.closes, Moves: s.spec.moves,
 		Phase: s.phase, Serial: s.serial, Sent: s.sent, Drained: s.drained, Back: s.back, Reported: s.reported,
 		MovedIn: s.movedIn, GiveTo: s.giveTo, Broken: s.broken, Stuck: s.stuck,
@@ -80,7 +80,7 @@ func (e *seatEstate) seat(board *ipc.Scoreboard) *seat {
 	t := e.Final
 	return &seat{
 		spec: seatSpec{
-			slot: e.Slot, worker: e.Worker, queue: e.Queue, workerEnd: e.WorkerEnd,
+			slot: e.Slot, generation: e.Generation, worker: e.Worker, queue: e.Queue, workerEnd: e.WorkerEnd,
 			capacity: e.Capacity, closes: e.Closes, moves: e.Moves, entry: entry,
 		},
 		phase:  e.Phase,

@@ -25,7 +25,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 	}{
 		{slot{}, map[string]string{
 			"number": carried, "generation": carried, "config": made, "state": carried, "leaving": carried, "recycled": carried,
-			"restarts": carried, "incarnation": carried, "process": carried, "ready": carried, "moving": carried, "staying": carried,
+			"restarts": carried, "incarnation": carried, "process": carried, "ready": carried, "moving": carried, "staying": carried, "held": carried, "kept": carried,
 			"ending": carried, "seated": carried, "killed": carried, "readyAt": carried, "pulse": moment, "lease": carried,
 			"deaths": carried, "alarm": carried,
 		}},
@@ -35,7 +35,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
 		}},
 		{seatSpec{}, map[string]string{
-			"slot": carried, "worker": carried, "queue": carried, "workerEnd": carried, "capacity": carried, "closes": carried,
+			"slot": carried, "generation": carried, "worker": carried, "queue": carried, "workerEnd": carried, "capacity": carried, "closes": carried,
 			"moves": carried, "entry": made,
 		}},
 		{ledger{}, map[string]string{
@@ -43,7 +43,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{tally{}, map[string]string{
 			"sent": carried, "drained": carried, "back": carried, "received": carried, "closed": carried, "lost": carried,
-			"movedIn": carried, "stuck": "of a dead one: it is not",
+			"movedIn": carried, "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "staying": moment, "pause": moment,
 		}},
 		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried}},
 		{listener{}, map[string]string{
@@ -52,7 +52,8 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{lease{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
 		{dispatcher{}, map[string]string{
-			"log": made, "courier": made, "hand": calm, "out": calm, "stages": calm, "from": calm, "to": calm, "policy": made, "byPeer": made,
+			"log": made, "courier": made, "trial": calm, "trialing": calm, "spoiled": made, "hand": calm, "out": calm, "stages": calm,
+			"from": calm, "to": calm, "policy": made, "byPeer": made,
 			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
 			"haven": moment, "room": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
 			"census": carried, "maxQueuedTotal": made, "totals": carried, "broken": made, "rewatch": made,
@@ -67,7 +68,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		{supervisor{}, map[string]string{
 			"config": made, "log": made, "board": carried, "dispatch": made, "processes": made, "notifier": made, "watch": moment,
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "generation": carried, "target": carried,
-			"booted": "true", "stopping": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm, "settled": calm,
+			"booted": "true", "stopping": calm, "failure": calm, "reload": calm, "lastLoss": calm, "again": carried, "waiting": calm, "settled": calm,
 			"succession": made, "upgrade": made, "clients": carried,
 		}},
 	} {

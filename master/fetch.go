@@ -152,6 +152,9 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 			}
 			continue
 		case err == nil:
+			if end == s.spec.workerEnd {
+				d.unmove(s)
+			}
 			d.got(ipc.StageQueued, ipc.EventTake)
 			if end == s.spec.queue {
 				d.judge(s)
@@ -236,6 +239,7 @@ func unblockedStream(fd int) bool {
 func (d *dispatcher) settle(s *seat) {
 	t := s.tally()
 	lost := uint64(t.load())
+	d.buryTrial(s)
 	d.totals.closed += t.closed - t.lost
 	d.totals.lost += lost + t.lost
 	if lost > 0 {

@@ -1,6 +1,10 @@
 package master
 
-import "github.com/usher-go/usher/ipc"
+import (
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+)
 
 // ledger says where every connection is that was sent to one incarnation of
 // one slot. The master's own counts are the accept goroutine's alone; the
@@ -24,8 +28,9 @@ type ledger struct {
 // tally is a ledger at one moment.
 type tally struct {
 	sent, drained, back, received, closed, lost uint64
-	movedIn                                     uint64
-	stuck                                       bool // it takes nothing from its queue
+	movedIn, thawed, staying                    uint64
+	pause                                       time.Duration // the longest of those moved in
+	stuck                                       bool          // it takes nothing from its queue
 }
 
 // tally reads the worker's counters. Closed is read before received, which

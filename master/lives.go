@@ -17,6 +17,7 @@ import (
 // startWorker starts the slot's next incarnation.
 func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
+	slot.held, slot.kept = false, false
 	slot.killed, slot.moving, slot.ending, slot.ready, slot.readyAt = "", false, false, ipc.Ready{}, time.Time{}
 	s.board.Entry(slot.number).Reset()
 	process, err := s.processes.launch(order{
@@ -65,6 +66,9 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 		}
 	case ipc.Moved:
 		slot.moving, slot.staying = false, m.Staying
+	case ipc.Lost:
+		s.lastLoss = m.Error
+		s.log.Error("connections lost: they could not be restored", "slot", slot.number, "pid", slot.pid(), "count", m.Count, "error", m.Error)
 	case ipc.Closed:
 		s.dispatch.ring(slot.number, m)
 	}
@@ -111,7 +115,7 @@ func (s *supervisor) seat(slot *slot) {
 	}
 	slot.seated = true
 	s.dispatch.open(seatSpec{
-		slot: slot.number, worker: slot.incarnation, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
+		slot: slot.number, generation: slot.generation, worker: slot.incarnation, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
 		capacity: capacity, closes: slot.ready.Closes, moves: slot.ready.Moves, entry: s.board.Entry(slot.number),
 	})
 }
@@ -229,10 +233,44 @@ func (s *supervisor) dismiss(slot *slot, why string) {
 	}
 	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
 	s.dispatch.retire(slot.number)
+	s.drain(slot)
+}
+
+// drain tells a worker how to finish, and until when.
+func (s *supervisor) drain(slot *slot) {
 	mode := s.drainMode(slot)
-	slot.moving, slot.staying = mode == ipc.DrainMove, math.MaxInt
+	slot.kept, slot.moving, slot.staying = false, mode == ipc.DrainMove, math.MaxInt
+	slot.held = slot.moving
 	s.tell(slot, ipc.Drain{Mode: mode, DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
 	s.setAlarm(slot, alarmDrained, s.config.DrainTimeout+drainGrace)
+}
+
+// keep has a worker move no more connections, and keep those that it has, or
+// gets back, for as long as they last.
+func (s *supervisor) keep(slot *slot) {
+	slot.kept, slot.moving, slot.staying = true, true, math.MaxInt // until it has said that it does
+	s.tell(slot, ipc.Move{})
+	slot.quiet()
+}
+
+// releaseMoved lets those workers end by themselves whose connections have
+// reached others, or are back.
+func (s *supervisor) releaseMoved() {
+	for _, slot := range s.slots {
+		if slot == nil || !slot.held || slot.moving || slot.ending || slot.state != StateDraining || s.reload != nil && s.reload.switched {
+			continue
+		}
+		if s.dispatch.returning(slot.number) {
+			s.later()
+			continue
+		}
+		slot.held = false
+		finish := ipc.Drain{Mode: ipc.DrainFinish}
+		if slot.alarm != nil && !slot.kept {
+			finish.DeadlineMS = max(1, (time.Until(slot.alarm.due) - drainGrace).Milliseconds())
+		}
+		s.tell(slot, finish)
+	}
 }
 
 // drainMode says whether a worker's connections are to move: if it can, and

@@ -131,7 +131,8 @@ func newMembers(config *Config, listeners []*listener, limit int, board *ipc.Sco
 	if looks, m.endLooks, err = newSleeper(); err != nil {
 		return nil, err
 	}
-	m.accept, err = newAcceptor(*config, listeners, limit, func(spec seatSpec, err error) { m.super.brokenQueue(spec, err) })
+	m.accept, err = newAcceptor(*config, listeners, limit, func(spec seatSpec, err error) { m.super.brokenQueue(spec, err) },
+		func(n trialTally) { m.super.trialFailed(n) })
 	if err != nil {
 		m.endLooks()
 		return nil, err

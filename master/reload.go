@@ -20,6 +20,7 @@ type reload struct {
 	since      time.Time
 	listeners  listenerChange
 	before     Counts           // when it switched
+	held       int              // connections that the old workers had then
 	target     int              // workers wanted before
 	switched   bool             // the new generation serves; connections are still moving to it
 	waiting    []chan<- outcome // who wants to know what comes of it
@@ -116,7 +117,11 @@ func (c *Config) allows(next *Config) error {
 func (s *supervisor) switchOver() {
 	r, old := s.reload, s.staff(s.generation)
 	r.switched, s.generation = true, r.generation
-	r.before, _, _ = s.dispatch.snapshot()
+	var tallies map[int]tally
+	r.before, tallies, _ = s.dispatch.snapshot()
+	for _, t := range tallies {
+		r.held += t.load()
+	}
 	if r.config.LogLevel != hclog.NoLevel && r.config.LogLevel != s.config.LogLevel {
 		s.log.SetLevel(r.config.LogLevel)
 	}
@@ -125,11 +130,18 @@ func (s *supervisor) switchOver() {
 		s.seat(slot)
 	}
 	s.dispatch.apply(r.config, r.listeners)
+	s.lastLoss = ""
+	s.dispatch.try(s.generation, r.config.moveFailures())
 	for _, slot := range old {
 		slot.leaving = true // none of them is to take another's connections
 	}
 	for _, slot := range old {
 		s.dismiss(slot, "replaced by a new generation")
+	}
+	for _, slot := range s.slots {
+		if slot != nil && slot.kept && slot.state == StateDraining && !slot.ending {
+			s.drain(slot) // perhaps this generation can read their state
+		}
 	}
 	if old := s.lingering(); len(old) > maxLingering {
 		s.cutShort(old[:len(old)-maxLingering])
@@ -140,19 +152,75 @@ func (s *supervisor) switchOver() {
 
 // finishReload is called once every connection has moved that can.
 func (s *supervisor) finishReload() {
+	s.dispatch.try(0, 0)
+	s.log.Info("reloaded", s.summary()...)
 	r := s.reload
 	s.reload = nil
+	r.tell(nil)
+}
+
+// summary is what the log says of the reload under way.
+func (s *supervisor) summary() []any {
+	r := s.reload
 	counts, tallies, _ := s.dispatch.snapshot()
-	staying := 0
+	staying, pause := 0, time.Duration(0)
 	for _, slot := range s.slots {
-		if slot != nil && slot.state == StateDraining {
+		switch {
+		case slot == nil:
+		case slot.state == StateDraining:
 			staying += tallies[slot.number].active()
+		case slot.generation == s.generation:
+			pause = max(pause, tallies[slot.number].pause)
 		}
 	}
-	s.log.Info("reloaded", "generation", s.generation, "workers", s.target,
-		"moved", counts.Moved-r.before.Moved, "finishing", staying, "lost", counts.Lost-r.before.Lost,
-		"elapsed", time.Since(r.since).Round(time.Millisecond))
-	r.tell(nil)
+	moved := counts.Moved - r.before.Moved
+	return []any{
+		"generation", s.generation, "workers", s.target, "moved", moved,
+		"drained", max(0, r.held-int(moved)-staying), "finishing", staying, "lost", counts.Lost - r.before.Lost,
+		"longest_pause", pause.Round(10 * time.Microsecond), "elapsed", time.Since(r.since).Round(time.Millisecond),
+	}
+}
+
+// trialFailed is called from the accept goroutine: too many of those that moved
+// to the new generation were lost. The old workers keep the rest.
+func (s *supervisor) trialFailed(n trialTally) {
+	s.inbox.put(func() {
+		r := s.reload
+		if r == nil || !r.switched {
+			return
+		}
+		for _, slot := range s.slots {
+			if slot != nil && slot.state == StateDraining && slot.generation < s.generation && slot.ready.Moves && !slot.ending {
+				s.keep(slot)
+			}
+		}
+		s.stopMoving(r, n, lossPatience)
+	})
+}
+
+// lossPatience is how many looks a worker's words are waited for, which may come
+// later than its counts.
+const lossPatience = 100
+
+// stopMoving ends a reload whose trial has failed, once it is known why.
+func (s *supervisor) stopMoving(r *reload, n trialTally, patience int) {
+	if s.reload != r {
+		return
+	}
+	if s.lastLoss == "" && patience > 0 {
+		time.AfterFunc(movingLook, func() { s.inbox.put(func() { s.stopMoving(r, n, patience-1) }) })
+		return
+	}
+	reason := s.lastLoss
+	if reason == "" {
+		reason = "their worker died"
+	}
+	err := fmt.Errorf("%d of %d connections that moved to generation %d could not be restored: %s; the other ones stay in the old workers (--move-failures)",
+		n.failed, n.tried, s.generation, reason)
+	s.log.Error("moving stopped, the old workers keep their connections", "limit", s.config.moveFailures(), "error", err)
+	s.log.Warn("reloaded in part", s.summary()...)
+	s.reload = nil
+	r.tell(err)
 }
 
 // allMoved reports whether every connection that can move has reached another

@@ -76,7 +76,7 @@ func (a *acceptor) steer(from, to int) {
 // not reached another. staying is how many will not leave it, by slot.
 func (a *acceptor) underway(staying map[int]int) (n int) {
 	a.do(func() {
-		n = a.dispatcher.handful()
+		n = a.dispatcher.handful() + a.dispatcher.untried()
 		for _, s := range a.dispatcher.leaving {
 			t := s.tally()
 			if s.phase == seatDead {
@@ -87,6 +87,23 @@ func (a *acceptor) underway(staying map[int]int) (n int) {
 		}
 	})
 	return n
+}
+
+// returning reports whether a worker has given back connections that are in its
+// queue still, or in the hand: they may go back to it.
+func (a *acceptor) returning(slot int) (is bool) {
+	a.do(func() {
+		d := &a.dispatcher
+		s := d.find(slot)
+		is = s != nil && (d.from == slot && d.handful() > 0 || ipc.Front(s.spec.queue) != 0)
+	})
+	return is
+}
+
+// try begins a trial of a generation that connections move to: no more than
+// limit, a share of those tried, may fail. Generation 0 ends it.
+func (a *acceptor) try(generation int, limit float64) {
+	a.do(func() { a.dispatcher.try(generation, limit) })
 }
 
 // anyStuck reports whether some worker takes nothing from its queue.

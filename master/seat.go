@@ -28,10 +28,10 @@ type seat struct {
 	choked  bool   // its queue could not be used just now: not again before the next retry
 	gives   bool   // its queue holds connections that it gave back; and is not in the epoll set
 	giveTo  int    // the slot that is to get what it gives back; or nobody
-	movedIn uint64
-	broken  bool // its worker is to be replaced: no more at all
-	emptied bool // of one that is leaving or stuck: nothing is left in its queue
-	stuck   bool // it took nothing from its queue for stuckAfter
+	movedIn uint64 // moved connections sent to it, less those that it left in its queue
+	broken  bool   // its worker is to be replaced: no more at all
+	emptied bool   // of one that is leaving or stuck: nothing is left in its queue
+	stuck   bool   // it took nothing from its queue for stuckAfter
 
 	seenQueued   bool // at the last inspection: it had something in its queue,
 	seenReceived uint64
@@ -50,14 +50,15 @@ const (
 // seatSpec is what the supervisor knows of a worker that is ready. The
 // descriptors go over to the accept goroutine.
 type seatSpec struct {
-	slot      int
-	worker    int // its incarnation in that slot
-	queue     int // the master's end
-	workerEnd int // the duplicate of the worker's end, by which the queue outlives it
-	capacity  int // most connections at a time
-	closes    bool
-	moves     bool // it can freeze and thaw connections
-	entry     *ipc.Entry
+	slot       int
+	generation int
+	worker     int // its incarnation in that slot
+	queue      int // the master's end
+	workerEnd  int // the duplicate of the worker's end, by which the queue outlives it
+	capacity   int // most connections at a time
+	closes     bool
+	moves      bool // it can freeze and thaw connections
+	entry      *ipc.Entry
 }
 
 // tally of a dead seat goes on counting what is drained from its queue, which
@@ -66,6 +67,7 @@ func (s *seat) tally() tally {
 	if s.phase != seatDead {
 		t := s.ledger.tally()
 		t.movedIn, t.stuck = s.movedIn, s.stuck
+		t.thawed, t.staying, t.pause = s.entry.Thawed.Load(), s.entry.Staying.Load(), time.Duration(s.entry.Pause.Load())
 		return t
 	}
 	t := s.final

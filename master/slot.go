@@ -22,6 +22,8 @@ type slot struct {
 	ready       ipc.Ready
 	moving      bool   // it was told to give its connections back, and has not said that it has
 	staying     int    // how many connections it said will finish where they are
+	held        bool   // it was told to give its connections back, and waits for word that none comes back
+	kept        bool   // it keeps what it has, without a deadline: a reload's moving has failed
 	ending      bool   // it was told to exit at once
 	seated      bool   // the accept goroutine has its queue
 	killed      string // why the supervisor ended it; empty: it did not

@@ -26,6 +26,8 @@ type WorkerStatus struct {
 	Generation  int    `json:"generation"`
 	State       string `json:"state"`       // starting, ready, draining or gone
 	Connections int    `json:"connections"` // received and open
+	Movable     int    `json:"movable"`     // of those: as many can move to another worker
+	Staying     int    `json:"staying"`     // and as many cannot
 	Queued      int    `json:"queued"`      // sent and not yet received
 	Received    uint64 `json:"received"`
 	MovedIn     uint64 `json:"moved_in"`
@@ -45,9 +47,13 @@ func (s *supervisor) status() Status {
 			continue
 		}
 		t := tallies[slot.number]
+		staying := t.active()
+		if slot.ready.Moves {
+			staying = min(staying, int(t.staying))
+		}
 		status.Workers = append(status.Workers, WorkerStatus{
 			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.state.String(),
-			Connections: t.active(), Queued: t.queued(), Received: t.received, MovedIn: t.movedIn, MovedOut: t.back, Restarts: slot.restarts,
+			Connections: t.active(), Movable: t.active() - staying, Staying: staying, Queued: t.queued(), Received: t.received, MovedIn: t.movedIn, MovedOut: t.back, Restarts: slot.restarts,
 		})
 	}
 	return status

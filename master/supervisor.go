@@ -35,10 +35,11 @@ type supervisor struct {
 	stopping   stopMode
 	failure    error // why run ends, if not because it was asked to
 
-	reload  *reload          // under way, or nil
-	again   bool             // another reload was asked for meanwhile
-	waiting []chan<- outcome // who wants to know what comes of that one
-	settled []chan<- error   // who wants to know when all wanted workers are ready
+	reload   *reload          // under way, or nil
+	lastLoss string           // why a connection could not be restored, in the words of its session
+	again    bool             // another reload was asked for meanwhile
+	waiting  []chan<- outcome // who wants to know what comes of that one
+	settled  []chan<- error   // who wants to know when all wanted workers are ready
 
 	succession *succession // nil: this master cannot be upgraded
 	upgrade    *upgrade    // under way, or nil
@@ -79,6 +80,8 @@ type dispatch interface {
 	loads() map[int]int          // of the open seats, by slot
 	snapshot() (Counts, map[int]tally, []ListenerStatus)
 	underway(staying map[int]int) int                     // how many move: left one worker, and not at another
+	try(generation int, limit float64)                    // how many moves to it may fail; 0 ends that
+	returning(slot int) bool                              // it has given back connections that are nowhere yet
 	steer(from, to int)                                   // who gets what a worker gives back; to may be nobody
 	anyStuck() bool                                       // some worker takes nothing from its queue
 	park(with func(acceptEstate, []listenerEstate)) error // nothing moves meanwhile
@@ -181,6 +184,7 @@ func (s *supervisor) reconcile() {
 		s.reconcile() // for the next
 		return
 	}
+	s.releaseMoved()
 	s.proceedUpgrade()
 }
 

@@ -160,6 +160,10 @@ func (th *theatre) park(with func(acceptEstate, []listenerEstate)) error {
 	return nil
 }
 
+func (th *theatre) try(int, float64) {}
+
+func (th *theatre) returning(int) bool { return false }
+
 func (th *theatre) closeListeners() { th.closed = true }
 func (th *theatre) anyStuck() bool {
 	th.looks.Add(1) // each look asks this, and nothing else does

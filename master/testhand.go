@@ -23,7 +23,8 @@ const testHandDescriptors = 1000
 
 func newTestHand(broken func(slot int, err error)) (testhand.Master, error) {
 	a, err := newAcceptor(Config{Logger: hclog.NewNullLogger(), Dispatch: "least"}, nil, testHandDescriptors,
-		func(spec seatSpec, err error) { broken(spec.slot, err) })
+		func(spec seatSpec, err error) { broken(spec.slot, err) },
+		func(trialTally) {}) // nobody begins one
 	if err != nil {
 		return nil, err
 	}

@@ -48,12 +48,12 @@ func TestTrialLosesFew(t *testing.T) {
 		trial := trial{generation: 2, limit: 0.01}
 		share := rapid.SampledFrom([]int{100, 50, 10, 2, 1, 0}).Draw(t, "share that fails, in percent")
 		var n trialTally
-		for range 2000 {
+		for range 30 {
 			if trial.judge(n) {
 				break
 			}
-			n.outstanding += rapid.IntRange(0, trial.room(n)).Draw(t, "sent")
-			for range rapid.IntRange(0, n.outstanding).Draw(t, "tried") {
+			n.outstanding += rapid.IntRange(0, min(20, trial.room(n))).Draw(t, "sent")
+			for range rapid.IntRange(0, min(20, n.outstanding)).Draw(t, "tried") {
 				n.outstanding--
 				n.tried++
 				if rapid.IntRange(0, 99).Draw(t, "fate") < share {

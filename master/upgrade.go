@@ -34,7 +34,7 @@ type upgrade struct {
 const upgradeLimit = 30 * time.Second
 
 // errNotYet: something is under way that is to be waited for.
-var errNotYet = errors.New("not yet")
+var errNotYet = errors.New("not possible yet")
 
 // askUpgrade begins an upgrade, or joins the one under way. client is the
 // connection of one who waits for the answer, which it takes ownership of; -1:

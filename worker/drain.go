@@ -15,6 +15,7 @@ type drain struct {
 	on       bool
 	told     bool // by the master, which sends nothing more
 	move     bool // connections move, those that cannot are asked
+	held     bool // those that have moved may come back: the end waits for the master's word
 	cut      bool
 	deadline time.Duration // on the loop's clock; never: none
 }
@@ -31,12 +32,16 @@ func (d *drain) next() time.Duration {
 }
 
 // beginDrain starts the drain; asked again, it changes the deadline, and may
-// have connections move that were to finish.
+// have connections move that were to finish, or finish that were to move.
 func (l *loop) beginDrain(deadline time.Duration, move bool) {
 	if l.drain.cut {
 		return
 	}
 	l.drain.deadline = deadline
+	l.drain.held = move
+	if !move && l.drain.move {
+		l.stopMove()
+	}
 	if move && !l.drain.move {
 		l.drain.move = true
 		l.beginMove(math.MaxInt)
@@ -109,6 +114,8 @@ func (l *loop) over() (bool, error) {
 		return false, nil
 	case l.drain.cut:
 		return true, nil
+	case l.drain.held:
+		return false, nil
 	}
 	empty, err := l.takeIn()
 	return empty && l.table.live == 0, err

@@ -91,6 +91,14 @@ func (l *loop) beginMove(wanted int) {
 	m.cursor, m.wanted, m.retry, m.delay = 0, wanted, l.now(), moveRetryMin
 }
 
+// stopMove has no further connection move.
+func (l *loop) stopMove() {
+	l.drain.move = false
+	if l.mover != nil {
+		l.mover.retry = never
+	}
+}
+
 func (m *mover) next() time.Duration {
 	if m == nil {
 		return never

@@ -71,7 +71,7 @@ type loop struct {
 	stateVersion   string
 	thawing        *Conn // or nil
 	thawingVersion string
-	opening        *Conn // of thawing: while its Open runs
+	opening        *Conn         // of thawing: while its Open runs
 	frozenAt       time.Duration // on CLOCK_MONOTONIC: what was thawed last
 	losses         losses
 
@@ -293,7 +293,11 @@ func (l *loop) obey(m ipc.Message) {
 		})
 	case ipc.Move:
 		l.mailbox.post(func() {
-			if !l.drain.on {
+			switch {
+			case m.Count == 0:
+				l.stopMove()
+				l.control.send(ipc.Moved{Staying: l.table.live}) // those before it are on their way
+			case !l.drain.on:
 				l.beginMove(m.Count)
 			}
 		})

@@ -134,6 +134,7 @@ var kinds = map[reflect.Type]struct {
 	reflect.TypeFor[int]():           {is[int64], "a whole number"},
 	reflect.TypeFor[bool]():          {is[bool], "true or false"},
 	reflect.TypeFor[time.Duration](): {is[string], `a duration such as "30s" or "1h30m"`},
+	reflect.TypeFor[percentage]():    {func(v any) bool { return is[string](v) }, `a share such as "1%"`},
 	reflect.TypeFor[byteSize]():      {func(v any) bool { return is[string](v) || is[int64](v) }, `a size such as "512MiB"`},
 	reflect.TypeFor[[]string]():      {isStrings, `a list of strings such as ["one", "two"]`},
 }

@@ -58,39 +58,41 @@ func (s *summing) UnmarshalBinary(b []byte) error {
 }
 
 // sumUp holds one connection until done is closed, sending lines in pieces
-// and checking each answer, and returns how many were exchanged.
-func sumUp(address string, done <-chan struct{}, seed uint64) (lines uint64, err error) {
+// and checking each answer, and counts those that were exchanged.
+func sumUp(address string, done <-chan struct{}, seed uint64, lines *atomic.Uint64) error {
 	c, err := connect(address)
 	if err != nil {
-		return 0, err
+		return err
 	}
+	defer c.conn.Close()
 	random := rand.New(rand.NewPCG(seed, 1))
 	var mine summing
 	for {
 		select {
 		case <-done:
-			return mine.lines, c.end()
+			return c.end()
 		default:
 		}
 		line := strings.Repeat("x", random.IntN(100)) + strconv.FormatUint(random.Uint64(), 36)
 		cut := random.IntN(len(line))
 		if err := c.send(line[:cut]); err != nil {
-			return mine.lines, err
+			return err
 		}
 		// The connection is at rest here, in the middle of a line, for a while:
 		// this is when most of them move.
 		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
 		if err := c.send(line[cut:] + "\n"); err != nil {
-			return mine.lines, err
+			return err
 		}
 		mine.add([]byte(line))
 		got, err := c.in.ReadString('\n')
 		if err != nil {
-			return mine.lines, fmt.Errorf("line %d: %w", mine.lines, err)
+			return fmt.Errorf("line %d: %w", mine.lines, err)
 		}
 		if want := fmt.Sprintf("%d %d\n", mine.lines, mine.sum); got != want {
-			return mine.lines, fmt.Errorf("got %q, want %q", got, want)
+			return fmt.Errorf("got %q, want %q", got, want)
 		}
+		lines.Add(1)
 	}
 }
 
@@ -103,14 +105,22 @@ type choir struct {
 }
 
 func gather(t *testing.T, address string, clients int) *choir {
+	return gatherWith(address, clients, func(client int, err error) { t.Errorf("client %d: %v", client, err) })
+}
+
+// gatherTolerant is gather for a story in which some fail.
+func gatherTolerant(address string, clients int) *choir {
+	return gatherWith(address, clients, func(int, error) {})
+}
+
+func gatherWith(address string, clients int, failed func(client int, err error)) *choir {
 	c := &choir{done: make(chan struct{})}
 	for i := range clients {
 		c.wait.Go(func() {
-			n, err := sumUp(address, c.done, uint64(i))
-			c.lines.Add(n)
+			err := sumUp(address, c.done, uint64(i), &c.lines)
 			if err != nil {
 				c.failed.Add(1)
-				t.Errorf("client %d: %v", i, err)
+				failed(i, err)
 			}
 		})
 	}

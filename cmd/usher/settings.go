@@ -35,6 +35,7 @@ type settings struct {
 	RecycleAge        time.Duration `default:"0s" help:"At what age a worker is replaced, give or take a tenth; 0: never."`
 	RecycleRSS        byteSize      `name:"recycle-rss" default:"0" placeholder:"SIZE" help:"With how much resident memory a worker is replaced, such as 512MiB, give or take a tenth; 0: never."`
 	Rebalance         bool          `help:"Move live connections from the fullest workers to the emptiest, until all have as many."`
+	MoveFailures      percentage    `default:"1%" placeholder:"SHARE" help:"Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers."`
 	Control           string        `default:"${control}" placeholder:"PATH" help:"Control socket, for usher status and the like (${default})."`
 	PIDFile           string        `name:"pid-file" placeholder:"PATH" help:"File to write the master's pid to."`
 	LogFile           string        `placeholder:"PATH" help:"File to log to instead of standard error; usher logs reopen after it was renamed."`
@@ -72,6 +73,7 @@ func (c *settings) config(s *sources, r *reading) (master.Config, error) {
 		RecycleConns:      c.RecycleConns,
 		RecycleAge:        c.RecycleAge,
 		Rebalance:         c.Rebalance,
+		MoveFailures:      c.MoveFailures.config(),
 		RecycleRSS:        int64(c.RecycleRSS),
 		Control:           c.Control,
 		PIDFile:           c.PIDFile,

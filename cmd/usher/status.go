@@ -45,10 +45,10 @@ func printStatus(w io.Writer, s master.Status) error {
 	fmt.Fprintf(w, "connections: %d active, %d queued, %d accepted, %d closed, %d refused, %d moved, %d lost\n\n",
 		c.Active, c.Queued, c.Accepted, c.Closed, c.Refused, c.Moved, c.Lost)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "slot\tpid\tgeneration\tstate\tconnections\tqueued\treceived\trestarts\t")
+	fmt.Fprintln(table, "slot\tpid\tgeneration\tstate\tconnections\tstaying\tqueued\treceived\trestarts\t")
 	for _, worker := range s.Workers {
-		fmt.Fprintf(table, "%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t\n", worker.Slot, worker.PID, worker.Generation,
-			worker.State, worker.Connections, worker.Queued, worker.Received, worker.Restarts)
+		fmt.Fprintf(table, "%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t\n", worker.Slot, worker.PID, worker.Generation,
+			worker.State, worker.Connections, worker.Staying, worker.Queued, worker.Received, worker.Restarts)
 	}
 	return table.Flush()
 }
