@@ -84,7 +84,7 @@ type Drain struct {
 const (
 	DrainFinish = "finish" // let each connection end by itself
 	// DrainMove: give each back through the queue; only to a worker that said
-	// Moves. Some may come back; it exits once DrainFinish has followed, or at
+	// Moves. Some may come back: it exits once another Drain has followed, or at
 	// the deadline.
 	DrainMove = "move"
 )

@@ -265,11 +265,13 @@ func (s *supervisor) releaseMoved() {
 			continue
 		}
 		slot.held = false
-		finish := ipc.Drain{Mode: ipc.DrainFinish}
-		if slot.alarm != nil && !slot.kept {
-			finish.DeadlineMS = max(1, (time.Until(slot.alarm.due) - drainGrace).Milliseconds())
+		again := ipc.Drain{Mode: ipc.DrainMove}
+		if slot.kept {
+			again.Mode = ipc.DrainFinish
+		} else if slot.alarm != nil {
+			again.DeadlineMS = max(1, (time.Until(slot.alarm.due) - drainGrace).Milliseconds())
 		}
-		s.tell(slot, finish)
+		s.tell(slot, again)
 	}
 }
 

@@ -22,6 +22,7 @@ type reload struct {
 	before     Counts           // when it switched
 	held       int              // connections that the old workers had then
 	target     int              // workers wanted before
+	failed     bool             // too many could not be restored: the reason is being found out
 	switched   bool             // the new generation serves; connections are still moving to it
 	waiting    []chan<- outcome // who wants to know what comes of it
 }
@@ -189,6 +190,7 @@ func (s *supervisor) trialFailed(n trialTally) {
 		if r == nil || !r.switched {
 			return
 		}
+		r.failed = true
 		for _, slot := range s.slots {
 			if slot != nil && slot.state == StateDraining && slot.generation < s.generation && slot.ready.Moves && !slot.ending {
 				s.keep(slot)

@@ -179,7 +179,7 @@ func (s *supervisor) reconcile() {
 		}
 		s.settled = nil
 	}
-	if s.reload != nil && s.reload.switched && s.allMoved() {
+	if s.reload != nil && s.reload.switched && !s.reload.failed && s.allMoved() {
 		s.finishReload()
 		s.reconcile() // for the next
 		return

@@ -103,14 +103,31 @@ func (d *dispatcher) fromOld(slot int) bool {
 	return false
 }
 
-// sendHome sends the moved connections in the hand back to the worker that they
-// come from, after a trial that has failed. If that is dead, or cannot take them
-// now, they stay in the hand.
+// home returns the seat that is to have the moved connections in the hand after a
+// trial that has failed: theirs, or, if that is dead, another of an older
+// generation; nil if there is none.
+func (d *dispatcher) home() *seat {
+	var other *seat
+	for _, s := range d.leaving {
+		if s.phase == seatDead || s.broken || !s.spec.moves || s.spec.generation >= d.trial.generation {
+			continue
+		}
+		if s.spec.slot == d.from {
+			return s
+		}
+		other = s
+	}
+	return other
+}
+
+// sendHome sends the moved connections in the hand back. Those that cannot be
+// taken now stay in the hand.
 func (d *dispatcher) sendHome() {
-	s := d.find(d.from)
-	if s == nil || s.spec.generation >= d.trial.generation || s.choked || s.broken {
+	s := d.home()
+	if s == nil || s.choked || !d.onTrial() {
 		return
 	}
+	s.emptied = true // from now on what is in its queue is for it
 	first := 0
 	for i := range d.hand.Len() {
 		if d.holds(i) && d.hand.Frozen(i) && !d.out.AddFrom(&d.hand, i) {

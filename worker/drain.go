@@ -38,7 +38,7 @@ func (l *loop) beginDrain(deadline time.Duration, move bool) {
 		return
 	}
 	l.drain.deadline = deadline
-	l.drain.held = move
+	l.drain.held = move && !l.drain.move // the second time is the word that none comes back
 	if !move && l.drain.move {
 		l.stopMove()
 	}

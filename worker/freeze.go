@@ -88,6 +88,7 @@ func (l *loop) beginMove(wanted int) {
 		l.mover = &mover{}
 	}
 	m := l.mover
+	m.told = false
 	m.cursor, m.wanted, m.retry, m.delay = 0, wanted, l.now(), moveRetryMin
 }
 

@@ -40,12 +40,13 @@ type seat struct {
 	packet    ipc.Packet
 	accepted  time.Duration // when those handed over were, by the clock of envelopes
 	lastID    uint64
-	back      uint64           // connections that the worker gave back
-	workerEnd int              // of the queue: the worker's, borrowed
-	messages  chan ipc.Message // from the worker, after ready; closed at its end
-	done      chan struct{}    // closed when serve has returned
-	err       error            // what it returned
-	exits     atomic.Int32     // how often the worker would have ended the process
+	moving    atomic.Pointer[ipc.Drain] // as the worker was told
+	back      uint64                    // connections that the worker gave back
+	workerEnd int                       // of the queue: the worker's, borrowed
+	messages  chan ipc.Message          // from the worker, after ready; closed at its end
+	done      chan struct{}             // closed when serve has returned
+	err       error                     // what it returned
+	exits     atomic.Int32              // how often the worker would have ended the process
 	cancel    context.CancelFunc
 }
 
@@ -128,6 +129,9 @@ func listen(t testing.TB) (fd int, address string) {
 // tell sends a control message. A worker that has ended does not mind.
 func (s *seat) tell(m ipc.Message) {
 	s.t.Helper()
+	if drain, ok := m.(ipc.Drain); ok && drain.Mode == ipc.DrainMove {
+		s.moving.Store(&drain)
+	}
 	b, err := ipc.EncodeMessage(m)
 	check(s.t, err)
 	if _, err := s.control.Write(b); err != nil && !errors.Is(err, unix.EPIPE) {
@@ -147,6 +151,9 @@ func (s *seat) receive() {
 		if err != nil {
 			s.t.Error(err)
 			return
+		}
+		if _, moved := m.(ipc.Moved); moved && s.moving.Load() != nil {
+			s.tell(*s.moving.Load()) // as the master does once they have reached others
 		}
 		s.messages <- m
 	}

@@ -22,7 +22,7 @@ func init() {
 		return nil
 	})
 	helpers["worker-forgetting-some"] = summingWith("2", func(_ *summing, c *worker.Conn) error {
-		if c.ID()%200 == 0 {
+		if c.ID()%400 == 0 {
 			return errOldState
 		}
 		return nil
@@ -125,7 +125,7 @@ func TestDeployThatMigrates(t *testing.T) {
 		lost   int
 	}{
 		{"worker-migrating", 0},
-		{"worker-forgetting-some", 2},
+		{"worker-forgetting-some", 1},
 	} {
 		t.Run(test.helper, func(t *testing.T) {
 			const clients = 400
