@@ -122,6 +122,8 @@ func examples(setting *kong.Value) []string {
 		return []string{"true", "true"} // there is no third
 	case reflect.TypeFor[int](), reflect.TypeFor[byteSize]():
 		return []string{"7", "8"}
+	case reflect.TypeFor[percentage]():
+		return []string{"7%", "8%"}
 	case reflect.TypeFor[string](), reflect.TypeFor[[]string]():
 		return []string{"/one", "/two"}
 	}
@@ -144,7 +146,26 @@ func inGo(setting *kong.Value, value string) string {
 	if setting.Target.Type() == reflect.TypeFor[[]string]() {
 		return "[" + value + "]"
 	}
+	if setting.Target.Type() == reflect.TypeFor[percentage]() {
+		return strings.TrimSuffix(value, "%")
+	}
 	return value
+}
+
+func TestPercentage(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want float64 // as in master.Config; 7777: wrong
+	}{
+		{"1%", 1}, {"0.5%", 0.5}, {"100%", 100}, {"0%", -1},
+		{"101%", 7777}, {"-1%", 7777}, {"1", 7777}, {"", 7777}, {"%", 7777}, {"NaN%", 7777}, {"one%", 7777},
+	} {
+		var p percentage
+		err := p.UnmarshalText([]byte(test.text))
+		if (err != nil) != (test.want == 7777) || err == nil && p.config() != test.want {
+			t.Errorf("%q: %v, %v; want %v", test.text, p.config(), err, test.want)
+		}
+	}
 }
 
 func TestByteSize(t *testing.T) {

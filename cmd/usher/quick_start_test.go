@@ -51,7 +51,7 @@ func TestQuickStart(t *testing.T) {
 			}
 		}
 		for _, w := range status.Workers {
-			if row := regexp.MustCompile(fmt.Sprintf(`(?m)^ *%d +%d +1 +ready +0 +0 +0 +0$`, w.Slot, w.PID)); !row.MatchString(got.stdout) {
+			if row := regexp.MustCompile(fmt.Sprintf(`(?m)^ *%d +%d +1 +ready +0 +0 +0 +0 +0$`, w.Slot, w.PID)); !row.MatchString(got.stdout) {
 				t.Errorf("no row of worker %d in:\n%s", w.Slot, got.stdout)
 			}
 		}
@@ -104,7 +104,7 @@ func testJSONFields(t *testing.T, s *server) {
 		{"whole", got.whole, "connections generation listeners pid version workers"},
 		{"connections", got.connections, "accepted active closed lost moved queued refused"},
 		{"listener", got.listener, "address name"},
-		{"worker", got.worker, "connections generation moved_in moved_out pid queued received restarts slot state"},
+		{"worker", got.worker, "connections generation movable moved_in moved_out pid queued received restarts slot state staying"},
 	}
 	for _, test := range tests {
 		if diff := cmp.Diff(strings.Fields(test.want), slices.Sorted(maps.Keys(test.got))); diff != "" {
