@@ -25,10 +25,27 @@ type control struct {
 	api    http.Handler
 	log    hclog.Logger
 
-	mu     sync.Mutex
-	server *http.Server
-	ended  bool
-	again  chan struct{} // has room for one: serve on, or end
+	mu      sync.Mutex
+	server  *http.Server
+	serving chan struct{} // closed when that server accepts no more
+	ended   bool
+	again   chan struct{}  // has room for one: serve on, or end
+	clients sync.WaitGroup // connections of the server, from accept to close
+}
+
+// greeter counts what is accepted: the server itself knows of a client only a
+// moment later, and could be shut down in between.
+type greeter struct {
+	net.Listener
+	clients *sync.WaitGroup
+}
+
+func (g greeter) Accept() (net.Conn, error) {
+	conn, err := g.Listener.Accept()
+	if err == nil {
+		g.clients.Add(1)
+	}
+	return conn, err
 }
 
 // newControl takes the path, which may be left over from a dead master.
@@ -76,7 +93,8 @@ func (c *control) run() error {
 			return nil
 		}
 		if err == nil {
-			err = server.Serve(listener)
+			err = server.Serve(greeter{listener, &c.clients})
+			close(c.serving)
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("control socket %s: %w", c.path, err)
@@ -102,7 +120,13 @@ func (c *control) open() (*http.Server, net.Listener, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	c.serving = make(chan struct{})
 	c.server = &http.Server{
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed || state == http.StateHijacked {
+				c.clients.Done()
+			}
+		},
 		Handler:           c.api,
 		ErrorLog:          c.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -119,14 +143,23 @@ const lastAnswers = time.Second
 // further one is read. It blocks for up to lastAnswers.
 func (c *control) pause() {
 	c.mu.Lock()
-	server := c.server
+	server, serving := c.server, c.serving
 	c.mu.Unlock()
 	if server == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
 	defer cancel()
-	if server.Shutdown(ctx) != nil {
+	_ = server.Shutdown(ctx) // what is left then is closed below
+	<-serving
+	gone := make(chan struct{})
+	go func() {
+		c.clients.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-ctx.Done():
 		_ = server.Close() // the rest
 	}
 }
