@@ -119,16 +119,16 @@ func TestReloadLogLevel(t *testing.T) {
 	s := serveConfigured(t, `workers = 1`, `log-level = "error"`)
 	s.write(`workers = 1`, `log-level = "debug"`)
 	s.reload()
-	s.signal(unix.SIGUSR2)
-	s.log.await(t, 1, "[DEBUG]", "SIGUSR2")
+	s.signal(unix.SIGTTOU)
+	s.log.await(t, 1, "[DEBUG]", "SIGTTOU")
 	s.write(`workers = 1`, `log-level = "error"`)
 	s.reload()
-	before := len(s.log.with("SIGUSR2"))
-	s.signal(unix.SIGUSR2)
+	before := len(s.log.with("SIGTTOU"))
+	s.signal(unix.SIGTTOU)
 	s.write(`wat = 1`)
 	s.ask("reload")
 	s.log.await(t, 1, "[ERROR]", "wat")
-	if after := len(s.log.with("SIGUSR2")); after != before {
+	if after := len(s.log.with("SIGTTOU")); after != before {
 		t.Errorf("a signal is logged at log-level error")
 	}
 	s.write(`workers = 1`)
