@@ -1,7 +1,6 @@
 package master
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -20,32 +19,78 @@ import (
 // this process can go on with it.
 type control struct {
 	path   string
-	socket int // owned; each server has a duplicate
+	socket int // owned; each session has a duplicate
 	file   *socketFile
 	api    http.Handler
 	log    hclog.Logger
 
 	mu      sync.Mutex
-	server  *http.Server
-	serving chan struct{} // closed when that server accepts no more
+	changed sync.Cond // paused or ended, which mu guards
+	paused  bool
 	ended   bool
-	again   chan struct{}  // has room for one: serve on, or end
-	clients sync.WaitGroup // connections of the server, from accept to close
+	serving *session // nil: not yet
 }
 
-// greeter counts what is accepted: the server itself knows of a client only a
-// moment later, and could be shut down in between.
-type greeter struct {
+// session is what control does between two pauses: it serves the clients that
+// it accepts, each for one request.
+//
+// It ends without http.Server's Shutdown, which would hang up on clients whose
+// request it has read but not begun.
+type session struct {
 	net.Listener
-	clients *sync.WaitGroup
+	server  http.Server
+	clients sync.WaitGroup // from accept to close
+	over    chan struct{}  // closed when it accepts no more
 }
 
-func (g greeter) Accept() (net.Conn, error) {
-	conn, err := g.Listener.Accept()
-	if err == nil {
-		g.clients.Add(1)
+// Accept counts the clients.
+func (s *session) Accept() (net.Conn, error) {
+	conn, err := s.Listener.Accept()
+	switch {
+	case err == nil:
+		s.clients.Add(1)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = http.ErrServerClosed // it ends
 	}
 	return conn, err
+}
+
+// state is told of the clients' connections.
+func (s *session) state(_ net.Conn, state http.ConnState) {
+	if state == http.StateClosed || state == http.StateHijacked {
+		s.clients.Done()
+	}
+}
+
+// answers counts a request as a client: what is to be done may outlive the
+// connection, which the handler can take.
+func (s *session) answers(api http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.clients.Add(1)
+		defer s.clients.Done()
+		api.ServeHTTP(w, r)
+	}
+}
+
+// lastAnswers is how long those whose requests are under way may take: to get
+// what they asked for, and to read it.
+const lastAnswers = time.Second
+
+// end returns when every client that was accepted has its answer, or was given
+// up. It blocks for up to lastAnswers.
+func (s *session) end() {
+	_ = s.Listener.(*net.UnixListener).SetDeadline(time.Unix(1, 0)) // a socket has deadlines
+	<-s.over
+	gone := make(chan struct{})
+	go func() {
+		s.clients.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(lastAnswers):
+	}
+	_ = s.server.Close() // the rest
 }
 
 // newControl takes the path, which may be left over from a dead master.
@@ -59,10 +104,9 @@ func newControl(path string, s *supervisor) (*control, error) {
 
 // inheritControl takes ownership of a socket that listens at path.
 func inheritControl(path string, socket int, s *supervisor) *control {
-	return &control{
-		path: path, socket: socket, file: newSocketFile(path), api: newAPI(s), log: s.log,
-		again: make(chan struct{}, 1),
-	}
+	c := &control{path: path, socket: socket, file: newSocketFile(path), api: newAPI(s), log: s.log}
+	c.changed.L = &c.mu
+	return c
 }
 
 // listenControl returns an owned descriptor.
@@ -88,88 +132,71 @@ func listenControl(path string) (int, error) {
 // run serves until interrupt, with pauses.
 func (c *control) run() error {
 	for {
-		server, listener, err := c.open()
-		if err == nil && server == nil {
+		session, err := c.open()
+		if err == nil && session == nil {
 			return nil
 		}
 		if err == nil {
-			err = server.Serve(greeter{listener, &c.clients})
-			close(c.serving)
+			err = session.server.Serve(session)
+			close(session.over)
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("control socket %s: %w", c.path, err)
 		}
-		<-c.again
 	}
 }
 
-// open makes a server, unless it is over.
-func (c *control) open() (*http.Server, net.Listener, error) {
+// open begins a session when no pause is on, and returns nil when it is over.
+func (c *control) open() (*session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.paused && !c.ended {
+		c.changed.Wait()
+	}
 	if c.ended {
-		return nil, nil, nil
+		return nil, nil
 	}
 	fd, err := unix.FcntlInt(uintptr(c.socket), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, os.NewSyscallError("fcntl", err)
+		return nil, os.NewSyscallError("fcntl", err)
 	}
 	file := fileOf(fd, c.path)
 	defer file.Close() // the listener has a duplicate
 	listener, err := net.FileListener(file)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c.serving = make(chan struct{})
-	c.server = &http.Server{
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			if state == http.StateClosed || state == http.StateHijacked {
-				c.clients.Done()
-			}
-		},
-		Handler:           c.api,
+	s := &session{Listener: listener, over: make(chan struct{})}
+	s.server = http.Server{
+		ConnState:         s.state,
+		Handler:           s.answers(c.api),
 		ErrorLog:          c.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       5 * time.Second,
 	}
-	return c.server, listener, nil
+	s.server.SetKeepAlivesEnabled(false)
+	c.serving = s
+	return s, nil
 }
-
-// lastAnswers is how long those whose requests are under way may take: to get
-// what they asked for, and to read it.
-const lastAnswers = time.Second
 
 // pause returns when every request has its answer, or was given up, and no
 // further one is read. It blocks for up to lastAnswers.
 func (c *control) pause() {
 	c.mu.Lock()
-	server, serving := c.server, c.serving
+	c.paused = true
+	session := c.serving
+	c.serving = nil
 	c.mu.Unlock()
-	if server == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
-	defer cancel()
-	_ = server.Shutdown(ctx) // what is left then is closed below
-	<-serving
-	gone := make(chan struct{})
-	go func() {
-		c.clients.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		_ = server.Close() // the rest
+	if session != nil {
+		session.end()
 	}
 }
 
 // resume ends a pause.
 func (c *control) resume() {
-	select {
-	case c.again <- struct{}{}:
-	default: // it was told already
-	}
+	c.mu.Lock()
+	c.paused = false
+	c.mu.Unlock()
+	c.changed.Broadcast()
 }
 
 // interrupt ends serving, removes the socket, and closes every client that has
@@ -184,6 +211,6 @@ func (c *control) interrupt(error) {
 	}
 	c.file.remove()
 	c.pause()
-	c.resume()
+	c.changed.Broadcast()
 	_ = unix.Close(c.socket) // a listener has nothing to flush
 }

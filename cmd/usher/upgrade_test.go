@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,6 +165,43 @@ func TestUpgradeStorm(t *testing.T) {
 	}
 	s.signal(unix.SIGTERM)
 	s.ends(0)
+}
+
+// The control socket answers on: who asks during an upgrade waits.
+func TestUpgradeAnswersEveryone(t *testing.T) {
+	askers, upgrades := 4, sized(10, 200)
+	p := install(t)
+	s := p.serve("--workers", "1", "--", self(), "worker-summing")
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	var asked atomic.Int64
+	for range askers {
+		all.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					if _, err := s.status(); err != nil {
+						t.Errorf("status: %v", err)
+					}
+					asked.Add(1)
+				}
+			}
+		})
+	}
+	for n := range upgrades {
+		seen := len(s.log.with("upgraded:"))
+		s.signal(unix.SIGUSR2)
+		if got := usher(t, "reload", "--control", s.control); got.code != 0 {
+			t.Errorf("reload at once after the signal for upgrade %d: %+v", n, got)
+		}
+		s.log.await(t, seen+1, "upgraded:")
+	}
+	close(done)
+	all.Wait()
+	t.Logf("%d upgrades, %d answers", upgrades, asked.Load())
+	s.stop()
 }
 
 // A program that cannot take over changes nothing: the old one serves on and
