@@ -30,6 +30,7 @@ var signalTable = []struct {
 type signals struct {
 	supervisor *supervisor
 	received   chan os.Signal
+	held       chan chan struct{} // each is closed to go on
 	quit       chan struct{}
 }
 
@@ -41,7 +42,7 @@ func newSignals(s *supervisor) *signals {
 		// one pending of each kind, and run hands them on without waiting.
 		received = make(chan os.Signal, 4*len(signalTable))
 	}
-	n := &signals{supervisor: s, received: received, quit: make(chan struct{})}
+	n := &signals{supervisor: s, received: received, held: make(chan chan struct{}), quit: make(chan struct{})}
 	for _, row := range signalTable {
 		signal.Notify(n.received, row.signal)
 	}
@@ -54,8 +55,31 @@ func (n *signals) run() error {
 		select {
 		case got := <-n.received:
 			n.handle(got)
+		case release := <-n.held:
+			<-release
 		case <-n.quit:
 			return nil
+		}
+	}
+}
+
+// hold returns when every signal that this process was sent is handed on; what
+// comes later is not, until release is called.
+func (n *signals) hold() (release func()) {
+	idle := make(chan os.Signal, 1)
+	signal.Notify(idle, unix.SIGCHLD)
+	signal.Stop(idle) // it waits until the runtime has delivered what it had caught
+	held := make(chan struct{})
+	for {
+		select {
+		case got := <-n.received: // before those that the goroutine has not seen
+			n.handle(got)
+		case n.held <- held: // it hands nothing on now
+			if len(n.received) == 0 {
+				return func() { close(held) }
+			}
+			close(held)
+			held = make(chan struct{})
 		}
 	}
 }

@@ -80,8 +80,9 @@ func (s *succession) become(e *estate, test *selfTest) error {
 		return err
 	}
 	defer release()
-	if len(s.signals.received) > 0 {
-		return errNotYet // the next program would not know of them
+	defer s.signals.hold()()
+	if !s.signals.supervisor.inbox.empty() {
+		return errNotYet // the next program would not know of it
 	}
 	return execute(s.path, append(e.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory))
 }

@@ -140,7 +140,6 @@ func (s *supervisor) refuseUpgrade(err error) {
 	s.log.Error("upgrade refused, this program goes on", "error", err)
 	if u := s.upgrade; u != nil {
 		s.upgrade = nil
-		s.resumeLinks()
 		u.test.end()
 		if u.paused {
 			s.succession.control.resume()
@@ -166,6 +165,7 @@ func (s *supervisor) succeed() error {
 	runtime.LockOSThread() // the thread that becomes the process, with the signals it blocks
 	defer runtime.UnlockOSThread()
 	began := ipc.NewClock().Now()
+	defer s.resumeLinks() // what is to be waited for may be a worker's word
 	var pids []int
 	for _, slot := range s.slots {
 		if slot != nil && slot.process != nil {
