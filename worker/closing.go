@@ -72,6 +72,13 @@ func (c *Conn) end(cause error) {
 	if c.state.has(stateEnding) {
 		return
 	}
+	if c.state.has(stateDialling) {
+		if cause == nil {
+			cause = ErrClosed
+		}
+		c.fail(cause)
+		return
+	}
 	c.blame(cause)
 	c.state |= stateClosing
 	c.touch()
@@ -112,6 +119,8 @@ func (c *Conn) settle() {
 	case c.state.has(stateBroken):
 		c.finish()
 	case c.state.has(stateLinger):
+	case c.state.has(stateDialling):
+		c.settleDial()
 	case c.hasOutput():
 		if c.state.has(stateClosing) {
 			c.boundFlush()
@@ -208,6 +217,10 @@ func (c *Conn) release() {
 	c.fd = -1
 	c.state = c.state&^stateInSet | stateDead
 	killpoint.Reach(killpoint.Closed)
+	if c.state.has(stateDialled) {
+		l.dialled--
+		return
+	}
 	l.countClosed(c.id)
 	killpoint.Reach(killpoint.Settled)
 }
@@ -219,6 +232,9 @@ func (c *Conn) report() {
 	}
 	c.state |= stateReported
 	session, cause := c.session, c.cause()
+	if c.state.has(stateDialling) {
+		c.reportDial(cause)
+	}
 	c.session = nil
 	if session, ok := session.(CloseSession); ok {
 		c.callClose(session, cause)

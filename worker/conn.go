@@ -80,6 +80,7 @@ type leftovers struct {
 	discarded int    // bytes, while lingering
 	jobs      int    // of Go that are outstanding
 	maxInput  int    // by SetMaxInput; 0: the worker's
+	dialling  *dialling
 }
 
 // state is a set of facts about a connection.
@@ -106,6 +107,8 @@ const (
 	stateMoved                      // it comes from another worker
 	stateOwnIdle                    // SetIdleTimeout was called
 	stateStays                      // its session cannot be marshalled: it does not move
+	stateDialled                    // by this program: the master does not know it
+	stateDialling                   // and not yet there
 	stateLarge                      // its state did not fit into a packet, and there was no memfd for it
 )
 
@@ -114,11 +117,13 @@ const stateEnding = stateClosing | stateBroken | stateDead
 
 func (s state) has(any state) bool { return s&any != 0 }
 
-// ID returns the connection's number, unique for the life of the master. It is
+// ID returns the connection's number, unique for the life of the master; that of
+// one that this program has dialled is unique in its loop, and above 1<<63. It is
 // never 0.
 func (c *Conn) ID() uint64 { return c.id }
 
-// Listener returns the name of the listener it came by, which may be empty.
+// Listener returns the name of the listener it came by, which may be empty, and is
+// for one that was dialled.
 func (c *Conn) Listener() string { return c.origin.listener }
 
 // RemoteAddr returns the peer's address; the zero AddrPort, which is invalid,
@@ -126,11 +131,13 @@ func (c *Conn) Listener() string { return c.origin.listener }
 func (c *Conn) RemoteAddr() netip.AddrPort { return netip.AddrPortFrom(c.remote, c.port) }
 
 // LocalAddr returns the address that the peer connected to; the zero AddrPort,
-// which is invalid, for a Unix socket. On a listener for all addresses, each
-// call costs a system call, and after the end it is the listener's.
+// which is invalid, for a Unix socket. On a listener for all addresses, and for a
+// connection that was dialled, each call costs a system call, and after the end it
+// is the listener's, or invalid.
 func (c *Conn) LocalAddr() netip.AddrPort {
 	listener := c.origin.local
-	if !listener.IsValid() || !listener.Addr().IsUnspecified() || c.state.has(stateDead) {
+	unknown := c.state.has(stateDialled) || listener.IsValid() && listener.Addr().IsUnspecified()
+	if !unknown || c.state.has(stateDead) {
 		return listener
 	}
 	name, err := unix.Getsockname(int(c.fd))
@@ -146,8 +153,8 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	return listener
 }
 
-// Each calls f for every open connection of this worker, c included, in no
-// order. f may write to, close or abort any of them: those that end on the way
+// Each calls f for every open connection of this worker that it has not dialled,
+// c included, in no order. f may write to, close or abort any of them: those that end on the way
 // are left out.
 func (c *Conn) Each(f func(c *Conn)) {
 	for other := range c.loop.conns {
@@ -185,7 +192,7 @@ func (c *Conn) leave() *leftovers {
 // tidy frees c's leftovers if there are none.
 func (c *Conn) tidy() {
 	l := c.left
-	if l != nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 && l.maxInput == 0 {
+	if l != nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 && l.maxInput == 0 && l.dialling == nil {
 		c.left = nil
 		c.loop.freeLeftovers(l)
 	}

@@ -220,6 +220,8 @@ func (c *Conn) overstayed() {
 	case c.state.has(stateLinger):
 		c.state |= stateBroken // for long enough
 		c.touch()
+	case c.state.has(stateDialling):
+		c.fail(dialError(c.left.dialling.to, ErrDialTimeout))
 	case !c.hasOutput(): // flushed just now
 	case unsent+flushBytes <= c.left.flushing:
 		c.boundFlush()

@@ -50,7 +50,7 @@ func (l *loop) beginDrain(deadline time.Duration, move bool) {
 		return
 	}
 	l.drain.on = true
-	l.log.Info("draining", "conns", l.table.live+l.streams.live(), "move", move)
+	l.log.Info("draining", "conns", l.accepted()+l.streams.live(), "move", move)
 	l.hook("Drain", l.hooks.Drain)
 	if move {
 		return // the mover asks those that cannot
@@ -110,15 +110,15 @@ func (l *loop) over() (bool, error) {
 		return false, nil
 	case l.streams != nil:
 		return l.overWithStreams()
-	case l.table.live > 0:
+	case l.accepted() > 0:
 		return false, nil
 	case l.drain.cut:
-		return true, nil
+		return l.table.live == 0, nil
 	case l.drain.held:
 		return false, nil
 	}
 	empty, err := l.takeIn()
-	return empty && l.table.live == 0, err
+	return empty && l.accepted() == 0 && l.hangUpDialled(), err
 }
 
 // overWithStreams is over for a worker whose Accept must end before its
@@ -132,5 +132,5 @@ func (l *loop) overWithStreams() (bool, error) {
 		}
 		l.streams.leaveQueue()
 	}
-	return l.streams.shut && l.table.live == 0 && !l.streams.busy(), nil
+	return l.streams.shut && l.accepted() == 0 && !l.streams.busy() && l.hangUpDialled(), nil
 }

@@ -159,14 +159,14 @@ func (l *loop) swept() {
 		}
 	})
 	if left == 0 && !m.told {
-		l.control.send(ipc.Moved{Staying: l.table.live})
+		l.control.send(ipc.Moved{Staying: l.accepted()})
 	}
 	m.told = left == 0
 }
 
 // movable reports whether a connection could move, if not now then later.
 func (c *Conn) movable() bool {
-	return c.session != nil && !c.state.has(stateStays)
+	return c.session != nil && !c.state.has(stateStays|stateDialled)
 }
 
 // stay takes note that the connection does not move.
@@ -177,6 +177,9 @@ func (c *Conn) stay() {
 
 // decide is called when the session is there, and says whether it moves.
 func (c *Conn) decide() {
+	if c.state.has(stateDialled) {
+		return // it is this worker's, whatever its session
+	}
 	switch c.session.(type) {
 	case DataFunc, MovableSession:
 	default:

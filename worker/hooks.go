@@ -46,7 +46,7 @@ func WithHooks(hooks Hooks) Option {
 // behind it: none is made up for.
 //
 // conns gives the open connections of this worker, in no order and valid until f
-// returns; f may write to, close or abort any. Those of Streams are not among
+// returns; f may write to, close or abort any. Those of Streams and those dialled are not among
 // them.
 //
 // It may be given more than once, for several ticks. A d that is not positive
@@ -126,7 +126,7 @@ func (l *loop) tick(now time.Duration) {
 func (l *loop) conns(yield func(c *Conn) bool) {
 	for index := range l.table.size {
 		c := l.table.at(index)
-		if c != nil && c.session != nil && !c.state.has(stateEnding) && !yield(c) {
+		if c != nil && c.session != nil && !c.state.has(stateEnding|stateDialled) && !yield(c) {
 			return
 		}
 	}

@@ -12,6 +12,8 @@ func (c *Conn) wants() (conditions uint32) {
 	switch {
 	case c.state.has(stateLinger):
 		return epoll.In
+	case c.state.has(stateDialling):
+		return epoll.Out
 	case c.hasOutput():
 		conditions |= epoll.Out
 	}

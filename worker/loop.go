@@ -50,6 +50,8 @@ type loop struct {
 	idleMS uint32   // the idle timeout of connections that set none
 
 	table     table
+	dialled   int     // of those in the table
+	dialer    *Dialer // nil until it is asked for
 	dirty     []*Conn // to settle
 	input     []byte  // what was just read
 	reading   *Conn   // or nil: while its Data or EOF runs
@@ -296,7 +298,7 @@ func (l *loop) obey(m ipc.Message) {
 			switch {
 			case m.Count == 0:
 				l.stopMove()
-				l.control.send(ipc.Moved{Staying: l.table.live}) // those before it are on their way
+				l.control.send(ipc.Moved{Staying: l.accepted()}) // those before it are on their way
 			case !l.drain.on:
 				l.beginMove(m.Count)
 			}

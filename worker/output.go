@@ -81,7 +81,7 @@ func (c *Conn) admit(n int) error {
 	switch {
 	case c.state.has(stateBroken):
 		return c.cause()
-	case c.state.has(stateEnding | stateShut):
+	case c.state.has(stateEnding | stateShut | stateDialling):
 		return ErrClosed
 	case c.Buffered()+n > c.loop.maxOutput:
 		return fmt.Errorf("%w: %d bytes after %d, at most %d", ErrFull, n, c.Buffered(), c.loop.maxOutput)
@@ -175,6 +175,10 @@ func (c *Conn) spill(first, second []byte) {
 // flush writes the connection's own output once, when epoll says it can.
 func (c *Conn) flush() {
 	left := c.left
+	if left.dialling != nil {
+		c.connected()
+		return
+	}
 	if left.out != nil {
 		n, errno := writev(c.fd, left.out[left.written:], nil)
 		if errno != 0 {

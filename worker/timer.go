@@ -83,7 +83,7 @@ func (t *Timer) run() {
 	if c.state.has(stateEnding) {
 		return
 	}
-	if err := c.callAfter(f); err != nil {
+	if err := c.callAfter(f); err != nil && !c.isDesk() {
 		c.end(err)
 	}
 }

@@ -1,0 +1,81 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+)
+
+// clients are the loops of RunClient that run in this process.
+var clients atomic.Int32
+
+// RunClient runs a loop without a master, for a program that dials: a client, a
+// load generator. It calls start on the loop's goroutine, which is the caller's,
+// and blocks until no connection, timer or work of Conn.Go is left, or ctx is
+// done: then all connections are closed, their sessions get ErrStopped, and it
+// returns nil as well. A program may run several, each on a goroutine of its own;
+// nothing of them is shared.
+//
+// Signals are left alone. GOMAXPROCS is raised, if need be, to one more than there
+// are such loops. The options are those of Run.
+//
+// Errors: start's; what a hook Start says; what the kernel refuses.
+func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option) error {
+	running := int(clients.Add(1))
+	defer clients.Add(-1)
+	if runtime.GOMAXPROCS(0) <= running {
+		runtime.GOMAXPROCS(running + 1) // a waiting loop may hold one: see package epoll
+	}
+	o := newOptions(opts)
+	queue, farQueue, err := fdpass.Pair()
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer fdpass.CloseAll([]int{farQueue})
+	control, farControl, err := fdpass.Pair()
+	if err != nil {
+		fdpass.CloseAll([]int{queue})
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer fdpass.CloseAll([]int{farControl})
+	link := newControl(control, o.log) // nobody listens
+	defer link.close()
+	l, err := newLoop(station{queue: queue, control: control, entry: new(ipc.Entry), exit: func(int) {}}, link, nil, o)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer l.close()
+	if err := l.starting(); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer func() { l.hook("Stop", l.hooks.Stop) }()
+	if err := l.begin(ipc.Hello{Protocol: ipc.Version}); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer l.end()
+	l.ready()
+	if err := start(l.dialler()); err != nil {
+		return err
+	}
+	l.settle()
+	defer context.AfterFunc(ctx, func() { l.mailbox.post(func() { l.stopped = true }) })()
+	if err := l.runClient(); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	return nil
+}
+
+// runClient returns when the loop is stopped, or nothing is left to wait for.
+func (l *loop) runClient() error {
+	for !l.stopped && (l.table.live > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
+		next := l.nextDeadline()
+		if _, err := l.turnOver(next, l.until(next)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
