@@ -52,7 +52,7 @@ func TestKilledUnderLoad(t *testing.T) {
 
 // killOne kills the worker in a slot while it has connections, and returns when
 // the master knows.
-func killOne(t *testing.T, s *server, l *load, slot int, frozen bool) {
+func killOne(t *testing.T, s *server, l *arrivals, slot int, frozen bool) {
 	t.Helper()
 	l.orderly.Lock() // nobody is just leaving: see visit
 	defer l.orderly.Unlock()
@@ -68,8 +68,8 @@ func killOne(t *testing.T, s *server, l *load, slot int, frozen bool) {
 	s.until("its end is known", func(status master.Status) bool { return status.Workers[slot].PID != victim })
 }
 
-// load is connections that arrive at an even pace.
-type load struct {
+// arrivals are connections that arrive at an even pace.
+type arrivals struct {
 	address string
 	orderly sync.RWMutex  // read-locked by clients while they leave
 	left    atomic.Uint64 // clients that have left in order
@@ -82,13 +82,13 @@ type load struct {
 	failures []string
 }
 
-func startLoad(address string, pace time.Duration) *load {
-	l := &load{address: address, quit: make(chan struct{}), ended: make(chan struct{})}
+func startLoad(address string, pace time.Duration) *arrivals {
+	l := &arrivals{address: address, quit: make(chan struct{}), ended: make(chan struct{})}
 	go l.run(pace)
 	return l
 }
 
-func (l *load) run(pace time.Duration) {
+func (l *arrivals) run(pace time.Duration) {
 	defer close(l.ended)
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
@@ -112,7 +112,7 @@ func (l *load) run(pace time.Duration) {
 }
 
 // stop ends the load and returns what failed.
-func (l *load) stop() []string {
+func (l *arrivals) stop() []string {
 	l.stopped.Do(func() { close(l.quit) })
 	<-l.ended
 	return l.failures
@@ -124,7 +124,7 @@ func (l *load) stop() []string {
 // not: the kernel closes a dead worker's connections like a living one does.
 // So that every loss is seen, the last exchange and the end are one, in which
 // no worker is killed.
-func (l *load) visit(n uint64) error {
+func (l *arrivals) visit(n uint64) error {
 	c, err := connect(l.address)
 	if err != nil {
 		return err

@@ -30,6 +30,8 @@ type cli struct {
 	Stop    stopCommand    `cmd:"" help:"Let a running server's connections finish, and end it."`
 	Logs    logsCommands   `cmd:"" help:"What a running server is to do with its log file."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+	Bench   benchCommand   `cmd:"" help:"Put load on a server, usher's or another, and measure it."`
+	Part    benchPart      `cmd:"" name:"bench-part" hidden:"" help:"Be one of the processes of bench; started by it."`
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Be a worker that runs a built-in app; started by serve."`
 }
 

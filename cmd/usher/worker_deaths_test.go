@@ -105,7 +105,7 @@ func TestWorkerDeaths(t *testing.T) {
 
 // killLeastKilled has that ready worker with connections die whose slot has
 // seen the fewest deaths, and returns its pid when the master knows.
-func killLeastKilled(t *testing.T, s *server, l *load, sig unix.Signal) (victim int) {
+func killLeastKilled(t *testing.T, s *server, l *arrivals, sig unix.Signal) (victim int) {
 	t.Helper()
 	l.orderly.Lock() // nobody is just leaving: see visit
 	defer l.orderly.Unlock()

@@ -32,6 +32,7 @@ var (
 var rules = []rule{
 	{"fdpass", nil, sys},
 	{"ipc", []string{"fdpass"}, sys},
+	{"internal/load", []string{"worker", "ipc", "fdpass", "internal/..."}, anything}, // a part of the command
 	{"internal/...", nil, sys},
 	{"master...", []string{"master...", "ipc", "fdpass", "internal/..."}, anything},
 	{"worker...", []string{"worker...", "ipc", "fdpass", "internal/..."}, anything},

@@ -1,0 +1,183 @@
+package load
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/usher-go/usher/worker"
+	"golang.org/x/sys/unix"
+)
+
+// place is one of the plan's connections: the present one, which is dialled again
+// when it is lost. It is the session of each.
+type place struct {
+	engine *engine
+	conn   *worker.Conn // or nil
+	held   bool         // it is idle but for the probe
+	open   bool
+	parked bool // it waits in the engine for a request to be due
+	ending bool // this side closes the connection, and nothing is wrong
+	failed bool // the last attempt was in vain
+	tardy  bool // it was ended because an answer did not come
+
+	sent, answered uint64
+	began          []time.Duration // by number of the request, modulo its length: when it was sent, or due
+	position       position
+	active         time.Duration // the last progress
+	dialled        time.Duration
+	due            time.Duration // of churn's one request
+}
+
+// retryAfter is how long a place rests whose attempt was in vain.
+const retryAfter = 100 * time.Millisecond
+
+func newPlace(e *engine, held bool) *place {
+	return &place{engine: e, held: held, began: make([]time.Duration, e.plan.Pipeline)}
+}
+
+// dial asks for a connection.
+func (p *place) dial() {
+	e := p.engine
+	p.conn, p.open, p.ending, p.tardy, p.sent, p.answered, p.position = nil, false, false, false, 0, 0, position{}
+	p.dialled = e.now()
+	p.active = p.dialled
+	p.conn = e.dialer.Dial(e.destination(), p, p.lost)
+}
+
+// Open is called when the connection is there.
+func (p *place) Open(c *worker.Conn) (worker.Session, error) {
+	e := p.engine
+	now := e.now()
+	p.open, p.failed = true, false
+	p.conn, p.active = c, now
+	e.connected(p, now)
+	if !p.held {
+		p.fill(now)
+	}
+	return p, nil
+}
+
+// Data verifies answers, and sends what may follow.
+func (p *place) Data(c *worker.Conn, in []byte) (int, error) {
+	e := p.engine
+	now := e.now()
+	used, answers, last, err := e.protocol.scan(&p.position, p.answered, in)
+	p.active = now
+	e.tally.Received += int64(used)
+	for range answers {
+		if p.answered == p.sent {
+			return 0, errUnasked
+		}
+		e.gotAnswer(p, p.began[p.answered%uint64(len(p.began))], now)
+		p.answered++
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case used < len(in) && p.answered == p.sent:
+		return 0, errUnasked
+	case answers == 0:
+		return used, nil
+	case last || p.answered == p.sent && (p.held || e.plan.Churn || e.over || e.spent()):
+		p.ending = true
+		return used, c.Close()
+	default:
+		p.fill(now)
+	}
+	return used, nil
+}
+
+// errUnasked: there was an answer too many.
+var errUnasked = errors.New("an answer to no request")
+
+// fill sends as many requests as may be under way.
+func (p *place) fill(now time.Duration) {
+	e := p.engine
+	for p.open && p.sent-p.answered < uint64(len(p.began)) {
+		began, ok := now, e.plan.Churn // whose request was issued before it dialled
+		if !ok {
+			began, ok = e.issue(p, now)
+		}
+		if !ok {
+			break
+		}
+		if p.send(began, now); e.plan.Churn {
+			break
+		}
+	}
+	if (e.over || e.spent()) && p.open && p.sent == p.answered {
+		p.ending = true
+		_ = p.conn.Close() // if it is closing already, that is reported
+	}
+}
+
+func (p *place) send(began, now time.Duration) {
+	e := p.engine
+	if p.sent == p.answered {
+		p.active = now // only now something is due
+	}
+	request := e.protocol.request(p.sent)
+	p.began[p.sent%uint64(len(p.began))] = began
+	p.sent++
+	e.tally.Sent += int64(len(request))
+	_, _ = p.conn.Write(request) // an error is the end of the connection
+}
+
+// Close is called when the connection has ended.
+func (p *place) Close(_ *worker.Conn, err error) {
+	p.open = false
+	switch {
+	case p.tardy:
+		err = errTimeout
+	case p.ending:
+		err = nil
+	case err == nil:
+		err = io.EOF
+	}
+	p.ended(err)
+}
+
+// lost is called when it has not come to be.
+func (p *place) lost(err error) {
+	p.failed = true
+	if p.ending {
+		err = nil
+	}
+	p.ended(err)
+}
+
+func (p *place) ended(err error) {
+	e := p.engine
+	p.conn = nil
+	if err != nil {
+		e.count(err)
+	}
+	e.ended(p, err)
+}
+
+// late reports whether an answer, or the connection, is overdue.
+func (p *place) late(now time.Duration) bool {
+	return p.open && p.sent > p.answered && now-p.active > p.engine.plan.Timeout
+}
+
+// kind tells errors apart, and says what to do about those of this side.
+func kind(err error) (name, advice string) {
+	switch {
+	case errors.Is(err, errTimeout), errors.Is(err, worker.ErrDialTimeout), errors.Is(err, unix.ETIMEDOUT), errors.Is(err, worker.ErrWriteTimeout):
+		return KindTimeout, ""
+	case errors.Is(err, errWrong), errors.Is(err, errUnasked), errors.Is(err, worker.ErrInputFull):
+		return KindWrong, err.Error()
+	case errors.Is(err, io.EOF):
+		return KindClosed, ""
+	case errors.Is(err, unix.ECONNREFUSED):
+		return KindRefused, ""
+	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
+		return KindReset, ""
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return KindDescriptors, "out of descriptors: raise the limit (ulimit -n), or use more --processes"
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return KindPorts, "out of ports: those of a closed connection are free again after a while (TIME_WAIT); give more addresses to dial from with --source, or fewer connections"
+	}
+	return KindOther, err.Error()
+}
