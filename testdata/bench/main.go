@@ -1,0 +1,167 @@
+// Command bench measures usher beside a C epoll server and others, on this
+// machine, and writes the tables of the README. scripts/bench runs it.
+//
+// What counts is the ratio to the reference in the same round: rounds are
+// interleaved, one slice of each server after another, so that what disturbs the
+// machine disturbs all. CPU per answer is what the server's processes used, all
+// their threads, by /proc, divided by the answers that the client has verified.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// part is a part of the matrix, which can be run alone.
+type part struct {
+	name string
+	doc  string
+	run  func(b *bench) error
+}
+
+var parts = []part{
+	{"echo", "steady echo, CPU per answer, one core", (*bench).echo},
+	{"latency", "a round trip, and the latencies of 50 connections on two cores", (*bench).latency},
+	{"churn", "connect, exchange, close", (*bench).churn},
+	{"idle", "memory of idle connections", (*bench).idle},
+	{"rest", "what 10,000 idle connections cost", (*bench).rest},
+	{"http", "net/http over worker.Streams, and others", (*bench).http},
+	{"dispatch", "from connect to the first answer, one at a time", (*bench).dispatch},
+	{"balance", "how evenly connections are spread", (*bench).balance},
+	{"reload", "throughput while reloading", (*bench).reload},
+	{"paths", "the Go benchmarks of the hot paths", (*bench).paths},
+	{"migrate", "moving connections by one reload", (*bench).migrate},
+	{"acceptors", "what one accept goroutine, and several, can do", (*bench).acceptors},
+	{"scale", "how cost grows with workers, connections, listeners and policies; draws plots", (*bench).scale},
+}
+
+// bench is one run.
+type bench struct {
+	source  string // this module
+	scratch string // for programs and sockets
+	quick   bool
+	peers   bool // others than the references too
+	rounds  int
+	slice   time.Duration
+
+	reach   []reach
+	grid    *grid
+	figures []string
+}
+
+func main() {
+	b := &bench{grid: newGrid()}
+	write := flag.Bool("write", false, "write the tables into README.md, and the plots into testdata/bench/plots; needs all parts")
+	flag.BoolVar(&b.quick, "quick", false, "fewer and shorter slices, for a look")
+	flag.BoolVar(&b.peers, "peers", true, "measure others than the references in C too")
+	flag.IntVar(&b.rounds, "rounds", 7, "rounds of slices")
+	flag.DurationVar(&b.slice, "slice", time.Second, "how long a slice is")
+	flag.StringVar(&b.source, "source", ".", "where this module is")
+	flag.Usage = usage
+	flag.Parse()
+	if b.quick {
+		b.rounds, b.slice = min(b.rounds, 3), min(b.slice, 300*time.Millisecond)
+	}
+	if err := b.main(flag.Args(), *write); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: bench [flags] [PART...]\n\nparts, all of them by default:")
+	for _, p := range parts {
+		fmt.Fprintf(os.Stderr, "  %-10s %s\n", p.name, p.doc)
+	}
+	fmt.Fprintln(os.Stderr, "\nflags:")
+	flag.PrintDefaults()
+}
+
+func (b *bench) main(names []string, write bool) (err error) {
+	chosen, err := choose(names)
+	if err != nil {
+		return err
+	}
+	if write && (len(chosen) < len(parts) || b.quick || !b.peers) {
+		return errors.New("--write needs all parts, not quick and with the peers: the table is of one run")
+	}
+	if b.source, err = filepath.Abs(b.source); err != nil {
+		return err
+	}
+	if b.scratch, err = os.MkdirTemp("", "bench"); err != nil {
+		return err
+	}
+	cleanUp := func() {
+		running.endAll()
+		_ = os.RemoveAll(b.scratch) // in the temporary directory in any case
+	}
+	defer cleanUp()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, unix.SIGINT, unix.SIGTERM)
+	go func() {
+		<-interrupted
+		cleanUp()
+		os.Exit(130)
+	}()
+	began := time.Now()
+	b.say("%s", b.machine())
+	if err := b.build(); err != nil {
+		return err
+	}
+	for _, p := range chosen {
+		b.say("\n== %s: %s", p.name, p.doc)
+		if err := p.run(b); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	text := b.markdown()
+	fmt.Printf("\n%s\n%v in all\n", text, time.Since(began).Round(time.Second))
+	if write {
+		return b.writeReadme(text)
+	}
+	return nil
+}
+
+func choose(names []string) ([]part, error) {
+	if len(names) == 0 {
+		return parts, nil
+	}
+	var chosen []part
+	for _, name := range names {
+		i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no part %s; see --help", name)
+		}
+		chosen = append(chosen, parts[i])
+	}
+	return chosen, nil
+}
+
+func (b *bench) say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+
+// machine describes what it runs on.
+func (b *bench) machine() string {
+	var name unix.Utsname
+	_ = unix.Uname(&name) // it cannot fail
+	model := "an unknown processor"
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d cores of %s, Linux %s, %s, commit %s", runtime.NumCPU(), model,
+		unix.ByteSliceToString(name.Release[:]), runtime.Version(), b.commit())
+}

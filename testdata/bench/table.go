@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// reach is a figure with what it should be.
+type reach struct{ what, aim, measured string }
+
+// grid is a table of servers and what was measured of each.
+type grid struct {
+	rows, columns []string
+	cells         map[[2]string]string
+}
+
+func newGrid() *grid { return &grid{cells: make(map[[2]string]string)} }
+
+func (g *grid) set(row, column, value string) {
+	g.rows, g.columns = with(g.rows, row), with(g.columns, column)
+	g.cells[[2]string{row, column}] = value
+}
+
+func with(names []string, name string) []string {
+	for _, present := range names {
+		if present == name {
+			return names
+		}
+	}
+	return append(names, name)
+}
+
+func (b *bench) reached(what, aim, measured string) {
+	b.reach = append(b.reach, reach{what, aim, measured})
+	b.say("%s: %s (aim %s)", what, measured, aim)
+}
+
+func (b *bench) figure(format string, args ...any) {
+	b.figures = append(b.figures, fmt.Sprintf(format, args...))
+	b.say("%s", b.figures[len(b.figures)-1])
+}
+
+// markdown is the tables, as they stand in the README.
+func (b *bench) markdown() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "On %s.\n", b.machine())
+	if len(b.reach) > 0 {
+		out.WriteString("\n| usher to the C reference, or as it says | aim | measured: the median, and the range of the rounds |\n|---|---|---|\n")
+		for _, r := range b.reach {
+			fmt.Fprintf(&out, "| %s | %s | %s |\n", r.what, r.aim, r.measured)
+		}
+	}
+	if g := b.grid; len(g.rows) > 0 {
+		fmt.Fprintf(&out, "\n| ratio to the C reference | %s |\n|---%s|\n", strings.Join(g.columns, " | "), strings.Repeat("|---", len(g.columns)))
+		for _, row := range g.rows {
+			fmt.Fprintf(&out, "| %s |", row)
+			for _, column := range g.columns {
+				fmt.Fprintf(&out, " %s |", g.cells[[2]string{row, column}])
+			}
+			out.WriteByte('\n')
+		}
+	}
+	if len(b.figures) > 0 {
+		out.WriteByte('\n')
+		for _, f := range b.figures {
+			fmt.Fprintf(&out, "- %s\n", f)
+		}
+	}
+	return out.String()
+}
+
+// The marks in the README between which the tables stand.
+const (
+	beginMark = "<!-- scripts/bench writes from here -->\n"
+	endMark   = "<!-- to here -->\n"
+)
+
+func (b *bench) writeReadme(text string) error {
+	path := filepath.Join(b.source, "..", "..", "README.md")
+	readme, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(readme), beginMark)
+	_, after, closed := strings.Cut(rest, endMark)
+	if !found || !closed {
+		return errors.New("README.md has no marks to write between")
+	}
+	return os.WriteFile(path, []byte(before+beginMark+text+endMark+after), 0o644)
+}
+
+func (b *bench) commit() string {
+	out, err := exec.Command("git", "-C", b.source, "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
