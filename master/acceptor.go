@@ -34,6 +34,8 @@ type acceptor struct {
 	reserve    reserve
 
 	listeners []*listener
+	greeters  []*greeter
+	lobby     []arrival   // from greeters, and not yet counted: it waits for room
 	ready     []*listener // with clients waiting, as of the last wait
 	peer      unix.RawSockaddrAny
 	clock     ipc.Clock
@@ -97,15 +99,27 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, brok
 	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, broken: broken, spoiled: spoiled, rewatch: a.rewatch}
 	a.configure(&config)
 	a.setBacklog(config.Backlog)
+	for range greetersFor(config.Acceptors, listeners) {
+		g, err := newGreeter(a)
+		if err != nil {
+			a.closeLobby()
+			_ = errors.Join(waker.Close(), set.Close()) // the first error is the one to report
+			return nil, err
+		}
+		a.greeters = append(a.greeters, g)
+	}
 	return a, nil
 }
 
 // takeBacklog accepts what already waits at a listener, as far as there is room.
+// The greeters are dismissed.
 func (a *acceptor) takeBacklog(l *listener) {
-	for n := 1; n > 0; {
-		a.dispatcher.survey()
-		a.settle()
-		n, _ = a.acceptFrom(l, a.quota())
+	for _, socket := range l.sockets() {
+		for n := 1; n > 0; {
+			a.dispatcher.survey()
+			a.settle()
+			n, _ = a.acceptFrom(l, socket, a.quota())
+		}
 	}
 }
 
@@ -120,6 +134,7 @@ func (a *acceptor) run() error {
 	defer runtime.UnlockOSThread()
 	defer a.close()
 	a.reserve.fill()
+	a.hire()
 	for !a.ending {
 		a.turn()
 		n, err := a.set.Wait(a.events[:], a.timeout())
@@ -195,13 +210,14 @@ func (a *acceptor) turn() {
 	}
 	d.survey()
 	a.settle()
+	a.hasty = a.receive() && a.anyWaiting()
 	for _, l := range a.ready {
 		if !a.backoff.over(time.Now) {
 			break // it is reported again as long as clients wait
 		}
 		switch quota := a.quota(); {
 		case quota > 0:
-			_, v := a.acceptFrom(l, quota)
+			_, v := a.acceptFrom(l, l.fd, quota)
 			a.backoff.note(v)
 			a.settle()
 		case a.turnsAway():
@@ -268,12 +284,13 @@ func (a *acceptor) fetch() bool {
 	return d.rescue()
 }
 
-// acceptFrom accepts into the hand, which is empty, no more than quota.
-func (a *acceptor) acceptFrom(l *listener, quota int) (n int, v verdict) {
+// acceptFrom accepts into the hand, which is empty, no more than quota, from one
+// of a listener's sockets.
+func (a *acceptor) acceptFrom(l *listener, socket, quota int) (n int, v verdict) {
 	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.Now()}
 	defer func() { a.pace.Came(n, envelope.Accepted) }()
 	for range quota {
-		fd, addr, errno := acceptOne(l.fd, &a.peer)
+		fd, addr, errno := acceptOne(socket, &a.peer)
 		if errno != 0 {
 			if v = judge(errno); v == acceptNext {
 				continue
@@ -283,21 +300,30 @@ func (a *acceptor) acceptFrom(l *listener, quota int) (n int, v verdict) {
 			}
 			return n, v
 		}
-		a.lastID++
-		envelope.ID, envelope.Remote = a.lastID, addr
-		if !a.dispatcher.census.admit(envelope.ID, addr.Addr()) {
-			a.refuse(fd, addr, "max-conns-per-ip")
-			continue
+		envelope.Remote = addr
+		if a.welcome(&envelope, fd) {
+			n++
 		}
-		a.dispatcher.hold(&envelope, fd)
-		killpoint.Reach(killpoint.Accepted)
-		a.dispatcher.totals.accepted++
-		a.dispatcher.live++
-		a.dispatcher.spare--
-		a.bucket.take(1)
-		n++
 	}
 	return n, acceptNext
+}
+
+// welcome takes an accepted connection into the hand, and gives it its id, unless
+// it is one too many of its address.
+func (a *acceptor) welcome(e *ipc.Envelope, fd int) bool {
+	a.lastID++
+	e.ID = a.lastID
+	if !a.dispatcher.census.admit(e.ID, e.Remote.Addr()) {
+		a.refuse(fd, e.Remote, "max-conns-per-ip")
+		return false
+	}
+	a.dispatcher.hold(e, fd)
+	killpoint.Reach(killpoint.Accepted)
+	a.dispatcher.totals.accepted++
+	a.dispatcher.live++
+	a.dispatcher.spare--
+	a.bucket.take(1)
+	return true
 }
 
 func (a *acceptor) pause(l *listener, errno syscall.Errno) {
@@ -337,6 +363,7 @@ func (a *acceptor) unwatch(l *listener) {
 
 func (a *acceptor) close() {
 	defer close(a.stopped)
+	a.closeLobby()
 	closeListeners(a.listeners)
 	a.listeners = nil
 	a.dispatcher.abandon()

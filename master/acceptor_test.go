@@ -55,7 +55,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listeners, err := listenAll([]Address{address}, nil)
+	listeners, err := listenAll([]Address{address}, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +386,7 @@ func TestAcceptAndDispatchDoNotAllocate(t *testing.T) {
 		allocs = testing.AllocsPerRun(100, func() {
 			h.dispatcher.survey()
 
-			if n, _ := h.acceptFrom(h.listeners[0], 1); n != 1 {
+			if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].fd, 1); n != 1 {
 				t.Errorf("accepted %d", n)
 			}
 			h.settle()

@@ -49,6 +49,10 @@ type Config struct {
 	// QueueTimeout is how long after it was accepted a connection is still worth
 	// serving; one that a worker comes to later is closed. 0 means for ever.
 	QueueTimeout time.Duration
+	// Acceptors is how many goroutines accept, at most MaxAcceptors, each from a
+	// TCP socket of its own for each address; 0 means 1. Unix sockets, and those
+	// that systemd passes, have one.
+	Acceptors int
 	// Backlog is the most clients that wait in the kernel for each listener;
 	// 0 means as many as it allows (somaxconn).
 	Backlog int
@@ -109,12 +113,13 @@ const (
 
 // fixed returns what a reload cannot change, by the key an operator knows.
 func (c *Config) fixed() map[string]any {
-	return map[string]any{"max-workers": c.MaxWorkers, "control": c.Control, "pid-file": c.PIDFile}
+	return map[string]any{"max-workers": c.MaxWorkers, "control": c.Control, "pid-file": c.PIDFile, "acceptors": c.Acceptors}
 }
 
 // The defaults of Config's zero values.
 const (
 	DefaultMaxWorkers  = 256
+	MaxAcceptors       = 64
 	DefaultBootTimeout = 10 * time.Second
 	// DefaultMoveFailures is in percent.
 	DefaultMoveFailures = 1.0
@@ -205,6 +210,12 @@ func (c *Config) check() ([]Address, error) {
 	}
 	if c.Dispatch == "queue" && c.MaxConnsPerWorker == 0 {
 		c.MaxConnsPerWorker = 1
+	}
+	if c.Acceptors == 0 {
+		c.Acceptors = 1
+	}
+	if c.Acceptors < 1 || c.Acceptors > MaxAcceptors {
+		return nil, wrong("acceptors", "is %d, want 1 to %d", c.Acceptors, MaxAcceptors)
 	}
 	if c.Overload == "" {
 		c.Overload = OverloadWait

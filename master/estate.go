@@ -40,6 +40,7 @@ const estateFormat = 1
 
 type listenerEstate struct {
 	FD      int
+	More    []int // likewise: further sockets at the address
 	From    Address
 	Name    string
 	Address string
@@ -214,7 +215,7 @@ func (e *estate) descriptors() []int {
 		fds = append(fds, e.Control)
 	}
 	for _, l := range e.Listeners {
-		fds = append(fds, l.FD)
+		fds = append(append(fds, l.FD), l.More...)
 	}
 	for _, s := range e.Slots {
 		if p := s.Process; p != nil {

@@ -17,8 +17,13 @@ func (a *acceptor) park(with func(acceptEstate, []listenerEstate)) error {
 	parked, released := make(chan struct{}), make(chan struct{})
 	a.mail.put(func() {
 		d := &a.dispatcher
-		d.survey()
-		a.settle()
+		a.dismiss()
+		defer a.hire()
+		if !a.receiveAll() {
+			err = fmt.Errorf("%w: connections are accepted for which no worker has room", errNotYet)
+			close(parked)
+			return
+		}
 		if d.handful() > 0 {
 			err = fmt.Errorf("%w: %d connections wait for a worker that can take them", errNotYet, d.handful())
 			close(parked)
@@ -58,7 +63,7 @@ func (a *acceptor) estate() acceptEstate {
 
 func estateOf(listeners []*listener) (estates []listenerEstate) {
 	for _, l := range listeners {
-		estates = append(estates, listenerEstate{l.fd, l.from, l.name, l.address, l.addr, l.file != nil})
+		estates = append(estates, listenerEstate{l.fd, l.more, l.from, l.name, l.address, l.addr, l.file != nil})
 	}
 	return estates
 }
@@ -93,7 +98,7 @@ func (e *seatEstate) seat(board *ipc.Scoreboard) *seat {
 // inheritListeners takes ownership of the listeners' sockets.
 func inheritListeners(estates []listenerEstate) (listeners []*listener) {
 	for _, e := range estates {
-		l := &listener{fd: e.FD, from: e.From, name: e.Name, address: e.Address, addr: e.Addr}
+		l := &listener{fd: e.FD, more: e.More, from: e.From, name: e.Name, address: e.Address, addr: e.Addr}
 		if e.HasFile {
 			l.file = newSocketFile(e.From.Path)
 		}

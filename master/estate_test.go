@@ -47,7 +47,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried}},
 		{listener{}, map[string]string{
-			"from": carried, "name": carried, "address": carried, "addr": carried, "fd": carried, "file": carried, "watch": moment,
+			"from": carried, "name": carried, "address": carried, "addr": carried, "fd": carried, "more": carried, "file": carried, "watch": moment,
 		}},
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{lease{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
@@ -60,7 +60,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{acceptor{}, map[string]string{
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
-			"dispatcher": carried, "reserve": made, "listeners": carried, "ready": moment, "peer": moment, "clock": made,
+			"dispatcher": carried, "reserve": made, "listeners": carried, "greeters": "as many as there are sockets for", "lobby": calm, "ready": moment, "peer": moment, "clock": made,
 			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": "full again: a burst of one second's worth",
 			"refusals": moment, "pace": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment,
 			"strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func listenTCP(address Address) (*listener, error) {
+func listenTCP(address Address, sockets int) (*listener, error) {
 	addr, dual, err := address.resolve()
 	if err != nil {
 		return nil, err
@@ -22,11 +22,44 @@ func listenTCP(address Address) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startListening(fd)
+	l, err := startListening(fd)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.multiply(sockets-1, dual); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// multiply makes more sockets at the listener's address, one SO_REUSEPORT group.
+// The first was bound without that, so that it found out whether another program
+// listens there (socket(7)); the kernel asks for it when the next one is bound.
+func (l *listener) multiply(more int, dual bool) error {
+	if more < 1 {
+		return nil
+	}
+	share := []socketOption{{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}}
+	if err := setOptions(l.fd, share); err != nil {
+		return err
+	}
+	for range more {
+		fd, err := bindTCP(l.addr, dual, share...)
+		if err != nil {
+			return err
+		}
+		other, err := startListening(fd)
+		if err != nil {
+			return err
+		}
+		l.more = append(l.more, other.fd)
+	}
+	return nil
 }
 
 // bindTCP returns an owned, bound socket.
-func bindTCP(addr netip.AddrPort, dual bool) (int, error) {
+func bindTCP(addr netip.AddrPort, dual bool, more ...socketOption) (int, error) {
 	family := unix.AF_INET6
 	if addr.Addr().Is4() {
 		family = unix.AF_INET
@@ -35,7 +68,7 @@ func bindTCP(addr netip.AddrPort, dual bool) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	err = configureTCP(fd, addr, dual)
+	err = configureTCP(fd, addr, dual, more...)
 	if err == nil {
 		err = os.NewSyscallError("bind", unix.Bind(fd, sockaddr(addr)))
 	}
@@ -56,7 +89,7 @@ var inheritedOptions = []socketOption{
 	{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 }
 
-func configureTCP(fd int, addr netip.AddrPort, dual bool) error {
+func configureTCP(fd int, addr netip.AddrPort, dual bool, more ...socketOption) error {
 	// SO_REUSEADDR: bind although connections of a predecessor are in
 	// TIME_WAIT (socket(7)); a live listener is still refused.
 	options := append([]socketOption{{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}}, inheritedOptions...)
@@ -67,7 +100,7 @@ func configureTCP(fd int, addr netip.AddrPort, dual bool) error {
 		}
 		options = append(options, only)
 	}
-	return setOptions(fd, options)
+	return setOptions(fd, append(options, more...))
 }
 
 func setOptions(fd int, options []socketOption) error {

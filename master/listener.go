@@ -16,14 +16,20 @@ type listener struct {
 	address string         // as shown: with the real port
 	addr    netip.AddrPort // as bound; invalid for a Unix socket
 	fd      int            // owned
+	more    []int          // owned: further sockets at the same address, for greeters
 	file    *socketFile    // to be removed at the end; nil: none
 	watch   bool           // in the accept loop's epoll set
 }
 
 func (l *listener) close() {
-	_ = unix.Close(l.fd) // a listener has nothing to flush
+	for _, fd := range l.sockets() {
+		_ = unix.Close(fd) // a listener has nothing to flush
+	}
 	l.file.remove()
 }
+
+// sockets returns all that listen.
+func (l *listener) sockets() []int { return append([]int{l.fd}, l.more...) }
 
 func closeListeners(listeners []*listener) {
 	for _, l := range listeners {
@@ -31,11 +37,11 @@ func closeListeners(listeners []*listener) {
 	}
 }
 
-// listenAll binds every address, or none. What systemd passes is taken from
-// inherited.
-func listenAll(addresses []Address, inherited *inheritance) (listeners []*listener, err error) {
+// listenAll binds every address, or none, TCP addresses with a socket for each
+// acceptor. What systemd passes is taken from inherited.
+func listenAll(addresses []Address, acceptors int, inherited *inheritance) (listeners []*listener, err error) {
 	for _, address := range addresses {
-		bound, err := listen(address, inherited)
+		bound, err := listen(address, acceptors, inherited)
 		if err != nil {
 			closeListeners(listeners)
 			return nil, fmt.Errorf("listen on %s: %w", address, explain(err))
@@ -46,7 +52,7 @@ func listenAll(addresses []Address, inherited *inheritance) (listeners []*listen
 }
 
 // listen returns the listeners of one address: one, or what systemd passes.
-func listen(address Address, inherited *inheritance) ([]*listener, error) {
+func listen(address Address, acceptors int, inherited *inheritance) ([]*listener, error) {
 	var l *listener
 	var err error
 	switch address.Network {
@@ -55,7 +61,7 @@ func listen(address Address, inherited *inheritance) ([]*listener, error) {
 	case "unix":
 		l, err = listenUnix(address)
 	default:
-		l, err = listenTCP(address)
+		l, err = listenTCP(address, acceptors)
 	}
 	if err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func (a *acceptor) planListeners(addresses []Address, backlog int) (change liste
 	for _, removed := range old {
 		change.removed = append(change.removed, removed...)
 	}
-	change.added, err = listenAll(fresh, &inheritance{})
+	change.added, err = listenAll(fresh, a.acceptors(), &inheritance{})
 	return change, err
 }
 
@@ -64,6 +64,8 @@ func (a *acceptor) planListeners(addresses []Address, backlog int) (change liste
 func (a *acceptor) apply(c *Config, change listenerChange) {
 	a.do(func() {
 		a.configure(c)
+		a.dismiss()
+		defer a.hire()
 		a.watchListeners(false) // their tags are their places in the list
 		a.ready = nil
 		removed := make(map[*listener]bool)
@@ -101,8 +103,10 @@ func (a *acceptor) configure(c *Config) {
 // listen(2) may be called again for that.
 func (a *acceptor) setBacklog(n int) {
 	for _, l := range a.listeners {
-		if err := unix.Listen(l.fd, backlogOr(n)); err != nil {
-			a.log.Warn("cannot change the backlog", "listener", l.address, "limit", n, "error", fmt.Errorf("listen: %w", err))
+		for _, socket := range l.sockets() {
+			if err := unix.Listen(socket, backlogOr(n)); err != nil {
+				a.log.Warn("cannot change the backlog", "listener", l.address, "limit", n, "error", fmt.Errorf("listen: %w", err))
+			}
 		}
 	}
 }

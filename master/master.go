@@ -3,7 +3,8 @@
 // One process, six actors, each a goroutine that owns its state; the others
 // send it functions to run (see mailbox):
 //
-//	acceptor    accepts, dispatches, owns the queues and their ledgers
+//	acceptor    accepts, dispatches, owns the queues and their ledgers; may have
+//	            greeters accept beside it (--acceptors)
 //	supervisor  owns the slots: starts, replaces, drains and ends workers
 //	reaper      the only one to wait for children
 //	signals     turns signals into requests to the supervisor
@@ -55,7 +56,8 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	config.defaultCapacity = limit - min(workerReserve, limit/2)
-	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // the accept loop's wait holds one: see package epoll
+	// Each accept goroutine's wait holds one: see package epoll.
+	runtime.GOMAXPROCS(max(1+config.Acceptors, runtime.GOMAXPROCS(0)))
 
 	if _, ok := descriptorVariable(upgradeTestVariable); ok {
 		return beTestedForUpgrade(&config)
@@ -79,7 +81,7 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 	}
 	inherited := inherit()
 	defer inherited.close()
-	listeners, err := listenAll(addresses, inherited)
+	listeners, err := listenAll(addresses, config.Acceptors, inherited)
 	if err != nil {
 		return nil, err
 	}

@@ -142,6 +142,8 @@ func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally, listeners [
 // is room, and closes the listeners.
 func (a *acceptor) closeListeners() {
 	a.do(func() {
+		a.dismiss()
+		a.receiveAll()
 		for _, l := range a.listeners {
 			a.takeBacklog(l)
 			a.unwatch(l)

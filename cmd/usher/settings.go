@@ -26,6 +26,7 @@ type settings struct {
 	AcceptRate        int           `default:"0" help:"Most connections to accept in a second; 0: no limit."`
 	Overload          string        `default:"wait" enum:"wait,close" help:"What becomes of clients beyond --max-conns, --accept-rate or the workers' room: ${enum}."`
 	QueueTimeout      time.Duration `default:"0s" help:"How long after it was accepted a connection is still worth serving; a worker closes it then; 0: for ever."`
+	Acceptors         int           `default:"1" help:"Goroutines that accept, each from a TCP socket of its own; one serves some 100,000 connections a second."`
 	Backlog           int           `default:"0" help:"Most clients that wait in the kernel for each listener; 0: as many as it allows (somaxconn)."`
 	IdleTimeout       time.Duration `default:"0s" help:"After how long without a byte a connection is closed; 0: never."`
 	DrainTimeout      time.Duration `default:"30s" help:"How long connections may go on when their worker leaves."`
@@ -65,6 +66,7 @@ func (c *settings) config(s *sources, r *reading) (master.Config, error) {
 		AcceptRate:        c.AcceptRate,
 		Overload:          c.Overload,
 		QueueTimeout:      c.QueueTimeout,
+		Acceptors:         c.Acceptors,
 		Backlog:           c.Backlog,
 		IdleTimeout:       c.IdleTimeout,
 		DrainTimeout:      c.DrainTimeout,

@@ -1,0 +1,114 @@
+package master
+
+import "golang.org/x/sys/unix"
+
+// This file is the accept goroutine's side of its greeters.
+
+// hire starts the greeters, each with a socket of every listener that has one for
+// it.
+func (a *acceptor) hire() {
+	for n, g := range a.greeters {
+		var doors []door
+		for _, l := range a.listeners {
+			if n < len(l.more) {
+				doors = append(doors, door{fd: l.more[n], listener: l})
+			}
+		}
+		if len(doors) > 0 {
+			g.start(doors)
+		}
+	}
+}
+
+// dismiss stops the greeters: what they have accepted is in the lobby or waits
+// with them.
+func (a *acceptor) dismiss() {
+	for _, g := range a.greeters {
+		g.stop()
+	}
+}
+
+// receive takes a batch from each greeter, as far as there is room, and reports
+// whether there was for all that was taken.
+func (a *acceptor) receive() bool {
+	for _, g := range a.greeters {
+		if !a.emptyLobby() {
+			return false
+		}
+		a.lobby = g.take(a.lobby, a.batch)
+	}
+	return a.emptyLobby()
+}
+
+// receiveAll takes all that greeters who are dismissed have left, and reports
+// whether there was room for it.
+func (a *acceptor) receiveAll() bool {
+	a.dispatcher.survey()
+	a.settle()
+	for a.receive() {
+		if !a.anyWaiting() {
+			return true
+		}
+		a.dispatcher.survey()
+	}
+	return false
+}
+
+// emptyLobby reports whether nothing is left in it.
+func (a *acceptor) emptyLobby() bool {
+	for len(a.lobby) > 0 {
+		switch n := min(a.quota(), len(a.lobby)); {
+		case n > 0:
+			for i := range a.lobby[:n] {
+				a.welcome(&a.lobby[i].accepted, a.lobby[i].fd)
+			}
+			a.pace.Came(n, a.clock.Now())
+			a.lobby = append(a.lobby[:0], a.lobby[n:]...)
+			a.settle()
+		case a.turnsAway():
+			for i := range a.lobby {
+				a.refuse(a.lobby[i].fd, a.lobby[i].accepted.Remote, "overload")
+			}
+			a.lobby = a.lobby[:0]
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// closeLobby closes what nobody has come to serve.
+func (a *acceptor) closeLobby() {
+	for _, arrival := range a.lobby {
+		_ = unix.Close(arrival.fd) // nothing was ever written to it
+	}
+	a.lobby = nil
+	for _, g := range a.greeters {
+		g.stop()
+		g.close()
+	}
+	a.greeters = nil
+}
+
+// anyWaiting reports whether a greeter's tray is not empty.
+func (a *acceptor) anyWaiting() bool {
+	for _, g := range a.greeters {
+		if g.waiting() {
+			return true
+		}
+	}
+	return false
+}
+
+// acceptors is how many accept goroutines there are.
+func (a *acceptor) acceptors() int { return 1 + len(a.greeters) }
+
+// greetersFor returns how many greeters there are to be: those asked for, and no
+// fewer than there are sockets for, which an upgrade may have brought.
+func greetersFor(acceptors int, listeners []*listener) int {
+	n := acceptors - 1
+	for _, l := range listeners {
+		n = max(n, len(l.more))
+	}
+	return n
+}
