@@ -20,11 +20,11 @@ type axis struct {
 var axes = []axis{
 	{"workers", "CPU per echo by workers: 128 connections", "workers", "CPU per echo",
 		[]int{1, 2, 4, 8, 16, 32, 64}, func(b *bench, n int) (time.Duration, error) {
-			return b.costOf([]string{"--workers", strconv.Itoa(n), "--max-workers", strconv.Itoa(max(n, 4))}, 0, "--conns=128")
+			return b.costOf([]string{"--workers", strconv.Itoa(n)}, 0, "--conns=128")
 		}},
 	{"connections", "CPU per echo by idle connections beside: 8 workers, 64 busy ones", "idle connections", "CPU per echo",
 		[]int{1000, 3000, 10_000, 30_000, 100_000}, func(b *bench, n int) (time.Duration, error) {
-			return b.costOf([]string{"--workers", "8", "--max-workers", "8"}, n, "--conns=64")
+			return b.costOf([]string{"--workers", "8"}, n, "--conns=64")
 		}},
 	{"listeners", "CPU per connection by listeners: 2 workers, connections to one of them", "listeners", "CPU per connection",
 		[]int{1, 4, 16, 64}, func(b *bench, n int) (time.Duration, error) {
@@ -60,13 +60,13 @@ func (b *bench) scale() error {
 	return b.policies()
 }
 
-// policies shows what a choice costs: of 64 workers, since there it would tell.
+// policies shows what a choice costs.
 func (b *bench) policies() error {
-	text := "CPU per connection by policy, 16 workers:"
+	text := "CPU per connection by --dispatch, 16 workers:"
 	var points []plot.Point
-	names := []string{"round-robin", "least-connections", "random-two", "ip-hash"}
+	names := []string{"least", "round-robin", "hash", "queue"}
 	for n, policy := range names {
-		cost, err := b.costOf([]string{"--workers", "16", "--max-workers", "16", "--policy", policy}, 0, "--churn", "--conns=50")
+		cost, err := b.costOf([]string{"--workers", "16", "--dispatch", policy}, 0, "--churn", "--conns=50")
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (b *bench) policies() error {
 		text += fmt.Sprintf(" %s %v,", policy, cost)
 	}
 	b.figure("%s [plot](testdata/bench/plots/policies.svg)", text)
-	return b.draw(axis{file: "policies", title: "CPU per connection by policy: 16 workers", label: fmt.Sprint(names), cost: "CPU per connection"}, points)
+	return b.draw(axis{file: "policies", title: "CPU per connection by --dispatch: 16 workers", label: fmt.Sprint(names), cost: "CPU per connection"}, points)
 }
 
 // costOf is the median CPU of an answer of a server with those flags, beside so
