@@ -106,25 +106,26 @@ func (b *bench) acceptors() error {
 		}
 		instances = append(instances, i)
 	}
-	costs, rates := make([][]float64, len(instances)), make([][]float64, len(instances))
+	costs, serial, rates := make([][]float64, len(instances)), make([][]float64, len(instances)), make([][]float64, len(instances))
 	for round := range b.rounds + 1 {
 		for n, i := range instances {
-			master := []int{i.cmd.Process.Pid}
-			before := cpu(master)
+			master := i.cmd.Process.Pid
+			before, each := cpu([]int{master}), threads(master)
 			s, err := b.one(i, nil, "echo", "--churn", "--conns=200", "--duration", b.slice.String())
 			if err != nil {
 				return err
 			}
 			if round > 0 {
-				costs[n] = append(costs[n], float64(cpu(master)-before)/float64(s.Connections))
+				costs[n] = append(costs[n], float64(cpu([]int{master})-before)/float64(s.Connections))
+				serial[n] = append(serial[n], float64(busiest(master, each))/float64(s.Connections))
 				rates[n] = append(rates[n], s.PerSecond)
 			}
 		}
 	}
 	for n, i := range instances {
-		cost := spreadOf(costs[n])
-		b.figure("%s: %.0f connections a second on %s, %.2f µs (%.2f to %.2f) of the master's CPU each; so a core of the master's would do %.0f",
-			i.server.name, spreadOf(rates[n]).median, "these cores, clients and workers beside it", cost.median/1000, cost.low/1000, cost.high/1000, float64(time.Second)/cost.median)
+		cost, part := spreadOf(costs[n]), spreadOf(serial[n])
+		b.figure("%s: %.0f connections a second, with clients and workers on the same cores; %.2f µs (%.2f to %.2f) of the master's CPU each, %.2f (%.2f to %.2f) of them on its busiest thread, which is full at %.0f a second",
+			i.server.name, spreadOf(rates[n]).median, cost.median/1000, cost.low/1000, cost.high/1000, part.median/1000, part.low/1000, part.high/1000, float64(time.Second)/part.median)
 	}
 	return nil
 }

@@ -64,11 +64,15 @@ func main() {
 	write := flag.Bool("write", false, "write the tables into README.md, and the plots into testdata/bench/plots; needs all parts")
 	flag.BoolVar(&b.quick, "quick", false, "fewer and shorter slices, for a look")
 	flag.BoolVar(&b.peers, "peers", true, "measure others than the references in C too")
+	also := flag.String("also", "", "another build of usher, to measure beside this one")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of slices")
 	flag.DurationVar(&b.slice, "slice", time.Second, "how long a slice is")
 	flag.StringVar(&b.source, "source", ".", "where this module is")
 	flag.Usage = usage
 	flag.Parse()
+	if *also != "" {
+		echoServers = append(echoServers, another(*also))
+	}
 	if b.quick {
 		b.rounds, b.slice = min(b.rounds, 3), min(b.slice, 300*time.Millisecond)
 	}

@@ -105,17 +105,38 @@ func cpu(pids []int) (total time.Duration) {
 	for _, pid := range pids {
 		paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 		for _, path := range paths {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				continue // the thread has ended
-			}
-			var ns int64
-			if _, err := fmt.Sscan(string(text), &ns); err == nil {
-				total += time.Duration(ns)
-			}
+			total += readCPU(path)
 		}
 	}
 	return total
+}
+
+// threads is what each thread of a process has used so far.
+func threads(pid int) map[string]time.Duration {
+	used := make(map[string]time.Duration)
+	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, path := range paths {
+		used[path] = readCPU(path)
+	}
+	return used
+}
+
+// busiest is what the thread has used that has used most, since before.
+func busiest(pid int, before map[string]time.Duration) (most time.Duration) {
+	for path, used := range threads(pid) {
+		most = max(most, used-before[path])
+	}
+	return most
+}
+
+func readCPU(path string) time.Duration {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0 // the thread has ended
+	}
+	var ns int64
+	_, _ = fmt.Sscan(string(text), &ns) // it is a number
+	return time.Duration(ns)
 }
 
 // switches counts context switches so far.

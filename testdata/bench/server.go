@@ -52,6 +52,15 @@ func alone(name string) *server {
 	return &server{name: name, argv: func(b *bench, port, _ int) []string { return []string{b.program(name), strconv.Itoa(port)} }}
 }
 
+// another is another build of usher.
+func another(path string) *server {
+	return &server{name: "usher of " + path, argv: func(b *bench, port, workers int) []string {
+		argv := b.usher(port, "--workers", strconv.Itoa(workers))
+		argv[0] = path
+		return argv
+	}}
+}
+
 func (b *bench) program(name string) string { return filepath.Join(b.scratch, name) }
 
 // usher returns a command line with the default flags, and more.
