@@ -57,7 +57,11 @@ func (c *Conn) maxInput() int {
 
 // read takes what one read(2) gives and hands it to the session.
 func (c *Conn) read() {
-	n, errno := read(c.fd, c.loop.input)
+	c.took(read(c.fd, c.loop.input))
+}
+
+// took acts on what read(2) has returned.
+func (c *Conn) took(n int, errno syscall.Errno) {
 	switch {
 	case errno == unix.EAGAIN:
 	case errno != 0:
@@ -81,6 +85,12 @@ func (c *Conn) deliver(fresh []byte) {
 	c.loop.reading = c
 	n, err := c.callData(in)
 	c.loop.reading = nil
+	c.delivered(in, own, n, err)
+}
+
+// delivered acts on what Data has returned. own says that the input is c's, and
+// not in the loop's buffer.
+func (c *Conn) delivered(in []byte, own bool, n int, err error) {
 	c.state &^= stateReplay // a pause that began and ended within the call is none
 	if err == nil && (n < 0 || n > len(in)) {
 		err = fmt.Errorf("%w: %d of %d bytes", ErrConsumed, n, len(in))

@@ -246,8 +246,16 @@ func (l *loop) serve(event *epoll.Event) error {
 		l.streams.ready()
 	default:
 		if c := l.table.lookup(tag); c != nil {
-			c.ready(event.Ready())
-			l.settle()
+			if event.Ready() == epoll.In && c.state == stateInSet && c.left == nil {
+				c.readPlain()
+			} else {
+				c.ready(event.Ready())
+			}
+			if l.corked == c && len(l.dirty) == 0 && len(l.cork) > 0 {
+				c.writePlain()
+			} else {
+				l.settle()
+			}
 			killpoint.Reach(killpoint.Answered)
 		}
 	}

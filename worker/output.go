@@ -34,6 +34,9 @@ const (
 // Other errors: ErrClosed after Close or CloseWrite, or what write(2) says,
 // which is then the end of the connection.
 func (c *Conn) Write(b []byte) (int, error) {
+	if c.corkPlain(b) {
+		return len(b), nil
+	}
 	if err := c.admit(len(b)); err != nil {
 		return 0, err
 	}
@@ -134,6 +137,11 @@ func (l *loop) takeCork() []byte {
 // keeps what the kernel does not take.
 func (c *Conn) send(first, second []byte) error {
 	n, errno := writev(c.fd, first, second)
+	return c.gave(n, errno, first, second)
+}
+
+// gave acts on what write(2) or writev(2) has returned.
+func (c *Conn) gave(n int, errno syscall.Errno, first, second []byte) error {
 	if n > 0 {
 		c.progressed()
 	}

@@ -298,3 +298,20 @@ func TestOutputOfASlowReader(t *testing.T) {
 	}
 	read(30*round - got)
 }
+
+// A write of nothing is nothing, alone and beside others.
+func TestWriteOfNothing(t *testing.T) {
+	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+		for _, b := range [][]byte{nil, bytes.Trim(in, "-"), {}} {
+			if n, err := c.Write(b); n != len(b) || err != nil {
+				t.Errorf("%d, %v of %d bytes", n, err, len(b))
+			}
+		}
+		return len(in), nil
+	}))
+	c := s.connect()
+	c.send("-")
+	c.send("x")
+	c.expect("x")
+	check(t, c.Close())
+}

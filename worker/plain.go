@@ -1,0 +1,69 @@
+package worker
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Most events are input for a connection about which nothing is unfinished, all of
+// which Data consumes, and whose answer the kernel takes. This file is the short
+// way through read, deliver, settle and send for those: the same steps without
+// their branches. After each system call the processor has little of this program's
+// code at hand, and fetching that is what most of the time outside of the kernel
+// goes to.
+
+// readPlain is read for a connection that is in the epoll set for its input and
+// has no other state.
+func (c *Conn) readPlain() {
+	l := c.loop
+	in := l.input
+	got, _, errno := syscall.RawSyscall6(unix.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(&in[0])), uintptr(len(in)), 0, 0, 0)
+	if errno != 0 || got == 0 {
+		if errno != unix.EINTR { // else epoll reports it again
+			c.took(0, errno)
+		}
+		return
+	}
+	c.progressed()
+	in = in[:got]
+	l.reading = c
+	n, err := c.callData(in)
+	l.reading = nil
+	if err != nil || n != len(in) || c.state != stateInSet {
+		c.delivered(in, false, n, err)
+	}
+}
+
+// corkPlain takes b into the cork if that is empty and c has no output of its own.
+// It returns false, and has done nothing, if there is more to it.
+func (c *Conn) corkPlain(b []byte) bool {
+	l := c.loop
+	if c.state != stateInSet || c.left != nil || l.corked != nil || len(b) >= directSize || len(b) > l.maxOutput {
+		return false
+	}
+	l.corked = c
+	l.cork = append(l.cork, b...)
+	return true
+}
+
+// writePlain sends what is corked for c when nothing else is to be settled.
+func (c *Conn) writePlain() {
+	l := c.loop
+	l.corked = nil
+	b := l.takeCork()
+	n, _, errno := syscall.RawSyscall6(unix.SYS_WRITE, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+	switch {
+	case errno == 0 && int(n) == len(b):
+		c.progressed()
+		return
+	case errno == 0:
+		_ = c.gave(int(n), 0, b, nil) // it keeps the rest
+	case errno == unix.EINTR:
+		_ = c.send(b, nil) // the connection remembers an error
+	default:
+		_ = c.gave(0, errno, b, nil) // likewise
+	}
+	l.settle()
+}
