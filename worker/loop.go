@@ -246,7 +246,7 @@ func (l *loop) serve(event *epoll.Event) error {
 		l.streams.ready()
 	default:
 		if c := l.table.lookup(tag); c != nil {
-			if event.Ready() == epoll.In && c.state == stateInSet && c.left == nil {
+			if event.Ready() == epoll.In && c.plain() {
 				c.readPlain()
 			} else {
 				c.ready(event.Ready())

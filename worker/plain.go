@@ -14,8 +14,14 @@ import (
 // code at hand, and fetching that is what most of the time outside of the kernel
 // goes to.
 
-// readPlain is read for a connection that is in the epoll set for its input and
-// has no other state.
+// stateAside is what makes no difference to that.
+const stateAside = stateStays | stateOwnIdle | stateMoved | stateDialled | stateLarge | stateDrain
+
+// plain reports whether nothing is unfinished about a connection, but what is in
+// the cork.
+func (c *Conn) plain() bool { return c.state&^stateAside == stateInSet && c.left == nil }
+
+// readPlain is read for a plain connection.
 func (c *Conn) readPlain() {
 	l := c.loop
 	in := l.input
@@ -31,7 +37,7 @@ func (c *Conn) readPlain() {
 	l.reading = c
 	n, err := c.callData(in)
 	l.reading = nil
-	if err != nil || n != len(in) || c.state != stateInSet {
+	if err != nil || n != len(in) || c.state&^stateAside != stateInSet {
 		c.delivered(in, false, n, err)
 	}
 }
@@ -40,7 +46,7 @@ func (c *Conn) readPlain() {
 // It returns false, and has done nothing, if there is more to it.
 func (c *Conn) corkPlain(b []byte) bool {
 	l := c.loop
-	if c.state != stateInSet || c.left != nil || l.corked != nil || len(b) >= directSize || len(b) > l.maxOutput {
+	if !c.plain() || l.corked != nil || len(b) >= directSize || len(b) > l.maxOutput {
 		return false
 	}
 	l.corked = c

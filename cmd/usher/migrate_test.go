@@ -149,7 +149,7 @@ func (b *busy) String() string {
 // durationIn returns what a log line says under a key.
 func durationIn(t *testing.T, line, key string) time.Duration {
 	t.Helper()
-	match := regexp.MustCompile(key + `=(\S+)`).FindStringSubmatch(line)
+	match := regexp.MustCompile(key + `="?([^"\s]+)`).FindStringSubmatch(line) // µ is quoted
 	if match == nil {
 		t.Fatalf("no %s in %q", key, line)
 	}
