@@ -16,6 +16,15 @@ var apps = map[string]worker.Handler{
 
 func appNames() string { return strings.Join(slices.Sorted(maps.Keys(apps)), ",") }
 
+// beWorker is the way past the command line's parser for a worker that a master
+// starts, as settings.program has it: a megabyte of memory, and time, for each. It
+// returns if this is none.
+func beWorker(args []string) {
+	if len(args) == 2 && args[0] == "worker" && apps[args[1]] != nil && worker.IsWorker() {
+		worker.Main(apps[args[1]])
+	}
+}
+
 type workerCommand struct {
 	App string `arg:"" enum:"${apps}" env:""`
 }

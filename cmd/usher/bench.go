@@ -182,7 +182,10 @@ func plotFile(path string, reports []*load.Report) (err error) {
 // benchPart is one of the processes of usher bench.
 type benchPart struct{}
 
-func (*benchPart) Run() error { return load.Part(os.Stdin, os.Stdout) }
+func (*benchPart) Run() error {
+	signal.Ignore(unix.SIGINT) // of the terminal, to all: the first process ends this one
+	return load.Part(os.Stdin, os.Stdout)
+}
 
 // progressLine is a line at a terminal that is written again and again.
 type progressLine struct{ on, shown bool }

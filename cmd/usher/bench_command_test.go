@@ -282,8 +282,10 @@ func TestBenchInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.until("it has connected", func(status master.Status) bool { return status.Connections.Active == 50 })
-		if err := cmd.Process.Signal(unix.SIGINT); err != nil {
-			t.Fatal(err)
+		for _, pid := range marked(mark) { // as a terminal does
+			if err := unix.Kill(pid, unix.SIGINT); err != nil {
+				t.Fatal(err)
+			}
 		}
 		var r load.Report
 		if err := json.NewDecoder(out).Decode(&r); err != nil || r.Connections != 50 {

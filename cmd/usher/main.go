@@ -35,13 +35,16 @@ type cli struct {
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Be a worker that runs a built-in app; started by serve."`
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
-
-// run returns the exit status.
-func run(args []string) int {
+func main() {
 	// A closed pipe at standard output or error must not end a server: with a
 	// receiver for SIGPIPE the write fails instead.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
+	beWorker(os.Args[1:])
+	os.Exit(run(os.Args[1:]))
+}
+
+// run returns the exit status.
+func run(args []string) int {
 	sources := newSources(args)
 	read, err := sources.read()
 	switch {

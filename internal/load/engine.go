@@ -39,6 +39,8 @@ type engine struct {
 	shown     int64         // answers, at the last tick
 	over      bool
 	probing   bool
+	busy      int           // places with a connection, or dialling
+	holding   int           // likewise of idle ones
 	opening   int           // idle ones that were dialled and not yet heard of
 	undialled int           // idle ones
 	alive     time.Duration // the last answer
@@ -208,22 +210,17 @@ func (e *engine) endIfDone() {
 	if !e.over && !e.spent() {
 		return
 	}
-	for _, p := range e.places {
-		if p.conn != nil {
-			return
-		}
+	if e.busy > 0 {
+		return
 	}
 	e.stop()
 	if !e.probing {
 		e.probing = true
 		e.probe()
 	}
-	for _, p := range e.idle {
-		if p.conn != nil {
-			return
-		}
+	if e.holding == 0 {
+		e.ticker.Stop()
 	}
-	e.ticker.Stop()
 }
 
 // spent reports whether all requests were sent that the plan asks for.
@@ -321,14 +318,14 @@ func (e *engine) sendDue() {
 func (e *engine) connected(p *place, now time.Duration) {
 	e.tally.Connections++
 	e.tally.Connect.record(now - p.dialled)
-	if p.held {
-		e.tally.Held++
-		e.heard()
-	}
 }
 
-// heard is called once for each idle connection that was dialled.
-func (e *engine) heard() {
+// heard takes note, once for each idle connection, that it is there or never will be.
+func (e *engine) heard(p *place) {
+	if p.heard {
+		return
+	}
+	p.heard = true
 	e.opening--
 	e.openIdle()
 	switch {
@@ -344,9 +341,12 @@ func (e *engine) heard() {
 func (e *engine) gotAnswer(p *place, began, now time.Duration) {
 	e.alive, e.vain = now, 0
 	switch {
-	case p.held:
+	case p.held && e.probing:
 		e.tally.Alive++
 		e.tally.Probe.record(now - began)
+		return
+	case p.held:
+		e.tally.Held++
 		return
 	case e.measuring:
 		e.tally.Latency.record(now - began)
@@ -359,9 +359,7 @@ func (e *engine) gotAnswer(p *place, began, now time.Duration) {
 func (e *engine) ended(p *place, err error) {
 	switch {
 	case p.held:
-		if p.failed && e.began == 0 {
-			e.heard()
-		}
+		e.heard(p)
 	case e.over:
 	case err == nil:
 		if e.plan.Churn && e.measuring {

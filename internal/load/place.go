@@ -14,7 +14,8 @@ import (
 type place struct {
 	engine *engine
 	conn   *worker.Conn // or nil
-	held   bool         // it is idle but for the probe
+	held   bool         // it is idle, but for a request when it opens, and the probe
+	heard  bool         // of: the first attempt of one that is held has ended
 	open   bool
 	parked bool // it waits in the engine for a request to be due
 	ending bool // this side closes the connection, and nothing is wrong
@@ -40,6 +41,7 @@ func newPlace(e *engine, held bool) *place {
 func (p *place) dial() {
 	e := p.engine
 	p.conn, p.open, p.ending, p.tardy, p.sent, p.answered, p.position = nil, false, false, false, 0, 0, position{}
+	*p.count()++
 	p.dialled = e.now()
 	p.active = p.dialled
 	p.conn = e.dialer.Dial(e.destination(), p, p.lost)
@@ -52,7 +54,9 @@ func (p *place) Open(c *worker.Conn) (worker.Session, error) {
 	p.open, p.failed = true, false
 	p.conn, p.active = c, now
 	e.connected(p, now)
-	if !p.held {
+	if p.held {
+		p.send(now, now) // one, so that no more are dialled than the server accepts
+	} else {
 		p.fill(now)
 	}
 	return p, nil
@@ -79,6 +83,8 @@ func (p *place) Data(c *worker.Conn, in []byte) (int, error) {
 		return 0, errUnasked
 	case answers == 0:
 		return used, nil
+	case p.held && !e.probing && !last:
+		e.heard(p)
 	case last || p.answered == p.sent && (p.held || e.plan.Churn || e.over || e.spent()):
 		p.ending = true
 		return used, c.Close()
@@ -150,10 +156,19 @@ func (p *place) lost(err error) {
 func (p *place) ended(err error) {
 	e := p.engine
 	p.conn = nil
+	*p.count()--
 	if err != nil {
 		e.count(err)
 	}
 	e.ended(p, err)
+}
+
+// count is where it counts while it has a connection.
+func (p *place) count() *int {
+	if p.held {
+		return &p.engine.holding
+	}
+	return &p.engine.busy
 }
 
 // late reports whether an answer, or the connection, is overdue.
