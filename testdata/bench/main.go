@@ -39,6 +39,7 @@ var parts = []part{
 	{"dispatch", "from connect to the first answer, one at a time", (*bench).dispatch},
 	{"balance", "how evenly connections are spread", (*bench).balance},
 	{"reload", "throughput while reloading", (*bench).reload},
+	{"profile", "where a worker's time goes under steady echo; draws it", (*bench).profile},
 	{"paths", "the Go benchmarks of the hot paths", (*bench).paths},
 	{"migrate", "moving connections by one reload", (*bench).migrate},
 	{"acceptors", "what one accept goroutine, and several, can do", (*bench).acceptors},

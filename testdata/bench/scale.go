@@ -99,15 +99,21 @@ func (b *bench) costOf(flags []string, idle int, args ...string) (time.Duration,
 	return time.Duration(median(all[0], perAnswer)).Round(10 * time.Nanosecond), nil
 }
 
+// plotFile is where a drawing goes.
+func (b *bench) plotFile(name string) (string, error) {
+	directory := filepath.Join(b.source, "plots")
+	return filepath.Join(directory, name+".svg"), os.MkdirAll(directory, 0o755)
+}
+
 func (b *bench) draw(a axis, points []plot.Point) error {
 	if b.quick {
 		return nil // those of a full run are kept
 	}
-	directory := filepath.Join(b.source, "plots")
-	if err := os.MkdirAll(directory, 0o755); err != nil {
+	path, err := b.plotFile(a.file)
+	if err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(directory, a.file+".svg"))
+	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
