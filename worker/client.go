@@ -71,7 +71,7 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 
 // runClient returns when the loop is stopped, or nothing is left to wait for.
 func (l *loop) runClient() error {
-	for !l.stopped && (l.table.live > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
+	for !l.stopped && (l.table.live > 0 || l.dialer.owed > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
 		next := l.nextDeadline()
 		if _, err := l.turnOver(next, l.until(next)); err != nil {
 			return err

@@ -54,12 +54,13 @@ type Dialer struct {
 	loop *loop
 	desk *Conn  // no connection: what the loop calls for the Dialer itself
 	last uint64 // the id given last
-	gone bool   // no more are dialled
+	run  int    // dialled since the mailbox was last needed for it
+	owed int    // calls of failed that are in the mailbox
 }
 
 // firstDialled is the first id of dialled connections: the master's never come
-// so far.
-const firstDialled = 1 << 63
+// so far. Nor does the half of them that is in the table's tags soon come there.
+const firstDialled = 1<<63 | 1<<31
 
 // dialler returns the loop's Dialer.
 func (l *loop) dialler() *Dialer {
@@ -86,12 +87,19 @@ type dialling struct {
 // nothing tells when there is room.
 const dialRetry = 5 * time.Millisecond
 
+// dialRun is how many are dialled before the next ones wait in the mailbox for the
+// loop to look at other events. Without it, a server that refuses at once and a
+// failed that dials at once would have the loop to themselves.
+const dialRun = 64
+
 // Dial asks for a connection. It does not block, and calls nothing: later either
 // h's Open is called with the connection that it returns, and all that follows is
 // as for one that was accepted; or failed, once, unless it is nil, with the reason.
 // It is one of unix.ECONNREFUSED and the like, by errors.Is; ErrDialTimeout; what
 // Close and Abort of the returned Conn lead to, ErrClosed and ErrAborted; or
-// ErrStopped when the worker ends.
+// ErrStopped when the worker ends. A failed or Close that dials again does not keep
+// the loop from other work; it should wait a little all the same (After). What is
+// dialled when the loop has come to its end is forgotten, and nothing is called.
 //
 // Until Open, nothing can be written to the connection. Afterwards it differs from
 // an accepted one in this: the worker's idle timeout is not set, Each and WithTick
@@ -107,14 +115,14 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 		id: d.last, fd: -1, state: stateDialled | stateDialling,
 	}
 	c.leave().dialling = &dialling{to: to, handler: h, failed: failed}
-	c.touch()
 	fd, err := -1, error(ErrStopped)
-	if !d.gone {
+	if !l.hungUp {
 		fd, err = to.socket()
 	}
 	if err != nil {
 		c.blame(dialError(to, err))
 		c.state |= stateDead
+		d.owe(c)
 		return c
 	}
 	c.fd = int32(fd)
@@ -124,8 +132,25 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 		now := l.refresh()
 		c.setEnd(now + min(to.Timeout, never-now))
 	}
-	c.connect()
+	if d.run == dialRun {
+		l.mailbox.post(func() { d.run = 0 })
+	}
+	if d.run++; d.run <= dialRun {
+		c.connect()
+	} else {
+		l.mailbox.post(c.connect)
+	}
 	return c
+}
+
+// owe has failed called for a connection that has no descriptor: in another turn,
+// since the next may be no better.
+func (d *Dialer) owe(c *Conn) {
+	d.owed++
+	d.loop.mailbox.post(func() {
+		d.owed--
+		c.touch()
+	})
 }
 
 // After has the loop call f once d has passed, or later by at most 10 ms or 1 %. A
@@ -190,8 +215,11 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: addr.As16(), ZoneId: zone(addr)}
 }
 
-// connect asks the kernel for the connection.
+// connect asks the kernel for the connection, unless it has been given up.
 func (c *Conn) connect() {
+	if c.state.has(stateEnding) {
+		return
+	}
 	d := c.left.dialling
 	var address unix.Sockaddr = &unix.SockaddrUnix{Name: d.to.Path}
 	if d.to.Path == "" {
@@ -261,8 +289,8 @@ func (c *Conn) isDesk() bool { return c.loop.dialer != nil && c.loop.dialer.desk
 // hangUpDialled ends the dialled connections of a worker that has no others, and
 // reports whether none is left.
 func (l *loop) hangUpDialled() bool {
-	if l.dialer != nil && !l.dialer.gone {
-		l.dialer.gone = true
+	if !l.hungUp {
+		l.hungUp = true
 		l.table.each(func(c *Conn) { c.end(ErrDrained) })
 		l.settle()
 	}

@@ -88,7 +88,7 @@ func (l *loop) cutShort() {
 		return
 	}
 	l.log.Warn("drain deadline, closing", "conns", l.table.live+l.streams.live())
-	l.drain.cut = true
+	l.drain.cut, l.hungUp = true, true
 	if l.mover != nil {
 		l.mover.retry = never
 	}

@@ -81,6 +81,7 @@ type loop struct {
 	reportIDs bool
 	closedIDs []uint64 // to report
 	stopped   bool
+	hungUp    bool // nothing more is dialled
 }
 
 // newLoop takes ownership of the station's queue, even on error. The caller
@@ -186,6 +187,7 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 
 // end closes what is still open, tells the sessions, and unbinds the goroutine.
 func (l *loop) end() {
+	l.hungUp = true
 	l.table.each(func(c *Conn) {
 		if !c.state.has(stateLinger) { // that one has ended but for its peer
 			c.blame(ErrStopped)
