@@ -58,41 +58,53 @@ func processes() (pids []int) {
 	return pids
 }
 
-// stat is what /proc says of a process (proc_pid_stat(5)).
+// stat is what /proc says of a process, or of a thread (proc_pid_stat(5)).
 type stat struct {
 	state  string
 	parent int
 	ticks  int // of processor time, its own and the kernel's for it
 }
 
-func readStat(pid int) (s stat, err error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+func readStat(pid int) (stat, error) {
+	return readStatFile(fmt.Sprintf("/proc/%d/stat", pid))
+}
+
+func readStatFile(path string) (s stat, err error) {
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return s, err
 	}
 	_, rest, _ := strings.Cut(string(content), ") ") // after the name, which may contain anything but does not
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
-		return s, fmt.Errorf("/proc/%d/stat: %q", pid, content)
+		return s, fmt.Errorf("%s: %q", path, content)
 	}
 	var numbers [3]int
 	for i, field := range []string{fields[1], fields[11], fields[12]} {
 		if numbers[i], err = strconv.Atoi(field); err != nil {
-			return s, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+			return s, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return stat{state: fields[0], parent: numbers[0], ticks: numbers[1] + numbers[2]}, nil
 }
 
-// freeze stops a process, and returns when it stands still.
+// freeze stops a process, and returns when all its threads stand still: until
+// then the kernel does not count it as stopped, and would not wake it if it lost
+// its parent.
 func freeze(t *testing.T, pid int) {
 	t.Helper()
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the process stands still", func() (bool, string) {
-		stat, err := readStat(pid)
-		return err == nil && stat.state == "T", fmt.Sprint(stat, err)
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, thread := range threads {
+			stat, err := readStatFile(thread)
+			if err != nil || stat.state != "T" {
+				return false, fmt.Sprint(thread, stat, err)
+			}
+		}
+		return len(threads) > 0, fmt.Sprint(threads, err)
 	})
 }
 
