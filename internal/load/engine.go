@@ -3,8 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"math"
-	"runtime"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -65,10 +63,6 @@ const progressEvery = time.Second
 // errTimeout: an answer did not come.
 var errTimeout = errors.New("no answer in time")
 
-// openingAtOnce bounds the idle connections that are dialled at a time: less than a
-// server's backlog.
-const openingAtOnce = 256
-
 // run carries out the plan. progress may be nil; it is called on this goroutine.
 func run(ctx context.Context, plan *Plan, progress func(Progress)) (*tally, error) {
 	to, err := plan.destination()
@@ -104,14 +98,6 @@ func (e *engine) start() {
 		return
 	}
 	e.openIdle()
-}
-
-func (e *engine) openIdle() {
-	for e.undialled > 0 && e.opening < openingAtOnce && !e.over {
-		e.undialled--
-		e.opening++
-		e.idle[e.undialled].dial()
-	}
 }
 
 // send begins with requests.
@@ -226,115 +212,10 @@ func (e *engine) endIfDone() {
 // spent reports whether all requests were sent that the plan asks for.
 func (e *engine) spent() bool { return e.plan.Requests > 0 && e.issued >= e.plan.Requests }
 
-// probe asks each idle connection.
-func (e *engine) probe() {
-	now := e.now()
-	for _, p := range e.idle {
-		if p.open {
-			p.send(now, now)
-		} else if p.conn != nil {
-			p.ending = true
-			_ = p.conn.Close() // it is still being dialled
-		}
-	}
-}
-
-// issue returns when the next request is due that p may send, if one is now.
-func (e *engine) issue(p *place, now time.Duration) (due time.Duration, ok bool) {
-	if e.over || e.spent() {
-		return 0, false
-	}
-	due = now
-	if e.plan.Rate > 0 {
-		if due = e.began + dueAfter(e.issued, e.plan.Rate); due > now {
-			if !p.parked {
-				p.parked = true
-				e.parked = append(e.parked, p)
-			}
-			return 0, false
-		}
-	}
-	e.issued++
-	if e.spent() {
-		e.retire(p)
-	}
-	return due, true
-}
-
-// retire closes the connections that will have nothing more to send, but for p's.
-func (e *engine) retire(p *place) {
-	for _, other := range e.places {
-		if other != p && other.open && other.sent == other.answered {
-			other.ending = true
-			_ = other.conn.Close() // it may be closing already
-		}
-	}
-}
-
-// dueAfter returns when request number n is due, from the beginning.
-func dueAfter(n int64, rate float64) time.Duration {
-	return time.Duration(math.Round(float64(n) / rate * float64(time.Second)))
-}
-
-// pace wakes the loop when requests are due: the loop's own timers, and Go's, know
-// milliseconds only. It is a goroutine, and a thread, of its own.
-func (e *engine) pace(quit chan struct{}, began time.Time) {
-	const finest, longest = 50 * time.Microsecond, 100 * time.Millisecond
-	runtime.LockOSThread()                                                     // and never unlocked: the thread ends with the goroutine
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(time.Microsecond), 0, 0, 0) // else it wakes up to 50 us late
-	for {
-		next := int64(time.Since(began).Seconds()*e.plan.Rate) + 1
-		wait := min(max(time.Until(began.Add(dueAfter(next, e.plan.Rate))), finest), longest)
-		pause := unix.NsecToTimespec(int64(wait))
-		_ = unix.Nanosleep(&pause, nil) // an interrupted one is a short one
-		select {
-		case <-quit:
-			return
-		default:
-		}
-		if !e.dialer.Post(e.sendDue) {
-			return
-		}
-	}
-}
-
-// sendDue has places send that have waited for it.
-func (e *engine) sendDue() {
-	now := e.now()
-	for len(e.parked) > 0 && !e.over && !e.spent() && e.began+dueAfter(e.issued, e.plan.Rate) <= now {
-		p := e.parked[0]
-		e.parked = e.parked[1:]
-		p.parked = false
-		switch {
-		case e.plan.Churn:
-			e.begin(p)
-		case p.open:
-			p.fill(now)
-		}
-	}
-}
-
 // connected takes note of a connection.
 func (e *engine) connected(p *place, now time.Duration) {
 	e.tally.Connections++
 	e.tally.Connect.record(now - p.dialled)
-}
-
-// heard takes note, once for each idle connection, that it is there or never will be.
-func (e *engine) heard(p *place) {
-	if p.heard {
-		return
-	}
-	p.heard = true
-	e.opening--
-	e.openIdle()
-	switch {
-	case e.opening > 0 || e.undialled > 0 || e.over || e.began > 0:
-	case e.tally.Connections == 0:
-		e.stop() // nobody is there
-	default:
-		e.send()
-	}
 }
 
 // gotAnswer takes note of an answer.
