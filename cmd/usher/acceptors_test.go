@@ -74,6 +74,33 @@ func listening(t *testing.T, pid int, address string) (n int) {
 	return n
 }
 
+// Limits hold to the connection, however many accept.
+func TestAcceptorsKeepLimits(t *testing.T) {
+	t.Parallel()
+	const most, clients = 10, 200
+	s := serve(t, "--acceptors", "4", "--workers", "2", "--max-conns", strconv.Itoa(most))
+	crowd := gatherWaiters(t, "127.0.0.3", s.address, clients)
+	crowd.out.await(t, 1, "connected")
+	full := func(status master.Status) bool { return status.Connections.Active == most }
+	if c := s.until("as many as may be", full).Connections; c.Accepted != most {
+		t.Errorf("%+v", c)
+	}
+	_ = crowd.in.Close() // they leave; those that waited are served, and found to have left
+	if c := s.until("all have had their turn", func(status master.Status) bool { return status.Connections.Closed == clients }).Connections; c.Accepted != clients || c.Refused != 0 {
+		t.Errorf("%+v", c)
+	}
+	s.stop()
+
+	s = serve(t, "--acceptors", "4", "--workers", "2", "--max-conns", strconv.Itoa(most), "--overload", "close")
+	crowd = gatherWaiters(t, "127.0.0.3", s.address, clients)
+	crowd.out.await(t, 1, "connected")
+	if c := s.until("the rest is refused", func(status master.Status) bool { return status.Connections.Refused == clients-most }).Connections; c.Active != most {
+		t.Errorf("%+v", c)
+	}
+	_ = crowd.in.Close()
+	s.stop()
+}
+
 // Clients that connect without end lose nothing by upgrades, reloads and listeners
 // that come and go; and the last of them are served when the server stops.
 func TestAcceptorsThroughChanges(t *testing.T) {

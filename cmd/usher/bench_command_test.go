@@ -174,6 +174,9 @@ func TestBenchErrors(t *testing.T) {
 			}
 		}
 	}
+	if r := bench(t, 1, "echo", closed, "--source=192.0.2.1"); r.Errors[load.KindPorts] == 0 || len(r.Advice) != 1 || !containsAll(r.Advice[0], "--source") {
+		t.Errorf("%+v", r)
+	}
 	got := usher(t, "bench", "echo", closed)
 	if got.code != exitFailed || !containsAll(got.stdout, "errors: 50 refused") {
 		t.Errorf("%+v", got)
