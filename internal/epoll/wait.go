@@ -15,27 +15,26 @@ import (
 //   - Wait raw. A P that is held for 10 ms makes the runtime's monitor signal
 //     the thread (sysmon and retake in runtime/proc.go), and epoll_pwait
 //     returns EINTR, always (signal(7)).
-//   - On EINTR the loop slept, or the process is busy elsewhere. Wait once
-//     through the scheduler, which may sleep for ever at no cost; and if fewer
-//     than coolBelow waits returned since the last EINTR the loop is not busy,
-//     so let the next coolWaits go through the scheduler as well: then the
-//     other goroutines of a quiet process are not held up.
+//   - On EINTR, if a raw wait returned since the one before, the loop has work:
+//     wait raw again. A wait through the scheduler would cost more than itself:
+//     the monitor takes the P away from it, and having done so looks again every
+//     20 µs for a millisecond and more.
+//   - Else the loop slept. Let the next coolWaits waits go through the scheduler,
+//     where they may last for ever at no cost: then nobody signals, and the other
+//     goroutines of a quiet process are not held up.
 //
 // At rest this is one blocked thread, no signals and no P held. Its price is
-// that for up to 10 ms one P is held in vain, so GOMAXPROCS must be larger than
+// that a loop with work holds one P for itself, so GOMAXPROCS must be larger than
 // the number of loops. It needs asynchronous preemption: with
 // GODEBUG=asyncpreemptoff=1 no signal comes, and a stop of the world could wait
 // for ever.
 type waiter struct {
-	yield    bool // always through the scheduler
-	cool     int  // waits left that go through the scheduler
-	returned int  // raw waits that returned since the last EINTR
+	yield  bool // always through the scheduler
+	cool   int  // waits left that go through the scheduler
+	worked bool // a raw wait returned since the last EINTR
 }
 
-const (
-	coolBelow = 64
-	coolWaits = 64
-)
+const coolWaits = 64
 
 func (w *waiter) wait(set int, events []Event, millis int) (int, syscall.Errno) {
 	if millis == 0 {
@@ -50,17 +49,17 @@ func (w *waiter) wait(set int, events []Event, millis int) (int, syscall.Errno) 
 	}
 	n, errno := raw(set, events, millis)
 	if errno != unix.EINTR {
-		w.returned++
+		w.worked = w.worked || n > 0
 		return n, errno
 	}
-	if w.returned < coolBelow {
+	if !w.worked {
 		w.cool = coolWaits
 	}
-	w.returned = 0
+	w.worked = false
 	if millis > 0 {
 		return 0, 0 // the caller knows how much of its timeout is left
 	}
-	return scheduled(set, events, millis)
+	return w.wait(set, events, millis) // a call: here the scheduler gets its turn, which the signal asked for
 }
 
 func retry(set int, events []Event, millis int) (int, syscall.Errno) {
