@@ -95,7 +95,10 @@ func (w *closeWatch) add(fd int) (int32, error) {
 // the kernel's queue was full (fs.inotify.max_queued_events): some were not told.
 func (w *closeWatch) take(closed func(watch int32), missed func()) {
 	for {
-		n, errno := read(int32(w.fd), w.buffer[:])
+		n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(w.fd), uintptr(unsafe.Pointer(&w.buffer[0])), uintptr(len(w.buffer)))
+		if errno == unix.EINTR {
+			continue
+		}
 		if errno != 0 {
 			return // EAGAIN: that was all
 		}
@@ -109,7 +112,7 @@ func (w *closeWatch) take(closed func(watch int32), missed func()) {
 				closed(watch)
 			}
 		}
-		if n+2*eventSize <= len(w.buffer) {
+		if int(n)+2*eventSize <= len(w.buffer) {
 			return
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,12 +54,12 @@ func (c *Conn) maxInput() int {
 	return c.loop.maxInput
 }
 
-// read takes what one read(2) gives and hands it to the session.
+// read takes what one recv(2) gives and hands it to the session.
 func (c *Conn) read() {
-	c.took(read(c.fd, c.loop.input))
+	c.took(recv(c.fd, c.loop.input))
 }
 
-// took acts on what read(2) has returned.
+// took acts on what recv has returned.
 func (c *Conn) took(n int, errno syscall.Errno) {
 	switch {
 	case errno == unix.EAGAIN:
@@ -157,27 +156,12 @@ func (c *Conn) endInput() {
 
 // discard reads on a connection that lingers: see closing.go.
 func (c *Conn) discard() {
-	n, errno := read(c.fd, c.loop.input)
+	n, errno := recv(c.fd, c.loop.input)
 	if errno == unix.EAGAIN {
 		return
 	}
 	c.left.discarded += n
 	if errno != 0 || n == 0 || c.left.discarded > lingerBytes {
 		c.finish()
-	}
-}
-
-// read is read(2), raw: the descriptor is non-blocking, so the scheduler need
-// not know.
-func read(fd int32, b []byte) (int, syscall.Errno) {
-	for {
-		n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-		switch errno {
-		case 0:
-			return int(n), 0
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
 	}
 }

@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // While a callback runs, what it writes is corked: small writes gather in the
-// loop's one cork, which goes out in one write(2) when the callback returns,
+// loop's one cork, which goes out in one send(2) when the callback returns,
 // when another connection is written to, or when it is full. What the kernel
 // does not take becomes the connection's own, and only then is EPOLLOUT armed.
 //
@@ -31,7 +30,7 @@ const (
 // low-water mark (64 KiB), whereupon Low is called, and Data if it had left
 // input. Past the bound (WithMaxOutput) Write returns ErrFull.
 //
-// Other errors: ErrClosed after Close or CloseWrite, or what write(2) says,
+// Other errors: ErrClosed after Close or CloseWrite, or what send(2) says,
 // which is then the end of the connection.
 func (c *Conn) Write(b []byte) (int, error) {
 	if c.corkPlain(b) {
@@ -136,11 +135,11 @@ func (l *loop) takeCork() []byte {
 // send writes first and second to a connection without output of its own, and
 // keeps what the kernel does not take.
 func (c *Conn) send(first, second []byte) error {
-	n, errno := writev(c.fd, first, second)
+	n, errno := sendv(c.fd, first, second)
 	return c.gave(n, errno, first, second)
 }
 
-// gave acts on what write(2) or writev(2) has returned.
+// gave acts on what sendv has returned.
 func (c *Conn) gave(n int, errno syscall.Errno, first, second []byte) error {
 	if n > 0 {
 		c.progressed()
@@ -188,7 +187,7 @@ func (c *Conn) flush() {
 		return
 	}
 	if left.out != nil {
-		n, errno := writev(c.fd, left.out[left.written:], nil)
+		n, errno := sendv(c.fd, left.out[left.written:], nil)
 		if errno != 0 {
 			if errno != unix.EAGAIN {
 				c.fail(os.NewSyscallError("write", errno))
@@ -215,38 +214,5 @@ func (c *Conn) flush() {
 	if c.state.has(stateChoked) && !choked {
 		c.state = c.state&^stateChoked | stateLow | stateReplay
 		c.touch()
-	}
-}
-
-// writev is writev(2), or write(2) when one will do, raw: the descriptor is
-// non-blocking. The runtime has SIGPIPE ignored.
-func writev(fd int32, first, second []byte) (int, syscall.Errno) {
-	if len(first) == 0 {
-		first, second = second, nil
-	}
-	if len(first) == 0 {
-		return 0, 0
-	}
-	vector := [2]unix.Iovec{{Base: &first[0]}, {}}
-	vector[0].SetLen(len(first))
-	if len(second) > 0 {
-		vector[1].Base = &second[0]
-		vector[1].SetLen(len(second))
-	}
-	for {
-		var n uintptr
-		var errno syscall.Errno
-		if len(second) == 0 {
-			n, _, errno = syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&first[0])), uintptr(len(first)))
-		} else {
-			n, _, errno = syscall.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vector)), 2)
-		}
-		switch errno {
-		case 0:
-			return int(n), 0
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
 	}
 }

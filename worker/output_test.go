@@ -175,7 +175,7 @@ func TestResetWithOutputPending(t *testing.T) {
 	}
 }
 
-// packetPair makes a connection on which each write(2) of the worker is a packet
+// packetPair makes a connection on which each send(2) of the worker is a packet
 // of its own, and hands it over.
 func (s *seat) packetPair() (fd int) {
 	s.t.Helper()

@@ -1,11 +1,6 @@
 package worker
 
-import (
-	"syscall"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // Most events are input for a connection about which nothing is unfinished, all of
 // which Data consumes, and whose answer the kernel takes. This file is the short
@@ -25,7 +20,7 @@ func (c *Conn) plain() bool { return c.state&^stateAside == stateInSet && c.left
 func (c *Conn) readPlain() {
 	l := c.loop
 	in := l.input
-	got, _, errno := syscall.RawSyscall6(unix.SYS_READ, uintptr(c.fd), uintptr(unsafe.Pointer(&in[0])), uintptr(len(in)), 0, 0, 0)
+	got, _, errno := rawRecv(c.fd, in)
 	if errno != 0 || got == 0 {
 		if errno != unix.EINTR { // else epoll reports it again
 			c.took(0, errno)
@@ -59,7 +54,7 @@ func (c *Conn) writePlain() {
 	l := c.loop
 	l.corked = nil
 	b := l.takeCork()
-	n, _, errno := syscall.RawSyscall6(unix.SYS_WRITE, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+	n, _, errno := rawSend(c.fd, b)
 	switch {
 	case errno == 0 && int(n) == len(b):
 		c.progressed()
