@@ -66,23 +66,6 @@ type origin struct {
 	local    netip.AddrPort
 }
 
-// leftovers is what a connection owns only while something about it is
-// unfinished. An idle connection has none.
-type leftovers struct {
-	in        []byte // input that Data did not consume
-	out       []byte // output that the kernel did not take, from written on
-	written   int
-	files     []outgoing // to send after it
-	cause     error      // what ended the connection, when not in order
-	deadlines deadlines
-	timers    *Timer // that are to run
-	flushing  int    // bytes of output when the present bound for flushing began
-	discarded int    // bytes, while lingering
-	jobs      int    // of Go that are outstanding
-	maxInput  int    // by SetMaxInput; 0: the worker's
-	dialling  *dialling
-}
-
 // state is a set of facts about a connection.
 type state uint32
 

@@ -384,23 +384,3 @@ func (l *loop) sendIDs() {
 	}
 	l.closedIDs = l.closedIDs[:0]
 }
-
-// freeLeftoversKept bounds the free list.
-const freeLeftoversKept = 256
-
-func (l *loop) newLeftovers() *leftovers {
-	n := len(l.leftovers)
-	if n == 0 {
-		return new(leftovers)
-	}
-	left := l.leftovers[n-1]
-	l.leftovers = l.leftovers[:n-1]
-	return left
-}
-
-func (l *loop) freeLeftovers(left *leftovers) {
-	*left = leftovers{}
-	if len(l.leftovers) < freeLeftoversKept {
-		l.leftovers = append(l.leftovers, left)
-	}
-}
