@@ -1,14 +1,11 @@
 package master
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -37,169 +34,6 @@ func keepsDescriptors(t testing.TB) {
 			t.Errorf("%d descriptors open, %d at the start", after, before)
 		}
 	})
-}
-
-// house is an accept goroutine with fake workers.
-type house struct {
-	testing.TB
-	*acceptor
-	board  *ipc.Scoreboard
-	addr   string
-	broken chan string
-}
-
-func newHouse(t testing.TB, descriptorLimit int) *house {
-	t.Helper()
-	keepsDescriptors(t)
-	address, err := ParseAddress("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listeners, err := listenAll([]Address{address}, 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	board, err := ipc.NewScoreboard(8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	broken := make(chan string, 100)
-	config := Config{Logger: hclog.NewNullLogger(), Dispatch: DefaultPolicy}
-	a, err := newAcceptor(config, listeners, descriptorLimit, func(spec seatSpec, err error) {
-		broken <- fmt.Sprint(spec.slot, " ", err)
-	}, func(n trialTally) { broken <- fmt.Sprint("trial ", n) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- a.run() }()
-	t.Cleanup(func() {
-		a.interrupt(nil)
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if err := board.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &house{TB: t, acceptor: a, board: board, addr: listeners[0].address, broken: broken}
-}
-
-// fakeWorker reads its end of a queue when told to.
-type fakeWorker struct {
-	house  *house
-	slot   int
-	end    int // its own duplicate of the worker's end
-	entry  *ipc.Entry
-	packet ipc.Packet
-	ipc.Courier
-	fds []int
-}
-
-// hire opens a seat for a fake worker. Its own end is closed by die.
-func (h *house) hire(slot, capacity int) *fakeWorker {
-	h.Helper()
-	queue, workerEnd, err := fdpass.Pair()
-	if err != nil {
-		h.Fatal(err)
-	}
-	end, err := unix.FcntlInt(uintptr(workerEnd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		h.Fatal(err)
-	}
-	w := &fakeWorker{house: h, slot: slot, end: end, entry: h.board.Entry(slot)}
-	w.entry.Reset()
-	w.entry.Sequence.Store(1)
-	h.open(seatSpec{slot: slot, queue: queue, workerEnd: workerEnd, capacity: capacity, closes: true, entry: w.entry})
-	return w
-}
-
-// receive takes connections until it holds n, and returns the newest envelope.
-func (w *fakeWorker) receive(n int) (e ipc.Envelope) {
-	w.house.Helper()
-	for len(w.fds) < n {
-		err := w.Receive(w.end, &w.packet)
-		if err == fdpass.ErrWouldBlock {
-			w.await()
-			continue
-		}
-		if err != nil {
-			w.house.Fatalf("slot %d: %v", w.slot, err)
-		}
-		w.entry.Received.Add(uint64(w.packet.Len()))
-		for i := range w.packet.Len() {
-			if err := w.packet.Decode(i, &e); err != nil {
-				w.house.Fatal(err)
-			}
-			w.fds = append(w.fds, w.packet.Take(i))
-		}
-		w.packet.Reset()
-	}
-	return e
-}
-
-func (w *fakeWorker) await() {
-	w.house.Helper()
-	fds := []unix.PollFd{{Fd: int32(w.end), Events: unix.POLLIN}}
-	for {
-		n, err := unix.Poll(fds, int(patience.Milliseconds()))
-		if err == unix.EINTR {
-			continue
-		}
-		if n == 0 || err != nil {
-			w.house.Fatalf("slot %d: nothing came in %v: %v", w.slot, patience, err)
-		}
-		return
-	}
-}
-
-// closeOne closes the oldest connection and rings if asked to.
-func (w *fakeWorker) closeOne() {
-	_ = unix.Close(w.fds[0])
-	w.fds = w.fds[1:]
-	if w.entry.AddClosed(1) {
-		w.house.ring(w.slot, ipc.Closed{})
-	}
-}
-
-// die closes what it holds, as the kernel does, and has the master bury it.
-func (w *fakeWorker) die() {
-	fdpass.CloseAll(w.fds)
-	w.fds = nil
-	_ = unix.Close(w.end)
-	w.house.bury(w.slot)
-}
-
-// call connects so many clients, which are closed at the end of the test.
-func (h *house) call(n int) (clients []net.Conn) {
-	h.Helper()
-	for range n {
-		c, err := net.Dial("tcp", h.addr)
-		if err != nil {
-			h.Fatal(err)
-		}
-		h.Cleanup(func() { _ = c.Close() })
-		clients = append(clients, c)
-	}
-	return clients
-}
-
-// until polls the accept goroutine's books, which no event tells of, until ok.
-func (h *house) until(ok func(Counts) bool) Counts {
-	h.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		counts, _, _ := h.snapshot()
-		if sum := counts.Queued + counts.Active + counts.Closed + counts.Refused + counts.Lost; sum != counts.Accepted {
-			h.Fatalf("the books do not balance: %+v", counts)
-		}
-		if ok(counts) {
-			return counts
-		}
-		if time.Now().After(deadline) {
-			h.Fatalf("not in %v: %+v", patience, counts)
-		}
-	}
 }
 
 func TestConnectionsGoToTheLeastLoaded(t *testing.T) {

@@ -5,11 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,20 +29,6 @@ func newSet(t testing.TB) *Set {
 		}
 	})
 	return s
-}
-
-func newWaker(t testing.TB, s *Set, tag uint64) *Waker {
-	t.Helper()
-	w, err := NewWaker(s, tag)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return w
 }
 
 // stream returns a connected pair of stream sockets.
@@ -266,179 +248,6 @@ func TestDelBeforeClose(t *testing.T) {
 	}
 }
 
-// The loop wakes from a blocked wait, and many wakes before it clears are one event.
-func TestWaker(t *testing.T) {
-	for _, yield := range []bool{false, true} {
-		s := newSet(t)
-		s.Yield(yield)
-		w := newWaker(t, s, 42)
-		if got := ready(t, s, 0); got != "" {
-			t.Errorf("before Wake: %q", got)
-		}
-		w.Clear() // of nothing
-		var running sync.WaitGroup
-		running.Go(w.Wake)
-		want := fmt.Sprintf("42:%x", In)
-		if got := ready(t, s, -1); got != want {
-			t.Errorf("after Wake: %q, want %q", got, want)
-		}
-		running.Wait()
-		w.Wake()
-		if got := ready(t, s, -1); got != want {
-			t.Errorf("not cleared: %q, want %q", got, want)
-		}
-		w.Clear()
-		if got := ready(t, s, 0); got != "" {
-			t.Errorf("cleared: %q", got)
-		}
-		w.Wake()
-		if got := ready(t, s, -1); got != want {
-			t.Errorf("after the next Wake: %q, want %q", got, want)
-		}
-	}
-}
-
-// Goroutines publish and wake, the loop clears and looks. A wake that is lost
-// would hang the test.
-func TestNoWakeIsLost(t *testing.T) {
-	const goroutines, wakes = 16, 2_000
-	s := newSet(t)
-	w := newWaker(t, s, 1)
-	var published atomic.Int64
-	var running sync.WaitGroup
-	for range goroutines {
-		running.Go(func() {
-			for range wakes {
-				published.Add(1)
-				w.Wake()
-			}
-		})
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	events := make([]Event, 4)
-	waits := 0
-	for seen := int64(0); seen < goroutines*wakes; seen = published.Load() {
-		if _, err := s.Wait(events, -1); err != nil {
-			t.Fatal(err)
-		}
-		w.Clear()
-		waits++
-	}
-	running.Wait()
-	t.Logf("%d wakes, %d waits", goroutines*wakes, waits)
-}
-
-// Signals do not end a wait without limit.
-func TestSignalsDoNotEndAWait(t *testing.T) {
-	for _, yield := range []bool{false, true} {
-		s := newSet(t)
-		s.Yield(yield)
-		w := newWaker(t, s, 1)
-		runtime.LockOSThread()
-		thread := unix.Gettid()
-		var running sync.WaitGroup
-		running.Go(func() {
-			for range 1_000 {
-				if err := unix.Tgkill(os.Getpid(), thread, unix.SIGURG); err != nil {
-					t.Error(err)
-				}
-			}
-			w.Wake()
-		})
-		if got, want := ready(t, s, -1), fmt.Sprintf("1:%x", In); got != want {
-			t.Errorf("yield %v: %q, want %q", yield, got, want)
-		}
-		running.Wait()
-		runtime.UnlockOSThread()
-	}
-}
-
-// What a blocked wait costs: the ticks of CPU that its thread used in a second.
-// The bound is wide: a loop that spins would use all hundred.
-func TestAtRest(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a second")
-	}
-	s := newSet(t)
-	w := newWaker(t, s, 1)
-	thread, done := make(chan int), make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		thread <- unix.Gettid()
-		if _, err := s.Wait(make([]Event, 1), -1); err != nil {
-			t.Error(err)
-		}
-	}()
-	id := <-thread
-	before := ticks(t, id)
-	<-time.After(time.Second) // the span that is measured
-	used := ticks(t, id) - before
-	w.Wake()
-	<-done
-	t.Logf("a blocked wait used %d ticks of CPU in a second", used)
-	if used > 50 {
-		t.Errorf("a blocked wait used %d ticks of CPU in a second", used)
-	}
-}
-
-// ticks returns user and system time of a thread of this process (proc(5)).
-func ticks(t *testing.T, thread int) int {
-	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", thread))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // past the name, which may hold anything
-	fields := strings.Fields(rest)
-	user, err := strconv.Atoi(fields[11])
-	if err != nil {
-		t.Fatal(err)
-	}
-	system, err := strconv.Atoi(fields[12])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return user + system
-}
-
-// The wait's own bookkeeping: what an interrupted raw wait leads to.
-func TestCooling(t *testing.T) {
-	set := newSet(t)
-	a, b := stream(t)
-	write(t, b)
-	if err := set.Add(a, In, 1); err != nil {
-		t.Fatal(err)
-	}
-	events := make([]Event, 1)
-	w := waiter{cool: coolWaits}
-	for i := range coolWaits {
-		if n, errno := w.wait(set.fd, events, -1); n != 1 || errno != 0 || w.worked {
-			t.Fatalf("cool wait %d: %d, %v, %+v", i, n, errno, w)
-		}
-	}
-	if n, errno := w.wait(set.fd, events, -1); n != 1 || errno != 0 || w.cool != 0 || !w.worked {
-		t.Errorf("then: %d, %v, %+v; want a raw wait", n, errno, w)
-	}
-}
-
-// The runtime's monitor interrupts every raw wait that lasts: the first after
-// work is followed by another raw one, the next by waits through the scheduler.
-func TestInterrupted(t *testing.T) {
-	set := newSet(t)
-	events := make([]Event, 1)
-	const millis = 20_000 // the monitor signals after 10 to 20
-	w := waiter{worked: true}
-	if n, errno := w.wait(set.fd, events, millis); n != 0 || errno != 0 || w != (waiter{}) {
-		t.Fatalf("after work: %d, %v, %+v; want raw waits to go on", n, errno, w)
-	}
-	if n, errno := w.wait(set.fd, events, millis); n != 0 || errno != 0 || w != (waiter{cool: coolWaits}) {
-		t.Errorf("after none: %d, %v, %+v; want %d waits through the scheduler", n, errno, w, coolWaits)
-	}
-}
-
 func TestAllocatesNothing(t *testing.T) {
 	s := newSet(t)
 	w := newWaker(t, s, 1)
@@ -454,19 +263,5 @@ func TestAllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, round); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func BenchmarkWake(b *testing.B) {
-	s := newSet(b)
-	w := newWaker(b, s, 1)
-	events := make([]Event, 4)
-	b.ReportAllocs()
-	for b.Loop() {
-		w.Wake()
-		if _, err := s.Wait(events, -1); err != nil {
-			b.Fatal(err)
-		}
-		w.Clear()
 	}
 }
