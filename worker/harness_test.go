@@ -218,9 +218,12 @@ func (s *seat) expectRest() {
 }
 
 // asleep reports whether the loop's thread is in an interruptible sleep
-// (proc_pid_stat(5)).
+// (proc_pid_stat(5)). A loop that parks has none.
 func (s *seat) asleep() bool {
 	s.t.Helper()
+	if s.entry.Thread.Load() == 0 {
+		return true
+	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.entry.Thread.Load()))
 	check(s.t, err)
 	_, state, ok := bytes.Cut(stat, []byte(") "))

@@ -61,7 +61,9 @@ func (l *loop) takeIn() (empty bool, err error) {
 		}
 		n := q.packet.Len()
 		killpoint.Reach(killpoint.Received)
-		l.pace.Came(n, l.turnTime())
+		if !l.parks {
+			l.pace.Came(n, l.turnTime()) // of this thread
+		}
 		l.station.entry.Received.Add(uint64(n))
 		killpoint.Reach(killpoint.Booked)
 		for i := range n {

@@ -39,9 +39,10 @@ type loop struct {
 	clock    func() time.Duration // since epoch, from any goroutine
 	mailbox  mailbox
 	offloop  offloop
-	// mustYield: the loop always waits through the scheduler.
-	mustYield bool
-	ended     chan struct{}
+	// mustYield: the loop always waits through the scheduler. parks: as a
+	// goroutine, on whatever thread, since all connections are other goroutines'.
+	mustYield, parks bool
+	ended            chan struct{}
 
 	turn   time.Duration // the time of this turn, if known
 	known  bool
@@ -124,14 +125,20 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 		l.close()
 		return nil, err
 	}
+	if l.parks = !movable(h); l.parks {
+		if err := set.Park(); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
 	l.mustYield = l.mustYield || l.streams != nil
 	set.Yield(l.mustYield)
 	l.queue.watched = true
 	return l, nil
 }
 
-// begin binds the loop to this goroutine and its thread. From here on the
-// master can see it beat.
+// begin binds the loop to this goroutine, and to its thread unless it parks. From
+// here on the master can see it beat.
 func (l *loop) begin(hello ipc.Hello) error {
 	if hello.Protocol != ipc.Version {
 		return fmt.Errorf("the master speaks protocol %d, this program %d", hello.Protocol, ipc.Version)
@@ -140,8 +147,10 @@ func (l *loop) begin(hello ipc.Hello) error {
 	l.queue.timeout = time.Duration(hello.QueueTimeoutMS) * time.Millisecond
 	l.idleMS = uint32(min(hello.IdleTimeoutMS, maxIdleMS))
 	l.streams.start()
-	runtime.LockOSThread()
-	l.station.entry.Thread.Store(uint64(unix.Gettid()))
+	if !l.parks {
+		runtime.LockOSThread()
+		l.station.entry.Thread.Store(uint64(unix.Gettid()))
+	}
 	l.beat()
 	return nil
 }
@@ -197,7 +206,9 @@ func (l *loop) end() {
 	l.settle() // callbacks may have touched what was closed after them
 	l.streams.end()
 	close(l.ended)
-	runtime.UnlockOSThread()
+	if !l.parks {
+		runtime.UnlockOSThread()
+	}
 }
 
 // close releases the loop's descriptors, after end.

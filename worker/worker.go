@@ -105,7 +105,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 	if seat.Slot >= board.Len() {
 		return fmt.Errorf("worker: slot %d in a scoreboard of %d", seat.Slot, board.Len())
 	}
-	if runtime.GOMAXPROCS(0) < 2 {
+	if movable(h) && runtime.GOMAXPROCS(0) < 2 {
 		runtime.GOMAXPROCS(2) // a waiting loop may hold one: see package epoll
 	}
 	ctx, done := signal.NotifyContext(ctx, unix.SIGTERM)

@@ -11,7 +11,7 @@
 //     processes. Another owner may still hold the same open file, and then
 //     close alone leaves it in the set, reporting events for ever (epoll(7),
 //     questions and answers 6).
-//   - One goroutine, locked to its thread, calls Wait. Only Waker.Wake may be
+//   - One goroutine, locked to its thread unless it parks, calls Wait. Only Waker.Wake may be
 //     called from others.
 package epoll
 
@@ -44,8 +44,9 @@ func (e *Event) Ready() uint32 { return e.Events }
 
 // Set is an epoll set.
 type Set struct {
-	fd   int
-	wait waiter
+	fd      int
+	wait    waiter
+	parking *parking // nil without Park
 }
 
 // New returns an empty, close-on-exec set. The caller closes it.
@@ -58,7 +59,12 @@ func New() (*Set, error) {
 }
 
 // Close closes the set; the descriptors in it stay open.
-func (s *Set) Close() error { return os.NewSyscallError("close", unix.Close(s.fd)) }
+func (s *Set) Close() error {
+	if s.parking != nil {
+		return s.parking.file.Close()
+	}
+	return os.NewSyscallError("close", unix.Close(s.fd))
+}
 
 // Add puts fd into the set, to be reported with tag while any of the conditions
 // holds (level-triggered). It borrows fd: its owner calls Del before closing it.
@@ -90,6 +96,9 @@ func (s *Set) control(op, fd int, conditions uint32, tag uint64) error {
 // to a millisecond. With a positive one it may return early with nothing;
 // without limit, never.
 func (s *Set) Wait(events []Event, timeout time.Duration) (int, error) {
+	if s.parking != nil && timeout != 0 {
+		return s.parking.wait(s.fd, events, timeout)
+	}
 	n, errno := s.wait.wait(s.fd, events, millis(timeout))
 	if errno != 0 {
 		return 0, os.NewSyscallError("epoll_pwait", errno)

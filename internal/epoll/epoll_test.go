@@ -31,6 +31,27 @@ func newSet(t testing.TB) *Set {
 	return s
 }
 
+// eachWay runs test with a set for each way to wait.
+func eachWay(t *testing.T, test func(t *testing.T, s *Set)) {
+	ways := []struct {
+		name   string
+		choose func(s *Set) error
+	}{
+		{"raw", func(*Set) error { return nil }},
+		{"through the scheduler", func(s *Set) error { s.Yield(true); return nil }},
+		{"parked", (*Set).Park},
+	}
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			s := newSet(t)
+			if err := way.choose(s); err != nil {
+				t.Fatal(err)
+			}
+			test(t, s)
+		})
+	}
+}
+
 // stream returns a connected pair of stream sockets.
 func stream(t testing.TB) (a, b int) {
 	t.Helper()
@@ -91,34 +112,30 @@ func TestMillis(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
-	for _, yield := range []bool{false, true} {
-		t.Run(fmt.Sprintf("yield %v", yield), func(t *testing.T) {
-			s := newSet(t)
-			s.Yield(yield)
-			a, b := stream(t)
-			step := func(what string, err error, want string) {
-				t.Helper()
-				if err != nil {
-					t.Fatalf("%s: %v", what, err)
-				}
-				if got := ready(t, s, 0); got != want {
-					t.Errorf("%s: %q, want %q", what, got, want)
-				}
+	eachWay(t, func(t *testing.T, s *Set) {
+		a, b := stream(t)
+		step := func(what string, err error, want string) {
+			t.Helper()
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
 			}
-			step("an empty set", nil, "")
-			step("added", s.Add(a, In, 7), "")
-			step("writable wanted", s.Modify(a, In|Out, 8), fmt.Sprintf("8:%x", Out))
-			write(t, b)
-			step("readable too", nil, fmt.Sprintf("8:%x", In|Out))
-			step("readable still", s.Modify(a, In, 9), fmt.Sprintf("9:%x", In)) // level-triggered
-			if got, want := ready(t, s, -1), fmt.Sprintf("9:%x", In); got != want {
-				t.Errorf("a wait without limit: %q, want %q", got, want)
+			if got := ready(t, s, 0); got != want {
+				t.Errorf("%s: %q, want %q", what, got, want)
 			}
-			step("nothing wanted", s.Modify(a, 0, 9), "")
-			step("the peer is gone", unix.Close(b), fmt.Sprintf("9:%x", Hup))
-			step("deleted", s.Del(a), "")
-		})
-	}
+		}
+		step("an empty set", nil, "")
+		step("added", s.Add(a, In, 7), "")
+		step("writable wanted", s.Modify(a, In|Out, 8), fmt.Sprintf("8:%x", Out))
+		write(t, b)
+		step("readable too", nil, fmt.Sprintf("8:%x", In|Out))
+		step("readable still", s.Modify(a, In, 9), fmt.Sprintf("9:%x", In)) // level-triggered
+		if got, want := ready(t, s, -1), fmt.Sprintf("9:%x", In); got != want {
+			t.Errorf("a wait without limit: %q, want %q", got, want)
+		}
+		step("nothing wanted", s.Modify(a, 0, 9), "")
+		step("the peer is gone", unix.Close(b), fmt.Sprintf("9:%x", Hup))
+		step("deleted", s.Del(a), "")
+	})
 }
 
 func TestErrors(t *testing.T) {
@@ -153,16 +170,14 @@ func TestErrors(t *testing.T) {
 
 // A timeout may end early, but it ends, and with nothing.
 func TestTimeoutEnds(t *testing.T) {
-	for _, yield := range []bool{false, true} {
-		s := newSet(t)
-		s.Yield(yield)
+	eachWay(t, func(t *testing.T, s *Set) {
 		start := time.Now()
 		for time.Since(start) < 50*time.Millisecond {
 			if got := ready(t, s, 50*time.Millisecond-time.Since(start)); got != "" {
 				t.Errorf("%q", got)
 			}
 		}
-	}
+	})
 }
 
 func TestTagsKeepAllBits(t *testing.T) {

@@ -15,9 +15,7 @@ import (
 
 // Signals do not end a wait without limit.
 func TestSignalsDoNotEndAWait(t *testing.T) {
-	for _, yield := range []bool{false, true} {
-		s := newSet(t)
-		s.Yield(yield)
+	eachWay(t, func(t *testing.T, s *Set) {
 		w := newWaker(t, s, 1)
 		runtime.LockOSThread()
 		thread := unix.Gettid()
@@ -31,11 +29,11 @@ func TestSignalsDoNotEndAWait(t *testing.T) {
 			w.Wake()
 		})
 		if got, want := ready(t, s, -1), fmt.Sprintf("1:%x", In); got != want {
-			t.Errorf("yield %v: %q, want %q", yield, got, want)
+			t.Errorf("%q, want %q", got, want)
 		}
 		running.Wait()
 		runtime.UnlockOSThread()
-	}
+	})
 }
 
 // What a blocked wait costs: the ticks of CPU that its thread used in a second.
