@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/ipc"
@@ -133,6 +134,8 @@ func (a *acceptor) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer a.close()
+	ahead := fdtable.Ahead{Any: a.set.FD()}
+	ahead.Reach(ahead.Any) // the first full batch is not to wait
 	a.reserve.fill()
 	a.hire()
 	for !a.ending {

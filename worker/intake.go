@@ -90,8 +90,10 @@ func (l *loop) adopt(i int) error {
 	if err := q.packet.Decode(i, &q.envelope); err != nil {
 		return err
 	}
+	fd := q.packet.Take(i)
+	l.ahead.Reach(fd)
 	if listener := l.streams.route(q.envelope.Listener); listener != nil {
-		l.streams.adopt(listener, &q.envelope, q.packet.Take(i))
+		l.streams.adopt(listener, &q.envelope, fd)
 		return nil
 	}
 	c := &Conn{
@@ -100,7 +102,7 @@ func (l *loop) adopt(i int) error {
 		remote: q.envelope.Remote.Addr(),
 		port:   q.envelope.Remote.Port(),
 		id:     q.envelope.ID,
-		fd:     int32(q.packet.Take(i)),
+		fd:     int32(fd),
 	}
 	l.table.add(c)
 	c.setIdle(l.idleMS)
