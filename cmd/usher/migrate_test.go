@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -65,85 +63,6 @@ func TestMigrate(t *testing.T) {
 			s.stop()
 		})
 	}
-}
-
-// busy is clients that echo 64 bytes every 10 ms, or as often as they get an
-// answer, and take the time of each.
-type busy struct {
-	done chan struct{}
-	wait sync.WaitGroup
-
-	mu    sync.Mutex
-	times []time.Duration // of those answered in the last round of each client, and all
-	laps  []int
-}
-
-func keepBusy(t *testing.T, address string, clients int) *busy {
-	b := &busy{done: make(chan struct{}), laps: make([]int, clients)}
-	for i := range clients {
-		b.wait.Go(func() {
-			if err := b.client(address, i); err != nil {
-				t.Errorf("busy client %d: %v", i, err)
-			}
-		})
-	}
-	return b
-}
-
-func (b *busy) client(address string, i int) error {
-	c, err := connect(address)
-	if err != nil {
-		return err
-	}
-	defer c.conn.Close()
-	message := strings.Repeat("x", 63) + "\n"
-	pace := time.NewTicker(10 * time.Millisecond)
-	defer pace.Stop()
-	for {
-		start := time.Now()
-		if err := c.send(message); err != nil {
-			return err
-		}
-		if got, err := c.in.ReadString('\n'); err != nil || got != message {
-			return fmt.Errorf("echo %q: %w", got, err)
-		}
-		b.mu.Lock()
-		b.laps[i]++
-		b.times = append(b.times, time.Since(start))
-		b.mu.Unlock()
-		select {
-		case <-b.done:
-			return c.end()
-		case <-pace.C:
-		}
-	}
-}
-
-// warm waits until every client has echoed some, and forgets those.
-func (b *busy) warm() {
-	for pace := time.NewTicker(10 * time.Millisecond); ; <-pace.C {
-		b.mu.Lock()
-		if len(b.laps) == 0 || slices.Min(b.laps) >= 10 {
-			b.times = nil
-			b.mu.Unlock()
-			pace.Stop()
-			return
-		}
-		b.mu.Unlock()
-	}
-}
-
-func (b *busy) end() {
-	close(b.done)
-	b.wait.Wait()
-}
-
-func (b *busy) String() string {
-	slices.Sort(b.times)
-	at := func(share float64) time.Duration {
-		return b.times[int(share*float64(len(b.times)-1))].Round(10 * time.Microsecond)
-	}
-	return fmt.Sprintf("%d round trips while moving; p50 %v, p99 %v, longest %v", len(b.times), at(0.5), at(0.99), at(1))
 }
 
 // durationIn returns what a log line says under a key.
