@@ -36,7 +36,8 @@ func (b *bench) balance() error {
 			}
 			return counts
 		}
-		err = until("the workers have them", time.Minute, func() bool { return sum(counts()) >= count })
+		// All but a few: a program's own sockets, which come and go, were counted before.
+		err = until("the workers have them", time.Minute, func() bool { return sum(counts()) >= count*99/100 })
 		spread := counts()
 		c.end()
 		i.end()
