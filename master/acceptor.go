@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/epoll"
-	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/ipc"
@@ -134,8 +133,6 @@ func (a *acceptor) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer a.close()
-	ahead := fdtable.Ahead{Any: a.set.FD()}
-	ahead.Reach(ahead.Any) // the first full batch is not to wait
 	a.reserve.fill()
 	a.hire()
 	for !a.ending {

@@ -36,6 +36,7 @@ import (
 	"syscall"
 
 	"github.com/oklog/run"
+	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -55,6 +56,7 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	_ = fdtable.Grow(unix.Stderr, roomForDescriptors) // without it, clients wait when the kernel must
 	config.defaultCapacity = limit - min(workerReserve, limit/2)
 	// Each accept goroutine's wait holds one: see package epoll.
 	runtime.GOMAXPROCS(max(1+config.Acceptors, runtime.GOMAXPROCS(0)))
@@ -68,6 +70,10 @@ func Run(ctx context.Context, config Config) error {
 	}
 	return m.run(ctx)
 }
+
+// roomForDescriptors is for how many the kernel's table has room from the start. A
+// master holds a packet's and some for each worker.
+const roomForDescriptors = 4096
 
 // workerReserve is how many descriptors a worker that states no capacity is
 // assumed to need for itself.

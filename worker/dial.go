@@ -125,7 +125,6 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 		d.owe(c)
 		return c
 	}
-	l.ahead.Reach(fd)
 	c.fd = int32(fd)
 	l.table.add(c)
 	l.dialled++

@@ -91,7 +91,6 @@ func (l *loop) adopt(i int) error {
 		return err
 	}
 	fd := q.packet.Take(i)
-	l.ahead.Reach(fd)
 	if listener := l.streams.route(q.envelope.Listener); listener != nil {
 		l.streams.adopt(listener, &q.envelope, fd)
 		return nil

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/epoll"
-	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/ipc"
@@ -52,13 +51,12 @@ type loop struct {
 	idleMS uint32   // the idle timeout of connections that set none
 
 	table     table
-	ahead     fdtable.Ahead // of the descriptors in it
-	dialled   int           // of those in the table
-	dialer    *Dialer       // nil until it is asked for
-	dirty     []*Conn       // to settle
-	input     []byte        // what was just read
-	reading   *Conn         // or nil: while its Data or EOF runs
-	cork      []byte        // what was just written, to
+	dialled   int     // of those in the table
+	dialer    *Dialer // nil until it is asked for
+	dirty     []*Conn // to settle
+	input     []byte  // what was just read
+	reading   *Conn   // or nil: while its Data or EOF runs
+	cork      []byte  // what was just written, to
 	corked    *Conn
 	buffers   buffers
 	leftovers []*leftovers // free ones
@@ -112,7 +110,6 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 		return nil, err
 	}
 	l.set = set
-	l.ahead.Any = set.FD()
 	// Without asynchronous preemption no signal would end a raw wait, and a
 	// stop of the world could wait for it for ever.
 	l.mustYield = strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1")
@@ -154,7 +151,6 @@ func (l *loop) begin(hello ipc.Hello) error {
 		runtime.LockOSThread()
 		l.station.entry.Thread.Store(uint64(unix.Gettid()))
 	}
-	l.ahead.Reach(l.ahead.Any)
 	l.beat()
 	return nil
 }

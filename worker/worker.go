@@ -40,6 +40,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -94,6 +95,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 		return ErrNoMaster
 	}
 	disinherit()
+	_ = fdtable.Grow(ipc.QueueFD, roomForDescriptors) // without it, connections wait when the kernel must
 	if seat.Protocol != ipc.Version {
 		return fmt.Errorf("worker: the master speaks protocol %d, this program %d", seat.Protocol, ipc.Version)
 	}
@@ -122,6 +124,10 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 		exit:    os.Exit,
 	}, h, opts...)
 }
+
+// roomForDescriptors is for how many the kernel's table has room from the start:
+// 128 KiB of its memory.
+const roomForDescriptors = 16384
 
 // disinherit keeps this process's own children from its descriptors and its seat.
 func disinherit() {

@@ -58,9 +58,6 @@ func New() (*Set, error) {
 	return &Set{fd: fd}, nil
 }
 
-// FD returns the set's descriptor, which stays the set's.
-func (s *Set) FD() int { return s.fd }
-
 // Close closes the set; the descriptors in it stay open.
 func (s *Set) Close() error {
 	if s.parking != nil {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/usher-go/usher/internal/leaktest"
 	"go.uber.org/goleak"
@@ -28,27 +27,6 @@ func size(t *testing.T) (n int) {
 	return n
 }
 
-// It comes first: a table does not shrink.
-func TestReach(t *testing.T) {
-	var a Ahead
-	for _, step := range []struct{ fd, enough, size int }{
-		{3, 2048, 4096},
-		{2047, 2048, 4096},
-		{2048, 4096, 8192},
-		{5000, 8192, 16384},
-	} {
-		a.Reach(step.fd)
-		if a.enough != step.enough {
-			t.Errorf("%d: enough for %d, want %d", step.fd, a.enough, step.enough)
-		}
-		for deadline := time.Now().Add(20 * time.Second); size(t) < step.size; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d: room for %d, want %d", step.fd, size(t), step.size)
-			}
-		}
-	}
-}
-
 func TestGrow(t *testing.T) {
 	leaktest.Descriptors(t)
 	if err := Grow(-1, 10); err == nil {
@@ -65,13 +43,5 @@ func TestGrow(t *testing.T) {
 		if got := size(t); got < min(want, int(limit.Cur)) {
 			t.Errorf("%d: room for %d", want, got)
 		}
-	}
-}
-
-func BenchmarkReach(b *testing.B) {
-	var a Ahead
-	b.ReportAllocs()
-	for b.Loop() {
-		a.Reach(100)
 	}
 }
