@@ -50,10 +50,13 @@ type seat struct {
 	cancel    context.CancelFunc
 }
 
+// seats counts those that have not ended. Tests with seats do not run in parallel.
+var seats int
+
 var quiet = worker.WithLogger(hclog.NewNullLogger())
 
 // newSeat starts a worker and sees it ready. The test ends with the worker
-// stopped, its ledger even, and as many descriptors open as before.
+// stopped, its ledger even, and no more descriptors open than before its first seat.
 func newSeat(t testing.TB, h worker.Handler, opts ...worker.Option) *seat {
 	return newSeatWith(t, ipc.Hello{Protocol: ipc.Version}, h, opts...)
 }
@@ -68,7 +71,8 @@ func newSeatWith(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker
 // startSeat is newSeatWith without waiting for ready.
 func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *seat {
 	t.Helper()
-	before := openDescriptors(t)
+	before, alone := openDescriptors(t), seats == 0
+	seats++
 	queue, workerQueue, err := fdpass.Pair()
 	check(t, err)
 	control, workerControl, err := fdpass.Pair()
@@ -104,7 +108,11 @@ func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.O
 		check(t, unix.Close(s.queue))
 		check(t, unix.Close(s.listen))
 		check(t, board.Close())
-		if after := openDescriptors(t); after > before { // fewer, if another seat has ended meanwhile
+		seats--
+		if !alone {
+			return // another worker is still about its own
+		}
+		if after := openDescriptors(t); after > before { // fewer, if the test has closed its own meanwhile
 			t.Errorf("%d descriptors open before, %d after", before, after)
 		}
 	})
