@@ -156,8 +156,11 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	if !unexpected {
 		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
 	} else {
-		s.log.Warn("worker died", "slot", slot.number, "generation", slot.generation, "pid", process.pid,
-			"reason", err.reason(), "last_words", err.words)
+		fields := []any{"slot", slot.number, "generation", slot.generation, "pid", process.pid, "reason", err.reason()}
+		if err.words != "" {
+			fields = append(fields, "last_words", err.words)
+		}
+		s.log.Warn("worker died", fields...)
 	}
 	s.died(slot, err)
 }
