@@ -243,7 +243,7 @@ func (l *loop) serve(event *epoll.Event) error {
 			return nil // it was left in this turn
 		}
 		_, err := l.takeIn()
-		if l.streams != nil {
+		if l.streams != nil && !l.parks {
 			runtime.Gosched() // Accept is ready now, and would wait for the P that this thread keeps into its system call
 		}
 		return err
