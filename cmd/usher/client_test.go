@@ -21,7 +21,8 @@ type client struct {
 	in   *bufio.Reader
 }
 
-// connect connects; whatever the client waits for must come within the limit.
+// connect connects; whatever the client waits for must come within the limit from
+// now, or from when it last sent.
 func connect(address string) (*client, error) {
 	return connectBy(&net.Dialer{Timeout: limit}, address)
 }
@@ -32,14 +33,17 @@ func connectBy(dialer *net.Dialer, address string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		return nil, err
-	}
-	return &client{conn.(*net.TCPConn), bufio.NewReader(conn)}, nil
+	c := &client{conn.(*net.TCPConn), bufio.NewReader(conn)}
+	return c, c.renew()
 }
+
+func (c *client) renew() error { return c.conn.SetDeadline(time.Now().Add(limit)) }
 
 // send sends a line, or a part of one.
 func (c *client) send(text string) error {
+	if err := c.renew(); err != nil {
+		return err
+	}
 	_, err := io.WriteString(c.conn, text)
 	return err
 }
@@ -72,7 +76,7 @@ func (c *client) exchange(line string) (pid int, err error) {
 // end finishes sending and reads to the end, which must come in order and at once.
 func (c *client) end() error {
 	defer c.conn.Close()
-	if err := c.conn.CloseWrite(); err != nil {
+	if err := errors.Join(c.renew(), c.conn.CloseWrite()); err != nil {
 		return err
 	}
 	return c.atEnd()

@@ -115,9 +115,6 @@ func webVisit(address string, answered *atomic.Int64, enough func() bool) (last 
 	}
 	defer c.conn.Close()
 	for !last {
-		if err := c.conn.SetDeadline(time.Now().Add(limit)); err != nil {
-			return false, err
-		}
 		leave := enough()
 		header := ""
 		if leave {
