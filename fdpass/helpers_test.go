@@ -80,6 +80,7 @@ func inChild(t *testing.T, attributes *syscall.SysProcAttr) bool {
 // below. What it opens stays open.
 func limitFDs(t *testing.T, room int) {
 	t.Helper()
+	leaktest.StartPoller(t)
 	setLimit(t, 128)
 	last := -1
 	for {

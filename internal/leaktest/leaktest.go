@@ -14,7 +14,7 @@ import (
 // that opens any.
 func Descriptors(t testing.TB) {
 	t.Helper()
-	startPoller(t)
+	StartPoller(t)
 	before := open(t)
 	t.Cleanup(func() {
 		if after := open(t); !maps.Equal(before, after) {
@@ -23,9 +23,11 @@ func Descriptors(t testing.TB) {
 	})
 }
 
-// startPoller has the runtime open the descriptors of its own poller, which it
-// keeps from then on.
-func startPoller(t testing.TB) {
+// StartPoller has the runtime open the descriptors of its own poller, which it
+// keeps from then on. It would do so at the first use, and end the process if it
+// has none left then.
+func StartPoller(t testing.TB) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
