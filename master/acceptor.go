@@ -23,7 +23,8 @@ import (
 // workers that leave; accept. Each step starts only when the one before it has
 // nothing left and some worker has room. Without room the listeners leave the
 // epoll set, and the kernel's backlog holds the clients; a bell (see ipc.Entry)
-// or a message ends the wait, not a poll.
+// or a message ends the wait, not a poll. While clients come by the ten thousand,
+// gathering puts a moment between two turns.
 type acceptor struct {
 	log        hclog.Logger
 	set        *epoll.Set
@@ -46,6 +47,7 @@ type acceptor struct {
 	bucket    bucket
 	refusals  complaint
 	pace      pace.Pace // by clock
+	gathering gathering // likewise
 
 	backoff acceptBackoff
 	retries int       // turns in a row that a full queue ended
@@ -137,6 +139,9 @@ func (a *acceptor) run() error {
 	a.hire()
 	for !a.ending {
 		a.turn()
+		if !a.pressed() {
+			a.gathering.wait()
+		}
 		n, err := a.set.Wait(a.events[:], a.timeout())
 		if err != nil {
 			return fmt.Errorf("accept loop: %w", err)
@@ -288,7 +293,12 @@ func (a *acceptor) fetch() bool {
 // of a listener's sockets.
 func (a *acceptor) acceptFrom(l *listener, socket, quota int) (n int, v verdict) {
 	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.Now()}
-	defer func() { a.pace.Came(n, envelope.Accepted) }()
+	defer func() {
+		a.pace.Came(n, envelope.Accepted)
+		if n > 0 {
+			a.gathering.came(n, envelope.Accepted)
+		}
+	}()
 	for range quota {
 		fd, addr, errno := acceptOne(socket, &a.peer)
 		if errno != 0 {
