@@ -139,9 +139,7 @@ func (a *acceptor) run() error {
 	a.hire()
 	for !a.ending {
 		a.turn()
-		if !a.pressed() {
-			a.gathering.wait()
-		}
+		a.gather()
 		n, err := a.set.Wait(a.events[:], a.timeout())
 		if err != nil {
 			return fmt.Errorf("accept loop: %w", err)
@@ -216,13 +214,15 @@ func (a *acceptor) turn() {
 	d.survey()
 	a.settle()
 	a.hasty = a.receive() && a.anyWaiting()
+	came := 0
 	for _, l := range a.ready {
 		if !a.backoff.over(time.Now) {
 			break // it is reported again as long as clients wait
 		}
 		switch quota := a.quota(); {
 		case quota > 0:
-			_, v := a.acceptFrom(l, l.fd, quota)
+			n, v := a.acceptFrom(l, l.fd, quota)
+			came += n
 			a.backoff.note(v)
 			a.settle()
 		case a.turnsAway():
@@ -230,6 +230,9 @@ func (a *acceptor) turn() {
 		}
 	}
 	a.ready = a.ready[:0]
+	if came > 0 {
+		a.gathering.came(came, a.clock.Now())
+	}
 	resumed, quota := a.backoff.over(time.Now), a.quota()
 	a.watchListeners(resumed && (quota > 0 || a.turnsAway()))
 	if quota == 0 {
@@ -293,12 +296,7 @@ func (a *acceptor) fetch() bool {
 // of a listener's sockets.
 func (a *acceptor) acceptFrom(l *listener, socket, quota int) (n int, v verdict) {
 	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.Now()}
-	defer func() {
-		a.pace.Came(n, envelope.Accepted)
-		if n > 0 {
-			a.gathering.came(n, envelope.Accepted)
-		}
-	}()
+	defer func() { a.pace.Came(n, envelope.Accepted) }()
 	for range quota {
 		fd, addr, errno := acceptOne(socket, &a.peer)
 		if errno != 0 {

@@ -66,6 +66,27 @@ func TestGathering(t *testing.T) {
 	}
 }
 
+// While they gather, clients are served as ever, and counted; a bell brings the
+// next when there was no room.
+func TestAcceptorGathers(t *testing.T) {
+	h := newHouse(t, 1000)
+	h.do(func() { h.gathering = gathering{on: true, since: h.clock.Now() + time.Hour} }) // the window does not end
+	w := h.hire(0, 2)
+	defer w.die()
+	h.call(5)
+	w.receive(2)
+	for n := uint64(3); n <= 5; n++ {
+		w.closeOne()
+		w.receive(2)
+		h.until(func(c Counts) bool { return c.Accepted == n && c.Active == 2 })
+	}
+	h.do(func() {
+		if g := &h.gathering; !g.on || g.conns != 5 || g.turns < 4 || g.turns > 5 {
+			t.Errorf("it has noted %d connections in %d turns; on: %v", g.conns, g.turns, g.on)
+		}
+	})
+}
+
 // A rest has an end, however often gathering was wrong.
 func TestGatheringRestsAtMost(t *testing.T) {
 	var g gathering

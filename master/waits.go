@@ -70,12 +70,6 @@ func (a *acceptor) timeout() time.Duration {
 	return wait
 }
 
-// pressed reports whether something cannot wait until clients have gathered.
-func (a *acceptor) pressed() bool {
-	wait := a.timeout()
-	return wait >= 0 && wait < gatherFor || a.dispatcher.handful() > 0
-}
-
 // untilJudged returns how long it is until the pace is to be judged; negative:
 // it is not.
 func (a *acceptor) untilJudged() time.Duration {
