@@ -42,7 +42,10 @@ func keepBusy(t *testing.T, address string, clients int) *busy {
 		return b
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	t.Cleanup(stop) // of a test that fails
+	t.Cleanup(func() { // of a test that failed they are there still
+		stop()
+		<-b.ended
+	})
 	go func() {
 		defer close(b.ended)
 		to := worker.Destination{Remote: netip.MustParseAddrPort(address)}
