@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -246,6 +245,19 @@ func (s *seat) connect() *client {
 	return c
 }
 
+// connectAll makes so many connections to an echo, one after another, and sees
+// each served.
+func (s *seat) connectAll(n int) (clients []*client) {
+	s.t.Helper()
+	for range n {
+		c := s.connect()
+		c.send("x")
+		c.expect("x")
+		clients = append(clients, c)
+	}
+	return clients
+}
+
 // connectNarrow is connect with buffers in the kernel that hold little, so that
 // what the client does not read soon is the worker's to keep. Otherwise the
 // kernel may take 32 MiB.
@@ -301,61 +313,6 @@ func (s *seat) hand(fds ...int) {
 		}
 	}
 	check(s.t, s.courier.Send(s.queue, &s.packet))
-}
-
-// client is the other end of a worker's connection. It is closed with the test.
-type client struct {
-	net.Conn
-	t testing.TB
-}
-
-func newClient(t testing.TB, conn net.Conn) *client {
-	check(t, conn.SetDeadline(time.Now().Add(patience)))
-	t.Cleanup(func() { _ = conn.Close() }) // a second time, in most tests
-	return &client{Conn: conn, t: t}
-}
-
-func (c *client) send(s string) {
-	c.t.Helper()
-	_, err := io.WriteString(c, s)
-	check(c.t, err)
-}
-
-func (c *client) expect(want string) {
-	c.t.Helper()
-	got := make([]byte, len(want))
-	n, err := io.ReadFull(c, got)
-	if err != nil || string(got) != want {
-		c.t.Fatalf("got %.80q, %v; want %.80q", got[:n], err, want)
-	}
-}
-
-// expectEnd wants the peer's end of file, and nothing before it.
-func (c *client) expectEnd() {
-	c.t.Helper()
-	rest, err := io.ReadAll(c)
-	if err != nil || len(rest) > 0 {
-		c.t.Fatalf("got %.80q, %v; want the end", rest, err)
-	}
-}
-
-func (c *client) expectReset() {
-	c.t.Helper()
-	if _, err := io.ReadAll(c); !errors.Is(err, unix.ECONNRESET) {
-		c.t.Fatalf("got %v, want a reset", err)
-	}
-}
-
-func (c *client) closeWrite() {
-	c.t.Helper()
-	check(c.t, c.Conn.(interface{ CloseWrite() error }).CloseWrite())
-}
-
-// reset closes with RST.
-func (c *client) reset() {
-	c.t.Helper()
-	check(c.t, c.Conn.(*net.TCPConn).SetLinger(0))
-	check(c.t, c.Close())
 }
 
 // recorder is a session that reports its end.

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
 	"golang.org/x/sys/unix"
@@ -20,15 +19,9 @@ func (s *seat) route(to *seat, n int) {
 	s.t.Helper()
 	var packet ipc.Packet
 	for n > 0 {
-		err := s.courier.Receive(s.queue, &packet)
-		if errors.Is(err, fdpass.ErrWouldBlock) {
-			poll := []unix.PollFd{{Fd: int32(s.queue), Events: unix.POLLIN}}
-			if ready, err := unix.Poll(poll, int(patience.Milliseconds())); ready == 0 && err == nil {
-				s.t.Fatalf("%d connections did not come back", n)
-			}
-			continue
+		if err := whenReady(s.queue, unix.POLLIN, func() error { return s.courier.Receive(s.queue, &packet) }); err != nil {
+			s.t.Fatalf("%d connections did not come back: %v", n, err)
 		}
-		check(s.t, err)
 		n -= packet.Len()
 		s.back += uint64(packet.Len())
 		check(s.t, to.courier.Send(to.queue, &packet))
@@ -83,13 +76,7 @@ func (h *counting) UnmarshalBinary(b []byte) error {
 
 func TestMoveWithoutState(t *testing.T) {
 	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
-	var clients []*client
-	for range 100 {
-		c := old.connect()
-		c.send("x")
-		c.expect("x")
-		clients = append(clients, c)
-	}
+	clients := old.connectAll(100)
 	old.tell(ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: patience.Milliseconds()})
 	for i, c := range clients { // while they move
 		c.send(fmt.Sprint("during ", i))
@@ -212,13 +199,7 @@ func TestMoveAsksOthersToDrain(t *testing.T) {
 func TestMoveWaitsForRoom(t *testing.T) {
 	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
 	check(t, unix.SetsockoptInt(old.workerEnd, unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10)) // two packets or so
-	var clients []*client
-	for range 400 { // one after another: the queue holds fewer
-		c := old.connect()
-		c.send("x")
-		c.expect("x")
-		clients = append(clients, c)
-	}
+	clients := old.connectAll(400)                                                       // the queue holds fewer at a time
 	old.tell(ipc.Drain{Mode: ipc.DrainMove})
 	// Those that stay are served meanwhile: the last one did not fit.
 	last := clients[len(clients)-1]
@@ -291,14 +272,7 @@ func (u *unpackable) UnmarshalBinary([]byte) error              { return nil }
 // A move of some begins with the first connection each time.
 func TestMoveSomeAgain(t *testing.T) {
 	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
-	var clients []*client
-	for range 10 {
-		clients = append(clients, old.connect())
-	}
-	for _, c := range clients {
-		c.send("x")
-		c.expect("x")
-	}
+	clients := old.connectAll(10)
 	old.tell(ipc.Move{Count: 5})
 	old.route(next, 5)
 	old.tell(ipc.Move{Count: 5})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"testing"
@@ -349,8 +350,10 @@ func whenReady(fd int, events int16, do func() error) error {
 			return err
 		}
 		poll := []unix.PollFd{{Fd: int32(fd), Events: events}}
-		if _, err := unix.Poll(poll, int(patience.Milliseconds())); err != nil && err != unix.EINTR {
+		if ready, err := unix.Poll(poll, int(patience.Milliseconds())); err != nil && err != unix.EINTR {
 			return err
+		} else if ready == 0 {
+			return os.ErrDeadlineExceeded
 		}
 	}
 }

@@ -1,0 +1,66 @@
+package worker_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// client is the other end of a worker's connection. It is closed with the test.
+type client struct {
+	net.Conn
+	t testing.TB
+}
+
+func newClient(t testing.TB, conn net.Conn) *client {
+	check(t, conn.SetDeadline(time.Now().Add(patience)))
+	t.Cleanup(func() { _ = conn.Close() }) // a second time, in most tests
+	return &client{Conn: conn, t: t}
+}
+
+func (c *client) send(s string) {
+	c.t.Helper()
+	_, err := io.WriteString(c, s)
+	check(c.t, err)
+}
+
+func (c *client) expect(want string) {
+	c.t.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(c, got)
+	if err != nil || string(got) != want {
+		c.t.Fatalf("got %.80q, %v; want %.80q", got[:n], err, want)
+	}
+}
+
+// expectEnd wants the peer's end of file, and nothing before it.
+func (c *client) expectEnd() {
+	c.t.Helper()
+	rest, err := io.ReadAll(c)
+	if err != nil || len(rest) > 0 {
+		c.t.Fatalf("got %.80q, %v; want the end", rest, err)
+	}
+}
+
+func (c *client) expectReset() {
+	c.t.Helper()
+	if _, err := io.ReadAll(c); !errors.Is(err, unix.ECONNRESET) {
+		c.t.Fatalf("got %v, want a reset", err)
+	}
+}
+
+func (c *client) closeWrite() {
+	c.t.Helper()
+	check(c.t, c.Conn.(interface{ CloseWrite() error }).CloseWrite())
+}
+
+// reset closes with RST.
+func (c *client) reset() {
+	c.t.Helper()
+	check(c.t, c.Conn.(*net.TCPConn).SetLinger(0))
+	check(c.t, c.Close())
+}
