@@ -18,7 +18,7 @@ type link struct {
 
 	mu        sync.Mutex
 	paused    bool
-	over      bool          // the worker is reaped
+	over      bool          // the worker is reaped: what is left is read by exited
 	listening chan struct{} // closed when control is no longer read
 }
 
@@ -44,7 +44,7 @@ func (l *link) read() {
 	l.listening = done
 	go func() {
 		defer close(done)
-		l.control.listen(l.events)
+		hear(l.control, l.events)
 	}()
 }
 
@@ -52,7 +52,13 @@ func (l *link) read() {
 func (l *link) pause() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.paused || l.over {
+	if !l.over {
+		l.stop()
+	}
+}
+
+func (l *link) stop() {
+	if l.paused {
 		return
 	}
 	_ = l.control.SetReadDeadline(time.Unix(1, 0)) // likewise
@@ -66,14 +72,11 @@ func (l *link) pause() {
 func (l *link) exited(status unix.WaitStatus) {
 	go func() {
 		l.mu.Lock()
-		if l.paused {
-			l.read()
-		}
+		l.stop()
 		l.over = true
 		l.mu.Unlock()
-		_ = l.control.SetReadDeadline(time.Now().Add(deathRattle)) // a socket has deadlines
-		<-l.listening
-		l.words.end(deathRattle)
+		hear(remains(l.control.File), l.events)
+		l.words.end()
 		l.events.exited(status)
 	}()
 }
@@ -109,7 +112,7 @@ func (p *process) heirloom() heirloom {
 		PID: p.pid, Queue: p.queue, WorkerEnd: p.workerEnd,
 		Control: descriptorOf(l.control.File), Stderr: descriptorOf(l.words.from),
 	}
-	if l.paused {
+	if l.paused && !l.over {
 		h.Lines, h.Rest = l.words.lines, l.words.rest
 	}
 	return h

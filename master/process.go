@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/fdpass"
@@ -46,11 +45,6 @@ type processEvents struct {
 	exited  func(unix.WaitStatus) // once, after its last message and last words
 }
 
-// deathRattle is how long after its end a worker's last words are waited for:
-// they are in the pipe already, but a process that it left behind may hold the
-// pipe open.
-const deathRattle = 100 * time.Millisecond
-
 // launch starts a worker: by its path on disk, in a process group of its own
 // (so that a terminal's Ctrl-C reaches the master alone) but in the master's
 // session. It does not block beyond fork and exec.
@@ -76,7 +70,7 @@ func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*proces
 	if err != nil {
 		closeQueue(p.queue, p.workerEnd)
 		p.hangUp()
-		l.words.end(0)
+		l.words.end()
 		return nil, fmt.Errorf("start %s: %w", path, startHint(err))
 	}
 	l.resume()
@@ -143,14 +137,15 @@ func (c controlEnd) tell(m ipc.Message) error {
 	return nil
 }
 
-// listen reads control messages until the worker closes its end.
-func (c controlEnd) listen(events processEvents) {
+// hear reads control messages until the worker closes its end.
+func hear(control io.Reader, events processEvents) {
 	packet := make([]byte, ipc.MaxMessage+1)
 	for {
-		n, err := c.Read(packet)
+		n, err := control.Read(packet)
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed),
-			errors.Is(err, unix.ECONNRESET):
+		case errors.Is(err, unix.ECONNRESET):
+			continue // said once, before the messages of a worker that died without having read all of its own
+		case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
 			return // a death is learned by reaping, not from here
 		case err != nil:
 			events.broken(fmt.Errorf("control: %w", err))

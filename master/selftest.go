@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -20,7 +19,7 @@ type selfTest struct {
 	reaper  *reaper
 	answers *os.File // a SOCK_SEQPACKET socket: a memfd there, an answer back
 	words   *lastWords
-	exited  chan unix.WaitStatus
+	exited  chan unix.WaitStatus // follows its last words
 }
 
 const (
@@ -64,6 +63,7 @@ func (s *succession) startTest(memory int) (*selfTest, error) {
 	defer unix.Close(stderr[1])
 	_ = unix.SetNonblock(stderr[0], true) // a pipe can be
 	t.words = newWords(fileOf(stderr[0], "self-test stderr"), s.control.log.With("reason", "self-test"))
+	t.words.resume()
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {
 		defer unix.Close(null)
@@ -73,14 +73,18 @@ func (s *succession) startTest(memory int) (*selfTest, error) {
 				Files: []uintptr{uintptr(null), uintptr(null), uintptr(stderr[1]), uintptr(its), uintptr(memory)},
 				Sys:   &syscall.SysProcAttr{Setpgid: true},
 			})
-		}, func(status unix.WaitStatus) { t.exited <- status })
+		}, func(status unix.WaitStatus) {
+			go func() {
+				t.words.end()
+				t.exited <- status
+			}()
+		})
 	}
 	if err != nil {
 		_ = t.answers.Close() // the first error is the one to report
-		t.words.end(0)
+		t.words.end()
 		return nil, fmt.Errorf("%s: %w", s.path, startHint(err))
 	}
-	t.words.resume()
 	return t, nil
 }
 
@@ -124,23 +128,19 @@ func (t *selfTest) explain(err error) error {
 	}
 	select {
 	case status := <-t.exited:
-		t.exited <- status
-		t.words.pause()
-		said := strings.Join(append(t.words.lines, t.words.rest), "\n")
-		return fmt.Errorf("%w, with %s: %s", err, reason(status), strings.TrimSpace(said))
-	case <-time.After(time.Second):
+		return fmt.Errorf("%w, with %s: %s", err, reason(status), t.words)
+	case <-time.After(testLimit): // it closed the socket and goes on
 		return err
 	}
 }
 
-// end ends the child. A nil test has none.
+// end ends the child, and does not wait for its end. A nil test has none.
 func (t *selfTest) end() {
 	if t == nil {
 		return
 	}
 	_ = t.answers.Close() // whereupon it exits
 	t.reaper.signal(t.pid, unix.SIGKILL)
-	t.words.end(deathRattle)
 }
 
 // beTested is the child's side: it answers until nobody asks any more. look

@@ -3,11 +3,13 @@ package master
 import (
 	"bufio"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 )
 
 // The bounds of what is kept and logged of a worker's standard error.
@@ -42,7 +44,10 @@ func (w *lastWords) resume() {
 		return // it is closed: the worker is gone
 	}
 	w.done = make(chan struct{})
-	go w.copy()
+	go func() {
+		defer close(w.done)
+		w.copy(w.from)
+	}()
 }
 
 // pause returns when nothing is copied any more.
@@ -51,9 +56,8 @@ func (w *lastWords) pause() {
 	<-w.done
 }
 
-func (w *lastWords) copy() {
-	defer close(w.done)
-	lines := bufio.NewReaderSize(w.from, longestLine)
+func (w *lastWords) copy(from io.Reader) {
+	lines := bufio.NewReaderSize(from, longestLine)
 	for {
 		line, err := lines.ReadSlice('\n')
 		w.rest += string(line)
@@ -80,13 +84,26 @@ func (w *lastWords) keep(line string) {
 	w.lines = append(w.lines, line)
 }
 
-// end waits until all is copied, but not longer than limit, and closes. To be
-// called after the worker's end, once.
-func (w *lastWords) end(limit time.Duration) {
-	_ = w.from.SetReadDeadline(time.Now().Add(limit)) // the pipe has deadlines
-	<-w.done
+// end copies what is left, and closes. To be called once, after the worker's
+// end; it does not wait for processes that the worker left behind.
+func (w *lastWords) end() {
+	w.pause()
+	w.copy(remains(w.from))
 	_ = w.from.Close() // it was only read
 	w.say()
+}
+
+// remains returns what is in a pipe or a packet socket and was not read yet, of
+// which nothing else may read meanwhile. Of a process that was reaped it is all
+// that there will be, though one that it left behind may hold the other end, and
+// go on writing. Reading does not block.
+func remains(f *os.File) io.Reader {
+	_ = f.SetReadDeadline(time.Time{}) // a pipe or a socket has deadlines
+	n := 0
+	if raw, err := f.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }) // FIONREAD by another name; 0 if closed
+	}
+	return io.LimitReader(f, int64(n))
 }
 
 // String returns the last lines, at most keptLines. Only after end.

@@ -1,0 +1,96 @@
+package master
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// What a worker said before its end is all kept, however late it is read, and
+// though another process holds the pipe open and goes on writing.
+func TestLastWords(t *testing.T) {
+	keepsDescriptors(t)
+	for _, test := range []struct{ name, said, want string }{
+		{"nothing", "", ""},
+		{"a line", "it is broken\n", "it is broken"},
+		{"a line that does not end", "one\ntwo", "one\ntwo"},
+		{"more than is read at once", strings.Repeat("x\n", longestLine), strings.TrimSuffix(strings.Repeat("x\n", keptLines), "\n")},
+	} {
+		for range 100 {
+			words, worker := newTestWords(t)
+			words.resume()
+			say(t, worker, test.said)
+			words.end()
+			if got := words.String(); got != test.want {
+				t.Fatalf("%s: %q, want %q", test.name, got, test.want)
+			}
+			_ = worker.Close()
+		}
+	}
+}
+
+// A pause loses nothing, wherever in a line it comes.
+func TestLastWordsPause(t *testing.T) {
+	keepsDescriptors(t)
+	words, worker := newTestWords(t)
+	for _, piece := range []string{"on", "e\ntw", "o\n", "\n\r\nthree"} {
+		say(t, worker, piece)
+		words.resume()
+		words.pause()
+	}
+	words.end()
+	_ = worker.Close()
+	if got := words.String(); got != "one\ntwo\nthree" {
+		t.Errorf("%q", got)
+	}
+}
+
+// A process that writes without end is read no further than to what the worker
+// can have said.
+func TestRemainsEnd(t *testing.T) {
+	keepsDescriptors(t)
+	from, to := openTestPipe(t)
+	defer from.Close()
+	defer to.Close()
+	say(t, to, "of the worker")
+	left := remains(from)
+	say(t, to, "of another")
+	if got, err := io.ReadAll(left); string(got) != "of the worker" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	_ = from.SetReadDeadline(time.Unix(1, 0)) // as a pause does
+	if got, err := io.ReadAll(remains(from)); string(got) != "of another" || err != nil {
+		t.Errorf("after a pause: %q, %v", got, err)
+	}
+}
+
+func newTestWords(t *testing.T) (*lastWords, *os.File) {
+	t.Helper()
+	from, to := openTestPipe(t)
+	return newWords(from, hclog.NewNullLogger()), to
+}
+
+// openTestPipe returns a pipe whose reading end is non-blocking, as a worker's is.
+func openTestPipe(t *testing.T) (from, to *os.File) {
+	t.Helper()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		t.Fatal(err)
+	}
+	return fileOf(fds[0], "from"), os.NewFile(uintptr(fds[1]), "to")
+}
+
+func say(t *testing.T, to *os.File, words string) {
+	t.Helper()
+	if _, err := io.WriteString(to, words); err != nil {
+		t.Fatal(err)
+	}
+}
