@@ -91,7 +91,7 @@ const (
 
 // Move asks a worker that said Moves to give back so many of its connections,
 // any that can move now, and to go on with the others. 0, also while it drains:
-// no more, to be answered by Moved.
+// no more, to be answered by Moved; and the drain's deadline is over.
 type Move struct {
 	Count int `json:"count"`
 }

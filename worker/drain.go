@@ -61,6 +61,15 @@ func (l *loop) beginDrain(deadline time.Duration, move bool) {
 	})
 }
 
+// keep has no further connection move, nor closed for a deadline until another
+// drain.
+func (l *loop) keep() {
+	l.stopMove()
+	if !l.drain.cut {
+		l.drain.deadline = never
+	}
+}
+
 // askToDrain tells the session, once.
 func (c *Conn) askToDrain() {
 	session, ok := c.session.(DrainSession)

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"io"
 	"testing"
+	"time"
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
@@ -143,6 +144,26 @@ func TestDrainAgainWithDeadline(t *testing.T) {
 	check(t, c.Close())
 	s.expectDrained()
 	h.expectClose(t, worker.ErrDrained)
+}
+
+// Those that are to move no more stay beyond the deadline, and until the master
+// says that none comes back.
+func TestDrainThatIsToMoveNoMore(t *testing.T) {
+	const deadline = time.Second
+	s := newSeat(t, newRecorder(echo)) // which cannot move
+	c := s.connect()
+	c.send("x")
+	c.expect("x")
+	s.say(ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: deadline.Milliseconds()})
+	next[ipc.Moved](s)
+	s.say(ipc.Move{})
+	next[ipc.Moved](s)
+	<-time.After(deadline) // that is what is to make no difference
+	c.send("y")
+	c.expect("y")
+	check(t, c.Close())
+	s.say(ipc.Drain{Mode: ipc.DrainFinish})
+	s.expectDrained()
 }
 
 func TestStopClosesAll(t *testing.T) {

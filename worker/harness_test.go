@@ -133,12 +133,19 @@ func listen(t testing.TB) (fd int, address string) {
 	return fd, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)).String()
 }
 
-// tell sends a control message. A worker that has ended does not mind.
+// tell sends a control message, and once the worker has moved what it can, the
+// word that nothing comes back.
 func (s *seat) tell(m ipc.Message) {
 	s.t.Helper()
 	if drain, ok := m.(ipc.Drain); ok && drain.Mode == ipc.DrainMove {
 		s.moving.Store(&drain)
 	}
+	s.say(m)
+}
+
+// say sends a control message. A worker that has ended does not mind.
+func (s *seat) say(m ipc.Message) {
+	s.t.Helper()
 	b, err := ipc.EncodeMessage(m)
 	check(s.t, err)
 	if _, err := s.control.Write(b); err != nil && !errors.Is(err, unix.EPIPE) {

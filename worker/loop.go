@@ -318,7 +318,7 @@ func (l *loop) obey(m ipc.Message) {
 		l.mailbox.post(func() {
 			switch {
 			case m.Count == 0:
-				l.stopMove()
+				l.keep()
 				l.control.send(ipc.Moved{Staying: l.accepted()}) // those before it are on their way
 			case !l.drain.on:
 				l.beginMove(m.Count)
