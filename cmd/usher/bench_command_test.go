@@ -163,15 +163,22 @@ func TestBenchErrors(t *testing.T) {
 		{load.KindClosed, func(c *net.TCPConn) { read(c) }},
 		{load.KindTimeout, func(c *net.TCPConn) { read(c); read(c) }},
 	} {
-		address := closed
-		if test.serve != nil {
-			address = misserve(t, test.serve)
-		}
-		for _, end := range []string{"--duration=300ms", "--requests=1000"} {
-			r := bench(t, 1, "echo", address, "--conns=5", "--timeout=200ms", end)
-			if r.OK || r.Errors[test.kind] == 0 || len(r.Errors) != 1 || r.Requests != 0 {
-				t.Errorf("%s, %s: %+v", test.kind, end, r)
-			}
+		for _, end := range []string{"--duration=1s", "--requests=1000"} {
+			t.Run(test.kind+end, func(t *testing.T) {
+				t.Parallel()
+				address := closed
+				if test.serve != nil {
+					address = misserve(t, test.serve)
+				}
+				timeout := "--timeout=2s" // it also ends who gets no answer at all
+				if test.kind == load.KindTimeout {
+					timeout = "--timeout=200ms"
+				}
+				r := bench(t, 1, "echo", address, "--conns=5", timeout, end)
+				if r.OK || r.Errors[test.kind] == 0 || len(r.Errors) != 1 || r.Requests != 0 {
+					t.Errorf("%+v", r)
+				}
+			})
 		}
 	}
 	if r := bench(t, 1, "echo", closed, "--source=192.0.2.1"); r.Errors[load.KindPorts] == 0 || len(r.Advice) != 1 || !containsAll(r.Advice[0], "--source") {
