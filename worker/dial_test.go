@@ -72,6 +72,63 @@ func TestDialFails(t *testing.T) {
 	}
 }
 
+// Without a descriptor left a dial fails, and the next one has its chance.
+func TestDialOutOfDescriptors(t *testing.T) {
+	leaktest.Descriptors(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer listener.Close()
+	var limit unix.Rlimit
+	check(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	var failures []error
+	opened := 0
+	runClient(t, t.Context(), func(d *worker.Dialer) error {
+		dial := func() {
+			d.Dial(destination(listener), worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
+				opened++
+				return nil, errors.New("that is all")
+			}), func(err error) { failures = append(failures, err) })
+		}
+		check(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}))
+		dial()
+		check(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+		dial()
+		return nil
+	})
+	if opened != 1 || len(failures) != 1 || !errors.Is(failures[0], unix.EMFILE) || !strings.Contains(failures[0].Error(), "ulimit -n") {
+		t.Errorf("%d opened, %v; want one, and one failure for want of descriptors", opened, failures)
+	}
+}
+
+// A scoped address is dialled by the number of its interface.
+func TestDialScoped(t *testing.T) {
+	leaktest.Descriptors(t)
+	listener, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	defer listener.Close()
+	opened := 0
+	runClient(t, t.Context(), func(d *worker.Dialer) error {
+		port := destination(listener).Remote.Port()
+		loopback := netip.MustParseAddr("::1").WithZone("1")
+		d.Dial(worker.Destination{Remote: netip.AddrPortFrom(loopback, port)}, worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
+			opened++
+			return nil, errors.New("that is all")
+		}), func(err error) { t.Error(err) })
+		linkLocal := netip.MustParseAddr("fe80::1").WithZone("no-number")
+		d.Dial(worker.Destination{Remote: netip.AddrPortFrom(linkLocal, port)}, worker.DataFunc(echo), func(err error) {
+			if !errors.Is(err, unix.EINVAL) {
+				t.Errorf("a zone that is no number: %v", err)
+			}
+		})
+		return nil
+	})
+	if opened != 1 {
+		t.Error("not connected")
+	}
+}
+
 // A Unix socket whose backlog is full is tried again until there is room.
 func TestDialWaitsForRoom(t *testing.T) {
 	leaktest.Descriptors(t)
