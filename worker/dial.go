@@ -22,8 +22,10 @@ import (
 
 // Destination is where a connection is to go. Either Remote or Path is set.
 type Destination struct {
-	Remote netip.AddrPort // of a TCP server
-	Path   string         // of a Unix stream socket
+	// Remote is the address of a TCP server. The zone of a scoped one is the
+	// number of its interface, as in fe80::1%2: names are not looked up.
+	Remote netip.AddrPort
+	Path   string // of a Unix stream socket
 	// Local is the address to dial a TCP server from; the zero Addr leaves it to
 	// the kernel. Connections from one address to one server are as many as there
 	// are ports in net.ipv4.ip_local_port_range, 28,232 by default.
