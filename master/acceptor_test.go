@@ -2,7 +2,7 @@ package master
 
 import (
 	"net"
-	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -11,30 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // as a master has
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait of a test for an event.
 const patience = 20 * time.Second
-
-// openDescriptors returns how many descriptors this process has.
-func openDescriptors(t testing.TB) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
-// keepsDescriptors fails a test that ends with more descriptors open than at the start.
-func keepsDescriptors(t testing.TB) {
-	before := openDescriptors(t)
-	t.Cleanup(func() {
-		if after := openDescriptors(t); after != before {
-			t.Errorf("%d descriptors open, %d at the start", after, before)
-		}
-	})
-}
 
 func TestConnectionsGoToTheLeastLoaded(t *testing.T) {
 	h := newHouse(t, 1000)

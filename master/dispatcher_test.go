@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/leaktest"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
@@ -217,7 +218,7 @@ func (o *office) check() {
 // every connection reaches one worker at most, and in the end exactly one;
 // none is lost but with the worker that had received it; limits hold.
 func TestDispatcherModel(t *testing.T) {
-	keepsDescriptors(t)
+	leaktest.Descriptors(t)
 	rapid.Check(t, func(t *rapid.T) {
 		o := newOffice(t, Config{
 			Dispatch:      rapid.SampledFrom(Policies()).Draw(t, "policy"),
@@ -270,8 +271,8 @@ func TestDispatcherModel(t *testing.T) {
 // states too: the master holds none of it, and no descriptor of it. Then all of it
 // reaches the next worker.
 func TestGivenBackWithNobodyToTakeIt(t *testing.T) {
-	keepsDescriptors(t)
-	open := func() int { return openDescriptors(t) }
+	leaktest.Descriptors(t)
+	open := func() int { return leaktest.Count(t) }
 	rapid.Check(t, func(t *rapid.T) {
 		o := newOffice(t, Config{Dispatch: "least"})
 		defer o.leave()

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/leaktest"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -11,7 +12,7 @@ import (
 // What a worker said on control before its end is heard before the end, however
 // late it is read, and though the worker did not read what it was told.
 func TestLinkHearsTheDead(t *testing.T) {
-	keepsDescriptors(t)
+	leaktest.Descriptors(t)
 	for range 100 {
 		mine, its, err := fdpass.Pair()
 		if err != nil {

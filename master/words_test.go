@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/leaktest"
 	"golang.org/x/sys/unix"
 )
 
 // What a worker said before its end is all kept, however late it is read, and
 // though another process holds the pipe open and goes on writing.
 func TestLastWords(t *testing.T) {
-	keepsDescriptors(t)
+	leaktest.Descriptors(t)
 	for _, test := range []struct{ name, said, want string }{
 		{"nothing", "", ""},
 		{"a line", "it is broken\n", "it is broken"},
@@ -36,7 +37,7 @@ func TestLastWords(t *testing.T) {
 
 // A pause loses nothing, wherever in a line it comes.
 func TestLastWordsPause(t *testing.T) {
-	keepsDescriptors(t)
+	leaktest.Descriptors(t)
 	words, worker := newTestWords(t)
 	for _, piece := range []string{"on", "e\ntw", "o\n", "\n\r\nthree"} {
 		say(t, worker, piece)
@@ -53,7 +54,7 @@ func TestLastWordsPause(t *testing.T) {
 // A process that writes without end is read no further than to what the worker
 // can have said.
 func TestRemainsEnd(t *testing.T) {
-	keepsDescriptors(t)
+	leaktest.Descriptors(t)
 	from, to := openTestPipe(t)
 	defer from.Close()
 	defer to.Close()

@@ -84,9 +84,9 @@ func TestDialOutOfDescriptors(t *testing.T) {
 	opened := 0
 	runClient(t, t.Context(), func(d *worker.Dialer) error {
 		dial := func() {
-			d.Dial(destination(listener), worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
+			d.Dial(destination(listener), worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 				opened++
-				return nil, errors.New("that is all")
+				return worker.DataFunc(echo), c.Abort()
 			}), func(err error) { failures = append(failures, err) })
 		}
 		check(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}))
@@ -112,9 +112,9 @@ func TestDialScoped(t *testing.T) {
 	runClient(t, t.Context(), func(d *worker.Dialer) error {
 		port := destination(listener).Remote.Port()
 		loopback := netip.MustParseAddr("::1").WithZone("1")
-		d.Dial(worker.Destination{Remote: netip.AddrPortFrom(loopback, port)}, worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
+		d.Dial(worker.Destination{Remote: netip.AddrPortFrom(loopback, port)}, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 			opened++
-			return nil, errors.New("that is all")
+			return worker.DataFunc(echo), c.Abort()
 		}), func(err error) { t.Error(err) })
 		linkLocal := netip.MustParseAddr("fe80::1").WithZone("no-number")
 		d.Dial(worker.Destination{Remote: netip.AddrPortFrom(linkLocal, port)}, worker.DataFunc(echo), func(err error) {

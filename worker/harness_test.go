@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/leaktest"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
 	"golang.org/x/sys/unix"
@@ -70,7 +71,7 @@ func newSeatWith(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker
 // startSeat is newSeatWith without waiting for ready.
 func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *seat {
 	t.Helper()
-	before, alone := openDescriptors(t), seats == 0
+	before, alone := leaktest.Count(t), seats == 0
 	seats++
 	queue, workerQueue, err := fdpass.Pair()
 	check(t, err)
@@ -111,7 +112,7 @@ func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.O
 		if !alone {
 			return // another worker is still about its own
 		}
-		if after := openDescriptors(t); after > before { // fewer, if the test has closed its own meanwhile
+		if after := leaktest.Count(t); after > before { // fewer, if the test has closed its own meanwhile
 			t.Errorf("%d descriptors open before, %d after", before, after)
 		}
 	})
@@ -362,11 +363,4 @@ func check(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func openDescriptors(t testing.TB) int {
-	t.Helper()
-	names, err := os.ReadDir("/proc/self/fd")
-	check(t, err)
-	return len(names)
 }

@@ -2,10 +2,10 @@ package handover
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/leaktest"
 	"github.com/usher-go/usher/internal/testhand"
 	"github.com/usher-go/usher/internal/testloop"
 	"github.com/usher-go/usher/ipc"
@@ -220,7 +220,7 @@ func (w *world) turn() {
 // lives gets every byte in order; whoever does not died with a worker or in a
 // thaw, and is booked as lost; and nothing is left open.
 func TestHandOver(t *testing.T) {
-	before := openDescriptors(t)
+	leaktest.Descriptors(t)
 	moved, lost, large := uint64(0), uint64(0), 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
@@ -279,9 +279,6 @@ func TestHandOver(t *testing.T) {
 		}
 	})
 	t.Logf("%d moved, %d lost, %d with a large state lived", moved, lost, large)
-	if after := openDescriptors(t); after != before {
-		t.Errorf("%d descriptors open, %d at the start", after, before)
-	}
 	if moved == 0 || lost == 0 || large == 0 {
 		t.Error("nothing of it has happened")
 	}
@@ -335,13 +332,4 @@ func (w *world) settle() {
 		}
 		w.check()
 	}
-}
-
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }

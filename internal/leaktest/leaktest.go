@@ -36,8 +36,15 @@ func StartPoller(t testing.TB) {
 	w.Close()
 }
 
+// Count returns how many descriptors this process has open.
+func Count(t testing.TB) int {
+	t.Helper()
+	return len(open(t))
+}
+
 // open returns what each open descriptor refers to.
 func open(t testing.TB) map[int]string {
+	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
