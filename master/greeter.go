@@ -2,6 +2,7 @@ package master
 
 import (
 	"math"
+	"runtime"
 	"sync"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
-	"runtime"
 )
 
 // greeter is a further accept goroutine (--acceptors): it accepts from sockets of
