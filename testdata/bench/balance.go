@@ -19,6 +19,11 @@ func (b *bench) balance() error {
 		if err != nil {
 			return err
 		}
+		err = until("all workers run", 10*time.Second, func() bool { return len(i.tree()) > workers })
+		if err != nil {
+			i.end()
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
 		before := make(map[int]int)
 		for _, pid := range i.tree() {
 			before[pid] = sockets(pid)
