@@ -18,7 +18,6 @@ type house struct {
 	testing.TB
 	*acceptor
 	board  *ipc.Scoreboard
-	slots  int
 	addr   string
 	broken chan string
 }
@@ -34,8 +33,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const slots = 8
-	board, err := ipc.NewScoreboard(slots)
+	board, err := ipc.NewScoreboard(8)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +56,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 			t.Error(err)
 		}
 	})
-	return &house{TB: t, acceptor: a, board: board, slots: slots, addr: listeners[0].address, broken: broken}
+	return &house{TB: t, acceptor: a, board: board, addr: listeners[0].address, broken: broken}
 }
 
 // fakeWorker reads its end of a queue when told to.
@@ -165,7 +163,7 @@ func (h *house) until(ok func(Counts) bool) Counts {
 	h.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		for slot := range h.slots { // all are alive: none is stuck that takes nothing for a second
+		for slot := range h.board.Len() { // all are alive: none is stuck that takes nothing for a second
 			if sequence := &h.board.Entry(slot).Sequence; sequence.Load() > 0 {
 				sequence.Add(2)
 			}
