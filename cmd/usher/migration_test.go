@@ -185,7 +185,11 @@ func TestScalingMovesConnections(t *testing.T) {
 			from := status.Workers[random.IntN(len(status.Workers))].Slot
 			usher(t, "move", "--control", s.control, "--from", strconv.Itoa(from), "--count", "10") // it may be leaving: then it is refused
 		}
-		time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond) // a pace, no synchronisation
+		next := c.lines.Load() + random.Uint64N(uint64(clients))
+		until(t, "some clients go on between two steps", func() (bool, string) {
+			n := c.lines.Load()
+			return n >= next, fmt.Sprint(n)
+		})
 	}
 	if got := usher(t, "upgrade", "--control", s.control); got.code != 0 { // after the last of them, which it may have joined
 		t.Errorf("upgrade: %+v", got)

