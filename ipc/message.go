@@ -46,9 +46,12 @@ type Ready struct {
 type Draining struct{}
 
 // Moved is a worker's word, while it drains in mode move, that all have moved
-// that can: so many stay until they finish.
+// that can: so many stay until they finish. With an ID it is the answer to the
+// Move of that ID: so many have left by it, and no more will.
 type Moved struct {
-	Staying int `json:"staying,omitempty"`
+	ID      uint64 `json:"id,omitempty"`
+	Count   int    `json:"count,omitempty"`
+	Staying int    `json:"staying,omitempty"`
 }
 
 // Closed is the bell (see Entry), or the closes of a worker that does not use
@@ -92,8 +95,13 @@ const (
 // Move asks a worker that said Moves to give back so many of its connections,
 // any that can move now, and to go on with the others. 0, also while it drains:
 // no more, to be answered by Moved; and the drain's deadline is over.
+//
+// ID, if it is not 0, numbers the order: Moved with the same ID answers it, once
+// so many have left, or no more can. One comes at a time; Count 0 with the ID of
+// one that is not answered yet ends that, and is answered in its place.
 type Move struct {
-	Count int `json:"count"`
+	ID    uint64 `json:"id,omitempty"`
+	Count int    `json:"count"`
 }
 
 // Stop asks a worker to exit at once.
@@ -120,7 +128,7 @@ func (m Hello) negative() bool {
 }
 func (m Ready) negative() bool  { return m.Protocol < 0 || m.Capacity < 0 }
 func (Draining) negative() bool { return false }
-func (m Moved) negative() bool  { return m.Staying < 0 }
+func (m Moved) negative() bool  { return m.Staying < 0 || m.Count < 0 }
 func (m Closed) negative() bool { return m.Count < 0 }
 func (m Lost) negative() bool   { return m.Count < 0 }
 func (m Drain) negative() bool  { return m.DeadlineMS < 0 }

@@ -27,6 +27,9 @@ func goldenMessages() []Message {
 		Drain{Mode: DrainMove, DeadlineMS: 30_000},
 		Move{Count: 100},
 		Moved{Staying: 3},
+		Move{ID: 7, Count: 100},
+		Moved{ID: 7, Count: 97, Staying: 3},
+		Move{ID: 7},
 	}
 	for _, m := range emptyMessages() {
 		if !slices.ContainsFunc(messages, func(other Message) bool { return other.kind() == m.kind() }) {

@@ -24,6 +24,7 @@ import (
 //	 48  u64  staying    open connections that cannot move
 //	 56  u64  pause      the longest time, in nanoseconds, from freezing to thawing
 //	                     of a connection that moved here
+//	 64  u64  cut        of those closed, open ones that a drain's deadline ended
 //	128  u32  want_bell  the master waits for room: tell it of the next close
 //
 // A worker that adds to closed or thawed and then finds want_bell set clears it and
@@ -39,7 +40,8 @@ type Entry struct {
 	Thawed   atomic.Uint64
 	Staying  atomic.Uint64
 	Pause    atomic.Uint64
-	_        [128 - 8*8]byte // 128, not 64: processors fetch lines in pairs
+	Cut      atomic.Uint64
+	_        [128 - 9*8]byte // 128, not 64: processors fetch lines in pairs
 
 	WantBell atomic.Uint32
 	_        [128 - 4]byte
@@ -56,6 +58,7 @@ func (e *Entry) Reset() {
 	e.Thawed.Store(0)
 	e.Staying.Store(0)
 	e.Pause.Store(0)
+	e.Cut.Store(0)
 	e.WantBell.Store(0)
 }
 

@@ -7,7 +7,9 @@ import (
 
 // drain is the way to the end of a worker, once it is asked for:
 //
-//	open ──► on: sessions are asked, the queue is still served
+//	open ──► alone: told to end by a signal; the master says how
+//	  │        │
+//	  └────────┴► on: sessions are asked, the queue is still served
 //	             ├─(no connection left, queue empty)──► over
 //	             └─(deadline)──► cut: all are closed after flushing; what is in the queue stays
 //	                                 └─(none left, or drainFlushTime)──► over
@@ -18,6 +20,7 @@ type drain struct {
 	held     bool // those that have moved may come back: the end waits for the master's word
 	cut      bool
 	deadline time.Duration // on the loop's clock; never: none
+	alone    time.Duration // when it begins without the master's word, on the loop's clock; 0: it does not
 }
 
 // drainFlushTime is how long connections have to flush, and their peers to
@@ -25,10 +28,13 @@ type drain struct {
 const drainFlushTime = time.Second
 
 func (d *drain) next() time.Duration {
-	if !d.on {
-		return never
+	switch {
+	case d.on:
+		return d.deadline
+	case d.alone != 0:
+		return d.alone
 	}
-	return d.deadline
+	return never
 }
 
 // beginDrain starts the drain; asked again, it changes the deadline, and may
@@ -39,12 +45,12 @@ func (l *loop) beginDrain(deadline time.Duration, move bool) {
 	}
 	l.drain.deadline = deadline
 	l.drain.held = move && !l.drain.move // the second time is the word that none comes back
-	if !move && l.drain.move {
+	if !move {
 		l.stopMove()
 	}
 	if move && !l.drain.move {
 		l.drain.move = true
-		l.beginMove(math.MaxInt)
+		l.beginMove(0, math.MaxInt)
 	}
 	if l.drain.on {
 		return
@@ -85,6 +91,10 @@ func (c *Conn) askToDrain() {
 // cutShort is called when the deadline comes, and once more when the time to
 // flush is over too.
 func (l *loop) cutShort() {
+	if !l.drain.on {
+		l.beginDrain(never, false) // nobody has said how
+		return
+	}
 	if l.drain.cut {
 		l.table.each(func(c *Conn) {
 			if c.hasOutput() {
@@ -97,6 +107,7 @@ func (l *loop) cutShort() {
 		return
 	}
 	l.log.Warn("drain deadline, closing", "conns", l.table.live+l.streams.live())
+	l.countCut()
 	l.drain.cut, l.hungUp = true, true
 	if l.mover != nil {
 		l.mover.retry = never
@@ -108,6 +119,17 @@ func (l *loop) cutShort() {
 	l.streams.cutShort()
 }
 
+// countCut books those that the deadline ends.
+func (l *loop) countCut() {
+	cut := l.streams.live()
+	l.table.each(func(c *Conn) {
+		if !c.state.has(stateDialled | stateEnding | stateLinger) {
+			cut++
+		}
+	})
+	l.station.entry.Cut.Add(uint64(cut))
+}
+
 // over reports whether the loop has come to its end.
 func (l *loop) over() (bool, error) {
 	switch {
@@ -115,7 +137,7 @@ func (l *loop) over() (bool, error) {
 		return true, nil
 	case l.streams.failed() != nil:
 		return true, l.streams.failed()
-	case !l.drain.on:
+	case !l.drain.on && (l.drain.alone == 0 || l.accepted() > 0):
 		return false, nil
 	case l.streams != nil:
 		return l.overWithStreams()

@@ -203,6 +203,7 @@ func (l *loop) sendMoved() bool {
 	if err == nil {
 		killpoint.Reach(killpoint.Gone)
 		m.ahead += len(m.batch)
+		m.given += len(m.batch)
 		l.advance(ipc.EventSend)
 		return true
 	}

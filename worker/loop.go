@@ -317,11 +317,13 @@ func (l *loop) obey(m ipc.Message) {
 	case ipc.Move:
 		l.mailbox.post(func() {
 			switch {
-			case m.Count == 0:
+			case m.Count == 0 && m.ID == 0:
 				l.keep()
 				l.control.send(ipc.Moved{Staying: l.accepted()}) // those before it are on their way
+			case m.Count == 0:
+				l.cancelOrder(m.ID)
 			case !l.drain.on:
-				l.beginMove(m.Count)
+				l.beginMove(m.ID, m.Count)
 			}
 		})
 	case ipc.Stop:
@@ -337,15 +339,27 @@ func (l *loop) obey(m ipc.Message) {
 }
 
 // terminate is called on a goroutine of its own when this process alone, not by
-// the master, was asked to end.
+// the master, was asked to end. The master says how: connections may have
+// somewhere to go, at once or soon, and are not asked to finish before that is
+// known. Without a word from it they finish.
 func (l *loop) terminate() {
 	l.control.send(ipc.Draining{})
 	l.mailbox.post(func() {
-		if !l.drain.on {
-			l.beginDrain(never, false)
+		if l.drain.on {
+			return
 		}
+		if !movable(l.handler) {
+			l.beginDrain(never, false)
+			return
+		}
+		l.drain.alone = l.now() + ordersTime
 	})
 }
+
+// ordersTime is how long a worker that was told to end waits for the master's
+// word before it does so alone. A master that keeps its connections for a
+// successor tells it by the end of the drain timeout.
+const ordersTime = time.Minute
 
 // stopTime is how long a stop waits for the callback that runs.
 const stopTime = 500 * time.Millisecond

@@ -15,6 +15,8 @@ import (
 // a new program, a few. So a window bounds how many are sent before the master has
 // taken them; it begins with one connection, and doubles each time that it has.
 type mover struct {
+	order   uint64        // the id of the order that is to be answered; 0: none
+	given   int           // how many have left by it
 	wanted  int           // how many are still to go
 	cursor  uint32        // the place in the table that is next
 	window  int           // how many may be ahead of the master
@@ -37,22 +39,43 @@ type moving struct {
 	stage ipc.Stage
 }
 
-// beginMove has so many connections move, or as many as can.
-func (l *loop) beginMove(wanted int) {
+// beginMove has so many connections move, or as many as can, by an order of that
+// id, or by none.
+func (l *loop) beginMove(order uint64, wanted int) {
+	l.answerOrder() // the one before, if it was not over
 	if l.mover == nil {
 		l.mover = &mover{}
 	}
 	m := l.mover
+	m.order, m.given = order, 0
 	m.told = false
 	m.cursor, m.wanted, m.retry, m.delay = 0, wanted, l.now(), moveRetryMin
 	m.window = 1
 }
 
-// stopMove has no further connection move.
+// stopMove has no further connection move. An order that is not over is answered.
 func (l *loop) stopMove() {
 	l.drain.move = false
 	if l.mover != nil {
 		l.mover.retry = never
+		l.answerOrder()
+	}
+}
+
+// cancelOrder has no further connection move by an order, and answers it, if that
+// was not done already.
+func (l *loop) cancelOrder(id uint64) {
+	if m := l.mover; m != nil && m.order == id {
+		m.retry = never
+		l.answerOrder()
+	}
+}
+
+// answerOrder tells the master how many have left by its order, once.
+func (l *loop) answerOrder() {
+	if m := l.mover; m != nil && m.order != 0 {
+		l.control.send(ipc.Moved{ID: m.order, Count: m.given, Staying: l.accepted()})
+		m.order = 0
 	}
 }
 
@@ -142,6 +165,7 @@ func (l *loop) swept() {
 	}
 	m.retry = never
 	if !l.drain.move {
+		l.answerOrder()
 		return
 	}
 	m.retry = l.now() + moveAgain
