@@ -56,6 +56,8 @@ type acceptor struct {
 
 	strandedUntil time.Time // when to give up moved connections that nobody can thaw; zero: there are none
 
+	news news // what the supervisor waits for
+
 	inspectAt time.Time // when to look for stuck workers; zero: nothing waits
 
 	stuck atomic.Bool // some worker takes nothing from its queue; any goroutine may read it
@@ -78,9 +80,8 @@ const (
 const strandedLimit = 5 * time.Second
 
 // newAcceptor takes ownership of the listeners, unless it returns an error.
-// broken is called on the accept goroutine about a worker to be replaced, spoiled
-// when too many connections that moved to a new generation could not be thawed.
-func newAcceptor(config Config, listeners []*listener, descriptorLimit int, broken func(seatSpec, error), spoiled func(trialTally)) (*acceptor, error) {
+// report is called on the accept goroutine, and must not block.
+func newAcceptor(config Config, listeners []*listener, descriptorLimit int, report func(notice)) (*acceptor, error) {
 	set, err := epoll.New()
 	if err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, brok
 	}
 	a.mail.notify = waker.Wake
 	a.reserve.size = max(a.batch, 2) // a connection with a large state brings two
-	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, broken: broken, spoiled: spoiled, rewatch: a.rewatch}
+	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, report: report, rewatch: a.rewatch}
 	a.configure(&config)
 	a.setBacklog(config.Backlog)
 	for range greetersFor(config.Acceptors, listeners) {
@@ -178,7 +179,7 @@ func (a *acceptor) returned(serial uint64) {
 				if s.spec.moves {
 					s.gives = true
 				} else {
-					a.dispatcher.broken(s.spec, errQueueBroken)
+					a.dispatcher.report(queueBroken{s.spec, errQueueBroken})
 				}
 				return
 			}
@@ -192,7 +193,7 @@ func (a *acceptor) rewatch(s *seat) {
 		return
 	}
 	if err := a.set.Add(s.spec.queue, epoll.In, tagSeat|s.serial); err != nil {
-		a.dispatcher.broken(s.spec, err)
+		a.dispatcher.report(queueBroken{s.spec, err})
 	}
 }
 
@@ -243,6 +244,7 @@ func (a *acceptor) turn() {
 		a.hasty = !d.awaitsTrial()
 	}
 	a.planRetry()
+	a.tellNews()
 	if d.waiting && a.inspectAt.IsZero() {
 		a.inspectAt = time.Now().Add(stuckAfter)
 	}
@@ -253,6 +255,7 @@ func (a *acceptor) turn() {
 func (a *acceptor) settle() {
 	d := &a.dispatcher
 	for {
+		d.sendHome()
 		for before := -1; d.hand.Len() > 0 && d.room > 0; {
 			if d.place() {
 				break
@@ -267,7 +270,7 @@ func (a *acceptor) settle() {
 		if d.hand.Len() > 0 {
 			return
 		}
-		if d.room > 0 && a.fetch() {
+		if a.fetch() {
 			continue
 		}
 		a.reserve.fill()
@@ -279,13 +282,13 @@ func (a *acceptor) settle() {
 // which is empty, and reports whether it did. The reserve makes room for it.
 func (a *acceptor) fetch() bool {
 	d := &a.dispatcher
-	if d.haven > 0 && d.givenBack() {
+	if d.anyTakeable() {
 		a.reserve.release()
 		if d.takeBack() {
 			return true
 		}
 	}
-	if !d.rescuable() {
+	if d.room == 0 || !d.rescuable() {
 		return false
 	}
 	a.reserve.release()

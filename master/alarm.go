@@ -49,7 +49,7 @@ func (s *supervisor) rang(slot *slot, kind alarmKind) {
 	case alarmRespawn:
 		s.startWorker(slot)
 	case alarmDrained:
-		s.end(slot)
+		s.overdue(slot)
 	case alarmEnded:
 		s.kill(slot, fmt.Sprintf("did not exit within %v of being told to stop", stopGrace))
 	case alarmAborted:

@@ -14,13 +14,17 @@ import (
 // be understood.
 //
 //	GET  /v1/status   a Status
-//	POST /v1/scale    {"by":-1} or {"to":4}; answers {"workers":4} when they are ready
+//	POST /v1/scale    {"by":-1} or {"to":4}; answers {"workers":4,…} when they are ready
 //	POST /v1/move     {"from":0,"to":1,"count":5}, to and count optional; answers
-//	                  {"moved":5} when so many have left, or no more can
-//	POST /v1/reload   answers {"generation":2} when that one serves
+//	                  when so many have moved, or no more can
+//	POST /v1/reload   answers {"generation":2,…} when that one serves
 //	POST /v1/upgrade  answers {"version":"…"} when the new program has taken over
 //	POST /v1/stop     {"now":true} for a quick one; answers when all workers are gone
 //	POST /v1/logs     reopens the log file
+//
+// scale, move and reload answer besides what became of the connections of workers
+// that left: {"moved":5,"drained":0,"staying":1,"lost":0}, and "incomplete", which
+// says what these leave out, if they do.
 type api struct{ supervisor *supervisor }
 
 func newAPI(s *supervisor) http.Handler {
@@ -94,7 +98,8 @@ func (a api) scale(r *http.Request) (any, error) {
 	if (request.By == nil) == (request.To == nil) {
 		return nil, fmt.Errorf("%w: want by or to", errRequest)
 	}
-	s, done := a.supervisor, make(chan error, 1)
+	s, done := a.supervisor, make(chan scaled, 1)
+	var asked *scaling
 	s.inbox.put(func() {
 		to := s.target
 		if request.By != nil {
@@ -102,20 +107,26 @@ func (a api) scale(r *http.Request) (any, error) {
 		} else {
 			to = int(*request.To)
 		}
-		if err := s.scale(to); err != nil {
-			done <- err
-			return
-		}
-		s.settled = append(s.settled, done)
+		asked = s.askScale(to, done)
 	})
-	if refused, err := await(a, r, done); err != nil || refused != nil {
-		return nil, errors.Join(err, refused)
+	result, err := await(a, r, done)
+	if err != nil {
+		s.inbox.put(func() { s.forgetScaling(asked) }) // behind what has set it
+		return nil, err
 	}
-	var answer struct {
+	return struct {
 		Workers int `json:"workers"`
+		departures
+		Incomplete string `json:"incomplete,omitempty"`
+	}{result.workers, result.departures, text(result.incomplete)}, result.err
+}
+
+// text is what an error says; empty without one.
+func text(err error) string {
+	if err == nil {
+		return ""
 	}
-	s.do(func() { answer.Workers = s.target })
-	return answer, nil
+	return err.Error()
 }
 
 func (a api) move(r *http.Request) (any, error) {
@@ -129,7 +140,7 @@ func (a api) move(r *http.Request) (any, error) {
 	if request.From == nil || request.Count != nil && *request.Count < 1 {
 		return nil, fmt.Errorf("%w: want from, a slot, and count, if given, to be at least 1", errRequest)
 	}
-	m := moving{from: *request.From, to: nobody, count: math.MaxInt32, done: make(chan movingDone, 1)}
+	m := moveRequest{from: *request.From, to: nobody, count: math.MaxInt32, done: make(chan moveDone, 1)}
 	if request.To != nil {
 		m.to = int(*request.To)
 	}
@@ -138,24 +149,28 @@ func (a api) move(r *http.Request) (any, error) {
 	}
 	a.supervisor.inbox.put(func() { a.supervisor.move(&m) })
 	result, err := await(a, r, m.done)
-	if err == nil {
-		err = result.err
+	if err != nil {
+		a.supervisor.inbox.put(func() { a.supervisor.forgetMove(&m) })
+		return nil, err
 	}
 	return struct {
-		Moved int `json:"moved"`
-	}{result.moved}, err
+		departures
+		Incomplete string `json:"incomplete,omitempty"`
+	}{result.departures, text(result.incomplete)}, result.err
 }
 
 func (a api) reload(r *http.Request) (any, error) {
 	s, done := a.supervisor, make(chan outcome, 1)
 	s.inbox.put(func() { s.askReload(done) })
 	result, err := await(a, r, done)
-	if err == nil {
-		err = result.err
+	if err != nil {
+		return nil, err
 	}
 	return struct {
 		Generation int `json:"generation"`
-	}{result.generation}, err
+		departures
+		Incomplete string `json:"incomplete,omitempty"`
+	}{result.generation, result.departures, text(result.incomplete)}, result.err
 }
 
 func (a api) stop(r *http.Request) (any, error) {

@@ -10,13 +10,14 @@ type Counts struct {
 	Refused  uint64 `json:"refused"`
 	Moved    uint64 `json:"moved"`
 	Lost     uint64 `json:"lost"`
+	Cut      uint64 `json:"cut"` // of those closed: by the deadline of a drain, while their clients had more to say
 }
 
 // counts sums up.
 func (d *dispatcher) counts() Counts {
 	c := Counts{
 		Accepted: d.totals.accepted, Closed: d.totals.closed, Refused: d.totals.refused,
-		Moved: d.totals.moved, Lost: d.totals.lost,
+		Moved: d.totals.moved, Lost: d.totals.lost, Cut: d.totals.cut,
 	}
 	c.Queued = uint64(d.handful())
 	for _, s := range d.seats {
@@ -34,6 +35,7 @@ func (c *Counts) add(s *seat) {
 	t := s.tally()
 	c.Closed += t.closed - t.lost
 	c.Lost += t.lost
+	c.Cut += t.cut
 	c.Queued += uint64(t.queued())
 	if s.phase == seatDead {
 		c.Queued += uint64(t.active())

@@ -43,6 +43,7 @@ type dispatcher struct {
 	turn       int
 
 	haven   int  // of room, at workers that can thaw connections
+	havens  bool // there are such workers, whether they have room or not
 	room    int  // in all, as of the latest survey, and what was placed since
 	spare   int  // new ones that may be queued in all, whoever has room
 	live    int  // connections there are
@@ -53,9 +54,8 @@ type dispatcher struct {
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
 
-	spoiled func(trialTally)      // tells the supervisor that a trial's limit is passed
-	broken  func(seatSpec, error) // tells the supervisor to replace a worker
-	rewatch func(*seat)           // has epoll report again what a worker gives back
+	report  func(notice) // tells the supervisor
+	rewatch func(*seat)  // has epoll report again what a worker gives back
 }
 
 // nobody is no slot.
@@ -63,7 +63,7 @@ const nobody = -1
 
 // totals are the connections of workers that are gone, and of none.
 type totals struct {
-	accepted, closed, refused, moved, lost uint64
+	accepted, closed, refused, moved, lost, cut uint64
 }
 
 // What a worker is replaced for.
@@ -75,7 +75,7 @@ var (
 
 // open adds a seat for a worker that is ready.
 func (d *dispatcher) open(spec seatSpec, serial uint64) *seat {
-	s := &seat{spec: spec, giveTo: nobody, serial: serial, ledger: ledger{entry: spec.entry, closes: spec.closes}}
+	s := &seat{spec: spec, serial: serial, ledger: ledger{entry: spec.entry, closes: spec.closes}}
 	d.seats = append(d.seats, s)
 	return s
 }
@@ -126,7 +126,7 @@ func (d *dispatcher) find(slot int) *seat {
 // by a bell.
 func (d *dispatcher) survey() {
 	d.candidates = d.candidates[:0]
-	d.room, d.haven, d.live, d.stalled = 0, 0, d.handful(), false
+	d.room, d.haven, d.havens, d.live, d.stalled = 0, 0, false, d.handful(), false
 	queued := d.live
 	for _, s := range d.seats {
 		t := s.tally()
@@ -137,6 +137,7 @@ func (d *dispatcher) survey() {
 		d.room += c.room
 		if c.moves {
 			d.haven += c.room
+			d.havens = d.havens || !s.broken
 		}
 		d.stalled = d.stalled || c.room == 0 && t.load() < s.spec.capacity
 		d.candidates = append(d.candidates, c)
@@ -154,9 +155,6 @@ func (d *dispatcher) survey() {
 // place sends the hand to seats, by the latest survey, and reports whether all
 // of it went. What finds no seat, or is refused, stays.
 func (d *dispatcher) place() bool {
-	if d.trial.spoiled {
-		d.sendHome()
-	}
 	n := d.hand.Len()
 	for i := range n {
 		d.target[i] = -1

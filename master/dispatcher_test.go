@@ -47,8 +47,14 @@ func newOffice(t *rapid.T, config Config) *office {
 		t.Fatal(err)
 	}
 	config.Logger = hclog.NewNullLogger()
-	a, err := newAcceptor(config, nil, 200, func(spec seatSpec, err error) { t.Fatalf("slot %d is broken: %v", spec.slot, err) },
-		func(n trialTally) { t.Fatalf("a trial that was not asked for failed: %+v", n) })
+	a, err := newAcceptor(config, nil, 200, func(n notice) {
+		switch n := n.(type) {
+		case queueBroken:
+			t.Fatalf("slot %d is broken: %v", n.spec.slot, n.err)
+		case trialSpoiled:
+			t.Fatalf("a trial that was not asked for failed: %+v", n.tally)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

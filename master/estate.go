@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
@@ -23,7 +24,6 @@ type estate struct {
 	Program   string // the path by which it was started
 	Carry     []byte // Config.Carry
 	Old       int    // descriptor: the executable that wrote it, to go back to
-	Board     int    // descriptor: the scoreboard
 	Control   int    // descriptor, -1: none
 	Waiting   []int  // descriptors of those who wait for the answer to POST /v1/upgrade
 	Listeners []listenerEstate
@@ -35,8 +35,9 @@ type estate struct {
 	Again      bool // a reload was asked for meanwhile
 }
 
-// estateFormat changes when a program could misunderstand another's estate.
-const estateFormat = 1
+// estateFormat changes when a program could misunderstand another's estate. What
+// was written in format 1 is read too: see estate1.
+const estateFormat = 2
 
 type listenerEstate struct {
 	FD      int
@@ -51,25 +52,23 @@ type listenerEstate struct {
 type slotEstate struct {
 	Number      int
 	Generation  int
-	State       State
-	Leaving     bool
-	Recycled    string
+	Life        life
+	Why         string
+	UntilIn     time.Duration // until it is to be gone
+	HasUntil    bool
 	Restarts    int
 	Incarnation int
 	Ready       ipc.Ready
-	Moving      bool
-	Staying     int
-	Held        bool
-	Kept        bool
-	Ending      bool
-	Seated      bool
+	Seated      bool // the accept goroutine has its queue
 	Killed      string
 	Age         time.Duration // since it was ready; negative: it was not yet
 	Lease       leaseEstate
 	Deaths      int
+	Accidents   int
 	Alarm       alarmKind // 0: none
 	AlarmIn     time.Duration
-	Process     *heirloom // nil: none
+	Board       int       // descriptor: its worker's scoreboard
+	Process     *heirloom // nil: none, and no scoreboard
 }
 
 type leaseEstate struct {
@@ -87,12 +86,13 @@ type acceptEstate struct {
 	Residents      []residentEstate
 }
 
-type totalsEstate struct{ Accepted, Closed, Refused, Moved, Lost uint64 }
+type totalsEstate struct{ Accepted, Closed, Refused, Moved, Lost, Cut uint64 }
 
 type seatEstate struct {
 	Slot       int
 	Generation int
 	Worker     int
+	PID        int
 	Queue      int
 	WorkerEnd  int
 	Capacity   int
@@ -106,13 +106,14 @@ type seatEstate struct {
 	Back     uint64
 	Reported uint64
 	MovedIn  uint64
-	GiveTo   int
+	Home     uint64
+	Landing  bool
 	Broken   bool
 	Stuck    bool
 	Final    tallyEstate // of a dead one
 }
 
-type tallyEstate struct{ Sent, Drained, Back, Received, Closed, Lost, MovedIn uint64 }
+type tallyEstate struct{ Sent, Drained, Back, Received, Closed, Lost, MovedIn, Cut uint64 }
 
 type residentEstate struct {
 	ID     uint64
@@ -173,12 +174,25 @@ func readEstate(fd int) (*estate, error) {
 		}
 		read += n
 	}
+	return parseEstate(text)
+}
+
+// parseEstate reads an estate in any format that there has been.
+func parseEstate(text []byte) (*estate, error) {
+	var head struct{ Format int }
+	err := json.Unmarshal(text, &head)
 	e := new(estate)
-	if err := json.Unmarshal(text, e); err != nil {
-		return nil, fmt.Errorf("estate: %w", err)
+	switch {
+	case err != nil:
+	case head.Format == estateFormat:
+		err = json.Unmarshal(text, e)
+	case head.Format == 1:
+		e, err = parseEstate1(text)
+	default:
+		err = fmt.Errorf("of format %d, this program reads 1 to %d", head.Format, estateFormat)
 	}
-	if e.Format != estateFormat {
-		return nil, fmt.Errorf("estate: of format %d, this program reads %d", e.Format, estateFormat)
+	if err != nil {
+		return nil, fmt.Errorf("estate: %w", err)
 	}
 	return e, e.check()
 }
@@ -190,10 +204,10 @@ func (e *estate) check() error {
 		switch {
 		case s.Number < 0 || slots[s.Number]:
 			return fmt.Errorf("estate: slot %d, out of place or twice", s.Number)
-		case s.State < StateGone || s.State > StateDraining:
-			return fmt.Errorf("estate: slot %d in state %d", s.Number, s.State)
-		case (s.Process == nil) != (s.State == StateGone):
-			return fmt.Errorf("estate: slot %d is %s, with a process: %t", s.Number, s.State, s.Process != nil)
+		case s.Life < lifeGone || s.Life >= lifeRemoved:
+			return fmt.Errorf("estate: slot %d with life %d", s.Number, s.Life)
+		case (s.Process == nil) != (s.Life == lifeGone):
+			return fmt.Errorf("estate: slot %d is %s, with a process: %t", s.Number, s.Life, s.Process != nil)
 		}
 		slots[s.Number] = true
 	}
@@ -210,7 +224,8 @@ func (e *estate) check() error {
 
 // descriptors returns all that the next program is to have, but the estate's own.
 func (e *estate) descriptors() []int {
-	fds := append([]int{e.Old, e.Board}, e.Waiting...)
+	fds := append([]int{e.Old}, e.Waiting...)
+	fds = append(fds, e.boards()...)
 	if e.Control >= 0 {
 		fds = append(fds, e.Control)
 	}
@@ -227,6 +242,16 @@ func (e *estate) descriptors() []int {
 	}
 	for _, s := range e.Accept.Seats {
 		fds = append(fds, s.Queue, s.WorkerEnd)
+	}
+	return fds
+}
+
+// boards returns the scoreboards' descriptors, each once.
+func (e *estate) boards() (fds []int) {
+	for _, s := range e.Slots {
+		if s.Process != nil && !slices.Contains(fds, s.Board) {
+			fds = append(fds, s.Board)
+		}
 	}
 	return fds
 }
@@ -263,26 +288,33 @@ func (l leaseEstate) lease() lease  { return lease{l.Conns, l.Age, l.RSS} }
 // estate describes a slot whose link is paused.
 func (s *slot) estate() slotEstate {
 	e := slotEstate{
-		Number: s.number, Generation: s.generation, State: s.state, Leaving: s.leaving, Recycled: s.recycled,
-		Restarts: s.restarts, Incarnation: s.incarnation, Ready: s.ready, Moving: s.moving, Staying: s.staying, Held: s.held, Kept: s.kept,
-		Ending: s.ending, Seated: s.seated, Killed: s.killed, Age: since(s.readyAt), Lease: s.lease.estate(), Deaths: s.deaths,
+		Number: s.number, Generation: s.generation, Life: s.life, Why: s.why, HasUntil: !s.until.IsZero(),
+		Restarts: s.restarts, Incarnation: s.incarnation, Ready: s.ready, Killed: s.killed,
+		Age: since(s.readyAt), Lease: s.lease.estate(), Deaths: s.deaths, Accidents: s.accidents, Board: -1,
+	}
+	if e.HasUntil {
+		e.UntilIn = time.Until(s.until)
 	}
 	if s.alarm != nil {
 		e.Alarm, e.AlarmIn = s.alarm.kind, max(0, time.Until(s.alarm.due))
 	}
 	if s.process != nil {
 		h := s.process.heirloom()
-		e.Process = &h
+		e.Process, e.Seated, e.Board = &h, s.process.seated, s.board.FD()
 	}
 	return e
 }
 
-// slot is the reverse, but for the process and the alarm. Each is of the
-// configuration in force: an older one mattered when its worker started.
+// slot is the reverse, but for the process, its scoreboard and the alarm. Each is
+// of the configuration in force: an older one mattered when its worker started.
 func (e *slotEstate) slot(config *Config) *slot {
-	return &slot{
-		number: e.Number, generation: e.Generation, config: config, state: e.State, leaving: e.Leaving, recycled: e.Recycled,
-		restarts: e.Restarts, incarnation: e.Incarnation, ready: e.Ready, moving: e.Moving, staying: e.Staying, held: e.Held, kept: e.Kept,
-		ending: e.Ending, seated: e.Seated, killed: e.Killed, readyAt: ago(e.Age), lease: e.Lease.lease(), deaths: e.Deaths,
+	s := &slot{
+		number: e.Number, generation: e.Generation, config: config, life: e.Life, why: e.Why,
+		restarts: e.Restarts, incarnation: e.Incarnation, ready: e.Ready, killed: e.Killed,
+		readyAt: ago(e.Age), lease: e.Lease.lease(), deaths: e.Deaths, accidents: e.Accidents,
 	}
+	if e.HasUntil {
+		s.until = time.Now().Add(e.UntilIn)
+	}
+	return s
 }

@@ -21,11 +21,13 @@ func (a *acceptor) park(with func(acceptEstate, []listenerEstate)) error {
 		defer a.hire()
 		if !a.receiveAll() {
 			err = fmt.Errorf("%w: connections are accepted for which no worker has room", errNotYet)
+			a.news.parking = true
 			close(parked)
 			return
 		}
 		if d.handful() > 0 {
 			err = fmt.Errorf("%w: %d connections wait for a worker that can take them", errNotYet, d.handful())
+			a.news.parking = true
 			close(parked)
 			return
 		}
@@ -48,7 +50,7 @@ func (a *acceptor) estate() acceptEstate {
 	d := &a.dispatcher
 	e := acceptEstate{
 		LastID: a.lastID, Serial: a.serial, Turn: d.turn,
-		Totals: totalsEstate{d.totals.accepted, d.totals.closed, d.totals.refused, d.totals.moved, d.totals.lost},
+		Totals: totalsEstate{d.totals.accepted, d.totals.closed, d.totals.refused, d.totals.moved, d.totals.lost, d.totals.cut},
 	}
 	for _, seats := range [2][]*seat{d.seats, d.leaving} {
 		for _, s := range seats {
@@ -71,27 +73,27 @@ func estateOf(listeners []*listener) (estates []listenerEstate) {
 func (s *seat) estate() seatEstate {
 	t := s.final
 	return seatEstate{
-		Slot: s.spec.slot, Generation: s.spec.generation, Worker: s.spec.worker, Queue: s.spec.queue, WorkerEnd: s.spec.workerEnd,
+		Slot: s.spec.slot, Generation: s.spec.generation, Worker: s.spec.worker, PID: s.spec.pid, Queue: s.spec.queue, WorkerEnd: s.spec.workerEnd,
 		Capacity: s.spec.capacity, Closes: s.spec.closes, Moves: s.spec.moves,
 		Phase: s.phase, Serial: s.serial, Sent: s.sent, Drained: s.drained, Back: s.back, Reported: s.reported,
-		MovedIn: s.movedIn, GiveTo: s.giveTo, Broken: s.broken, Stuck: s.stuck,
-		Final: tallyEstate{t.sent, t.drained, t.back, t.received, t.closed, t.lost, t.movedIn},
+		MovedIn: s.movedIn, Home: s.home, Landing: s.landing, Broken: s.broken, Stuck: s.stuck,
+		Final: tallyEstate{t.sent, t.drained, t.back, t.received, t.closed, t.lost, t.movedIn, t.cut},
 	}
 }
 
-// seat is the reverse. Whether there is anything in its queue is to be found out.
-func (e *seatEstate) seat(board *ipc.Scoreboard) *seat {
-	entry := board.Entry(e.Slot)
+// seat is the reverse, with its worker's entry, or any if that is dead. Whether
+// there is anything in its queue is to be found out.
+func (e *seatEstate) seat(entry *ipc.Entry) *seat {
 	t := e.Final
 	return &seat{
 		spec: seatSpec{
-			slot: e.Slot, generation: e.Generation, worker: e.Worker, queue: e.Queue, workerEnd: e.WorkerEnd,
+			slot: e.Slot, generation: e.Generation, worker: e.Worker, pid: e.PID, queue: e.Queue, workerEnd: e.WorkerEnd,
 			capacity: e.Capacity, closes: e.Closes, moves: e.Moves, entry: entry,
 		},
 		phase:  e.Phase,
 		ledger: ledger{sent: e.Sent, drained: e.Drained, back: e.Back, entry: entry, closes: e.Closes, reported: e.Reported},
-		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, closed: t.Closed, lost: t.Lost, movedIn: t.MovedIn},
-		serial: e.Serial, movedIn: e.MovedIn, giveTo: e.GiveTo, broken: e.Broken, stuck: e.Stuck,
+		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, closed: t.Closed, lost: t.Lost, movedIn: t.MovedIn, cut: t.Cut},
+		serial: e.Serial, movedIn: e.MovedIn, home: e.Home, landing: e.Landing, broken: e.Broken, stuck: e.Stuck,
 	}
 }
 
@@ -108,12 +110,17 @@ func inheritListeners(estates []listenerEstate) (listeners []*listener) {
 }
 
 // inherit takes over what another accept goroutine left, before this one runs.
-func (a *acceptor) inherit(e *acceptEstate, board *ipc.Scoreboard) error {
+// boards are the living workers' by slot.
+func (a *acceptor) inherit(e *acceptEstate, boards map[int]*ipc.Scoreboard) error {
 	d := &a.dispatcher
 	a.lastID, a.serial, d.turn = e.LastID, e.Serial, e.Turn
-	d.totals = totals{e.Totals.Accepted, e.Totals.Closed, e.Totals.Refused, e.Totals.Moved, e.Totals.Lost}
+	d.totals = totals{e.Totals.Accepted, e.Totals.Closed, e.Totals.Refused, e.Totals.Moved, e.Totals.Lost, e.Totals.Cut}
 	for i := range e.Seats {
-		s := e.Seats[i].seat(board)
+		entry := new(ipc.Entry) // of a dead one, whose counts are known
+		if number := e.Seats[i].Slot; e.Seats[i].Phase != seatDead {
+			entry = boards[number].Entry(number)
+		}
+		s := e.Seats[i].seat(entry)
 		if s.phase == seatOpen {
 			d.seats = append(d.seats, s)
 		} else {

@@ -24,18 +24,18 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		fields map[string]string
 	}{
 		{slot{}, map[string]string{
-			"number": carried, "generation": carried, "config": made, "state": carried, "leaving": carried, "recycled": carried,
-			"restarts": carried, "incarnation": carried, "process": carried, "ready": carried, "moving": carried, "staying": carried, "held": carried, "kept": carried,
-			"ending": carried, "seated": carried, "killed": carried, "readyAt": carried, "pulse": moment, "lease": carried,
-			"deaths": carried, "alarm": carried,
+			"number": carried, "generation": carried, "config": made, "life": carried, "why": carried, "until": carried,
+			"restarts": carried, "incarnation": carried, "process": carried, "board": carried, "ready": carried, "order": calm,
+			"killed": carried, "readyAt": carried, "pulse": moment, "lease": carried,
+			"deaths": carried, "accidents": carried, "alarm": carried,
 		}},
 		{seat{}, map[string]string{
 			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "choked": moment,
-			"gives": moment, "giveTo": carried, "movedIn": carried, "broken": carried, "emptied": moment, "stuck": carried,
+			"gives": moment, "order": calm, "landing": carried, "home": carried, "movedIn": carried, "broken": carried, "emptied": moment, "stuck": carried,
 			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
 		}},
 		{seatSpec{}, map[string]string{
-			"slot": carried, "generation": carried, "worker": carried, "queue": carried, "workerEnd": carried, "capacity": carried, "closes": carried,
+			"slot": carried, "generation": carried, "worker": carried, "pid": carried, "queue": carried, "workerEnd": carried, "capacity": carried, "closes": carried,
 			"moves": carried, "entry": made,
 		}},
 		{ledger{}, map[string]string{
@@ -43,32 +43,33 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{tally{}, map[string]string{
 			"sent": carried, "drained": carried, "back": carried, "received": carried, "closed": carried, "lost": carried,
-			"movedIn": carried, "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "staying": moment, "pause": moment,
+			"movedIn": carried, "cut": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "staying": moment, "pause": moment,
 		}},
-		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried}},
+		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried, "cut": carried}},
 		{listener{}, map[string]string{
 			"from": carried, "name": carried, "address": carried, "addr": carried, "fd": carried, "more": carried, "file": carried, "watch": moment,
 		}},
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{lease{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
 		{dispatcher{}, map[string]string{
-			"log": made, "courier": made, "trial": calm, "trialing": calm, "spoiled": made, "hand": calm, "out": calm, "stages": calm,
+			"log": made, "courier": made, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
 			"from": calm, "to": calm, "policy": made, "byPeer": made,
 			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
-			"haven": moment, "room": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
-			"census": carried, "maxQueuedTotal": made, "totals": carried, "broken": made, "rewatch": made,
+			"haven": moment, "havens": moment, "room": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
+			"census": carried, "maxQueuedTotal": made, "totals": carried, "rewatch": made,
 		}},
 		{acceptor{}, map[string]string{
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
 			"dispatcher": carried, "reserve": made, "listeners": carried, "greeters": "as many as there are sockets for", "lobby": calm, "ready": moment, "peer": moment, "clock": made,
 			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": "full again: a burst of one second's worth",
 			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment,
-			"strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,
+			"news": calm, "strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,
 		}},
 		{supervisor{}, map[string]string{
-			"config": made, "log": made, "board": carried, "dispatch": made, "processes": made, "notifier": made, "watch": moment,
+			"config": made, "log": made, "dispatch": made, "processes": made, "notifier": made, "watch": moment,
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "generation": carried, "target": carried,
-			"booted": "true", "stopping": calm, "failure": calm, "reload": calm, "lastLoss": calm, "again": carried, "waiting": calm, "settled": calm,
+			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
+			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": "each worker's orders begin anew",
 			"succession": made, "upgrade": made, "clients": carried,
 		}},
 	} {
@@ -126,7 +127,7 @@ func filled() *estate {
 	fill(reflect.ValueOf(e).Elem(), &n)
 	e.Format = estateFormat
 	for i := range e.Slots {
-		e.Slots[i].State = StateReady
+		e.Slots[i].Life = lifeServing
 		e.Accept.Seats[i].Slot, e.Accept.Seats[i].Phase = e.Slots[i].Number, seatRetired
 	}
 	return e
@@ -153,8 +154,8 @@ func TestEstateRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*estate){
 		"another format":        func(e *estate) { e.Format++ },
 		"a slot twice":          func(e *estate) { e.Slots[1].Number = e.Slots[0].Number },
-		"no such state":         func(e *estate) { e.Slots[0].State = 7 },
-		"a worker that is gone": func(e *estate) { e.Slots[0].State = StateGone },
+		"no such life":          func(e *estate) { e.Slots[0].Life = lifeRemoved },
+		"a worker that is gone": func(e *estate) { e.Slots[0].Life = lifeGone },
 		"no worker":             func(e *estate) { e.Slots[0].Process = nil },
 		"a seat of no slot":     func(e *estate) { e.Accept.Seats[0].Slot = -1 },
 		"no such phase":         func(e *estate) { e.Accept.Seats[0].Phase = 9 },
@@ -187,22 +188,16 @@ func TestEstateRefused(t *testing.T) {
 
 // A slot and a seat come back as they were.
 func TestEstateOfSlotAndSeat(t *testing.T) {
-	board, err := ipc.NewScoreboard(4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer board.Close()
 	var e slotEstate
 	n := 0
 	fill(reflect.ValueOf(&e).Elem(), &n)
-	e.Process, e.Alarm, e.AlarmIn, e.Age = nil, 0, 0, -1
+	e.Process, e.Board, e.Seated, e.Alarm, e.AlarmIn, e.Age, e.HasUntil, e.UntilIn = nil, -1, false, 0, 0, -1, false, 0
 	if got := e.slot(nil).estate(); !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, want %+v", got, e)
 	}
 	var s seatEstate
 	fill(reflect.ValueOf(&s).Elem(), &n)
-	s.Slot = 3
-	if got := s.seat(board).estate(); !reflect.DeepEqual(got, s) {
+	if got := s.seat(new(ipc.Entry)).estate(); !reflect.DeepEqual(got, s) {
 		t.Errorf("got %+v, want %+v", got, s)
 	}
 }

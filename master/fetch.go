@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
@@ -26,6 +27,22 @@ func (d *dispatcher) givenBack() bool {
 	return false
 }
 
+// takeable reports whether what a worker gives back is to be taken: somebody has
+// room for it; or there is nobody that could thaw it, and the worker gives no more
+// back, so that it can have that again. Otherwise it waits in the kernel.
+func (d *dispatcher) takeable(s *seat) bool {
+	return s.giving() && (d.haven > 0 || !d.havens && s.landing)
+}
+
+func (d *dispatcher) anyTakeable() bool {
+	for _, seats := range [2][]*seat{d.leaving, d.seats} {
+		if slices.ContainsFunc(seats, d.takeable) {
+			return true
+		}
+	}
+	return false
+}
+
 // stranded reports whether the hand holds moved connections and there is no
 // worker at all that can thaw them.
 func (d *dispatcher) stranded() bool {
@@ -34,12 +51,7 @@ func (d *dispatcher) stranded() bool {
 			return false
 		}
 	}
-	for i := range d.hand.Len() {
-		if d.holds(i) && d.hand.Frozen(i) {
-			return true
-		}
-	}
-	return false
+	return d.holdsMoved()
 }
 
 // loseStranded closes them.
@@ -71,12 +83,12 @@ func (d *dispatcher) lose(i int) {
 func (d *dispatcher) takeBack() bool {
 	for _, seats := range [2][]*seat{d.leaving, d.seats} {
 		for _, s := range seats {
-			if !s.giving() {
+			if !d.takeable(s) {
 				continue
 			}
 			found, empty := d.receive(s, s.spec.queue)
 			if found {
-				d.from, d.to = s.spec.slot, s.giveTo
+				d.from, d.to = s.spec.slot, s.order.destination()
 				return true
 			}
 			if empty {
@@ -216,7 +228,7 @@ func (d *dispatcher) judge(s *seat) {
 func (d *dispatcher) condemn(s *seat, why error) {
 	if s.phase != seatDead && !s.broken {
 		s.broken = true
-		d.broken(s.spec, why)
+		d.report(queueBroken{s.spec, why})
 	}
 }
 
@@ -242,9 +254,14 @@ func (d *dispatcher) settle(s *seat) {
 	d.buryTrial(s)
 	d.totals.closed += t.closed - t.lost
 	d.totals.lost += lost + t.lost
+	d.totals.cut += t.cut
 	if lost > 0 {
-		d.log.Warn("connections lost with their worker", "slot", s.spec.slot, "count", lost)
+		d.log.Warn("connections lost with their worker", "slot", s.spec.slot, "pid", s.spec.pid, "count", lost)
 	}
+	if t.cut > 0 {
+		d.log.Warn("connections cut, the time of a drain was over", "slot", s.spec.slot, "pid", s.spec.pid, "count", t.cut)
+	}
+	d.report(booked{s.spec, t})
 	d.census.evict(s.serial)
 	s.close()
 }

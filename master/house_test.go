@@ -39,9 +39,14 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	}
 	broken := make(chan string, 100)
 	config := Config{Logger: hclog.NewNullLogger(), Dispatch: DefaultPolicy}
-	a, err := newAcceptor(config, listeners, descriptorLimit, func(spec seatSpec, err error) {
-		broken <- fmt.Sprint(spec.slot, " ", err)
-	}, func(n trialTally) { broken <- fmt.Sprint("trial ", n) })
+	a, err := newAcceptor(config, listeners, descriptorLimit, func(n notice) {
+		switch n := n.(type) {
+		case queueBroken:
+			broken <- fmt.Sprint(n.spec.slot, " ", n.err)
+		case trialSpoiled:
+			broken <- fmt.Sprint("trial ", n.tally)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +89,7 @@ func (h *house) hire(slot, capacity int) *fakeWorker {
 	w := &fakeWorker{house: h, slot: slot, end: end, entry: h.board.Entry(slot)}
 	w.entry.Reset()
 	w.entry.Sequence.Store(1)
-	h.open(seatSpec{slot: slot, queue: queue, workerEnd: workerEnd, capacity: capacity, closes: true, entry: w.entry})
+	h.open([]seatSpec{{slot: slot, queue: queue, workerEnd: workerEnd, capacity: capacity, closes: true, entry: w.entry}})
 	return w
 }
 

@@ -29,6 +29,7 @@ type ledger struct {
 type tally struct {
 	sent, drained, back, received, closed, lost uint64
 	movedIn, thawed, staying                    uint64
+	home, cut                                   uint64        // of back: sent back to it; of closed: ended by a drain's deadline
 	pause                                       time.Duration // the longest of those moved in
 	stuck                                       bool          // it takes nothing from its queue
 }

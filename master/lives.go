@@ -3,7 +3,6 @@ package master
 import (
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"time"
 
@@ -11,30 +10,91 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is the life of a worker, as the supervisor leads it: started, heard,
-// ready, seated; dismissed, told to end, killed; exited, died, started again.
+// This file is the life of a worker that stays, as the supervisor leads it:
+// started, heard, ready, seated; killed, exited, started again. How one leaves is
+// in leave.go.
+
+// openSlot makes a slot for a worker of a generation, after so many young deaths
+// of those whose place it takes, and starts it, or has it started later. If there
+// is no room it reports false: reconcile tries again when a worker is gone, as
+// those that hold the slots are finishing.
+func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
+	number, held := -1, 0
+	for i, slot := range s.slots {
+		switch {
+		case slot == nil && number < 0:
+			number = i
+		case slot != nil && !slot.kept(): // those may stay for ever, and others are not to wait for that
+			held++
+		}
+	}
+	if held >= 2*s.config.MaxWorkers {
+		s.log.Debug("no slot left, waiting for a worker that drains", "limit", 2*s.config.MaxWorkers)
+		return false
+	}
+	slot := &slot{number: number, generation: generation, config: config, deaths: deaths}
+	if number < 0 {
+		slot.number = len(s.slots)
+		s.slots = append(s.slots, nil)
+	}
+	s.slots[slot.number] = slot
+	if delay := respawnDelay(deaths, rand.Float64()); delay > 0 {
+		s.startLater(slot, delay)
+	} else {
+		s.startWorker(slot)
+	}
+	return true
+}
 
 // startWorker starts the slot's next incarnation.
 func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
-	slot.held, slot.kept = false, false
-	slot.killed, slot.moving, slot.ending, slot.ready, slot.readyAt = "", false, false, ipc.Ready{}, time.Time{}
-	s.board.Entry(slot.number).Reset()
-	process, err := s.processes.launch(order{
-		program:    slot.config.Program,
-		seat:       ipc.Seat{Protocol: ipc.Version, Slot: slot.number, Generation: slot.generation},
-		scoreboard: s.board.FD(),
-		hello:      slot.config.hello(),
-	}, s.eventsOf(slot))
+	slot.killed, slot.ready, slot.readyAt = "", ipc.Ready{}, time.Time{}
+	process, err := s.launch(slot)
 	if err != nil {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
+		s.closeBoard(slot)
+		s.turn(slot, turnExited)
 		s.died(slot, err)
 		return
 	}
 	slot.process = process
-	slot.change(workerStarted)
+	s.turn(slot, turnStarted)
 	s.log.Debug("worker started", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
 	s.setAlarm(slot, alarmBoot, slot.config.BootTimeout)
+}
+
+// launch starts a process for the slot, with memory of its own.
+func (s *supervisor) launch(slot *slot) (*process, error) {
+	board, err := ipc.NewScoreboard(max(2*s.config.MaxWorkers, slot.number+1))
+	if err != nil {
+		return nil, err
+	}
+	slot.board = board
+	return s.processes.launch(order{
+		program:    slot.config.Program,
+		seat:       ipc.Seat{Protocol: ipc.Version, Slot: slot.number, Generation: slot.generation},
+		scoreboard: board.FD(),
+		hello:      slot.config.hello(),
+	}, s.eventsOf(slot))
+}
+
+// closeBoard gives the worker's memory up. Nobody uses its entry any more.
+func (s *supervisor) closeBoard(slot *slot) {
+	if slot.board != nil {
+		_ = slot.board.Close() // the mapping goes with the process in any case
+		slot.board = nil
+	}
+}
+
+// turn takes a slot to its next life, and reports whether there is one.
+func (s *supervisor) turn(slot *slot, t turn) bool {
+	before := slot.life
+	if !slot.turn(t) {
+		return false
+	}
+	s.log.Trace("slot", "slot", slot.number, "pid", slot.pid(), "turn", t, "from", before, "to", slot.life)
+	return true
 }
 
 // eventsOf is how the slot's present incarnation is heard of, for as long as it
@@ -55,20 +115,30 @@ func (s *supervisor) eventsOf(slot *slot) processEvents {
 	}
 }
 
+// worker returns the slot whose present incarnation a seat is of, or nil.
+func (s *supervisor) worker(spec seatSpec) *slot {
+	if spec.slot >= len(s.slots) {
+		return nil
+	}
+	slot := s.slots[spec.slot]
+	if slot == nil || slot.process == nil || slot.process.queue != spec.queue || slot.incarnation != spec.worker {
+		return nil
+	}
+	return slot
+}
+
 // heard handles a control message.
 func (s *supervisor) heard(slot *slot, message ipc.Message) {
 	switch m := message.(type) {
 	case ipc.Ready:
 		s.becameReady(slot, m)
 	case ipc.Draining:
-		if slot.state == StateReady {
-			s.dismiss(slot, "the worker was told to finish")
-		}
+		s.leavesByItself(slot)
 	case ipc.Moved:
-		slot.moving, slot.staying = false, m.Staying
+		s.gave(slot, m)
 	case ipc.Lost:
-		s.lastLoss = m.Error
 		s.log.Error("connections lost: they could not be restored", "slot", slot.number, "pid", slot.pid(), "count", m.Count, "error", m.Error)
+		s.lossExplained(m.Error)
 	case ipc.Closed:
 		s.dispatch.ring(slot.number, m)
 	}
@@ -83,29 +153,33 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 		s.kill(slot, "it does not say when it closes connections, which --"+flag+" needs")
 		return
 	}
-	if !slot.change(workerReady) {
+	if !s.turn(slot, turnReady) {
 		return // said twice, or too late
 	}
 	slot.quiet()
-	slot.ready, slot.readyAt = m, time.Now()
+	slot.ready, slot.readyAt, slot.accidents = m, time.Now(), 0
 	slot.pulse, slot.lease = pulse{}, newLease(slot.config)
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
-	if slot.generation == s.generation {
-		s.seat(slot)
-		s.rebalance()
-	}
-	if !s.booted {
-		s.booted = true
-		s.respawnFailed()
-		s.notifier.ready()
-		if s.config.Started != nil {
-			s.config.Started(s.status())
+}
+
+// seatWaiting lets the workers have connections that are ready, of the generation
+// that serves: all at once, so that none gets what is for all.
+func (s *supervisor) seatWaiting() {
+	var specs []seatSpec
+	for _, slot := range s.staff(s.generation) {
+		if s.turn(slot, turnSeated) {
+			specs = append(specs, s.spec(slot))
+			slot.process.seated = true
 		}
+	}
+	if len(specs) > 0 {
+		s.dispatch.open(specs)
+		s.rebalance()
 	}
 }
 
-// seat lets the slot's worker have connections.
-func (s *supervisor) seat(slot *slot) {
+// spec describes the slot's worker to the accept goroutine.
+func (s *supervisor) spec(slot *slot) seatSpec {
 	capacity := slot.ready.Capacity
 	if capacity <= 0 {
 		capacity = slot.config.defaultCapacity
@@ -113,47 +187,57 @@ func (s *supervisor) seat(slot *slot) {
 	if most := slot.config.MaxConnsPerWorker; most > 0 {
 		capacity = min(capacity, most)
 	}
-	slot.seated = true
-	s.dispatch.open(seatSpec{
-		slot: slot.number, generation: slot.generation, worker: slot.incarnation, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
-		capacity: capacity, closes: slot.ready.Closes, moves: slot.ready.Moves, entry: s.board.Entry(slot.number),
-	})
+	return seatSpec{
+		slot: slot.number, generation: slot.generation, worker: slot.incarnation, pid: slot.process.pid, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
+		capacity: capacity, closes: slot.ready.Closes, moves: slot.ready.Moves, entry: slot.entry(),
+	}
 }
 
-// brokenQueue is called from the accept goroutine.
-func (s *supervisor) brokenQueue(spec seatSpec, err error) {
-	s.inbox.put(func() {
-		slot := s.slots[spec.slot]
-		if slot != nil && slot.process != nil && slot.process.queue == spec.queue && slot.incarnation == spec.worker {
-			s.kill(slot, err.Error())
-		}
-	})
+func (n queueBroken) about(s *supervisor) {
+	if slot := s.worker(n.spec); slot != nil {
+		s.kill(slot, n.err.Error())
+	}
 }
 
 // kill ends a worker that cannot be talked to. Its death is handled as any other.
 func (s *supervisor) kill(slot *slot, why string) {
+	s.condemn(slot, why)
+	s.processes.signal(slot.pid(), unix.SIGKILL)
+}
+
+// condemn takes note that a worker is about to be killed: from now on others get
+// what it was to have.
+func (s *supervisor) condemn(slot *slot, why string) {
 	if slot.killed == "" {
 		slot.killed = why
 		s.log.Warn("killing a worker", "slot", slot.number, "pid", slot.pid(), "reason", why)
 	}
-	s.processes.signal(slot.pid(), unix.SIGKILL)
+	served := slot.life.serves()
+	if s.turn(slot, turnCondemned) {
+		slot.quiet()
+		if served {
+			s.dispatch.retire(slot.number)
+		}
+	}
 }
 
 // exited handles the end of a worker process.
 func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	process := slot.process
-	unexpected := slot.state != StateDraining || status.ExitStatus() != 0
-	if slot.seated {
+	before := slot.life
+	s.dropOrder(slot, "its worker died")
+	if process.seated {
 		s.dispatch.bury(slot.number)
 	} else {
 		closeQueue(process.queue, process.workerEnd)
 	}
 	process.hangUp()
-	slot.process, slot.seated, slot.moving = nil, false, false
-	slot.change(workerExited)
+	slot.process = nil
+	s.closeBoard(slot)
+	s.turn(slot, turnExited)
 	slot.quiet()
 	err := death{slot.number, process.pid, reason(status), slot.killed, process.lastWords()}
-	if !unexpected {
+	if before.state() == StateDraining && before != lifeKilled && status.Exited() && status.ExitStatus() == 0 {
 		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
 	} else {
 		fields := []any{"slot", slot.number, "generation", slot.generation, "pid", process.pid, "reason", err.reason()}
@@ -162,147 +246,68 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 		}
 		s.log.Warn("worker died", fields...)
 	}
+	if before == lifeStarting && s.byAccident(slot, status) {
+		s.startWorker(slot)
+		return
+	}
 	s.died(slot, err)
+}
+
+// maxAccidents is how often in a row a worker is started again at once that was
+// ended before it was ready by a signal that was meant for others.
+const maxAccidents = 3
+
+// byAccident reports whether a worker was ended by a signal that it would have
+// ignored, had it come to that: killall sends them to everyone.
+func (s *supervisor) byAccident(slot *slot, status unix.WaitStatus) bool {
+	if !status.Signaled() || slot.accidents >= maxAccidents {
+		return false
+	}
+	switch status.Signal() {
+	case unix.SIGHUP, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2:
+		slot.accidents++
+		return true
+	}
+	return false
 }
 
 // died decides what follows the end of a worker, or a start that did not succeed.
 func (s *supervisor) died(slot *slot, err error) {
-	switch {
-	case slot.leaving || slot.recycled != "" || s.stopping != stopNot:
+	if slot.life == lifeRemoved {
 		s.slots[slot.number] = nil
-	case s.reload != nil && !s.reload.switched && slot.generation == s.reload.generation:
+		return
+	}
+	slot.deaths++
+	if slot.readyAt.IsZero() {
+		s.failScaling(err)
+	}
+	switch {
+	case s.reload.starting() && slot.generation == s.reload.generation:
 		s.abortReload(err)
 	case !s.booted:
-		slot.deaths++
-		if s.noneStarting() {
-			s.failure = fmt.Errorf("%w: %w", ErrWorkersWouldNotStart, err)
-			s.stop(stopQuick)
-		}
+		s.bootError = err
 	default:
 		s.respawn(slot)
 	}
-}
-
-// noneStarting reports whether, before any worker was ready, all have failed.
-func (s *supervisor) noneStarting() bool {
-	staff := s.staff(s.generation)
-	for _, slot := range staff {
-		if slot.state != StateGone || slot.deaths == 0 {
-			return false
-		}
-	}
-	return len(staff) >= s.target
 }
 
 // respawn starts the slot's next incarnation: at once after the first death,
 // later ever more slowly.
 func (s *supervisor) respawn(slot *slot) {
 	if !slot.readyAt.IsZero() && time.Since(slot.readyAt) >= healthyAfter {
-		slot.deaths = 0
+		slot.deaths = 1
 	}
-	slot.deaths++
 	slot.restarts++
-	delay := respawnDelay(slot.deaths, rand.Float64())
+	s.startLater(slot, respawnDelay(slot.deaths, rand.Float64()))
+}
+
+// startLater starts the slot's worker after a delay. Even without one it does not
+// do so itself: what cannot be started dies at once, and this is how that ends.
+func (s *supervisor) startLater(slot *slot, delay time.Duration) {
 	if delay > 0 {
 		s.log.Warn("worker restarts later", "slot", slot.number, "after", delay.Round(time.Millisecond))
 	}
 	s.setAlarm(slot, alarmRespawn, delay)
-}
-
-// respawnFailed restarts what failed before the first worker was ready.
-func (s *supervisor) respawnFailed() {
-	for _, slot := range s.staff(s.generation) {
-		if slot.state == StateGone && slot.alarm == nil {
-			s.respawn(slot)
-		}
-	}
-}
-
-// dismiss lets a worker finish; its slot is then given up.
-func (s *supervisor) dismiss(slot *slot, why string) {
-	slot.leaving = true
-	state := slot.state
-	if state == StateDraining {
-		return
-	}
-	if !slot.change(workerDraining) { // gone: nothing to finish
-		slot.quiet()
-		s.slots[slot.number] = nil
-		return
-	}
-	if state == StateStarting || !slot.seated {
-		s.end(slot)
-		return
-	}
-	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
-	s.dispatch.retire(slot.number)
-	s.drain(slot)
-}
-
-// drain tells a worker how to finish, and until when.
-func (s *supervisor) drain(slot *slot) {
-	mode := s.drainMode(slot)
-	slot.kept, slot.moving, slot.staying = false, mode == ipc.DrainMove, math.MaxInt
-	slot.held = slot.moving
-	s.tell(slot, ipc.Drain{Mode: mode, DeadlineMS: max(1, s.config.DrainTimeout.Milliseconds())})
-	s.setAlarm(slot, alarmDrained, s.config.DrainTimeout+drainGrace)
-}
-
-// keep has a worker move no more connections, and keep those that it has, or
-// gets back, for as long as they last.
-func (s *supervisor) keep(slot *slot) {
-	slot.kept, slot.moving, slot.staying = true, true, math.MaxInt // until it has said that it does
-	s.tell(slot, ipc.Move{})
-	slot.quiet()
-}
-
-// releaseMoved lets those workers end by themselves whose connections have
-// reached others, or are back.
-func (s *supervisor) releaseMoved() {
-	for _, slot := range s.slots {
-		if slot == nil || !slot.held || slot.moving || slot.ending || slot.state != StateDraining || s.reload != nil && s.reload.switched {
-			continue
-		}
-		if s.dispatch.returning(slot.number) {
-			s.later()
-			continue
-		}
-		slot.held = false
-		again := ipc.Drain{Mode: ipc.DrainMove}
-		if slot.kept {
-			again.Mode = ipc.DrainFinish
-		} else if slot.alarm != nil {
-			again.DeadlineMS = max(1, (time.Until(slot.alarm.due) - drainGrace).Milliseconds())
-		}
-		s.tell(slot, again)
-	}
-}
-
-// drainMode says whether a worker's connections are to move: if it can, and
-// another that can is there for them. When all stop, they finish.
-func (s *supervisor) drainMode(moving *slot) string {
-	if s.stopping == stopNot && moving.ready.Moves {
-		for _, slot := range s.slots {
-			if slot != nil && !slot.leaving && slot.recycled == "" && slot.seated && slot.state == StateReady && slot.ready.Moves {
-				return ipc.DrainMove
-			}
-		}
-	}
-	return ipc.DrainFinish
-}
-
-// The time a worker has, beyond its deadline, to flush and close; and the time
-// it has to exit when told to stop.
-const (
-	drainGrace = 2 * time.Second
-	stopGrace  = time.Second
-)
-
-// end has a worker exit now.
-func (s *supervisor) end(slot *slot) {
-	slot.ending = true
-	s.tell(slot, ipc.Stop{})
-	s.setAlarm(slot, alarmEnded, stopGrace)
 }
 
 // tell sends a control message; a worker that does not read is killed.

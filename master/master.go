@@ -37,7 +37,6 @@ import (
 
 	"github.com/oklog/run"
 	"github.com/usher-go/usher/internal/fdtable"
-	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
 
@@ -91,15 +90,9 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 	if err != nil {
 		return nil, err
 	}
-	board, err := ipc.NewScoreboard(2 * config.MaxWorkers)
+	m, err := newMembers(config, listeners, limit)
 	if err != nil {
 		closeListeners(listeners)
-		return nil, err
-	}
-	m, err := newMembers(config, listeners, limit, board)
-	if err != nil {
-		closeListeners(listeners)
-		_ = board.Close() // the first error is the one to report
 		return nil, err
 	}
 	if config.Control != "" {
@@ -119,7 +112,6 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 
 // members are the actors, before they run.
 type members struct {
-	board   *ipc.Scoreboard
 	accept  *acceptor
 	reap    *reaper
 	super   *supervisor
@@ -130,22 +122,20 @@ type members struct {
 	program  string // the path by which this program was started
 }
 
-// newMembers takes ownership of the listeners and the board, unless it returns
-// an error.
-func newMembers(config *Config, listeners []*listener, limit int, board *ipc.Scoreboard) (*members, error) {
-	m := &members{board: board, reap: newReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
+// newMembers takes ownership of the listeners, unless it returns an error.
+func newMembers(config *Config, listeners []*listener, limit int) (*members, error) {
+	m := &members{reap: newReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
 	var err error
 	var looks sleeper
 	if looks, m.endLooks, err = newSleeper(); err != nil {
 		return nil, err
 	}
-	m.accept, err = newAcceptor(*config, listeners, limit, func(spec seatSpec, err error) { m.super.brokenQueue(spec, err) },
-		func(n trialTally) { m.super.trialFailed(n) })
+	m.accept, err = newAcceptor(*config, listeners, limit, func(n notice) { m.super.notice(n) })
 	if err != nil {
 		m.endLooks()
 		return nil, err
 	}
-	m.super = newSupervisor(config, board, m.accept, processes{
+	m.super = newSupervisor(config, m.accept, processes{
 		launch: func(o order, events processEvents) (*process, error) {
 			return launch(o, m.reap, config.Logger, events)
 		},
@@ -163,12 +153,10 @@ func (m *members) close() {
 	}
 	m.accept.close()
 	m.endLooks()
-	_ = m.board.Close() // the mapping goes with the process in any case
 }
 
 // run runs the actors, once.
 func (m *members) run(ctx context.Context) error {
-	defer m.board.Close()
 	defer m.endLooks()
 	defer removePIDFile(m.pidFile)
 	super := m.super

@@ -20,8 +20,9 @@ import (
 // process is a started worker process, as the supervisor holds it.
 type process struct {
 	pid       int
-	queue     int // the master's end; the seat's, once one is opened
-	workerEnd int // the duplicate of the worker's end; likewise
+	queue     int  // the master's end; the seat's, once one is opened
+	workerEnd int  // the duplicate of the worker's end; likewise
+	seated    bool // a seat was opened with them
 
 	tell      func(ipc.Message) error // sends a control message; does not block
 	lastWords func() string           // its last lines on standard error, once it has exited

@@ -15,26 +15,54 @@ import (
 // reload is a change of generations under way: the new one's workers start
 // beside those that serve. Nothing of it is in force before all are ready.
 type reload struct {
+	stage      reloadStage
 	generation int
-	config     *Config
+	config     *Config // once it is read
 	since      time.Time
 	listeners  listenerChange
-	before     Counts           // when it switched
-	held       int              // connections that the old workers had then
 	target     int              // workers wanted before
-	failed     bool             // too many could not be restored: the reason is being found out
-	switched   bool             // the new generation serves; connections are still moving to it
+	account    *account         // of the old workers, once they leave
+	failed     *trialTally      // too many could not be restored: the reason is being found out; nil: not so
+	reason     string           // why the last of them could not, in the words of its session
+	limit      *time.Timer      // of what is waited for: reading, arriving, the reason
 	waiting    []chan<- outcome // who wants to know what comes of it
 }
 
+// reloadStage is how far a reload has come.
+//
+//	reading ──► starting ──► moving ──► arriving
+type reloadStage int
+
+const (
+	reloadReading  reloadStage = iota // the configuration, on a goroutine of its own
+	reloadStarting                    // the new generation's workers
+	reloadMoving                      // the new generation serves, connections leave the old one for it
+	reloadArriving                    // all have left that can
+)
+
+// starting and moving report where a reload is; without one they are false.
+func (r *reload) starting() bool { return r != nil && r.stage == reloadStarting }
+func (r *reload) moving() bool   { return r != nil && r.stage >= reloadMoving }
+
 // outcome is what comes of a reload: the generation that serves now, or why not
-// the new one.
+// the new one; and what became of the old one's connections.
 type outcome struct {
 	generation int
+	departures
+	incomplete error // part of the figures are missing, and why
 	err        error
 }
 
-var errStopping = errors.New("the master is stopping")
+// reloadPlan is a configuration that was read and found possible.
+type reloadPlan struct {
+	config    Config
+	addresses []Address
+	err       error
+}
+
+// readLimit is how long reading the configuration may take: a file may be a FIFO,
+// or on a file system that does not answer.
+const readLimit = 10 * time.Second
 
 // askReload begins a reload, or has one more follow the one under way: any
 // number of requests meanwhile are one. done, if not nil, is sent what comes of it.
@@ -55,47 +83,99 @@ func (s *supervisor) askReload(done chan<- outcome) {
 	}
 }
 
-// beginReload reads the configuration and starts the next generation.
+// proceedReload takes a reload as far as it can go now, and begins the next one.
+func (s *supervisor) proceedReload() {
+	s.closeAccounts()
+	switch r := s.reload; {
+	case r == nil && s.again && !s.defersReload():
+		s.beginReload()
+	case r.starting() && s.allReady(r.generation):
+		s.switchOver()
+		s.proceedReload()
+	case r != nil && r.stage == reloadMoving && r.failed == nil && r.account.over():
+		s.awaitArrival()
+	}
+}
+
+// beginReload has the configuration read.
 func (s *supervisor) beginReload() {
 	r := &reload{generation: s.generation + 1, since: time.Now(), waiting: s.waiting}
 	s.again, s.waiting = false, nil
-	err := r.prepare(s.config, s.dispatch)
-	if err != nil {
-		s.log.Error("reload refused, all stays as it is", "error", err)
-		r.tell(err)
-		return
-	}
-	r.target = s.target
-	if r.config.Workers != s.config.Workers {
-		s.target = r.config.Workers
-	}
-	s.stopRecycling()
 	s.reload = r
-	s.notifier.reloading(ipc.NewClock().Now())
-	s.log.Info("reloading", "generation", r.generation)
+	if s.reading != nil {
+		select {
+		case <-s.reading: // at last; but of what the file was then
+			s.reading = nil
+		default:
+			s.refuseReload(errors.New("the configuration is still being read, for a reload before this one; is it on a file system that does not answer, or a FIFO?"))
+			return
+		}
+	}
+	plan := make(chan reloadPlan, 1)
+	s.reading = plan
+	old := *s.config
+	go func() {
+		p := planReload(&old)
+		plan <- p
+		s.inbox.put(func() {
+			if s.reload == r {
+				s.reading = nil
+				r.limit.Stop()
+				s.startReload(p)
+			}
+		})
+	}()
+	r.limit = s.after(readLimit, func() {
+		if s.reload == r && r.stage == reloadReading {
+			s.refuseReload(fmt.Errorf("the configuration could not be read within %v; is it on a file system that does not answer, or a FIFO?", readLimit))
+		}
+	})
 }
 
-// prepare does what can fail without a worker.
-func (r *reload) prepare(old *Config, d dispatch) error {
+// planReload does what can fail without workers and listeners. It may block.
+func planReload(old *Config) reloadPlan {
 	next := *old
 	if old.Reread != nil {
 		var err error
 		if next, err = old.Reread(); err != nil {
-			return err
+			return reloadPlan{err: err}
 		}
 	}
 	next.Logger, next.Started, next.Reread, next.ReopenLogs = old.Logger, old.Started, old.Reread, old.ReopenLogs
 	next.defaultCapacity = old.defaultCapacity
 	addresses, err := next.check()
-	if err != nil {
-		return err
+	if err == nil {
+		err = old.allows(&next)
 	}
-	if err := old.allows(&next); err != nil {
-		return err
+	return reloadPlan{next, addresses, err}
+}
+
+// startReload begins to start the next generation's workers.
+func (s *supervisor) startReload(p reloadPlan) {
+	r := s.reload
+	if p.err == nil {
+		r.listeners, p.err = s.dispatch.planListeners(p.addresses, p.config.Backlog)
 	}
-	r.config = &next
-	r.listeners, err = d.planListeners(addresses, next.Backlog)
-	return err
+	if p.err != nil {
+		s.refuseReload(p.err)
+		return
+	}
+	r.config, r.target = &p.config, s.target
+	if r.config.Workers != s.config.Workers {
+		s.target = r.config.Workers
+	}
+	s.stopRecycling()
+	r.stage = reloadStarting
+	s.notifier.reloading(ipc.NewClock().Now())
+	s.log.Info("reloading", "generation", r.generation)
+}
+
+// refuseReload ends a reload before anything was started for it.
+func (s *supervisor) refuseReload(err error) {
+	r := s.reload
+	s.reload = nil
+	s.log.Error("reload refused, all stays as it is", "error", err)
+	r.tell(outcome{generation: r.generation, err: err})
 }
 
 // allows refuses a change that needs a new master.
@@ -117,33 +197,19 @@ func (c *Config) allows(next *Config) error {
 // switchOver lets the new generation serve and the old one finish.
 func (s *supervisor) switchOver() {
 	r, old := s.reload, s.staff(s.generation)
-	r.switched, s.generation = true, r.generation
-	var tallies map[int]tally
-	r.before, tallies, _ = s.dispatch.snapshot()
-	for _, t := range tallies {
-		r.held += t.load()
-	}
+	r.stage, s.generation = reloadMoving, r.generation
+	r.account = s.openAccount(old)
 	if r.config.LogLevel != hclog.NoLevel && r.config.LogLevel != s.config.LogLevel {
 		s.log.SetLevel(r.config.LogLevel)
 	}
 	s.config = r.config
-	for _, slot := range s.staff(s.generation) {
-		s.seat(slot)
-	}
+	s.seatWaiting()
 	s.dispatch.apply(r.config, r.listeners)
-	s.lastLoss = ""
 	s.dispatch.try(s.generation, r.config.moveFailures())
 	for _, slot := range old {
-		slot.leaving = true // none of them is to take another's connections
+		s.leave(slot, "replaced by a new generation")
 	}
-	for _, slot := range old {
-		s.dismiss(slot, "replaced by a new generation")
-	}
-	for _, slot := range s.slots {
-		if slot != nil && slot.kept && slot.state == StateDraining && !slot.ending {
-			s.drain(slot) // perhaps this generation can read their state
-		}
-	}
+	s.moveKept()
 	if old := s.lingering(); len(old) > maxLingering {
 		s.cutShort(old[:len(old)-maxLingering])
 	}
@@ -151,125 +217,159 @@ func (s *supervisor) switchOver() {
 	s.log.Info("the new generation serves", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))
 }
 
-// finishReload is called once every connection has moved that can.
-func (s *supervisor) finishReload() {
-	s.dispatch.try(0, 0)
-	s.log.Info("reloaded", s.summary()...)
-	r := s.reload
-	s.reload = nil
-	r.tell(nil)
-}
-
-// summary is what the log says of the reload under way.
-func (s *supervisor) summary() []any {
-	r := s.reload
-	counts, tallies, _ := s.dispatch.snapshot()
-	staying, pause := 0, time.Duration(0)
+// moveKept has those that leave already move what they have kept: perhaps this
+// generation can read their state. One that had no deadline has one again.
+func (s *supervisor) moveKept() {
+	_, tallies, _ := s.dispatch.snapshot()
 	for _, slot := range s.slots {
-		switch {
-		case slot == nil:
-		case slot.state == StateDraining:
-			staying += tallies[slot.number].active()
-		case slot.generation == s.generation:
-			pause = max(pause, tallies[slot.number].pause)
+		if slot == nil || !slot.ready.Moves || slot.life != lifeFinishing && slot.life != lifeParked || !s.somewhereToGo(slot) {
+			continue
 		}
-	}
-	moved := counts.Moved - r.before.Moved
-	return []any{
-		"generation", s.generation, "workers", s.target, "moved", moved,
-		"drained", max(0, r.held-int(moved)-staying), "finishing", staying, "lost", counts.Lost - r.before.Lost,
-		"longest_pause", pause.Round(10 * time.Microsecond), "elapsed", time.Since(r.since).Round(time.Millisecond),
+		if slot.until.IsZero() {
+			slot.until = s.leavesUntil()
+		}
+		s.reload.account.join(slot, tallies[slot.number])
+		s.moveAway(slot)
 	}
 }
 
-// trialFailed is called from the accept goroutine: too many of those that moved
-// to the new generation were lost. The old workers keep the rest.
-func (s *supervisor) trialFailed(n trialTally) {
-	s.inbox.put(func() {
-		r := s.reload
-		if r == nil || !r.switched {
-			return
+// awaitArrival waits for what has left the old workers to be at the new ones.
+func (s *supervisor) awaitArrival() {
+	r := s.reload
+	r.stage = reloadArriving
+	s.dispatch.arrive()
+	r.limit = s.after(stillLimit, func() {
+		if s.reload == r {
+			r.account.silent = append(r.account.silent, "some worker of the new generation")
+			s.finishReload()
 		}
-		r.failed = true
-		for _, slot := range s.slots {
-			if slot != nil && slot.state == StateDraining && slot.generation < s.generation && slot.ready.Moves && !slot.ending {
-				s.keep(slot)
-			}
-		}
-		s.stopMoving(r, n, lossPatience)
 	})
 }
 
-// lossPatience is how many looks a worker's words are waited for, which may come
-// later than its counts.
-const lossPatience = 100
-
-// stopMoving ends a reload whose trial has failed, once it is known why.
-func (s *supervisor) stopMoving(r *reload, n trialTally, patience int) {
-	if s.reload != r {
-		return
+func (arrived) about(s *supervisor) {
+	if r := s.reload; r != nil && r.stage == reloadArriving && r.failed == nil {
+		r.limit.Stop()
+		s.finishReload()
 	}
-	if s.lastLoss == "" && patience > 0 {
-		time.AfterFunc(movingLook, func() { s.inbox.put(func() { s.stopMoving(r, n, patience-1) }) })
-		return
-	}
-	reason := s.lastLoss
-	if reason == "" {
-		reason = "their worker died"
-	}
-	err := fmt.Errorf("%d of %d connections that moved to generation %d could not be restored: %s; the other ones stay in the old workers (--move-failures)",
-		n.failed, n.tried, s.generation, reason)
-	s.log.Error("moving stopped, the old workers keep their connections", "limit", s.config.moveFailures(), "error", err)
-	s.log.Warn("reloaded in part", s.summary()...)
-	s.reload = nil
-	r.tell(err)
 }
 
-// allMoved reports whether every connection that can move has reached another
-// worker. Until the last ones have, which is a matter of milliseconds, it has
-// reconcile come back.
-func (s *supervisor) allMoved() bool {
-	staying := make(map[int]int)
+// finishReload is called once every connection has moved that can.
+func (s *supervisor) finishReload() {
+	r := s.reload
+	s.dispatch.try(0, 0)
+	o := s.closeReload()
+	if o.incomplete == nil {
+		s.log.Info("reloaded", o.fields...)
+	} else {
+		s.log.Warn("reloaded in part", append(o.fields, "error", o.incomplete)...)
+	}
+	r.tell(o.outcome)
+}
+
+// closedReload is what came of a reload, and what the log is to say of it.
+type closedReload struct {
+	outcome
+	fields []any
+}
+
+// closeReload ends the reload under way.
+func (s *supervisor) closeReload() closedReload {
+	r := s.reload
+	s.reload = nil
+	o := outcome{generation: r.generation}
+	o.departures, o.incomplete = s.close(r.account)
+	_, tallies, _ := s.dispatch.snapshot()
+	pause := time.Duration(0)
+	for _, slot := range s.staff(s.generation) {
+		pause = max(pause, tallies[slot.number].pause)
+	}
+	return closedReload{o, []any{
+		"generation", s.generation, "workers", s.target, "moved", o.Moved, "drained", o.Drained, "finishing", o.Staying, "lost", o.Lost,
+		"longest_pause", pause.Round(10 * time.Microsecond), "elapsed", time.Since(r.since).Round(time.Millisecond),
+	}}
+}
+
+// The old workers keep what has not moved yet.
+func (n trialSpoiled) about(s *supervisor) {
+	r := s.reload
+	if !r.moving() || r.failed != nil {
+		return
+	}
+	r.failed = &n.tally
 	for _, slot := range s.slots {
-		switch {
-		case slot == nil:
-		case slot.moving:
-			return false // it will say so
-		case slot.state == StateDraining:
-			staying[slot.number] = slot.staying
+		if slot != nil && slot.generation < s.generation {
+			s.recall(slot, true)
 		}
 	}
-	if s.dispatch.underway(staying) > 0 {
-		time.AfterFunc(movingLook, func() { s.inbox.put(func() {}) })
-		return false
+	if r.reason != "" {
+		s.failReload(r.reason)
+		return
 	}
-	return true
+	r.limit = s.after(explainLimit, func() {
+		if s.reload == r {
+			s.failReload("their worker died, or does not say why")
+		}
+	})
+}
+
+// explainLimit is how long a worker's words are waited for, which may come later
+// than its counts.
+const explainLimit = 500 * time.Millisecond
+
+// lossExplained takes a worker's word why connections could not be restored.
+func (s *supervisor) lossExplained(why string) {
+	if r := s.reload; r.moving() {
+		r.reason = why
+		if r.failed != nil {
+			s.failReload(why)
+		}
+	}
+}
+
+// failReload ends a reload whose trial has failed.
+func (s *supervisor) failReload(why string) {
+	r := s.reload
+	if r.limit != nil {
+		r.limit.Stop()
+	}
+	err := fmt.Errorf("%d of %d connections that moved to generation %d could not be restored: %s; the other ones stay in the old workers (--move-failures)",
+		r.failed.failed, r.failed.tried, s.generation, why)
+	s.log.Error("moving stopped, the old workers keep their connections", "limit", s.config.moveFailures(), "error", err)
+	o := s.closeReload()
+	s.log.Warn("reloaded in part", o.fields...)
+	o.err = err
+	r.tell(o.outcome)
 }
 
 // abortReload gives the new generation up; the old one goes on.
 func (s *supervisor) abortReload(err error) {
 	r := s.reload
 	s.reload = nil
-	if r.switched { // it is too late for that: only the moving was not over
-		r.tell(err)
-		return
+	if r.limit != nil {
+		r.limit.Stop()
 	}
-	s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
-	if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // and nobody has scaled since
-		s.target = r.target
+	result := outcome{generation: r.generation, err: err}
+	switch r.stage {
+	case reloadMoving: // it is too late for that: only the moving was not over
+		result.departures, _ = s.close(r.account)
+	case reloadStarting:
+		s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
+		if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // and nobody has scaled since
+			s.target = r.target
+		}
+		closeListeners(r.listeners.added)
+		s.notifier.ready() // again
+		for _, slot := range s.staff(r.generation) {
+			s.end(slot, "reload failed")
+		}
 	}
-	closeListeners(r.listeners.added)
-	s.notifier.ready() // again
-	for _, slot := range s.staff(r.generation) {
-		s.dismiss(slot, "reload failed")
-	}
-	r.tell(err)
+	r.tell(result)
 }
 
 // tell answers those who wait. Their channels have room.
-func (r *reload) tell(err error) {
+func (r *reload) tell(result outcome) {
 	for _, done := range r.waiting {
-		done <- outcome{r.generation, err}
+		done <- result
 	}
 }
 

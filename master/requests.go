@@ -36,13 +36,16 @@ func (a *acceptor) ring(slot int, closed ipc.Closed) {
 	})
 }
 
-// open lets a worker have connections. It takes over the queue's descriptors.
-func (a *acceptor) open(spec seatSpec) {
+// open lets workers have connections, all from the same moment on. It takes over
+// their queues' descriptors.
+func (a *acceptor) open(specs []seatSpec) {
 	a.do(func() {
-		a.serial++
-		s := a.dispatcher.open(spec, a.serial)
-		if err := a.set.Add(spec.queue, epoll.In, tagSeat|s.serial); err != nil {
-			a.dispatcher.broken(spec, err)
+		for _, spec := range specs {
+			a.serial++
+			s := a.dispatcher.open(spec, a.serial)
+			if err := a.set.Add(spec.queue, epoll.In, tagSeat|s.serial); err != nil {
+				a.dispatcher.report(queueBroken{spec, err})
+			}
 		}
 	})
 }
@@ -60,44 +63,6 @@ func (a *acceptor) bury(slot int) {
 			_ = a.set.Del(s.spec.queue) // it may have been taken out when it broke
 		}
 	})
-}
-
-// steer says who is to get what a worker gives back: another, or nobody in
-// particular.
-func (a *acceptor) steer(from, to int) {
-	a.do(func() {
-		if s := a.dispatcher.find(from); s != nil {
-			s.giveTo = to
-		}
-	})
-}
-
-// underway returns how many connections have left a worker that leaves, and have
-// not reached another. staying is how many will not leave it, by slot.
-func (a *acceptor) underway(staying map[int]int) (n int) {
-	a.do(func() {
-		n = a.dispatcher.handful() + a.dispatcher.untried()
-		for _, s := range a.dispatcher.leaving {
-			t := s.tally()
-			if s.phase == seatDead {
-				n += t.load()
-			} else if stay, ok := staying[s.spec.slot]; ok {
-				n += max(0, t.active()-stay)
-			}
-		}
-	})
-	return n
-}
-
-// returning reports whether a worker has given back connections that are in its
-// queue still, or in the hand: they may go back to it.
-func (a *acceptor) returning(slot int) (is bool) {
-	a.do(func() {
-		d := &a.dispatcher
-		s := d.find(slot)
-		is = s != nil && (d.from == slot && d.handful() > 0 || ipc.Front(s.spec.queue) != 0)
-	})
-	return is
 }
 
 // try begins a trial of a generation that connections move to: no more than

@@ -24,14 +24,16 @@ type seat struct {
 	ledger
 	final tally // of a dead one; its entry is another's by then
 
-	serial  uint64 // part of its epoll tags
-	choked  bool   // its queue could not be used just now: not again before the next retry
-	gives   bool   // its queue holds connections that it gave back; and is not in the epoll set
-	giveTo  int    // the slot that is to get what it gives back; or nobody
-	movedIn uint64 // moved connections sent to it, less those that it left in its queue
-	broken  bool   // its worker is to be replaced: no more at all
-	emptied bool   // of one that is leaving or stuck: nothing is left in its queue
-	stuck   bool   // it took nothing from its queue for stuckAfter
+	serial  uint64     // part of its epoll tags
+	choked  bool       // its queue could not be used just now: not again before the next retry
+	gives   bool       // its queue holds connections that it gave back; and is not in the epoll set
+	order   *seatOrder // by which it gives back what it does; nil: there is none
+	landing bool       // the supervisor waits for what it gave back to be nowhere on the way
+	home    uint64     // of those that it gave back: sent back to it, since they had nowhere to go
+	movedIn uint64     // moved connections sent to it, less those that it left in its queue
+	broken  bool       // its worker is to be replaced: no more at all
+	emptied bool       // of one that is leaving or stuck: nothing is left in its queue
+	stuck   bool       // it took nothing from its queue for stuckAfter
 
 	seenQueued   bool // at the last inspection: it had something in its queue,
 	seenReceived uint64
@@ -53,6 +55,7 @@ type seatSpec struct {
 	slot       int
 	generation int
 	worker     int // its incarnation in that slot
+	pid        int
 	queue      int // the master's end
 	workerEnd  int // the duplicate of the worker's end, by which the queue outlives it
 	capacity   int // most connections at a time
@@ -66,12 +69,13 @@ type seatSpec struct {
 func (s *seat) tally() tally {
 	if s.phase != seatDead {
 		t := s.ledger.tally()
-		t.movedIn, t.stuck = s.movedIn, s.stuck
+		t.movedIn, t.stuck, t.home = s.movedIn, s.stuck, s.home
+		t.cut = min(s.entry.Cut.Load(), t.closed)
 		t.thawed, t.staying, t.pause = s.entry.Thawed.Load(), s.entry.Staying.Load(), time.Duration(s.entry.Pause.Load())
 		return t
 	}
 	t := s.final
-	t.drained, t.back = s.drained, s.back
+	t.drained, t.back, t.home = s.drained, s.back, s.home
 	t.received = min(t.received, t.sent-t.drained)
 	if !s.closes {
 		t.closed = t.received - t.back

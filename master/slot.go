@@ -11,34 +11,31 @@ type slot struct {
 	number     int
 	generation int
 	config     *Config // of the generation
-	state      State
-	leaving    bool   // not to be replaced when its worker ends
-	recycled   string // why its worker is to leave once a successor is ready; empty: it is not
-	restarts   int    // incarnations after the first
+	life       life
+	why        string    // the reason for which it leaves; empty: it does not
+	until      time.Time // when it is to be gone, drainGrace included; zero: it does not leave, or there is no such time
+	restarts   int       // incarnations after the first
 
 	// Of the present incarnation:
 	incarnation int // tells late events of an earlier one
 	process     *process
+	board       *ipc.Scoreboard // owned, this incarnation's alone; nil without a process
 	ready       ipc.Ready
-	moving      bool   // it was told to give its connections back, and has not said that it has
-	staying     int    // how many connections it said will finish where they are
-	held        bool   // it was told to give its connections back, and waits for word that none comes back
-	kept        bool   // it keeps what it has, without a deadline: a reload's moving has failed
-	ending      bool   // it was told to exit at once
-	seated      bool   // the accept goroutine has its queue
-	killed      string // why the supervisor ended it; empty: it did not
 	readyAt     time.Time
+	order       *moveOrder // to give connections back, while it serves; nil: none is outstanding
+	killed      string     // why the supervisor ended it; empty: it did not
 	pulse       pulse
 	lease       lease
 
-	deaths int    // young ones in a row
-	alarm  *alarm // nil: the state waits for nothing
+	deaths    int    // young ones in a row
+	accidents int    // times in a row that a signal meant for others ended it before it was ready
+	alarm     *alarm // nil: its life waits for no time
 }
 
-// change moves the slot to its next state, and reports whether it could.
-func (s *slot) change(h happening) bool {
-	next, ok := s.state.next(h)
-	s.state = next
+// turn takes the slot to its next life, and reports whether there is one.
+func (s *slot) turn(t turn) bool {
+	next, ok := s.life.next(t)
+	s.life = next
 	return ok
 }
 
@@ -47,4 +44,19 @@ func (s *slot) pid() int {
 		return 0
 	}
 	return s.process.pid
+}
+
+// entry is the worker's part of its scoreboard. Only while there is a process.
+func (s *slot) entry() *ipc.Entry { return s.board.Entry(s.number) }
+
+// kept reports whether the worker keeps its connections for as long as they last.
+func (s *slot) kept() bool { return s.life == lifeFinishing && s.until.IsZero() }
+
+// remaining is how long the worker's connections still have, in milliseconds for
+// ipc.Drain: at least 1, or 0 if there is no deadline.
+func (s *slot) remaining() int64 {
+	if s.until.IsZero() {
+		return 0
+	}
+	return max(1, (time.Until(s.until) - drainGrace).Milliseconds())
 }

@@ -52,7 +52,7 @@ func (s *supervisor) status() Status {
 			staying = min(staying, int(t.staying))
 		}
 		status.Workers = append(status.Workers, WorkerStatus{
-			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.state.String(),
+			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.life.state().String(),
 			Connections: t.active(), Movable: t.active() - staying, Staying: staying, Queued: t.queued(), Received: t.received, MovedIn: t.movedIn, MovedOut: t.back, Restarts: slot.restarts,
 		})
 	}

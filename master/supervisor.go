@@ -2,7 +2,6 @@ package master
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -14,10 +13,12 @@ import (
 // supervisor owns the slots: one goroutine, to which everyone else sends
 // functions to run. After each batch it reconciles what is with what is wanted,
 // so that no event needs to know what others are under way.
+//
+// It waits for nobody: for workers it has alarms, for clients channels with room,
+// and what may take its time (reading a configuration) has a goroutine of its own.
 type supervisor struct {
 	config    *Config // of the generation that serves
 	log       hclog.Logger
-	board     *ipc.Scoreboard
 	dispatch  dispatch
 	processes processes
 
@@ -31,33 +32,30 @@ type supervisor struct {
 	slots      []*slot // by number; nil where there is none
 	generation int     // the one that serves
 	target     int     // workers wanted
-	booted     bool    // some worker was ready once
+	booted     bool    // the first workers are all ready, or have failed; connections are accepted
+	bootError  error   // why one of them has failed
 	stopping   stopMode
-	failure    error // why run ends, if not because it was asked to
+	stopBy     time.Time // when all is to be gone, drainGrace included
+	failure    error     // why run ends, if not because it was asked to
 
-	reload   *reload          // under way, or nil
-	lastLoss string           // why a connection could not be restored, in the words of its session
-	again    bool             // another reload was asked for meanwhile
-	waiting  []chan<- outcome // who wants to know what comes of that one
-	settled  []chan<- error   // who wants to know when all wanted workers are ready
+	reload   *reload           // under way, or nil
+	again    bool              // another reload was asked for meanwhile
+	waiting  []chan<- outcome  // who wants to know what comes of that one
+	reading  <-chan reloadPlan // the configuration is still being read, for a reload that waits no more; nil: it is not
+	scalings []*scaling        // who wants to know when all wanted workers are ready, and what moved for it
+	accounts []*account        // open ones
+	moves    []*moveRequest    // that have not begun
+	lastMove uint64            // the last order's id
 
 	succession *succession // nil: this master cannot be upgraded
 	upgrade    *upgrade    // under way, or nil
 	clients    []int       // connections, owned, of those who wait for what comes of it
 }
 
-type stopMode int
-
-const (
-	stopNot stopMode = iota
-	stopGraceful
-	stopQuick
-)
-
-func newSupervisor(config *Config, board *ipc.Scoreboard, d dispatch, p processes, looks sleeper) *supervisor {
+func newSupervisor(config *Config, d dispatch, p processes, looks sleeper) *supervisor {
 	s := &supervisor{
-		config: config, log: config.Logger, board: board, dispatch: d, processes: p,
-		slots: make([]*slot, board.Len()), generation: 1, target: config.Workers,
+		config: config, log: config.Logger, dispatch: d, processes: p,
+		generation: 1, target: config.Workers,
 		notifier: newNotifier(), watch: watch{sleeper: looks},
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -71,20 +69,23 @@ func newSupervisor(config *Config, board *ipc.Scoreboard, d dispatch, p processe
 }
 
 // dispatch is the accept goroutine as the supervisor needs it. Each method
-// returns when what it says is done.
+// returns when what it says is done; what takes longer is told by a notice.
 type dispatch interface {
-	open(seatSpec)               // let a worker have connections; takes over its queue
+	open([]seatSpec)             // let workers have connections; takes over their queues
 	retire(slot int)             // no more for that one
-	bury(slot int)               // its worker is reaped: place anew what waits there
+	bury(slot int)               // its worker is reaped: place anew what waits there; booked follows
 	ring(slot int, m ipc.Closed) // it has closed connections
 	loads() map[int]int          // of the open seats, by slot
 	snapshot() (Counts, map[int]tally, []ListenerStatus)
-	underway(staying map[int]int) int                     // how many move: left one worker, and not at another
 	try(generation int, limit float64)                    // how many moves to it may fail; 0 ends that
-	returning(slot int) bool                              // it has given back connections that are nowhere yet
-	steer(from, to int)                                   // who gets what a worker gives back; to may be nobody
+	land(slot int)                                        // landed follows
+	arrive()                                              // arrived follows
+	order(slot int, id uint64, to, count int)             // who gets what a worker gives back by an order; delivered follows
+	answered(slot int, id uint64, given int)              // so many it has given back by it; negative: all that it has given so far
+	given(slot int, id uint64) int                        // so many have come back by it so far
+	forget(slot int, id uint64)                           // the order is no more
 	anyStuck() bool                                       // some worker takes nothing from its queue
-	park(with func(acceptEstate, []listenerEstate)) error // nothing moves meanwhile
+	park(with func(acceptEstate, []listenerEstate)) error // nothing moves meanwhile; with errNotYet, emptyHanded follows
 
 	planListeners(addresses []Address, backlog int) (listenerChange, error)
 	apply(*Config, listenerChange)
@@ -104,6 +105,9 @@ type processes struct {
 func (s *supervisor) run() error {
 	defer close(s.done)
 	s.watch.next(time.Now(), sampleEvery)
+	if !s.booted {
+		defer s.sayWhatStarts().Stop()
+	}
 	for {
 		s.reconcile()
 		if s.stopping != stopNot && s.empty() {
@@ -143,61 +147,68 @@ func (s *supervisor) do(f func()) bool {
 	}
 }
 
-// reconcile brings the workers to what is wanted.
+// notice takes what the accept goroutine has to tell.
+func (s *supervisor) notice(n notice) { s.inbox.put(func() { n.about(s) }) }
+
+// after has f run on the supervisor's goroutine after d, unless it is stopped.
+func (s *supervisor) after(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() { s.inbox.put(f) })
+}
+
+// reconcile brings the workers to what is wanted. Whatever it finds undone waits
+// for an event or an alarm, after which it is called again.
 func (s *supervisor) reconcile() {
 	if s.stopping != stopNot {
+		s.proceedStop()
 		return
 	}
-	if s.reload == nil && s.again && !s.defersReload() {
-		s.again = false
-		s.beginReload()
+	s.staffUp()
+	if !s.booted {
+		s.proceedBoot()
+		return
 	}
-	if len(s.staff(s.generation)) == 0 && s.booted {
-		s.openSlot(s.generation, s.config) // while the next generation starts, someone has to serve
+	s.seatWaiting()
+	s.proceedReload()
+	s.dismissAsked()
+	s.guideLeavers()
+	s.proceedScalings()
+	s.proceedMoves()
+	s.proceedUpgrade()
+}
+
+// staffUp opens and closes slots until there are as many as wanted, of the newest
+// generation, and at least one of that which serves.
+func (s *supervisor) staffUp() {
+	if s.booted && len(s.staff(s.generation)) == 0 {
+		s.openSlot(s.generation, s.config, 0) // while the next generation starts, someone has to serve
 	}
 	generation := s.newest()
-	staff := s.staff(generation)
-	for n := len(staff); n < s.target; n++ {
-		if !s.openSlot(generation, s.newestConfig()) {
+	for len(s.staff(generation)) < s.target {
+		if !s.openSlot(generation, s.newestConfig(), 0) {
 			break
 		}
 		if s.newest() != generation { // that one did not start, and the reload is off
-			s.reconcile()
+			s.staffUp()
 			return
 		}
 	}
-	for n := len(staff); n > s.target; n-- {
-		s.dismiss(s.idlest(generation), "fewer workers wanted")
+	for len(s.staff(generation)) > s.target {
+		slot := s.idlest(generation)
+		s.joinScalings(slot)
+		s.leave(slot, "fewer workers wanted")
 	}
-	if s.allReady(generation) {
-		if s.reload != nil && !s.reload.switched {
-			s.switchOver()
-		}
-		s.dismissRecycled()
-		for _, settled := range s.settled {
-			settled <- nil // it has room
-		}
-		s.settled = nil
-	}
-	if s.reload != nil && s.reload.switched && !s.reload.failed && s.allMoved() {
-		s.finishReload()
-		s.reconcile() // for the next
-		return
-	}
-	s.releaseMoved()
-	s.proceedUpgrade()
 }
 
 // newest returns the generation that workers are started for.
 func (s *supervisor) newest() int {
-	if s.reload != nil {
+	if s.reload.starting() {
 		return s.reload.generation
 	}
 	return s.generation
 }
 
 func (s *supervisor) newestConfig() *Config {
-	if s.reload != nil {
+	if s.reload.starting() {
 		return s.reload.config
 	}
 	return s.config
@@ -206,20 +217,11 @@ func (s *supervisor) newestConfig() *Config {
 // staff returns the slots of a generation that are to stay.
 func (s *supervisor) staff(generation int) (staff []*slot) {
 	for _, slot := range s.slots {
-		if slot != nil && slot.generation == generation && !slot.leaving && slot.recycled == "" {
+		if slot != nil && slot.generation == generation && slot.life.stays() {
 			staff = append(staff, slot)
 		}
 	}
 	return staff
-}
-
-// dismissRecycled lets those go whose successors are ready.
-func (s *supervisor) dismissRecycled() {
-	for _, slot := range s.slots {
-		if slot != nil && slot.recycled != "" && !slot.leaving {
-			s.dismiss(slot, slot.recycled)
-		}
-	}
 }
 
 func (s *supervisor) empty() bool {
@@ -231,10 +233,11 @@ func (s *supervisor) empty() bool {
 	return true
 }
 
+// allReady reports whether all wanted workers of a generation are ready.
 func (s *supervisor) allReady(generation int) bool {
 	staff := s.staff(generation)
 	for _, slot := range staff {
-		if slot.state != StateReady {
+		if slot.life.state() != StateReady {
 			return false
 		}
 	}
@@ -246,10 +249,10 @@ func (s *supervisor) allReady(generation int) bool {
 func (s *supervisor) idlest(generation int) *slot {
 	loads := s.dispatch.loads()
 	weigh := func(slot *slot) int {
-		switch slot.state {
-		case StateGone:
+		switch slot.life {
+		case lifeGone, lifeKilled:
 			return -2
-		case StateStarting:
+		case lifeStarting:
 			return -1
 		}
 		return loads[slot.number]
@@ -264,21 +267,9 @@ func (s *supervisor) idlest(generation int) *slot {
 	return best
 }
 
-// openSlot starts a worker in a new slot. If there is none left, it reports
-// false: reconcile tries again when a worker is gone, as those that hold the
-// slots are finishing.
-func (s *supervisor) openSlot(generation int, config *Config) bool {
-	for number := range s.slots {
-		if s.slots[number] == nil {
-			slot := &slot{number: number, generation: generation, config: config}
-			s.slots[number] = slot
-			s.startWorker(slot)
-			return true
-		}
-	}
-	s.log.Debug("no slot left, waiting for a worker that drains", "limit", len(s.slots))
-	return false
-}
+// maxSlots is the most slots that there can be: those of the generation that
+// serves and of the next one, and those that keep what could not move.
+func maxSlots(c *Config) int { return (2 + maxLingering + 1) * c.MaxWorkers }
 
 // maxLingering is how many generations before the one that serves may still be
 // finishing.
@@ -288,7 +279,7 @@ const maxLingering = 3
 // Those whose connections are still moving do not count: that is soon over.
 func (s *supervisor) lingering() (generations []int) {
 	for _, slot := range s.slots {
-		if slot != nil && slot.state == StateDraining && !slot.moving && !slices.Contains(generations, slot.generation) {
+		if slot != nil && slot.life.lingers() && !slices.Contains(generations, slot.generation) {
 			generations = append(generations, slot.generation)
 		}
 	}
@@ -299,31 +290,10 @@ func (s *supervisor) lingering() (generations []int) {
 // cutShort ends the workers that still drain in some generations.
 func (s *supervisor) cutShort(generations []int) {
 	for _, slot := range s.slots {
-		if slot != nil && slot.state == StateDraining && !slot.moving && !slot.ending && slices.Contains(generations, slot.generation) {
+		if slot != nil && slot.life.lingers() && slices.Contains(generations, slot.generation) {
 			s.log.Warn("cutting a drain short, too many workers are draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
-			s.end(slot)
+			s.end(slot, "too many workers are draining")
 		}
-	}
-}
-
-// scale sets how many workers are wanted. Beyond 1 and the maximum, or while
-// stopping, it changes nothing and says so.
-func (s *supervisor) scale(to int) error {
-	if s.stopping != stopNot {
-		return errStopping
-	}
-	if to < 1 || to > s.config.MaxWorkers {
-		return fmt.Errorf("%d workers are not possible: at least 1, and at most max-workers, which is %d; it stays at %d", to, s.config.MaxWorkers, s.target)
-	}
-	s.target = to
-	s.log.Info("scaling", "workers", s.target)
-	return nil
-}
-
-// scaleOne is scale for those who are told by the log alone.
-func (s *supervisor) scaleOne(by int) {
-	if err := s.scale(s.target + by); err != nil {
-		s.log.Warn("not scaling", "workers", s.target, "error", err)
 	}
 }
 
@@ -333,52 +303,4 @@ func (s *supervisor) reopenLogs() error {
 		return errors.New("logs go to standard error; there is no --log-file to reopen")
 	}
 	return s.config.ReopenLogs()
-}
-
-// stop ends serving: gracefully, which a quick stop may cut short, or quickly.
-func (s *supervisor) stop(mode stopMode) {
-	if mode <= s.stopping {
-		return
-	}
-	if s.stopping == stopNot {
-		s.dispatch.closeListeners()
-	}
-	s.notifier.stopping()
-	if s.reload != nil {
-		s.abortReload(errStopping)
-	}
-	s.refuseReloads(errStopping)
-	if s.upgrade != nil {
-		s.refuseUpgrade(errStopping)
-	}
-	for _, settled := range s.settled {
-		settled <- errStopping
-	}
-	s.settled = nil
-	s.stopping = mode
-	for _, slot := range s.slots {
-		switch {
-		case slot == nil:
-		case mode == stopGraceful || slot.state == StateGone:
-			s.dismiss(slot, "stopping")
-		default:
-			slot.leaving = true
-			slot.change(workerDraining)
-			s.end(slot)
-		}
-	}
-}
-
-// interrupted handles an operator's Ctrl-C: the first is graceful and says
-// what it waits for, the second is quick.
-func (s *supervisor) interrupted() {
-	if s.stopping != stopNot {
-		s.stop(stopQuick)
-		return
-	}
-	s.stop(stopGraceful)
-	counts, _, _ := s.dispatch.snapshot()
-	if n := counts.Active + counts.Queued; n > 0 {
-		s.log.Warn(fmt.Sprintf("waiting for %d connections; interrupt again to quit", n))
-	}
 }

@@ -30,11 +30,13 @@ type theatre struct {
 	faults  []error
 
 	mute      bool  // workers started from now on never say ready
+	moves     bool  // they can move connections
 	failStart error // starting one fails with this
 	reread    error
-	workers   int          // in the configuration, as read next
-	looks     atomic.Int64 // that the supervisor took
-	aborted   time.Time    // when a worker last was, for it hung
+	workers   int           // in the configuration, as read next
+	looks     atomic.Int64  // that the supervisor took
+	aborted   time.Time     // when a worker last was, for it hung
+	answers   []chan scaled // that are to come
 }
 
 // actor is a worker process that is not there.
@@ -43,6 +45,8 @@ type actor struct {
 	order    order
 	events   processEvents
 	stubborn bool // does not exit when told to drain
+	deaf     bool // does not answer when told to move
+	gave     bool // it has said that it gave all
 }
 
 func newTheatre(workers, maxWorkers int) *theatre {
@@ -54,19 +58,15 @@ func newTheatre(workers, maxWorkers int) *theatre {
 		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
 		DrainTimeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
 	}
-	config.Reread = func() (Config, error) {
-		next := config
-		next.Workers = th.workers
-		return next, th.reread
+	config.Reread = func() (next Config, err error) { // on a goroutine of its own
+		next = config
+		th.do(func() { next.Workers, err = th.workers, th.reread })
+		return next, err
 	}
 	if _, err := config.check(); err != nil {
 		panic(err) // the test is wrong
 	}
-	board, err := ipc.NewScoreboard(2 * maxWorkers)
-	if err != nil {
-		panic(err) // no memory
-	}
-	th.supervisor = newSupervisor(&config, board, th, processes{
+	th.supervisor = newSupervisor(&config, th, processes{
 		launch: th.launch,
 		signal: func(pid int, sig unix.Signal) { th.signal(pid, sig) },
 		signalThread: func(pid, _ int, sig unix.Signal) {
@@ -98,7 +98,7 @@ func (th *theatre) launch(o order, events processEvents) (*process, error) {
 	a := &actor{pid: th.nextPID, order: o, events: events}
 	th.actors[a.pid] = a
 	if !th.mute {
-		a.events.message(ipc.Ready{Protocol: ipc.Version, Closes: true})
+		a.events.message(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: th.moves})
 	}
 	hungUp := false
 	return &process{
@@ -107,16 +107,36 @@ func (th *theatre) launch(o order, events processEvents) (*process, error) {
 			if hungUp {
 				th.fault("pid %d: told %T after its end", a.pid, m)
 			}
-			_, drain := m.(ipc.Drain)
-			_, stop := m.(ipc.Stop)
-			if stop || drain && !a.stubborn {
-				th.exit(a.pid, 0)
-			}
+			th.obey(a, m)
 			return nil
 		},
 		lastWords: func() string { return "alas" },
 		hangUp:    func() { hungUp = true },
 	}, nil
+}
+
+// obey is what a worker does that is told something.
+func (th *theatre) obey(a *actor, m ipc.Message) {
+	switch m := m.(type) {
+	case ipc.Stop:
+		th.exit(a.pid, 0)
+	case ipc.Drain:
+		switch {
+		case m.Mode == ipc.DrainMove && a.deaf:
+		case m.Mode == ipc.DrainMove && !a.gave:
+			a.gave = true
+			a.events.message(ipc.Moved{})
+		case !a.stubborn:
+			th.exit(a.pid, 0)
+		}
+	case ipc.Move:
+		if m.Count == 0 {
+			a.gave = false // until it is told to move again
+		}
+		if !a.deaf {
+			a.events.message(ipc.Moved{ID: m.ID})
+		}
+	}
 }
 
 func (th *theatre) signal(pid int, sig unix.Signal) { th.exit(pid, unix.WaitStatus(sig)) }
@@ -129,11 +149,13 @@ func (th *theatre) exit(pid int, status unix.WaitStatus) {
 	}
 }
 
-func (th *theatre) open(spec seatSpec) {
-	if th.seats[spec.slot] != nil {
-		th.fault("slot %d: seated twice", spec.slot)
+func (th *theatre) open(specs []seatSpec) {
+	for _, spec := range specs {
+		if th.seats[spec.slot] != nil {
+			th.fault("slot %d: seated twice", spec.slot)
+		}
+		th.seats[spec.slot] = &spec
 	}
-	th.seats[spec.slot] = &spec
 }
 
 func (th *theatre) retire(slot int) {
@@ -147,22 +169,33 @@ func (th *theatre) bury(slot int) {
 	if th.seats[slot] == nil {
 		th.fault("slot %d: buried without a seat", slot)
 	}
+	th.notice(booked{spec: *th.seats[slot]})
 	delete(th.seats, slot)
 	delete(th.retired, slot)
 }
 
-func (th *theatre) ring(int, ipc.Closed)     {}
-func (th *theatre) loads() map[int]int       { return nil }
-func (th *theatre) steer(int, int)           {}
-func (th *theatre) underway(map[int]int) int { return 0 }
+func (th *theatre) ring(int, ipc.Closed)  {}
+func (th *theatre) loads() map[int]int    { return nil }
+func (th *theatre) land(slot int)         { th.notice(landed{*th.seats[slot]}) }
+func (th *theatre) arrive()               { th.notice(arrived{}) }
+func (th *theatre) given(int, uint64) int { return 0 }
+func (th *theatre) forget(int, uint64)    {}
+
+func (th *theatre) order(slot int, id uint64, to, count int) {
+	if th.retired[slot] || th.seats[slot] == nil {
+		th.fault("slot %d: an order to one that does not serve", slot)
+	}
+}
+
+func (th *theatre) answered(slot int, id uint64, n int) {
+	th.notice(delivered{*th.seats[slot], id, max(0, n)})
+}
 func (th *theatre) park(with func(acceptEstate, []listenerEstate)) error {
 	with(acceptEstate{}, nil)
 	return nil
 }
 
 func (th *theatre) try(int, float64) {}
-
-func (th *theatre) returning(int) bool { return false }
 
 func (th *theatre) closeListeners() { th.closed = true }
 func (th *theatre) anyStuck() bool {
@@ -192,8 +225,8 @@ func (th *theatre) check() error {
 		if slot == nil || slot.process == nil || th.actors[slot.process.pid] == nil {
 			return fmt.Errorf("slot %d: a seat without a process", number)
 		}
-		if open := !th.retired[number]; open != (slot.state == StateReady) {
-			return fmt.Errorf("slot %d: open %v in state %v", number, open, slot.state)
+		if open := !th.retired[number]; open != slot.life.serves() {
+			return fmt.Errorf("slot %d: open %v while %v", number, open, slot.life)
 		} else if open {
 			serving++
 		}
@@ -202,8 +235,14 @@ func (th *theatre) check() error {
 		}
 	}
 	for _, slot := range th.slots {
-		if slot != nil && (slot.process != nil) != (slot.state != StateGone) {
-			return fmt.Errorf("slot %d: state %v, process %v", slot.number, slot.state, slot.process)
+		if slot == nil {
+			continue
+		}
+		if (slot.process != nil) != (slot.life != lifeGone) || (slot.board != nil) != (slot.process != nil) {
+			return fmt.Errorf("slot %d: %v, process %v, scoreboard %v", slot.number, slot.life, slot.process, slot.board)
+		}
+		if slot.alarm == nil && !slot.kept() && slot.life != lifeWaiting && !slot.life.serves() && slot.killed == "" {
+			return fmt.Errorf("slot %d: %v, without a limit", slot.number, slot.life)
 		}
 	}
 	if th.target < 1 || th.target > th.config.MaxWorkers {
@@ -229,6 +268,12 @@ var steps = map[string]func(th *theatre, any *actor){
 	"worker junk":   func(_ *theatre, a *actor) { a.events.broken(ipc.ErrMalformed) },
 	"ready again":   func(_ *theatre, a *actor) { a.events.message(ipc.Ready{Protocol: ipc.Version, Closes: true}) },
 	"stubborn":      func(_ *theatre, a *actor) { a.stubborn = true },
+	"deaf":          func(_ *theatre, a *actor) { a.deaf = true },
+	"can move":      func(th *theatre, _ *actor) { th.moves = !th.moves },
+	"move":          func(th *theatre, a *actor) { th.moveAny(a) },
+	"trial fails":   func(th *theatre, _ *actor) { th.notice(trialSpoiled{}) },
+	"by accident":   func(th *theatre, a *actor) { th.exit(a.pid, unix.WaitStatus(unix.SIGHUP)) },
+	"ask to scale":  func(th *theatre, _ *actor) { th.askToScale() },
 	"recycle":       func(th *theatre, _ *actor) { th.inbox.put(func() { th.recycleAny() }) },
 	"mute":          func(th *theatre, _ *actor) { th.mute = !th.mute },
 	"no program": func(th *theatre, _ *actor) {
@@ -251,8 +296,22 @@ var steps = map[string]func(th *theatre, any *actor){
 // recycleAny marks the first worker whose turn it could be.
 func (s *supervisor) recycleAny() {
 	if s.reload == nil && s.stopping == stopNot && s.allReady(s.generation) {
-		s.staff(s.generation)[0].recycled = "for the test"
+		s.ask(s.staff(s.generation)[0], "for the test")
 	}
+}
+
+// moveAny asks a worker's connections to move, as a client does that goes.
+func (th *theatre) moveAny(a *actor) {
+	th.inbox.put(func() {
+		th.move(&moveRequest{from: a.order.seat.Slot, to: nobody, count: 5, done: make(chan moveDone, 1)})
+	})
+}
+
+// askToScale asks for one more worker; whoever asked is to be answered.
+func (th *theatre) askToScale() {
+	done := make(chan scaled, 1)
+	th.answers = append(th.answers, done)
+	th.inbox.put(func() { th.askScale(th.target+1, done) })
 }
 
 // perform runs the steps and then an orderly end, checking after each.
@@ -274,11 +333,23 @@ func perform(workers, maxWorkers int, script []string, pick []int, quick bool) (
 		}
 	}
 	// All obstacles gone, everything comes to what is wanted.
-	th.look(func() { th.mute, th.failStart, th.reread = false, nil, nil })
+	th.look(func() {
+		th.mute, th.failStart, th.reread = false, nil, nil
+		for _, slot := range th.slots {
+			if slot != nil && slot.kept() {
+				th.exit(slot.pid(), 0) // its last connection is gone
+			}
+		}
+	})
 	time.Sleep(time.Hour)
 	synctest.Wait()
 	th.look(func() {
 		err = th.check()
+		for _, answer := range th.answers {
+			if len(answer) == 0 {
+				err = errors.Join(err, errors.New("a request to scale was not answered"))
+			}
+		}
 		if n := len(th.actors); err == nil && (n != th.target || len(th.seats) != n || !th.allReady(th.generation) || th.reload != nil) {
 			err = fmt.Errorf("at rest: %d processes, %d seats, %d wanted, reload %v", n, len(th.seats), th.target, th.reload)
 		}
@@ -294,14 +365,13 @@ func perform(workers, maxWorkers int, script []string, pick []int, quick bool) (
 	if ended := <-th.ended; ended != nil || len(th.actors) != 0 || len(th.seats) != 0 || !th.closed {
 		err = errors.Join(err, fmt.Errorf("after %s, stop: %v, %d processes, %d seats, listeners closed %v", played, ended, len(th.actors), len(th.seats), th.closed))
 	}
-	return errors.Join(err, th.board.Close())
+	return err
 }
 
 // abandonStage ends everything without looking, after a failure.
 func (th *theatre) abandonStage() {
 	th.inbox.put(func() { th.stop(stopQuick) })
 	<-th.ended
-	_ = th.board.Close() // the failure is the one to report
 }
 
 func (th *theatre) anyActor(n int) *actor {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -73,10 +74,8 @@ func beTestedForUpgrade(config *Config) error {
 
 // fits says why this program cannot take over, if it cannot.
 func (e *estate) fits(config *Config) error {
-	for _, s := range e.Slots {
-		if s.Number >= 2*config.MaxWorkers {
-			return fmt.Errorf("slot %d is beyond twice max-workers, which is %d", s.Number, config.MaxWorkers)
-		}
+	if len(e.Slots) > maxSlots(config) {
+		return fmt.Errorf("%d slots are more than max-workers, which is %d, allows", len(e.Slots), config.MaxWorkers)
 	}
 	if (e.Control >= 0) != (config.Control != "") {
 		return errors.New("one program has a control socket, the other has not")
@@ -103,26 +102,50 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 	if err := errors.Join(e.fits(config), e.open()); err != nil {
 		return nil, err
 	}
-	board, err := ipc.OpenScoreboard(e.Board)
+	boards, err := openBoards(e)
 	if err != nil {
 		return nil, err
 	}
-	m, err = newMembers(config, inheritListeners(e.Listeners), limit, board)
+	m, err = newMembers(config, inheritListeners(e.Listeners), limit)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.accept.inherit(&e.Accept, board); err != nil {
+	if err := m.accept.inherit(&e.Accept, boards); err != nil {
 		return nil, err
 	}
 	if config.Control != "" {
 		m.control = inheritControl(config.Control, e.Control, m.super)
 	}
-	m.commit(e, memory)
+	m.commit(e, memory, boards)
 	return m, nil
 }
 
+// openBoards maps the scoreboard of each slot that has a worker. What was one for
+// all is each one's own from now on.
+func openBoards(e *estate) (map[int]*ipc.Scoreboard, error) {
+	boards := make(map[int]*ipc.Scoreboard)
+	for _, s := range e.Slots {
+		if s.Process == nil {
+			continue
+		}
+		fd, err := unix.FcntlInt(uintptr(s.Board), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, os.NewSyscallError("fcntl", err)
+		}
+		board, err := ipc.OpenScoreboard(fd)
+		if err != nil {
+			return nil, err
+		}
+		if s.Number >= board.Len() {
+			return nil, fmt.Errorf("slot %d has no entry in its scoreboard, which has %d", s.Number, board.Len())
+		}
+		boards[s.Number] = board
+	}
+	return boards, nil
+}
+
 // commit is the point of no return. Nothing in it can fail.
-func (m *members) commit(e *estate, memory int) {
+func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) {
 	failure := os.Getenv(upgradeErrorVariable)
 	for _, name := range []string{upgradeVariable, upgradeErrorVariable} {
 		_ = os.Unsetenv(name) // it fails only for a name that is no name
@@ -130,8 +153,9 @@ func (m *members) commit(e *estate, memory int) {
 	_ = setInheritable(e.descriptors(), false) // they are open
 	_ = unix.Close(memory)                     // it was read
 	_ = unix.Close(e.Old)                      // this program's own file is open too
+	fdpass.CloseAll(e.boards())                // they are mapped, by duplicates
 	m.program = e.Program
-	m.super.inherit(e, m.reap)
+	m.super.inherit(e, m.reap, boards)
 	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)
 	var err error
 	if failure != "" {
@@ -146,14 +170,19 @@ func (m *members) commit(e *estate, memory int) {
 }
 
 // inherit takes over the slots, before run.
-func (s *supervisor) inherit(e *estate, r *reaper) {
+func (s *supervisor) inherit(e *estate, r *reaper, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = e.Generation, e.Target, e.Again, true
 	for i := range e.Slots {
 		from := &e.Slots[i]
 		slot := from.slot(s.config)
+		for len(s.slots) <= from.Number {
+			s.slots = append(s.slots, nil)
+		}
 		s.slots[from.Number] = slot
 		if h := from.Process; h != nil {
+			slot.board = boards[from.Number]
 			slot.process = inheritProcess(*h, r, s.log.With("slot", from.Number), s.eventsOf(slot))
+			slot.process.seated = from.Seated
 		}
 		if from.Alarm != 0 {
 			s.setAlarm(slot, from.Alarm, from.AlarmIn)

@@ -23,8 +23,11 @@ const testHandDescriptors = 1000
 
 func newTestHand(broken func(slot int, err error)) (testhand.Master, error) {
 	a, err := newAcceptor(Config{Logger: hclog.NewNullLogger(), Dispatch: "least"}, nil, testHandDescriptors,
-		func(spec seatSpec, err error) { broken(spec.slot, err) },
-		func(trialTally) {}) // nobody begins one
+		func(n notice) {
+			if b, ok := n.(queueBroken); ok {
+				broken(b.spec.slot, b.err)
+			}
+		})
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (d *dispatcher) surveyTrial() {
 	}
 	if !d.trial.spoiled && d.trial.judge(n) {
 		d.trial.spoiled = true
-		d.spoiled(n)
+		d.report(trialSpoiled{n})
 	}
 	d.trialing = min(d.haven, d.trial.room(n))
 	if d.fromOld(nobody) && !d.trial.spoiled {
@@ -103,13 +103,19 @@ func (d *dispatcher) fromOld(slot int) bool {
 	return false
 }
 
-// home returns the seat that is to have the moved connections in the hand after a
-// trial that has failed: theirs, or, if that is dead, another of an older
-// generation; nil if there is none.
+// home returns the seat that the moved connections in the hand are to be sent
+// back to, since they have nowhere else to go, for now or, after a trial that has
+// failed, for good: theirs, or, if that is dead, another that leaves and can thaw
+// them, after such a trial of an older generation. nil: they have somewhere to
+// go, or there is none.
 func (d *dispatcher) home() *seat {
+	spoiled := d.trial.spoiled && d.onTrial()
+	if d.havens && !spoiled || !d.holdsMoved() {
+		return nil
+	}
 	var other *seat
 	for _, s := range d.leaving {
-		if s.phase == seatDead || s.broken || !s.spec.moves || s.spec.generation >= d.trial.generation {
+		if s.phase == seatDead || s.broken || !s.spec.moves || spoiled && s.spec.generation >= d.trial.generation {
 			continue
 		}
 		if s.spec.slot == d.from {
@@ -120,11 +126,21 @@ func (d *dispatcher) home() *seat {
 	return other
 }
 
-// sendHome sends the moved connections in the hand back. Those that cannot be
-// taken now stay in the hand.
+// holdsMoved reports whether the hand holds moved connections.
+func (d *dispatcher) holdsMoved() bool {
+	for i := range d.hand.Len() {
+		if d.holds(i) && d.hand.Frozen(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// sendHome sends the moved connections in the hand back, if they have nowhere
+// else to go. Those that cannot be taken now stay in the hand.
 func (d *dispatcher) sendHome() {
 	s := d.home()
-	if s == nil || s.choked || !d.onTrial() {
+	if s == nil || s.choked {
 		return
 	}
 	s.emptied = true // from now on what is in its queue is for it
@@ -139,6 +155,9 @@ func (d *dispatcher) sendHome() {
 		}
 	}
 	d.flushHome(s, first, d.hand.Len())
+	if d.handful() == 0 {
+		d.hand.Reset()
+	}
 }
 
 // flushHome sends the packet, which holds the moved ones in the hand from first
@@ -152,6 +171,9 @@ func (d *dispatcher) flushHome(s *seat, first, end int) bool {
 	event := ipc.EventSend
 	if err == nil {
 		s.sent += uint64(count)
+		if s.spec.slot == d.from {
+			s.home += uint64(count)
+		}
 	} else {
 		event = ipc.EventRefuse
 		d.out.Reset() // the hand still owns them

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
@@ -23,11 +24,21 @@ import (
 // What dies in its takeover by a signal or os.Exit would take the server with
 // it: so the child is run as the takeover is, up to the point of no return.
 type upgrade struct {
-	began   time.Time
-	test    *selfTest // nil until it has passed
-	pausing bool      // control is about to be paused
-	paused  bool
+	stage upgradeStage
+	test  *selfTest   // nil until it has passed
+	limit *time.Timer // of all of it
 }
+
+// upgradeStage is how far an upgrade has come.
+type upgradeStage int
+
+const (
+	upgradeAsked   upgradeStage = iota // it is to be tested as soon as the accept goroutine can say what it has
+	upgradeTesting                     // by a child
+	upgradeTested                      // it waits for what is under way
+	upgradePausing                     // control is about to be paused
+	upgradePaused                      // it can be done at any moment that nothing is under way
+)
 
 // upgradeLimit is how long an upgrade may wait for what is under way: a reload,
 // a request, a connection that is moving.
@@ -50,8 +61,13 @@ func (s *supervisor) askUpgrade(client int) {
 		s.refuseUpgrade(errors.New("this master cannot upgrade in place"))
 	case s.upgrade == nil:
 		s.log.Info("upgrading", "program", s.succession.path)
-		s.upgrade = &upgrade{began: time.Now()}
-		s.testUpgrade()
+		u := &upgrade{}
+		u.limit = s.after(upgradeLimit, func() {
+			if s.upgrade == u {
+				s.refuseUpgrade(fmt.Errorf("other work was under way for %v", upgradeLimit))
+			}
+		})
+		s.upgrade = u
 	}
 }
 
@@ -61,9 +77,10 @@ func (s *supervisor) testUpgrade() {
 	var e *estate
 	err := s.dispatch.park(func(accept acceptEstate, listeners []listenerEstate) { e = s.estate(accept, listeners) })
 	if err != nil {
-		s.retryUpgrade(err, func() { s.testUpgrade() })
+		s.laterUpgrade(err)
 		return
 	}
+	u.stage = upgradeTesting
 	go func() {
 		test, err := s.succession.test(e)
 		s.inbox.put(func() {
@@ -73,38 +90,52 @@ func (s *supervisor) testUpgrade() {
 			case err != nil:
 				s.refuseUpgrade(err)
 			default:
-				u.test = test
+				u.test, u.stage = test, upgradeTested
 			}
 		})
 	}()
 }
 
 // proceedUpgrade does the next step of an upgrade, if it is time for it.
-// Reconcile calls it last.
+// Reconcile calls it last; what it waits for are events, after which reconcile is
+// called again.
 func (s *supervisor) proceedUpgrade() {
 	u := s.upgrade
-	switch {
-	case u == nil || u.test == nil || u.pausing:
-	case time.Since(u.began) > upgradeLimit:
-		s.refuseUpgrade(fmt.Errorf("other work was under way for %v", upgradeLimit))
-	case s.reload != nil || len(s.settled) > 0:
-		s.later()
-	case !u.paused:
-		u.pausing = true
+	if u == nil {
+		return
+	}
+	switch u.stage {
+	case upgradeAsked:
+		s.testUpgrade()
+	case upgradeTested:
+		if s.busy() {
+			return
+		}
+		u.stage = upgradePausing
 		go func() {
 			s.succession.control.pause()
 			s.inbox.put(func() {
-				u.pausing, u.paused = false, true
+				u.stage = upgradePaused
 				if s.upgrade != u {
 					s.succession.control.resume()
 				}
 			})
 		}()
-	default:
+	case upgradePaused:
+		if s.busy() {
+			return
+		}
 		if err := s.succeed(); err != nil {
-			s.retryUpgrade(err, func() {})
+			s.laterUpgrade(err)
 		}
 	}
+}
+
+// busy reports whether something is under way that the next program could not go
+// on with.
+func (s *supervisor) busy() bool {
+	return s.reload != nil || len(s.scalings) > 0 || len(s.moves) > 0 ||
+		slices.ContainsFunc(s.slots, func(slot *slot) bool { return slot != nil && slot.order != nil })
 }
 
 // defersReload reports whether a reload is left to the program that takes over:
@@ -113,35 +144,22 @@ func (s *supervisor) defersReload() bool {
 	return s.upgrade != nil && s.upgrade.test != nil && len(s.waiting) == 0
 }
 
-// retryUpgrade has what is not yet possible tried again, and refuses what is
-// impossible.
-func (s *supervisor) retryUpgrade(err error, again func()) {
-	u := s.upgrade
-	if !errors.Is(err, errNotYet) || time.Since(u.began) > upgradeLimit {
+// laterUpgrade leaves what is not yet possible for later: what it waits for is an
+// event, which is on its way. What is impossible it refuses.
+func (s *supervisor) laterUpgrade(err error) {
+	if !errors.Is(err, errNotYet) {
 		s.refuseUpgrade(err)
-		return
 	}
-	time.AfterFunc(upgradeRetry, func() {
-		s.inbox.put(func() {
-			if s.upgrade == u {
-				again()
-			}
-		})
-	})
 }
-
-// later has reconcile come back.
-func (s *supervisor) later() { time.AfterFunc(upgradeRetry, func() { s.inbox.put(func() {}) }) }
-
-const upgradeRetry = 5 * time.Millisecond
 
 // refuseUpgrade gives an upgrade up, if one is under way, and goes on.
 func (s *supervisor) refuseUpgrade(err error) {
 	s.log.Error("upgrade refused, this program goes on", "error", err)
 	if u := s.upgrade; u != nil {
 		s.upgrade = nil
+		u.limit.Stop()
 		u.test.end()
-		if u.paused {
+		if u.stage == upgradePaused {
 			s.succession.control.resume()
 		}
 	}
@@ -198,7 +216,7 @@ func (s *supervisor) succeed() error {
 func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *estate {
 	e := &estate{
 		Format: estateFormat, Version: s.config.Version, Program: s.succession.path, Carry: s.config.Carry,
-		Old: s.succession.executable, Board: s.board.FD(), Control: -1, Waiting: s.clients,
+		Old: s.succession.executable, Control: -1, Waiting: s.clients,
 		Listeners: listeners, Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again,
 	}

@@ -65,7 +65,7 @@ func (s *supervisor) look(now time.Time) {
 	}
 	moving := false
 	for _, slot := range s.slots {
-		if slot == nil || slot.state != StateReady {
+		if slot == nil || !slot.life.serves() {
 			continue
 		}
 		if late {
@@ -94,7 +94,7 @@ func (s *supervisor) settledDown() bool {
 		return false
 	}
 	for _, slot := range s.slots {
-		if slot != nil && (slot.state != StateReady || slot.killed != "") {
+		if slot != nil && !slot.life.serves() {
 			return false
 		}
 	}
@@ -105,10 +105,10 @@ func (s *supervisor) settledDown() bool {
 // thread of its loop, so that a Go program prints the stack that blocks it.
 func (s *supervisor) feelPulse(slot *slot, now time.Time, queued bool) {
 	limit := s.config.HangTimeout
-	if limit == 0 || slot.killed != "" {
+	if limit == 0 {
 		return
 	}
-	entry := s.board.Entry(slot.number)
+	entry := slot.entry()
 	b := beat{sequence: entry.Sequence.Load(), received: entry.Received.Load(), queued: queued}
 	if b.sequence == slot.pulse.last.sequence && (b.sequence%2 == 1 || queued) {
 		b.stopped = s.processes.stopped(slot.pid())
@@ -116,8 +116,9 @@ func (s *supervisor) feelPulse(slot *slot, now time.Time, queued bool) {
 	if slot.pulse.feel(now, b) < limit {
 		return
 	}
-	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit)
 	s.log.Error("worker hangs, aborting it", "slot", slot.number, "pid", slot.pid(), "limit", limit)
+	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit)
+	s.condemn(slot, slot.killed)
 	s.processes.signalThread(slot.pid(), int(entry.Thread.Load()), unix.SIGABRT)
 	s.setAlarm(slot, alarmAborted, abortGrace)
 }
@@ -171,7 +172,7 @@ func (l lease) over(received uint64, age time.Duration, rss func() int64) string
 	return ""
 }
 
-// recycle marks one worker whose lease is over, if none is marked: the oldest,
+// recycle marks one worker whose lease is over, if none is marked yet: the oldest,
 // so that everyone's turn comes where leases end faster than one at a time. It
 // goes on serving; reconcile opens a slot for its successor, and dismisses it
 // when that is ready.
@@ -185,7 +186,7 @@ func (s *supervisor) recycle(now time.Time) {
 		if oldest != nil && oldest.readyAt.Before(slot.readyAt) {
 			continue
 		}
-		received := s.board.Entry(slot.number).Received.Load()
+		received := slot.entry().Received.Load()
 		why := slot.lease.over(received, now.Sub(slot.readyAt), func() int64 { return residentBytes(slot.pid()) })
 		if why != "" {
 			oldest, reason = slot, why
@@ -193,7 +194,7 @@ func (s *supervisor) recycle(now time.Time) {
 	}
 	if oldest != nil {
 		s.log.Info("recycling a worker", "slot", oldest.number, "pid", oldest.pid(), "reason", reason)
-		oldest.recycled = reason
+		s.ask(oldest, reason)
 	}
 }
 
@@ -201,9 +202,28 @@ func (s *supervisor) recycle(now time.Time) {
 // the successor that is not ready: a reload replaces them all.
 func (s *supervisor) stopRecycling() {
 	for _, slot := range s.slots {
-		if slot != nil && slot.recycled != "" && !slot.leaving {
-			slot.recycled = ""
-			s.dismiss(s.idlest(slot.generation), "a reload replaces all workers")
+		if slot != nil && s.turn(slot, turnSpared) {
+			slot.why = ""
+			s.leave(s.idlest(slot.generation), "a reload replaces all workers")
+		}
+	}
+}
+
+// ask marks a worker to leave once a successor is ready.
+func (s *supervisor) ask(slot *slot, why string) {
+	if s.turn(slot, turnAsked) {
+		slot.why = why
+	}
+}
+
+// dismissAsked lets those go whose successors are ready.
+func (s *supervisor) dismissAsked() {
+	if !s.allReady(s.generation) {
+		return
+	}
+	for _, slot := range s.slots {
+		if slot != nil && slot.life == lifeAsked {
+			s.leave(slot, slot.why)
 		}
 	}
 }

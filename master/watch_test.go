@@ -30,7 +30,7 @@ func rest(t *testing.T, hangTimeout time.Duration) *theatre {
 	th.look(func() {
 		th.config.HangTimeout = hangTimeout
 		for slot := range 2 {
-			th.board.Entry(slot).Sequence.Store(2)
+			th.slots[slot].entry().Sequence.Store(2)
 		}
 	})
 	t.Cleanup(th.abandonStage)
@@ -55,7 +55,7 @@ func TestLooksRest(t *testing.T) {
 		if got := th.looksIn(time.Hour); got != 480 {
 			t.Errorf("at rest: %d looks in an hour, want 480", got)
 		}
-		entry := th.board.Entry(1)
+		entry := th.slots[1].entry()
 		disturb := map[string]func(){
 			"an event":              func() { th.look(func() {}) },
 			"a worker that is busy": func() { entry.Sequence.Add(1) },
@@ -89,8 +89,8 @@ func TestLooksDoNotRest(t *testing.T) {
 		"recycle-conns": func(th *theatre) { th.config.RecycleConns = 1000 },
 		"recycle-age":   func(th *theatre) { th.config.RecycleAge = time.Hour * 1000 },
 		"recycle-rss":   func(th *theatre) { th.config.RecycleRSS = 1 << 40 },
-		"a drain":       func(th *theatre) { th.slots[0].state = StateDraining },
-		"an abort":      func(th *theatre) { th.slots[0].killed = "for the test" },
+		"a drain":       func(th *theatre) { th.slots[0].life = lifeFinishing },
+		"an abort":      func(th *theatre) { th.slots[0].life = lifeKilled },
 		"a watchdog":    func(th *theatre) { th.notifier.watchdog = 3 * time.Second },
 	}
 	for name, set := range tests {
@@ -101,7 +101,7 @@ func TestLooksDoNotRest(t *testing.T) {
 				if got := th.looksIn(time.Minute); got < 59 {
 					t.Errorf("%d looks in a minute, want one a second", got)
 				}
-				th.look(func() { th.slots[0].state = StateReady })
+				th.look(func() { th.slots[0].life = lifeServing })
 			})
 		})
 	}
@@ -116,7 +116,7 @@ func TestHangFromRest(t *testing.T) {
 			th := rest(t, hangTimeout)
 			time.Sleep(after)
 			synctest.Wait()
-			th.board.Entry(0).Sequence.Add(1)
+			th.slots[0].entry().Sequence.Add(1)
 			start := time.Now()
 			time.Sleep(time.Minute)
 			var aborted time.Time

@@ -125,7 +125,7 @@ func TestControlFromEnvironment(t *testing.T) {
 	s := serve(t, "--workers", "1")
 	cmd, _ := command("reload")
 	cmd.Env = append(cmd.Env, "USHER_CONTROL="+s.control)
-	if out, err := cmd.CombinedOutput(); string(out) != "generation: 2\n" || err != nil {
+	if out, err := cmd.CombinedOutput(); string(out) != "generation: 2\nmoved: 0\ndrained: 0\nstaying: 0\nlost: 0\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
 	s.until("one worker", ready(1))

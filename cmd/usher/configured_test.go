@@ -65,9 +65,9 @@ func (s *server) reload() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	want := result{0, fmt.Sprintf("generation: %d\n", before.Generation+1), ""}
-	if got := s.ask("reload"); got != want {
-		s.t.Fatalf("usher reload: %+v, want %+v", got, want)
+	want := fmt.Sprintf("generation: %d\nmoved: ", before.Generation+1)
+	if got := s.ask("reload"); got.code != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, want) {
+		s.t.Fatalf("usher reload: %+v, want %q", got, want)
 	}
 }
 

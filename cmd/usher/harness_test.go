@@ -81,6 +81,12 @@ type result struct {
 // usher runs the command to its end, which must leave no process.
 func usher(t *testing.T, args ...string) result {
 	t.Helper()
+	return usherWithin(t, limit, args...)
+}
+
+// usherWithin is usher for a command that waits for something that takes its time.
+func usherWithin(t *testing.T, limit time.Duration, args ...string) result {
+	t.Helper()
 	cmd, mark := command(args...)
 	t.Cleanup(func() { killMarked(mark) })
 	var stdout, stderr strings.Builder

@@ -236,7 +236,7 @@ func TestMoveCommand(t *testing.T) {
 	c := gather(t, s.address, clients)
 	s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 	got := usher(t, "move", "--control", s.control, "--from", "0", "--to", "2", "--count", "4")
-	if got.code != 0 || got.stdout != "moved: 4\n" {
+	if got.code != 0 || got.stdout != "moved: 4\ndrained: 0\nstaying: 6\nlost: 0\n" {
 		t.Errorf("got %+v, want 4 moved", got)
 	}
 	s.until("slot 2 has 4 more, slot 1 as many as before", func(status master.Status) bool {

@@ -1,9 +1,10 @@
 package main
 
-import "fmt"
+import "errors"
 
 type moveCommand struct {
 	controlFlag `embed:""`
+	resultFlag  `embed:""`
 
 	From  int  `required:"" placeholder:"SLOT" env:"" help:"Slot of the worker that gives connections up; see usher status."`
 	To    *int `placeholder:"SLOT" env:"" help:"Slot of the worker that gets them; whoever has fewest without."`
@@ -16,10 +17,9 @@ func (c *moveCommand) Run() error {
 		To    *int `json:"to,omitempty"`
 		Count *int `json:"count,omitempty"`
 	}{c.From, c.To, c.Count}
-	var answer struct{ Moved int }
+	var answer departures
 	if err := post(c.Control, "/v1/move", request, &answer); err != nil {
 		return err
 	}
-	_, err := fmt.Printf("moved: %d\n", answer.Moved)
-	return err
+	return errors.Join(c.print(answer, answer.lines()), answer.failure())
 }

@@ -138,8 +138,9 @@ func TestDeployThatMigrates(t *testing.T) {
 			c := gatherTolerant(s.address, clients)
 			s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 			deploy(t, program, test.helper)
-			if got := usher(t, "reload", "--control", s.control); got.code != 0 {
-				t.Errorf("%+v", got)
+			got := usher(t, "reload", "--control", s.control)
+			if lost := fmt.Sprintf("\nlost: %d\n", test.lost); (got.code != 0) != (test.lost > 0) || !strings.Contains(got.stdout, lost) {
+				t.Errorf("%+v, want %q, and to fail if any was", got, lost)
 			}
 			status := s.until("the old workers are gone", ready(2))
 			c.disperse()

@@ -102,7 +102,7 @@ func testJSONFields(t *testing.T, s *server) {
 		want string
 	}{
 		{"whole", got.whole, "connections generation listeners pid version workers"},
-		{"connections", got.connections, "accepted active closed lost moved queued refused"},
+		{"connections", got.connections, "accepted active closed cut lost moved queued refused"},
 		{"listener", got.listener, "address name"},
 		{"worker", got.worker, "connections generation movable moved_in moved_out pid queued received restarts slot state staying"},
 	}

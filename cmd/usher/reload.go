@@ -1,16 +1,23 @@
 package main
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 type reloadCommand struct {
 	controlFlag `embed:""`
+	resultFlag  `embed:""`
 }
 
 func (c *reloadCommand) Run() error {
-	var answer struct{ Generation int }
+	var answer struct {
+		Generation int `json:"generation"`
+		departures
+	}
 	if err := post(c.Control, "/v1/reload", nil, &answer); err != nil {
 		return err
 	}
-	_, err := fmt.Printf("generation: %d\n", answer.Generation)
-	return err
+	err := c.print(answer, fmt.Sprintf("generation: %d\n", answer.Generation)+answer.lines())
+	return errors.Join(err, answer.failure())
 }

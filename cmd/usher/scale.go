@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -10,17 +11,24 @@ import (
 
 type scaleCommand struct {
 	controlFlag `embed:""`
+	resultFlag  `embed:""`
 
 	Workers staffing `arg:"" placeholder:"+N|-N|N" help:"+N: so many more workers, -N: so many fewer, N: so many."`
 }
 
 func (c *scaleCommand) Run() error {
-	var answer struct{ Workers int }
+	var answer struct {
+		Workers int `json:"workers"`
+		departures
+	}
 	if err := post(c.Control, "/v1/scale", c.Workers, &answer); err != nil {
 		return err
 	}
-	_, err := fmt.Printf("workers: %d\n", answer.Workers)
-	return err
+	text := fmt.Sprintf("workers: %d\n", answer.Workers)
+	if answer.departures != (departures{}) { // else nobody left
+		text += answer.lines()
+	}
+	return errors.Join(c.print(answer, text), answer.failure())
 }
 
 // staffing is how many workers there are to be: so many more, or so many.

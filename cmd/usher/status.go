@@ -42,8 +42,8 @@ func printStatus(w io.Writer, s master.Status) error {
 		fmt.Fprintln(w)
 	}
 	c := s.Connections
-	fmt.Fprintf(w, "connections: %d active, %d queued, %d accepted, %d closed, %d refused, %d moved, %d lost\n\n",
-		c.Active, c.Queued, c.Accepted, c.Closed, c.Refused, c.Moved, c.Lost)
+	fmt.Fprintf(w, "connections: %d active, %d queued, %d accepted, %d closed, %d refused, %d moved, %d lost, %d cut\n\n",
+		c.Active, c.Queued, c.Accepted, c.Closed, c.Refused, c.Moved, c.Lost, c.Cut)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "slot\tpid\tgeneration\tstate\tconnections\tstaying\tqueued\treceived\trestarts\t")
 	for _, worker := range s.Workers {

@@ -1,0 +1,152 @@
+package master
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// account is what becomes of the connections of workers that leave for one
+// reason: a reload, or fewer workers wanted. It is open until each has given all
+// that it can, and that has arrived elsewhere.
+type account struct {
+	leavers []*leaver
+	before  Counts
+	sum     departures
+	silent  []string // those that left the account without an answer
+	limit   *time.Timer
+	closed  bool
+}
+
+// leaver is a worker in an account.
+type leaver struct {
+	slot   *slot
+	worker int    // its incarnation
+	before tally  // as it began to leave
+	done   uint64 // what it had done with its connections by the last look at the limit
+	over   bool
+}
+
+// departures are what became of connections whose workers left.
+type departures struct {
+	Moved   uint64 `json:"moved"`   // to another worker
+	Drained uint64 `json:"drained"` // finished by themselves
+	Staying uint64 `json:"staying"` // still where they were, to finish there
+	Lost    uint64 `json:"lost"`
+}
+
+// stillLimit is for how long a worker in an account may give nothing back, and
+// close nothing, before it is left out of it. It goes on leaving.
+const stillLimit = 10 * time.Second
+
+// openAccount begins an account of workers that are about to leave.
+func (s *supervisor) openAccount(leaving []*slot) *account {
+	counts, tallies, _ := s.dispatch.snapshot()
+	a := &account{before: counts}
+	for _, slot := range leaving {
+		if slot.process != nil && slot.process.seated {
+			a.join(slot, tallies[slot.number])
+		}
+	}
+	s.accounts = append(s.accounts, a)
+	s.watchAccount(a)
+	return a
+}
+
+// join adds a worker that is about to leave, or leaves already and is to move what
+// it has kept.
+func (a *account) join(slot *slot, now tally) {
+	a.leavers = append(a.leavers, &leaver{slot: slot, worker: slot.incarnation, before: now, done: now.done()})
+}
+
+// done is a number that grows with each connection that leaves a worker.
+func (t tally) done() uint64 { return t.back + t.closed }
+
+func (s *supervisor) watchAccount(a *account) {
+	a.limit = s.after(stillLimit, func() {
+		if a.closed {
+			return
+		}
+		_, tallies, _ := s.dispatch.snapshot()
+		for _, l := range a.leavers {
+			now, alive := tallies[l.slot.number]
+			switch {
+			case l.over || !alive || l.slot.incarnation != l.worker: // booked follows, if it has not
+			case now.done() != l.done:
+				l.done = now.done()
+			default:
+				a.silent = append(a.silent, fmt.Sprintf("slot %d (pid %d)", l.slot.number, l.slot.pid()))
+				a.enter(l, now)
+			}
+		}
+		s.watchAccount(a)
+	})
+}
+
+// enter books one worker.
+func (a *account) enter(l *leaver, now tally) {
+	l.over = true
+	moved := (now.back - l.before.back) - (now.home - l.before.home)
+	a.sum.Moved += moved
+	a.sum.Drained += (now.closed - now.lost) - (l.before.closed - l.before.lost)
+	a.sum.Staying += uint64(max(0, now.load()))
+}
+
+// closeAccounts books the workers that have nothing more to give for now.
+func (s *supervisor) closeAccounts() {
+	if len(s.accounts) == 0 {
+		return
+	}
+	var tallies map[int]tally
+	for _, a := range s.accounts {
+		for _, l := range a.leavers {
+			if l.over || l.slot.incarnation != l.worker || l.slot.process == nil || !l.slot.life.hasGiven() {
+				continue
+			}
+			if tallies == nil {
+				_, tallies, _ = s.dispatch.snapshot()
+			}
+			a.enter(l, tallies[l.slot.number])
+		}
+	}
+	s.accounts = slices.DeleteFunc(s.accounts, func(a *account) bool { return a.closed })
+}
+
+func (n booked) about(s *supervisor) {
+	for _, a := range s.accounts {
+		for _, l := range a.leavers {
+			if !l.over && l.slot.number == n.spec.slot && l.worker == n.spec.worker && l.slot.generation == n.spec.generation {
+				t := n.final
+				lost := uint64(t.load()) // they died with it
+				a.enter(l, t)
+				a.sum.Staying -= lost
+			}
+		}
+	}
+}
+
+// over reports whether every worker is booked.
+func (a *account) over() bool {
+	return !slices.ContainsFunc(a.leavers, func(l *leaver) bool { return !l.over })
+}
+
+// close ends the account, and returns what became of the connections. What was
+// lost meanwhile counts, whoever lost it. The error says which workers have not
+// answered.
+func (s *supervisor) close(a *account) (departures, error) {
+	a.closed = true
+	a.limit.Stop()
+	counts, tallies, _ := s.dispatch.snapshot()
+	for _, l := range a.leavers { // those that a failure leaves open
+		if !l.over && l.slot.incarnation == l.worker {
+			a.enter(l, tallies[l.slot.number])
+		}
+	}
+	a.sum.Lost = counts.Lost - a.before.Lost
+	if len(a.silent) == 0 {
+		return a.sum, nil
+	}
+	return a.sum, fmt.Errorf("nothing came for %v from %s, whose connections count as staying; they move when it goes on; see usher status",
+		stillLimit, strings.Join(a.silent, ", "))
+}

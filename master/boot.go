@@ -1,0 +1,55 @@
+package master
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// sayWhatStarts says what is waited for, where the first workers take their time.
+func (s *supervisor) sayWhatStarts() *time.Timer {
+	return s.after(time.Second, func() {
+		if s.booted || s.stopping != stopNot {
+			return
+		}
+		var waiting []string
+		for _, slot := range s.staff(s.generation) {
+			if slot.life == lifeStarting {
+				waiting = append(waiting, fmt.Sprintf("slot %d (pid %d)", slot.number, slot.pid()))
+			}
+		}
+		s.log.Info("waiting for workers to be ready", "workers", strings.Join(waiting, ", "), "limit", s.config.BootTimeout)
+	})
+}
+
+// proceedBoot begins to serve once it is known of each of the first workers
+// whether it gets ready: it is, or it has failed once, if only by taking longer
+// than the boot timeout. So the first to be ready is not given what is for all.
+func (s *supervisor) proceedBoot() {
+	ready := 0
+	for _, slot := range s.staff(s.generation) {
+		switch {
+		case slot.life == lifeWaiting:
+			ready++
+		case slot.life != lifeGone || slot.deaths == 0:
+			return
+		}
+	}
+	if ready == 0 {
+		s.failure = fmt.Errorf("%w: %w", ErrWorkersWouldNotStart, s.bootError)
+		s.stop(stopQuick)
+		return
+	}
+	s.booted = true
+	s.seatWaiting()
+	for _, slot := range s.staff(s.generation) {
+		if slot.life == lifeGone {
+			s.respawn(slot)
+		}
+	}
+	s.notifier.ready()
+	if s.config.Started != nil {
+		s.config.Started(s.status())
+	}
+	s.reconcile()
+}

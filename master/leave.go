@@ -1,0 +1,202 @@
+package master
+
+import (
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// This file is how a worker leaves: its connections move to others, or finish
+// where they are, and then it ends. See life.
+
+// The time a worker has, beyond its deadline, to flush and close; and the time
+// it has to exit when told to stop.
+const (
+	drainGrace = 2 * time.Second
+	stopGrace  = time.Second
+)
+
+// leave has a worker go, and its slot with it. What it has moves to others if it
+// can, and finishes by itself otherwise; it is gone by the drain timeout.
+func (s *supervisor) leave(slot *slot, why string) {
+	if !slot.life.serves() { // it has nothing that could be waited for
+		s.end(slot, why)
+		return
+	}
+	s.dropOrder(slot, "the worker leaves: "+why)
+	slot.why, slot.until = why, s.leavesUntil()
+	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
+	s.dispatch.retire(slot.number)
+	switch {
+	case s.stopping != stopNot || !slot.ready.Moves:
+		s.finish(slot)
+	case s.somewhereToGo(slot):
+		s.moveAway(slot)
+	case s.someoneComes(slot):
+		s.turn(slot, turnPark)
+		s.park(slot)
+	default:
+		s.finish(slot)
+	}
+}
+
+// leavesUntil is until when a worker may take that leaves from now on.
+func (s *supervisor) leavesUntil() time.Time {
+	if s.stopping != stopNot {
+		return s.stopBy
+	}
+	return time.Now().Add(s.config.DrainTimeout + drainGrace)
+}
+
+// somewhereToGo reports whether there is another worker that connections of this
+// one can move to.
+func (s *supervisor) somewhereToGo(from *slot) bool {
+	for _, slot := range s.slots {
+		if slot != nil && slot != from && slot.life == lifeServing && slot.generation == s.generation && slot.ready.Moves {
+			return true
+		}
+	}
+	return false
+}
+
+// someoneComes reports whether there will be one, as far as is known: a worker is
+// to take this one's place.
+func (s *supervisor) someoneComes(from *slot) bool {
+	return from.generation == s.generation && s.target > 0
+}
+
+// moveAway has a worker give its connections back, for others.
+func (s *supervisor) moveAway(slot *slot) {
+	if s.turn(slot, turnMove) {
+		s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
+		s.setLeaveAlarm(slot)
+	}
+}
+
+// park arranges that a worker which was told nothing is told to finish when it
+// has no more than the last moment for it.
+func (s *supervisor) park(slot *slot) {
+	s.setAlarm(slot, alarmDrained, time.Until(slot.until)-drainGrace)
+}
+
+// finish has a worker's connections finish by themselves.
+func (s *supervisor) finish(slot *slot) {
+	s.turn(slot, turnFinish) // or it does already, and the deadline is new
+	s.tell(slot, ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: slot.remaining()})
+	s.setLeaveAlarm(slot)
+}
+
+func (s *supervisor) setLeaveAlarm(slot *slot) {
+	slot.quiet()
+	if !slot.until.IsZero() {
+		s.setAlarm(slot, alarmDrained, time.Until(slot.until))
+	}
+}
+
+// overdue ends what a worker has had its time for.
+func (s *supervisor) overdue(slot *slot) {
+	if slot.life == lifeParked { // it knows of no deadline
+		s.finish(slot)
+		return
+	}
+	s.end(slot, slot.why)
+}
+
+// recall has a worker give back no more connections; of those that it gave, what
+// has nowhere to go comes back to it. It keeps what it has until its deadline, or
+// with keep for as long as it lasts.
+func (s *supervisor) recall(slot *slot, keep bool) {
+	if !s.turn(slot, turnRecall) {
+		return
+	}
+	if keep {
+		slot.until = time.Time{}
+	}
+	s.tell(slot, ipc.Move{})
+	s.setLeaveAlarm(slot)
+}
+
+// gave handles a worker's word that it gives nothing back any more: by an order
+// while it serves, or as it leaves.
+func (s *supervisor) gave(slot *slot, m ipc.Moved) {
+	switch {
+	case m.ID != 0 || slot.life.serves():
+		s.orderAnswered(slot, m)
+	case s.turn(slot, turnGaveAll):
+		s.dispatch.land(slot.number)
+	}
+}
+
+func (n landed) about(s *supervisor) {
+	slot := s.worker(n.spec)
+	switch {
+	case slot == nil || !s.turn(slot, turnLanded) || slot.life != lifeParked:
+	case s.stopping != stopNot || slot.until.IsZero():
+		s.finish(slot)
+	default:
+		s.park(slot)
+	}
+}
+
+// guideLeavers tells those that leave what has changed for them: there is
+// somewhere for their connections to go, or no more, or nothing comes back.
+func (s *supervisor) guideLeavers() {
+	if s.stopping != stopNot {
+		return
+	}
+	for _, slot := range s.slots {
+		switch {
+		case slot == nil || !slot.ready.Moves:
+		case s.somewhereToGo(slot):
+			if slot.life == lifeParked || slot.life == lifeFinishing && !slot.kept() && slot.generation == s.generation {
+				s.moveAway(slot)
+			}
+			if slot.life == lifeLanded && !s.reload.moving() && s.turn(slot, turnReleased) {
+				s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
+			}
+		default:
+			s.recall(slot, false)
+		}
+	}
+}
+
+// end has a worker exit now. One that was killed, or has not begun, is given up.
+func (s *supervisor) end(slot *slot, why string) {
+	before := slot.life
+	if !s.turn(slot, turnEnd) {
+		return
+	}
+	slot.why = why
+	switch {
+	case slot.life == lifeRemoved:
+		slot.quiet()
+		s.slots[slot.number] = nil
+	case before != lifeKilled:
+		if before.serves() {
+			s.dropOrder(slot, "the worker leaves: "+why)
+			s.dispatch.retire(slot.number)
+		}
+		s.tell(slot, ipc.Stop{})
+		s.setAlarm(slot, alarmEnded, stopGrace)
+	}
+}
+
+// leavesByItself handles a worker's word that it was asked to finish, by a signal
+// to it alone, or that it has nothing more to do. Another takes its place: at
+// once, or later if this one did not last.
+func (s *supervisor) leavesByItself(slot *slot) {
+	switch {
+	case slot.life == lifeWaiting:
+		s.kill(slot, "it wants to end before it has served")
+	case slot.life.serves():
+		deaths := 0
+		if time.Since(slot.readyAt) < healthyAfter {
+			deaths = slot.deaths + 1
+		}
+		asked := slot.life == lifeAsked // then another was started already
+		s.leave(slot, "the worker was told to finish")
+		if !asked && s.stopping == stopNot && slot.generation == s.newest() {
+			s.openSlot(slot.generation, s.newestConfig(), deaths)
+		}
+	}
+}

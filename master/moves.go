@@ -1,0 +1,237 @@
+package master
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// moveOrder has a worker that serves give some of its connections back. There is
+// one at a time for each worker, so that what it gives is the order's; it is
+// outstanding until the worker has answered and what it gave has gone to others.
+type moveOrder struct {
+	id      uint64
+	request *moveRequest // nil: nobody waits, or no more
+	limit   *time.Timer
+	before  Counts // as it began
+	closed  uint64 // of the worker, likewise
+}
+
+// moveRequest is a client's wish to have connections moved.
+type moveRequest struct {
+	from, to int // slots; to may be nobody in particular
+	count    int
+	done     chan moveDone // has room for one
+	due      time.Time     // when it has waited for long enough
+}
+
+// moveDone is what came of it.
+type moveDone struct {
+	departures       // staying are those that the worker has still
+	incomplete error // more may follow, and why
+	err        error
+}
+
+const (
+	// moveLimit is how long the connections that a client asks for may take to leave.
+	moveLimit = 10 * time.Second
+	// cancelLimit is how long a worker may take to answer that it gives no more.
+	cancelLimit = time.Second
+)
+
+// move has connections move, and answers when so many have, or no more do.
+func (s *supervisor) move(m *moveRequest) {
+	if err := s.movePossible(m); err != nil {
+		m.done <- moveDone{err: err}
+		return
+	}
+	m.due = time.Now().Add(moveLimit)
+	s.after(moveLimit, func() { s.giveMoveUp(m) })
+	s.moves = append(s.moves, m)
+}
+
+// giveMoveUp answers a request that has not begun in its time.
+func (s *supervisor) giveMoveUp(m *moveRequest) {
+	if i := slices.Index(s.moves, m); i >= 0 {
+		s.moves = slices.Delete(s.moves, i, i+1)
+		m.done <- moveDone{incomplete: fmt.Errorf("slot %d still gives connections back by an earlier request; nothing was moved", m.from)}
+	}
+}
+
+// forgetMove drops a request whose client is gone. What has begun goes on.
+func (s *supervisor) forgetMove(m *moveRequest) {
+	s.moves = slices.DeleteFunc(s.moves, func(other *moveRequest) bool { return other == m })
+}
+
+// proceedMoves begins the requests whose turn it is.
+func (s *supervisor) proceedMoves() {
+	s.moves = slices.DeleteFunc(s.moves, func(m *moveRequest) bool {
+		err := s.movePossible(m)
+		switch {
+		case err != nil:
+			m.done <- moveDone{err: err}
+		case s.slots[m.from].order == nil:
+			s.beginMove(m)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (s *supervisor) beginMove(m *moveRequest) {
+	_, tallies, _ := s.dispatch.snapshot()
+	count := min(m.count, tallies[m.from].active())
+	if m.to != nobody {
+		count = min(count, s.spec(s.slots[m.to]).capacity-tallies[m.to].load())
+	}
+	if count <= 0 {
+		m.done <- moveDone{departures: departures{Staying: uint64(tallies[m.from].active())}}
+		return
+	}
+	o := s.giveOrder(s.slots[m.from], m.to, count)
+	o.request = m
+	o.limit.Reset(time.Until(m.due))
+}
+
+// movePossible says why not, if not.
+func (s *supervisor) movePossible(m *moveRequest) error {
+	ready := func(number int) bool {
+		if number < 0 || number >= len(s.slots) || s.slots[number] == nil {
+			return false
+		}
+		slot := s.slots[number]
+		return slot.life.serves() && slot.ready.Moves
+	}
+	switch {
+	case !ready(m.from):
+		return fmt.Errorf("slot %d has no ready worker that can move connections; see usher status", m.from)
+	case m.to == m.from:
+		return fmt.Errorf("from and to are both slot %d", m.to)
+	case m.to != nobody && !ready(m.to):
+		return fmt.Errorf("slot %d has no ready worker that can take moved connections; see usher status", m.to)
+	}
+	for number := range s.slots {
+		if number != m.from && ready(number) {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no other ready worker to move connections to")
+}
+
+// giveOrder has a worker give so many connections back, for slot to or nobody in
+// particular. It has none outstanding.
+func (s *supervisor) giveOrder(slot *slot, to, count int) *moveOrder {
+	s.lastMove++
+	counts, tallies, _ := s.dispatch.snapshot()
+	o := &moveOrder{id: s.lastMove, before: counts, closed: tallies[slot.number].closed}
+	slot.order = o
+	worker := slot.incarnation
+	o.limit = s.after(moveLimit, func() {
+		if slot.order == o && slot.incarnation == worker {
+			s.cancelOrder(slot)
+		}
+	})
+	s.dispatch.order(slot.number, o.id, to, count)
+	s.tell(slot, ipc.Move{ID: o.id, Count: count})
+	return o
+}
+
+// orderAnswered takes a worker's word on what it gave back by an order. One that
+// names none means the one there is: it was made before orders had numbers.
+func (s *supervisor) orderAnswered(slot *slot, m ipc.Moved) {
+	switch o := slot.order; {
+	case o == nil || m.ID != 0 && m.ID != o.id: // it was forgotten meanwhile
+	case m.ID == 0:
+		s.dispatch.answered(slot.number, o.id, -1)
+	default:
+		s.dispatch.answered(slot.number, o.id, m.Count)
+	}
+}
+
+func (n delivered) about(s *supervisor) {
+	slot := s.worker(n.spec)
+	if slot == nil || slot.order == nil || slot.order.id != n.order {
+		return
+	}
+	s.answerMove(slot, n.moved, nil)
+	s.endOrder(slot)
+}
+
+// answerMove tells the client of a worker's order, if there is one, what came of
+// it: so many have moved.
+func (s *supervisor) answerMove(slot *slot, moved int, incomplete error) {
+	o := slot.order
+	if o.request == nil {
+		return
+	}
+	counts, tallies, _ := s.dispatch.snapshot()
+	result := moveDone{departures: departures{Moved: uint64(moved), Lost: counts.Lost - o.before.Lost}, incomplete: incomplete}
+	if now, ok := tallies[slot.number]; ok { // else it is dead, and all that it had is gone with it
+		result.Drained, result.Staying = now.closed-o.closed, uint64(max(0, now.active()))
+	}
+	o.request.done <- result
+	o.request = nil
+}
+
+func (s *supervisor) endOrder(slot *slot) {
+	slot.order.limit.Stop()
+	slot.order = nil
+}
+
+// cancelOrder has a worker give no more back by its order, which has taken too
+// long. Who does not answer that either is waited for no more; its order stays
+// outstanding, so that what it gives back late goes where it was to go.
+func (s *supervisor) cancelOrder(slot *slot) {
+	o := slot.order
+	s.tell(slot, ipc.Move{ID: o.id})
+	o.limit = s.after(cancelLimit, func() {
+		if slot.order == o && o.request != nil {
+			s.answerMove(slot, s.dispatch.given(slot.number, o.id),
+				fmt.Errorf("slot %d (pid %d) has not answered within %v; it is told to give no more back", slot.number, slot.pid(), moveLimit+cancelLimit))
+		}
+	})
+}
+
+// dropOrder ends an order of a worker that serves no more.
+func (s *supervisor) dropOrder(slot *slot, why string) {
+	if slot.order != nil {
+		id := slot.order.id
+		s.answerMove(slot, s.dispatch.given(slot.number, id), fmt.Errorf("slot %d: %s", slot.number, why))
+		s.dispatch.forget(slot.number, id)
+		s.endOrder(slot)
+	}
+}
+
+// rebalancePerLook bounds how many connections each worker is asked to give at a
+// time, so that moving takes a small part of its time.
+const rebalancePerLook = 2000
+
+// rebalance asks the fullest workers for what they have above the mean. Whoever
+// has least gets it.
+func (s *supervisor) rebalance() {
+	if !s.config.Rebalance || s.reload != nil || s.stopping != stopNot {
+		return
+	}
+	loads := s.dispatch.loads()
+	var movable []*slot
+	total := 0
+	for _, slot := range s.staff(s.generation) {
+		if _, open := loads[slot.number]; open && slot.ready.Moves {
+			movable = append(movable, slot)
+			total += loads[slot.number]
+		}
+	}
+	if len(movable) < 2 {
+		return
+	}
+	fair := (total + len(movable) - 1) / len(movable)
+	for _, slot := range movable {
+		if excess := loads[slot.number] - fair; excess > 0 && slot.order == nil && slot.life == lifeServing {
+			s.log.Debug("rebalancing", "slot", slot.number, "count", excess)
+			s.giveOrder(slot, nobody, min(excess, rebalancePerLook))
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+type stopMode int
+
+const (
+	stopNot      stopMode = iota
+	stopLanding           // no more is accepted; what moves is on its way still, and workers serve until it has arrived
+	stopGraceful          // connections finish
+	stopQuick
+)
+
+var errStopping = errors.New("the master is stopping")
+
+// landingLimit is how long a graceful stop waits for workers to say that they
+// give nothing back any more.
+const landingLimit = time.Second
+
+// stop ends serving: gracefully, which a quick stop may cut short, or quickly.
+func (s *supervisor) stop(mode stopMode) {
+	if mode == stopGraceful && s.stopping == stopNot {
+		mode = stopLanding
+	}
+	if mode <= s.stopping || mode == stopGraceful {
+		return
+	}
+	if s.stopping == stopNot {
+		s.stopBy = time.Now().Add(s.config.DrainTimeout + drainGrace)
+		s.dispatch.closeListeners()
+		s.notifier.stopping()
+		s.stopWaiting()
+	}
+	s.stopping = mode
+	for _, slot := range s.slots {
+		switch {
+		case slot == nil:
+		case mode == stopQuick || !slot.life.serves() && slot.life.state() != StateDraining || slot.life == lifeKilled:
+			s.end(slot, "stopping")
+		case slot.life.gives():
+			s.recall(slot, false)
+		case slot.kept():
+			slot.until = s.stopBy
+			s.finish(slot)
+		case slot.life == lifeParked:
+			s.finish(slot)
+		}
+	}
+	if mode == stopLanding {
+		s.after(landingLimit, func() { s.stopServing() })
+	}
+}
+
+// stopWaiting answers all who wait for what will not happen any more.
+func (s *supervisor) stopWaiting() {
+	if s.reload != nil {
+		s.abortReload(errStopping)
+	}
+	s.refuseReloads(errStopping)
+	if s.upgrade != nil {
+		s.refuseUpgrade(errStopping)
+	}
+	s.failScaling(errStopping)
+	for _, m := range s.moves {
+		m.done <- moveDone{err: errStopping}
+	}
+	s.moves = nil
+}
+
+// proceedStop has those finish that serve, once nothing moves to them any more.
+func (s *supervisor) proceedStop() {
+	for _, slot := range s.slots {
+		if slot != nil && (slot.life == lifeRecalled || slot.life == lifeReturning) {
+			return // it will say so, or landingLimit ends it
+		}
+	}
+	s.stopServing()
+}
+
+func (s *supervisor) stopServing() {
+	if s.stopping != stopLanding {
+		return
+	}
+	s.stopping = stopGraceful
+	for _, slot := range s.slots {
+		if slot != nil && slot.life.serves() {
+			s.leave(slot, "stopping")
+		}
+	}
+}
+
+// interrupted handles an operator's Ctrl-C: the first is graceful and says
+// what it waits for, the second is quick.
+func (s *supervisor) interrupted() {
+	if s.stopping != stopNot {
+		s.stop(stopQuick)
+		return
+	}
+	s.stop(stopGraceful)
+	counts, _, _ := s.dispatch.snapshot()
+	if n := counts.Active + counts.Queued; n > 0 {
+		s.log.Warn(fmt.Sprintf("waiting for %d connections; interrupt again to quit", n))
+	}
+}
