@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -124,24 +123,4 @@ func (a Address) String() string {
 		return "systemd://" + a.Inherited
 	}
 	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
-}
-
-// resolve returns the TCP address to bind, and whether a socket bound to it
-// takes clients of both families. A name is looked up; its first address counts.
-func (a Address) resolve() (addr netip.AddrPort, dual bool, err error) {
-	if a.Host == "" {
-		if a.Network == "tcp4" {
-			return netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port), false, nil
-		}
-		return netip.AddrPortFrom(netip.IPv6Unspecified(), a.Port), a.Network == "tcp", nil
-	}
-	resolved, err := net.ResolveTCPAddr(a.Network, net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port))))
-	if err != nil {
-		return netip.AddrPort{}, false, err
-	}
-	addr = resolved.AddrPort()
-	if a.Network != "tcp6" {
-		addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	}
-	return addr, false, nil
 }

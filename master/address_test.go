@@ -1,7 +1,6 @@
 package master
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 )
@@ -54,33 +53,6 @@ func TestParseAddress(t *testing.T) {
 			}
 			if err != nil || got != test.want {
 				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
-			}
-		})
-	}
-}
-
-func TestResolve(t *testing.T) {
-	tests := map[string]struct {
-		in   string
-		want string
-		dual bool
-	}{
-		"every address":      {":80", "[::]:80", true},
-		"every IPv4 address": {"tcp4://:80", "0.0.0.0:80", false},
-		"every IPv6 address": {"tcp6://:80", "[::]:80", false},
-		"this one":           {"127.0.0.1:80", "127.0.0.1:80", false},
-		"IPv4 zero":          {"0.0.0.0:80", "0.0.0.0:80", false},
-		"this IPv6 one":      {"[::1]:80", "[::1]:80", false},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			address, err := ParseAddress(test.in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			addr, dual, err := address.resolve()
-			if want := netip.MustParseAddrPort(test.want); err != nil || addr != want || dual != test.dual {
-				t.Errorf("got %v, dual %v, %v; want %v, dual %v", addr, dual, err, want, test.dual)
 			}
 		})
 	}

@@ -269,3 +269,12 @@ func (c *Config) check() ([]Address, error) {
 	}
 	return addresses, nil
 }
+
+// addresses returns the parsed addresses of a configuration that was checked.
+func (c *Config) addresses() []Address {
+	addresses := make([]Address, len(c.Listen))
+	for i, s := range c.Listen {
+		addresses[i], _ = ParseAddress(s) // check has parsed it
+	}
+	return addresses
+}

@@ -29,7 +29,11 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listeners, err := listenAll([]Address{address}, 1, nil)
+	sockets, err := resolveAll([]Address{address}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listeners, err := listenAll(sockets, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func listenTCP(address Address, sockets int) (*listener, error) {
-	addr, dual, err := address.resolve()
-	if err != nil {
-		return nil, err
+func listenTCP(address resolved, sockets int) (*listener, error) {
+	addr, dual := address.bind, address.dual
+	if !addr.IsValid() {
+		return nil, errNotResolved
 	}
 	fd, err := bindTCP(addr, dual)
 	if dual && errors.Is(err, unix.EAFNOSUPPORT) { // a machine without IPv6
@@ -32,6 +32,10 @@ func listenTCP(address Address, sockets int) (*listener, error) {
 	}
 	return l, nil
 }
+
+// errNotResolved: the configuration in force has the address, and no socket is
+// bound to it.
+var errNotResolved = errors.New("its name was not looked up")
 
 // multiply makes more sockets at the listener's address, one SO_REUSEPORT group.
 // The first was bound without that, so that it found out whether another program

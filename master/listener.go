@@ -39,12 +39,12 @@ func closeListeners(listeners []*listener) {
 
 // listenAll binds every address, or none, TCP addresses with a socket for each
 // acceptor. What systemd passes is taken from inherited.
-func listenAll(addresses []Address, acceptors int, inherited *inheritance) (listeners []*listener, err error) {
+func listenAll(addresses []resolved, acceptors int, inherited *inheritance) (listeners []*listener, err error) {
 	for _, address := range addresses {
 		bound, err := listen(address, acceptors, inherited)
 		if err != nil {
 			closeListeners(listeners)
-			return nil, fmt.Errorf("listen on %s: %w", address, explain(err))
+			return nil, fmt.Errorf("listen on %s: %w", address.Address, explain(err))
 		}
 		listeners = append(listeners, bound...)
 	}
@@ -52,21 +52,21 @@ func listenAll(addresses []Address, acceptors int, inherited *inheritance) (list
 }
 
 // listen returns the listeners of one address: one, or what systemd passes.
-func listen(address Address, acceptors int, inherited *inheritance) ([]*listener, error) {
+func listen(address resolved, acceptors int, inherited *inheritance) ([]*listener, error) {
 	var l *listener
 	var err error
 	switch address.Network {
 	case "systemd":
-		return inherited.take(address)
+		return inherited.take(address.Address)
 	case "unix":
-		l, err = listenUnix(address)
+		l, err = listenUnix(address.Address)
 	default:
 		l, err = listenTCP(address, acceptors)
 	}
 	if err != nil {
 		return nil, err
 	}
-	l.from, l.name = address, address.Name
+	l.from, l.name = address.Address, address.Name
 	return []*listener{l}, nil
 }
 

@@ -17,16 +17,10 @@ type listenerChange struct {
 	backlog int
 }
 
-// place is what a listener is known by: its address as written, without its name.
-func (a Address) place() Address {
-	a.Name = ""
-	return a
-}
-
 // planListeners compares addresses with the listeners there are, and binds
 // those that are new. One whose address has not changed keeps its socket, port
-// 0 and inherited ones included.
-func (a *acceptor) planListeners(addresses []Address, backlog int) (change listenerChange, err error) {
+// 0 and inherited ones included. It looks up no name.
+func (a *acceptor) planListeners(addresses []resolved, backlog int) (change listenerChange, err error) {
 	old := make(map[Address][]*listener)
 	a.do(func() {
 		for _, l := range a.listeners {
@@ -34,7 +28,7 @@ func (a *acceptor) planListeners(addresses []Address, backlog int) (change liste
 		}
 	})
 	change = listenerChange{names: make(map[*listener]string), order: make(map[Address]int), backlog: backlog}
-	var fresh []Address
+	var fresh []resolved
 	for i, address := range addresses {
 		change.order[address.place()] = i
 		kept, ok := old[address.place()]

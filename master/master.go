@@ -86,7 +86,11 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 	}
 	inherited := inherit()
 	defer inherited.close()
-	listeners, err := listenAll(addresses, config.Acceptors, inherited)
+	sockets, err := resolveAll(addresses, nil)
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := listenAll(sockets, config.Acceptors, inherited)
 	if err != nil {
 		return nil, err
 	}

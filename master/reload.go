@@ -55,9 +55,9 @@ type outcome struct {
 
 // reloadPlan is a configuration that was read and found possible.
 type reloadPlan struct {
-	config    Config
-	addresses []Address
-	err       error
+	config  Config
+	sockets []resolved
+	err     error
 }
 
 // readLimit is how long reading the configuration may take: a file may be a FIFO,
@@ -115,7 +115,9 @@ func (s *supervisor) beginReload() {
 	s.reading = plan
 	old := *s.config
 	go func() {
-		p := planReload(&old)
+		p := planReload(&old, func() { // reading is over
+			s.inbox.put(func() { r.limit.Reset(readLimit + resolveLimit) })
+		})
 		plan <- p
 		s.inbox.put(func() {
 			if s.reload == r {
@@ -132,8 +134,9 @@ func (s *supervisor) beginReload() {
 	})
 }
 
-// planReload does what can fail without workers and listeners. It may block.
-func planReload(old *Config) reloadPlan {
+// planReload does what can fail without workers and listeners, and calls read in the
+// midst of it, when the configuration is read. It may block.
+func planReload(old *Config, read func()) reloadPlan {
 	next := *old
 	if old.Reread != nil {
 		var err error
@@ -147,14 +150,19 @@ func planReload(old *Config) reloadPlan {
 	if err == nil {
 		err = old.allows(&next)
 	}
-	return reloadPlan{next, addresses, err}
+	if err != nil {
+		return reloadPlan{err: err}
+	}
+	read()
+	sockets, err := resolveAll(addresses, old.addresses())
+	return reloadPlan{next, sockets, err}
 }
 
 // startReload begins to start the next generation's workers.
 func (s *supervisor) startReload(p reloadPlan) {
 	r := s.reload
 	if p.err == nil {
-		r.listeners, p.err = s.dispatch.planListeners(p.addresses, p.config.Backlog)
+		r.listeners, p.err = s.dispatch.planListeners(p.sockets, p.config.Backlog)
 	}
 	if p.err != nil {
 		s.refuseReload(p.err)

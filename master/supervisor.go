@@ -87,7 +87,7 @@ type dispatch interface {
 	anyStuck() bool                                       // some worker takes nothing from its queue
 	park(with func(acceptEstate, []listenerEstate)) error // nothing moves meanwhile; with errNotYet, emptyHanded follows
 
-	planListeners(addresses []Address, backlog int) (listenerChange, error)
+	planListeners(addresses []resolved, backlog int) (listenerChange, error)
 	apply(*Config, listenerChange)
 	closeListeners()
 }

@@ -205,7 +205,7 @@ func (th *theatre) anyStuck() bool {
 func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {
 	return Counts{}, nil, nil
 }
-func (th *theatre) planListeners([]Address, int) (listenerChange, error) {
+func (th *theatre) planListeners([]resolved, int) (listenerChange, error) {
 	return listenerChange{}, nil
 }
 func (th *theatre) apply(*Config, listenerChange) {}

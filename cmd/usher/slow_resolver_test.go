@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// slowResolver in the environment of a server has no name server answer it: what
+// asks one waits for ever, whatever limit it was given.
+const slowResolver = "SLOW_RESOLVER"
+
+const askedForName = "a name server is asked"
+
+func init() {
+	if os.Getenv(asUsher) == "" || os.Getenv(slowResolver) == "" {
+		return
+	}
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		fmt.Fprintln(os.Stderr, askedForName)
+		select {}
+	}}
+}
+
+// serveWithoutNames is serveConfigured for a server that no name server answers.
+func serveWithoutNames(t *testing.T, lines ...string) *configured {
+	t.Helper()
+	directory := shortDir(t)
+	c := &configured{path: filepath.Join(directory, "usher.toml")}
+	control := filepath.Join(directory, "c")
+	writeConfig(t, c.path, control, lines)
+	cmd, mark := command("serve", "--config", c.path)
+	cmd.Env = append(cmd.Env, slowResolver+"=1")
+	c.server = launchAs(t, cmd, mark, control)
+	c.awaitStart()
+	return c
+}
+
+// A reload that adds a name which no name server tells is refused, and says why;
+// the old workers serve on, and the next reload is as any.
+func TestSlowResolverAtReload(t *testing.T) {
+	t.Parallel()
+	s := serveWithoutNames(t, `app = "lines"`, `workers = 1`)
+	s.write(`app = "lines"`, `workers = 1`, `listen = ["127.0.0.1:0", "web.example.org:0"]`)
+	s.refusesReload("listen on web.example.org:0", "no answer within 10s", "resolv.conf")
+	if err := shortVisit(s.address); err != nil {
+		t.Error(err)
+	}
+	s.write(`app = "lines"`, `workers = 1`)
+	s.reload()
+	s.stop()
+}
+
+// So it is at the start, which ends.
+func TestSlowResolverAtStart(t *testing.T) {
+	t.Parallel()
+	cmd, mark := command("serve", "--control", filepath.Join(shortDir(t), "c"), "--listen", "web.example.org:0")
+	cmd.Env = append(cmd.Env, slowResolver+"=1")
+	s := launchAs(t, cmd, mark, "")
+	s.log.await(t, 1, "usher: listen on web.example.org:0", "no answer within 10s")
+	s.waitExit()
+	if got := s.state.ExitCode(); got != exitFailed {
+		t.Errorf("%v, want exit status %d", s.state, exitFailed)
+	}
+}

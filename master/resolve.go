@@ -1,0 +1,98 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// resolved is an address that can be bound without asking anybody.
+type resolved struct {
+	Address
+	bind netip.AddrPort // of TCP; invalid if it was not looked up, since it is in force
+	dual bool           // a socket bound to it takes clients of both families
+}
+
+// resolveLimit is how long all the names of a configuration may take.
+const resolveLimit = 10 * time.Second
+
+// resolveAll looks up the names in addresses. Those that are inForce as well keep
+// their sockets, so nobody is asked about them: a reload needs no name server for
+// a name that was there before.
+//
+// It blocks for up to resolveLimit: neither the supervisor nor the accept
+// goroutine may wait for it while clients are served.
+func resolveAll(addresses, inForce []Address) ([]resolved, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), resolveLimit)
+	defer cancel()
+	kept := make(map[Address]int)
+	for _, address := range inForce {
+		kept[address.place()]++
+	}
+	all := make([]resolved, len(addresses))
+	for i, address := range addresses {
+		all[i].Address = address
+		if place := address.place(); kept[place] > 0 { // the same one again, as port 0 may be, is another
+			kept[place]--
+			continue
+		}
+		if err := all[i].resolve(ctx); err != nil {
+			if ctx.Err() != nil {
+				err = fmt.Errorf("%w: no answer within %v; check the name server (resolv.conf(5)), or listen on an IP address", err, resolveLimit)
+			}
+			return nil, fmt.Errorf("listen on %s: %w", address, err)
+		}
+	}
+	return all, nil
+}
+
+// resolve finds the TCP address to bind. A name is looked up; its first IPv4
+// address counts, or its first, if it has none.
+func (r *resolved) resolve(ctx context.Context) error {
+	switch r.Network {
+	case "unix", "systemd":
+		return nil
+	}
+	if r.Host == "" {
+		r.bind, r.dual = netip.AddrPortFrom(netip.IPv6Unspecified(), r.Port), r.Network == "tcp"
+		if r.Network == "tcp4" {
+			r.bind = netip.AddrPortFrom(netip.IPv4Unspecified(), r.Port)
+		}
+		return nil
+	}
+	ip, err := lookUp(ctx, r.Network, r.Host)
+	r.bind = netip.AddrPortFrom(ip, r.Port)
+	return err
+}
+
+// lookUp returns the address of a host, which may be one already, as net.Listen
+// would take it, but with a limit of time.
+func lookUp(ctx context.Context, network, host string) (netip.Addr, error) {
+	if ip, err := netip.ParseAddr(host); err == nil { // here, since LookupNetIP loses zones
+		if network != "tcp6" {
+			ip = ip.Unmap()
+		}
+		if network == "tcp4" && !ip.Is4() || network == "tcp6" && (ip.Is4() || ip.Is4In6()) {
+			return ip, &net.AddrError{Err: "not of the family that " + network + " asks for", Addr: host}
+		}
+		return ip, nil
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip"+network[len("tcp"):], host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, ip := range found {
+		if ip.Unmap().Is4() {
+			return ip.Unmap(), nil
+		}
+	}
+	return found[0], nil // an answer without any is an error
+}
+
+// place is what a listener is known by: its address as written, without its name.
+func (a Address) place() Address {
+	a.Name = ""
+	return a
+}
