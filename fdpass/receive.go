@@ -12,6 +12,13 @@ import (
 // nothing. The zero value is ready to use. It is for one goroutine at a time,
 // and may serve any number of sockets.
 type Receiver struct {
+	// Discard, if not nil, is given the descriptors that came along with what
+	// Receive returns an error for, instead of their being closed. It takes
+	// ownership of them; the slice is borrowed. It is for who cannot wait: close(2)
+	// of what another process has chosen may block, as with a socket that has
+	// SO_LINGER (socket(7)).
+	Discard func(fds []int)
+
 	message unix.Msghdr
 	vector  unix.Iovec
 	control inbox
@@ -29,7 +36,7 @@ type inbox struct {
 }
 
 // Receive takes one packet from sock, which may be in blocking mode or not:
-// Receive never blocks. It fills payload and fds and returns how much of each
+// Receive never blocks, but for the closes below (see Discard). It fills payload and fds and returns how much of each
 // it filled. The descriptors are owned by the caller and close-on-exec.
 //
 // If expect is not nil, it is given the payload and returns how many
@@ -38,7 +45,7 @@ type inbox struct {
 // With ErrWouldBlock, ErrEmptyPayload or an *os.SyscallError no packet was
 // taken. With ErrPeerClosed there is none. With ErrRightsTruncated,
 // ErrPayloadTruncated, ErrSurplus, ErrMissing or an error of expect the packet
-// is consumed, and every descriptor that came along is closed.
+// is consumed, and every descriptor that came along is closed, or discarded.
 func (r *Receiver) Receive(sock int, payload []byte, fds []int, expect func(payload []byte) (int, error)) (n, nfds int, err error) {
 	if len(payload) == 0 {
 		return 0, 0, ErrEmptyPayload
@@ -50,10 +57,21 @@ func (r *Receiver) Receive(sock int, payload []byte, fds []int, expect func(payl
 	nfds, surplus := r.collect(fds)
 	err = r.check(payload[:n], nfds, surplus, expect)
 	if err != nil {
-		CloseAll(fds[:nfds])
+		r.discard(fds[:nfds])
 		return 0, 0, err
 	}
 	return n, nfds, nil
+}
+
+// discard closes descriptors that the caller does not get.
+func (r *Receiver) discard(fds []int) {
+	switch {
+	case len(fds) == 0:
+	case r.Discard == nil:
+		CloseAll(fds)
+	default:
+		r.Discard(fds)
+	}
 }
 
 // check judges a packet whose descriptors are collected.
@@ -112,7 +130,7 @@ func (r *Receiver) recvmsg(sock int, payload []byte) (int, error) {
 }
 
 // collect moves the received descriptors into fds; those beyond len(fds) are
-// closed and reported. Of other control messages nothing is kept.
+// discarded and reported. Of other control messages nothing is kept.
 func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 	base := unsafe.Pointer(&r.control)
 	end := uintptr(r.message.Controllen)
@@ -126,14 +144,14 @@ func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 		switch {
 		case header.Level != unix.SOL_SOCKET:
 		case header.Type == unix.SCM_PIDFD:
-			closeAll32(data) // SO_PASSPIDFD: a descriptor that nobody here asked for (Linux 6.5)
+			closePIDs(data) // SO_PASSPIDFD: a descriptor that nobody here asked for (Linux 6.5)
 		case header.Type == unix.SCM_RIGHTS:
 			taken := min(len(data), len(fds)-n)
 			for i, fd := range data[:taken] {
 				fds[n+i] = int(fd)
 			}
 			n += taken
-			closeAll32(data[taken:])
+			r.discard(widened(data[taken:]))
 			surplus = surplus || taken < len(data)
 		}
 		at += uintptr(unix.CmsgSpace(int(length) - rightsHeaderLen))
@@ -141,9 +159,16 @@ func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 	return n, surplus
 }
 
-func closeAll32(fds []int32) {
+func widened(data []int32) (fds []int) {
+	for _, fd := range data {
+		fds = append(fds, int(fd))
+	}
+	return fds
+}
+
+func closePIDs(fds []int32) {
 	for _, fd := range fds {
-		if fd >= 0 { // in place of a pidfd there may be an error number
+		if fd >= 0 { // in its place there may be an error number
 			_ = unix.Close(int(fd)) // a failed close leaves nothing to do
 		}
 	}
