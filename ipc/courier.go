@@ -8,9 +8,14 @@ import (
 )
 
 // Courier sends and receives packets on queues: any number of them, for one
-// goroutine at a time. The zero value is ready to use. It never blocks, and
-// does not allocate unless it returns an error other than one of fdpass's.
+// goroutine at a time. The zero value is ready to use. It never blocks, but for
+// closing (see Discard, and Packet.Close), and does not allocate unless it returns
+// an error other than one of fdpass's.
 type Courier struct {
+	// Discard, if not nil, is given the descriptors of what Receive returns an
+	// error for, instead of their being closed: see fdpass.Receiver.
+	Discard func(fds []int)
+
 	sender   fdpass.Sender
 	receiver fdpass.Receiver
 }
@@ -25,7 +30,7 @@ func (c *Courier) Send(queue int, p *Packet) error {
 	if p.count == 0 {
 		panic("ipc: send of an empty packet")
 	}
-	err := c.sender.Send(queue, p.encode(), p.descriptors())
+	err := c.sender.Send(queue, p.encode(), p.Descriptors())
 	switch err {
 	case nil:
 		p.Close()
@@ -37,7 +42,7 @@ func (c *Courier) Send(queue int, p *Packet) error {
 }
 
 // Receive empties p, as Reset does, and fills it with the next packet. After an
-// error p is empty, and every descriptor that came along is closed.
+// error p is empty, and every descriptor that came along is closed, or discarded.
 //
 // Errors: fdpass.ErrWouldBlock (nothing there) and fdpass.ErrPeerClosed, as
 // they are. Others are wrapped: a *LostError (this process is out of
@@ -46,6 +51,7 @@ func (c *Courier) Send(queue int, p *Packet) error {
 // sender is broken).
 func (c *Courier) Receive(queue int, p *Packet) error {
 	p.Reset()
+	c.receiver.Discard = c.Discard
 	n, descriptors, err := c.receiver.Receive(queue, p.buffer[:], p.fds[:], announced)
 	switch err {
 	case nil:
@@ -60,7 +66,11 @@ func (c *Courier) Receive(queue int, p *Packet) error {
 		return fmt.Errorf("ipc: receive packet: %w", err)
 	}
 	if err := p.index(n); err != nil {
-		fdpass.CloseAll(p.fds[:descriptors])
+		if c.Discard != nil {
+			c.Discard(p.fds[:descriptors])
+		} else {
+			fdpass.CloseAll(p.fds[:descriptors])
+		}
 		return fmt.Errorf("ipc: receive packet: %w", err)
 	}
 	return nil

@@ -155,7 +155,7 @@ func FuzzReceive(f *testing.F) {
 			return // empty, or too long for the socket
 		}
 		err = c.Receive(b, &p)
-		if err == nil && len(p.descriptors()) != len(fds) {
+		if err == nil && len(p.Descriptors()) != len(fds) {
 			t.Errorf("%d connections, large: %v, of %d descriptors", p.Len(), p.Large(), len(fds))
 		}
 		if err != nil && p.Len() != 0 {

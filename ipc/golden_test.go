@@ -76,7 +76,7 @@ type describedEnvelope struct {
 
 func describe(t *testing.T, p *Packet) described {
 	t.Helper()
-	d := described{Descriptors: len(p.descriptors())}
+	d := described{Descriptors: len(p.Descriptors())}
 	for i := range p.Len() {
 		var e Envelope
 		if err := p.Decode(i, &e); err != nil {

@@ -73,8 +73,8 @@ func TestLargeIsAlone(t *testing.T) {
 			t.Errorf("%s: true", name)
 		}
 	}
-	if !slices.Equal(large.descriptors(), []int{5, 6}) || !slices.Equal(small.descriptors(), []int{7}) {
-		t.Errorf("descriptors %v and %v", large.descriptors(), small.descriptors())
+	if !slices.Equal(large.Descriptors(), []int{5, 6}) || !slices.Equal(small.Descriptors(), []int{7}) {
+		t.Errorf("descriptors %v and %v", large.Descriptors(), small.Descriptors())
 	}
 	if large.Reset(); !large.AddFrom(&small, 0) || large.Large() {
 		t.Error("a large packet used again stays large")

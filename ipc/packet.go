@@ -3,8 +3,6 @@ package ipc
 import (
 	"encoding/binary"
 	"fmt"
-
-	"github.com/usher-go/usher/fdpass"
 )
 
 // The bounds of a packet on the queue.
@@ -177,23 +175,26 @@ func (p *Packet) Forget(i int) {
 	p.TakeState()
 }
 
-// Drop closes what belongs to connection i.
+// Drop closes what belongs to connection i, as Close does.
 func (p *Packet) Drop(i int) {
-	fdpass.CloseAll([]int{p.Take(i), p.TakeState()})
+	closeConns([]int{p.Take(i), p.TakeState()})
 }
 
 // Decode reads the envelope of connection i into e. e.State aliases the packet.
 // An error wraps ErrMalformed; a packet that was received has none.
 func (p *Packet) Decode(i int, e *Envelope) error { return e.decode(p.Raw(i), &p.names) }
 
-// Close closes every descriptor that was not taken, and empties the packet.
+// Close closes every descriptor that was not taken, and empties the packet. It
+// does not wait for a socket that has SO_LINGER; files that may block in close(2)
+// do not belong into a packet.
 func (p *Packet) Close() {
-	fdpass.CloseAll(p.descriptors())
+	closeConns(p.Descriptors())
 	p.Reset()
 }
 
-// descriptors returns all that belong to the packet; those taken are -1.
-func (p *Packet) descriptors() []int {
+// Descriptors returns all that belong to the packet, borrowed until it changes;
+// those taken are -1. Whoever closes them calls Reset.
+func (p *Packet) Descriptors() []int {
 	if p.large {
 		return p.fds[:2]
 	}
