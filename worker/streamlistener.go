@@ -214,9 +214,14 @@ func (c *stream) shut() {
 	}
 }
 
+// close closes it for the program, at once: with SO_LINGER close(2) would wait for
+// the client (socket(7)), and the loop with it.
 func (c *stream) close() {
 	if s := c.held(); s != nil {
-		_ = s.Close() // it may be closed
+		if tcp, ok := s.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(-1) // it may be closed
+		}
+		_ = s.Close() // likewise
 	}
 }
 

@@ -22,8 +22,9 @@ import (
 // When the worker is to end, Accept returns the connections that have come so
 // far, and then an error that is net.ErrClosed. The worker ends once serve has
 // returned and every connection is closed; at the drain's deadline it closes
-// those that are left: FIN first, a second later in any case. For HTTP, package
-// httpworker ends idle connections in between, and loses no request:
+// those that are left: FIN first, a second later in any case, whatever SetLinger
+// says. Until then a Close that lingers holds up its own goroutine alone. For
+// HTTP, package httpworker ends idle connections in between, and loses no request:
 //
 //	worker.Main(worker.Streams(func(l net.Listener) error {
 //		return httpworker.Serve(l, &http.Server{Handler: mux}, 2*time.Second)
