@@ -100,6 +100,7 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, repo
 	a.mail.notify = waker.Wake
 	a.reserve.size = max(a.batch, 2) // a connection with a large state brings two
 	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, report: report, rewatch: a.rewatch}
+	a.dispatcher.courier.Discard = a.dispatcher.junk.discard
 	a.configure(&config)
 	a.setBacklog(config.Backlog)
 	for range greetersFor(config.Acceptors, listeners) {

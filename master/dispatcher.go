@@ -9,6 +9,7 @@ import (
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
 )
 
 // dispatcher places connections on seats. It belongs to the accept goroutine.
@@ -22,6 +23,7 @@ import (
 type dispatcher struct {
 	log     hclog.Logger
 	courier ipc.Courier
+	junk    junk
 	hand    ipc.Packet
 	out     ipc.Packet // what one send carries: descriptors borrowed from the hand
 	// stages says of each connection in the hand whose it is: held, until a queue
@@ -70,6 +72,7 @@ type totals struct {
 var (
 	errQueueBroken = errors.New("queue closed by the worker")
 	errNoStream    = errors.New("gave back what is no stream socket")
+	errNoMemfd     = errors.New("gave back a state that is no memfd")
 	errForged      = errors.New("gave back more connections than it was given")
 )
 
@@ -102,6 +105,8 @@ func (d *dispatcher) bury(slot int) *seat {
 		if s.spec.slot == slot && s.phase == seatRetired {
 			s.final = s.tally()
 			s.phase, s.emptied = seatDead, false // what the worker gave back may be left
+			// A process that it left behind may have its end, and could go on giving.
+			_ = unix.Shutdown(s.spec.queue, unix.SHUT_RD) // a pair can be
 			return s
 		}
 	}

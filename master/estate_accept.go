@@ -104,6 +104,9 @@ func inheritListeners(estates []listenerEstate) (listeners []*listener) {
 		if e.HasFile {
 			l.file = newSocketFile(e.From.Path)
 		}
+		for _, fd := range l.sockets() {
+			_ = dontLinger(fd) // it is a socket; a program before this one may not have cared
+		}
 		listeners = append(listeners, l)
 	}
 	return listeners

@@ -52,7 +52,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{lease{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
 		{dispatcher{}, map[string]string{
-			"log": made, "courier": made, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
+			"log": made, "courier": made, "junk": "closed with the program before", "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
 			"from": calm, "to": calm, "policy": made, "byPeer": made,
 			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
 			"haven": moment, "havens": moment, "room": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,

@@ -7,7 +7,6 @@ import (
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
-	"golang.org/x/sys/unix"
 )
 
 // This file is how connections come back into the hand: given back by a worker,
@@ -68,13 +67,6 @@ func (d *dispatcher) loseStranded() {
 	if d.handful() == 0 {
 		d.hand.Reset()
 	}
-}
-
-// lose closes connection i in the hand, for which nothing can be done.
-func (d *dispatcher) lose(i int) {
-	d.stages[i].Step(ipc.EventDie)
-	d.census.gone(d.hand.ID(i))
-	d.hand.Drop(i)
 }
 
 // takeBack takes one packet of connections that a worker gave back into the
@@ -157,6 +149,8 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 		err := s.receive(&d.courier, end, &d.hand)
 		switch {
 		case errors.Is(err, errForged):
+			d.junk.discard(d.hand.Descriptors())
+			d.hand.Reset()
 			d.log.Error("closed what a worker gave back: it never had it", "slot", s.spec.slot, "error", err)
 			if s.phase != seatDead {
 				d.condemn(s, err)
@@ -205,24 +199,6 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 	}
 }
 
-// judge closes what a worker gave back that is no stream socket, which costs its
-// sender its life; and sees to it that no other worker's loop could wait for one.
-func (d *dispatcher) judge(s *seat) {
-	wrong := 0
-	for i := range d.hand.Len() {
-		if !unblockedStream(d.hand.FD(i)) {
-			d.lose(i)
-			wrong++
-		}
-	}
-	if wrong == 0 {
-		return
-	}
-	d.totals.lost += uint64(wrong)
-	d.log.Error("connections lost: what was given back is no stream socket", "slot", s.spec.slot, "count", wrong)
-	d.condemn(s, errNoStream)
-}
-
 // condemn has a seat's worker replaced, once; what else it gives back is left
 // until it is dead.
 func (d *dispatcher) condemn(s *seat, why error) {
@@ -230,20 +206,6 @@ func (d *dispatcher) condemn(s *seat, why error) {
 		s.broken = true
 		d.report(queueBroken{s.spec, why})
 	}
-}
-
-// unblockedStream reports whether fd, which it borrows, is a stream socket, and
-// puts it into non-blocking mode if it is not.
-func unblockedStream(fd int) bool {
-	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	if err != nil || kind != unix.SOCK_STREAM {
-		return false
-	}
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	if err == nil && flags&unix.O_NONBLOCK == 0 {
-		err = unix.SetNonblock(fd, true)
-	}
-	return err == nil
 }
 
 // settle books what a dead seat leaves and closes its queue. What it had not

@@ -117,7 +117,7 @@ func (g *greeter) waiting() bool {
 // close releases everything, after stop.
 func (g *greeter) close() {
 	for _, arrival := range g.take(nil, math.MaxInt) {
-		_ = unix.Close(arrival.fd) // nothing was ever written to it
+		closeConn(arrival.fd)
 	}
 	_ = g.waker.Close() // an eventfd has nothing to flush
 	_ = g.set.Close()   // nor has an epoll set

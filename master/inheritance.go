@@ -79,6 +79,9 @@ func adoptSocket(fd int) (*listener, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
+	if err := dontLinger(fd); err != nil { // accepted connections inherit that too
+		return nil, os.NewSyscallError("setsockopt", err)
+	}
 	l, err := describeSocket(fd)
 	if err != nil {
 		return nil, err

@@ -3,8 +3,6 @@ package master
 import (
 	"net/netip"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // limits are what the operator set for new connections. Those that are there
@@ -77,7 +75,7 @@ func (a *acceptor) turnAway(l *listener) verdict {
 
 // refuse closes a connection over a limit, counts it, and says so now and then.
 func (a *acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
-	_ = unix.Close(fd) // nothing was ever written to it
+	closeConn(fd)
 	a.dispatcher.totals.accepted++
 	a.dispatcher.totals.refused++
 	if n, due := a.refusals.count(time.Now()); due {

@@ -1,7 +1,5 @@
 package master
 
-import "golang.org/x/sys/unix"
-
 // This file is the accept goroutine's side of its greeters.
 
 // hire starts the greeters, each with a socket of every listener that has one for
@@ -80,7 +78,7 @@ func (a *acceptor) emptyLobby() bool {
 // closeLobby closes what nobody has come to serve.
 func (a *acceptor) closeLobby() {
 	for _, arrival := range a.lobby {
-		_ = unix.Close(arrival.fd) // nothing was ever written to it
+		closeConn(arrival.fd)
 	}
 	a.lobby = nil
 	for _, g := range a.greeters {

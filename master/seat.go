@@ -5,7 +5,6 @@ import (
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
-	"golang.org/x/sys/unix"
 )
 
 // maxQueued is the most connections waiting in one slot's queue: a socket pair
@@ -137,14 +136,13 @@ func (s *seat) rescuable() bool {
 }
 
 // receive takes one packet from one end of the queue into the hand: one that
-// the worker has not read, or one that it gave back. More than it has is closed,
-// and errForged.
+// the worker has not read, or one that it gave back. More than it has is errForged,
+// and in the hand, to be discarded.
 func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
 	if err := courier.Receive(end, hand); err != nil {
 		return err
 	}
 	if end == s.spec.queue && s.back+uint64(hand.Len()) > s.sent-s.drained {
-		hand.Close()
 		return errForged
 	}
 	s.took(end, hand.Len())
@@ -164,8 +162,9 @@ func (s *seat) close() {
 	fdpass.CloseAll([]int{s.spec.queue, s.spec.workerEnd})
 }
 
-// closeQueue closes both ends of a queue that no seat was opened with.
+// closeQueue closes both ends of a queue that no seat was opened with. It does not
+// block: a worker that was never ready may have sent something all the same, which
+// is closed with the queue, whatever it is.
 func closeQueue(queue, workerEnd int) {
-	_ = unix.Close(queue)     // nothing was ever sent
-	_ = unix.Close(workerEnd) // likewise
+	go fdpass.CloseAll([]int{queue, workerEnd})
 }

@@ -65,8 +65,16 @@ var givers = map[string]giver{
 		_, _ = unix.Write(fd, []byte("0 0")) // the log would tell
 		g.give(fd)
 	}, "", "malformed: seals"},
-	"a large state that is a pipe": {func(g *gift) { g.give(pipe()) }, "", "malformed: the second descriptor is no memfd"},
-	"a large state that is junk":   {func(g *gift) { g.give(sealedState()) }, "", "malformed frozen connection"},
+	"a large state that is a pipe": {func(g *gift) { g.give(pipe()) },
+		"gave back a state that is no memfd", "the state that was given back is no memfd"},
+	"a large state that is junk": {func(g *gift) { g.give(sealedState()) }, "", "malformed frozen connection"},
+}
+
+// await receives a packet.
+func (g *gift) await() {
+	for g.courier.Receive(ipc.QueueFD, &g.packet) != nil {
+		_, _ = unix.Poll([]unix.PollFd{{Fd: ipc.QueueFD, Events: unix.POLLIN}}, -1) // it is looked at again
+	}
 }
 
 func (g *gift) plain() []byte { return g.bytes(1, []byte("0 0")) }
@@ -114,9 +122,7 @@ func init() {
 		}
 		sayOnControl(`{"type":"ready","protocol":1,"closes":true,"moves":true}`)
 		g := new(gift)
-		for g.courier.Receive(ipc.QueueFD, &g.packet) != nil {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: ipc.QueueFD, Events: unix.POLLIN}}, -1) // it is looked at again
-		}
+		g.await()
 		givers[os.Args[2]].do(g)
 		helpers["worker-mute"]()
 	}

@@ -1,0 +1,148 @@
+package master
+
+import (
+	"errors"
+	"net"
+	"testing"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/leaktest"
+	"golang.org/x/sys/unix"
+)
+
+// hasLinger reports whether close(2) of a socket may wait for its client.
+func hasLinger(t *testing.T, fd int) bool {
+	t.Helper()
+	linger, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return linger.Onoff != 0
+}
+
+func setLinger(t *testing.T, fd int) {
+	t.Helper()
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 3600}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Accepted connections have the options of their listener, whoever bound it: with
+// SO_LINGER the master could wait for each that it closes.
+func TestInheritedListenersDoNotLinger(t *testing.T) {
+	for name, take := range map[string]func(fd int) (*listener, error){
+		"of systemd": adoptSocket,
+		"of the program before": func(fd int) (*listener, error) {
+			return inheritListeners([]listenerEstate{{FD: fd}})[0], nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Descriptors(t)
+			sockets, err := resolveAll(parseAll(t, "127.0.0.1:0"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bound, err := listenAll(sockets, 1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			setLinger(t, bound[0].fd)
+			l, err := take(bound[0].fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.close()
+			client, err := net.Dial("tcp", bound[0].address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			fd, _, errno := acceptOne(l.fd, new(unix.RawSockaddrAny))
+			if errno != 0 {
+				t.Fatal(errno)
+			}
+			defer closeConn(fd)
+			if hasLinger(t, fd) {
+				t.Error("an accepted connection has SO_LINGER")
+			}
+		})
+	}
+}
+
+// A connection that was given back goes to the next worker without the SO_LINGER
+// that the one before has set: the master closes its copy without waiting.
+func TestGivenBackDoesNotLinger(t *testing.T) {
+	h := newHouse(t, 1000)
+	a := h.hire(0, 100)
+	defer a.die()
+	h.do(func() { h.dispatcher.find(0).spec.moves = true })
+	h.call(1)
+	e := a.receive(1)
+	setLinger(t, a.fds[0])
+	b := h.hire(1, 100)
+	defer b.die()
+	h.do(func() { h.dispatcher.find(1).spec.moves = true })
+	h.retire(0)
+	e.State = []byte("state")
+	a.packet.Add(&e, a.fds[0])
+	a.fds = nil
+	if err := a.Send(a.end, &a.packet); err != nil {
+		t.Fatal(err)
+	}
+	b.receive(1)
+	if hasLinger(t, b.fds[0]) {
+		t.Error("it has SO_LINGER")
+	}
+}
+
+// A process that a dead worker left behind has its end of the queue. It can send
+// nothing more, as it would for ever: the accept goroutine comes to an end of what
+// is there.
+func TestDeadWorkersQueueTakesNoMore(t *testing.T) {
+	h := newHouse(t, 1000)
+	w := h.hire(0, 100)
+	left, err := unix.FcntlInt(uintptr(w.end), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(left)
+	var sender fdpass.Sender
+	if err := sender.Send(left, []byte("junk"), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.die() // nobody has room for what may be in its queue: it is looked at later
+	if err := sender.Send(left, []byte("junk"), nil); !errors.Is(err, fdpass.ErrPeerClosed) {
+		t.Errorf("junk after the worker's death: %v, want %v", err, fdpass.ErrPeerClosed)
+	}
+	other := h.hire(1, 100)
+	defer other.die()
+	h.until(func(Counts) (gone bool) {
+		h.do(func() { gone = len(h.dispatcher.leaving) == 0 })
+		return gone
+	})
+}
+
+// Whatever is discarded is closed: sockets at once, and files soon.
+func TestDiscard(t *testing.T) {
+	leaktest.Descriptors(t)
+	var j junk
+	for range 100 {
+		var pipe [2]int
+		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		a, b, err := fdpass.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.discard([]int{pipe[0], -1, pipe[1], a, b})
+		if _, err := unix.FcntlInt(uintptr(b), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
+			t.Errorf("a socket is open: %v", err)
+		}
+	}
+	for on := true; on; {
+		j.mu.Lock()
+		on = j.on
+		j.mu.Unlock()
+	}
+}
