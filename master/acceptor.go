@@ -115,18 +115,6 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, repo
 	return a, nil
 }
 
-// takeBacklog accepts what already waits at a listener, as far as there is room.
-// The greeters are dismissed.
-func (a *acceptor) takeBacklog(l *listener) {
-	for _, socket := range l.sockets() {
-		for n := 1; n > 0; {
-			a.dispatcher.survey()
-			a.settle()
-			n, _ = a.acceptFrom(l, socket, a.quota())
-		}
-	}
-}
-
 // interrupt ends run.
 func (a *acceptor) interrupt(error) {
 	a.mail.put(func() { a.ending = true })

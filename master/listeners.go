@@ -65,6 +65,7 @@ func (a *acceptor) apply(c *Config, change listenerChange) {
 		removed := make(map[*listener]bool)
 		for _, l := range change.removed {
 			removed[l] = true
+			l.stopQueueing()
 			a.takeBacklog(l)
 			l.close()
 		}

@@ -108,6 +108,9 @@ func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally, listeners [
 func (a *acceptor) closeListeners() {
 	a.do(func() {
 		a.dismiss()
+		for _, l := range a.listeners {
+			l.stopQueueing()
+		}
 		a.receiveAll()
 		for _, l := range a.listeners {
 			a.takeBacklog(l)
