@@ -53,6 +53,8 @@ type acceptor struct {
 	retries int       // turns in a row that a full queue ended
 	retryAt time.Time // when to try full queues again; zero: none is
 	hasty   bool      // room was found at the last look: no wait
+	// unfinished: settling stopped at its bound, and nothing else would go on with it.
+	unfinished bool
 
 	strandedUntil time.Time // when to give up moved connections that nobody can thaw; zero: there are none
 
@@ -189,7 +191,7 @@ func (a *acceptor) rewatch(s *seat) {
 // turn does all that can be done without waiting, and arranges what ends the wait.
 func (a *acceptor) turn() {
 	d := &a.dispatcher
-	a.hasty = false
+	a.hasty, a.unfinished = false, false
 	if !a.retryAt.IsZero() && !time.Now().Before(a.retryAt) {
 		a.retryAt = time.Time{}
 		d.unchoke()
@@ -232,6 +234,7 @@ func (a *acceptor) turn() {
 		d.survey()
 		a.hasty = !d.awaitsTrial()
 	}
+	a.hasty = a.hasty || a.unfinished
 	a.planRetry()
 	a.tellNews()
 	if d.waiting && a.inspectAt.IsZero() {
@@ -239,11 +242,15 @@ func (a *acceptor) turn() {
 	}
 }
 
+// mostFetches is how many packets one settling takes back: more wait for the next
+// turn, since a worker may give back as fast as it is given.
+const mostFetches = 64
+
 // settle places the hand, and then what there is to fetch, as far as the latest
 // survey found room. What is left in the hand found nobody.
 func (a *acceptor) settle() {
 	d := &a.dispatcher
-	for {
+	for fetches := 0; ; fetches++ {
 		d.sendHome()
 		for before := -1; d.hand.Len() > 0 && d.room > 0; {
 			if d.place() {
@@ -259,7 +266,9 @@ func (a *acceptor) settle() {
 		if d.hand.Len() > 0 {
 			return
 		}
-		if a.fetch() {
+		if fetches == mostFetches {
+			a.unfinished = true
+		} else if a.fetch() {
 			continue
 		}
 		a.reserve.fill()

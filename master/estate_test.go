@@ -62,7 +62,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
 			"dispatcher": carried, "reserve": made, "listeners": carried, "greeters": "as many as there are sockets for", "lobby": calm, "ready": moment, "peer": moment, "clock": made,
 			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": "full again: a burst of one second's worth",
-			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment,
+			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
 			"news": calm, "strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,
 		}},
 		{supervisor{}, map[string]string{
