@@ -40,36 +40,12 @@ type session struct {
 	net.Listener
 	server  http.Server
 	clients sync.WaitGroup // from accept to close
+	places  chan struct{}  // taken by a client from before accept to close, or until its connection is taken
+	ending  chan struct{}  // closed when it is to accept no more
 	over    chan struct{}  // closed when it accepts no more
-}
 
-// Accept counts the clients.
-func (s *session) Accept() (net.Conn, error) {
-	conn, err := s.Listener.Accept()
-	switch {
-	case err == nil:
-		s.clients.Add(1)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = http.ErrServerClosed // it ends
-	}
-	return conn, err
-}
-
-// state is told of the clients' connections.
-func (s *session) state(_ net.Conn, state http.ConnState) {
-	if state == http.StateClosed || state == http.StateHijacked {
-		s.clients.Done()
-	}
-}
-
-// answers counts a request as a client: what is to be done may outlive the
-// connection, which the handler can take.
-func (s *session) answers(api http.Handler) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		s.clients.Add(1)
-		defer s.clients.Done()
-		api.ServeHTTP(w, r)
-	}
+	mu     sync.Mutex
+	asking []net.Conn // clients whose request has not come to its end, in the order of their coming
 }
 
 // lastAnswers is how long those whose requests are under way may take: to get
@@ -79,6 +55,7 @@ const lastAnswers = time.Second
 // end returns when every client that was accepted has its answer, or was given
 // up. It blocks for up to lastAnswers.
 func (s *session) end() {
+	close(s.ending)
 	_ = s.Listener.(*net.UnixListener).SetDeadline(time.Unix(1, 0)) // a socket has deadlines
 	<-s.over
 	gone := make(chan struct{})
@@ -166,12 +143,17 @@ func (c *control) open() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{Listener: listener, over: make(chan struct{})}
+	s := &session{
+		Listener: listener, places: make(chan struct{}, maxControlClients),
+		ending: make(chan struct{}), over: make(chan struct{}),
+	}
 	s.server = http.Server{
 		ConnState:         s.state,
 		Handler:           s.answers(c.api),
 		ErrorLog:          c.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
-		ReadHeaderTimeout: 5 * time.Second,
+		ConnContext:       withClient,
+		ReadHeaderTimeout: askingLimit,
+		MaxHeaderBytes:    maxControlHeader,
 	}
 	s.server.SetKeepAlivesEnabled(false)
 	c.serving = s

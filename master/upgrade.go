@@ -51,7 +51,12 @@ var errNotYet = errors.New("not possible yet")
 // connection of one who waits for the answer, which it takes ownership of; -1:
 // nobody does.
 func (s *supervisor) askUpgrade(client int) {
-	if client >= 0 {
+	switch {
+	case client < 0:
+	case len(s.clients) == maxControlClients:
+		answerUpgrade(client, "", fmt.Errorf("%d wait for the upgrade already", maxControlClients))
+		return
+	default:
 		s.clients = append(s.clients, client)
 	}
 	switch {
