@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/usher-go/usher/master"
+	"golang.org/x/sys/unix"
 )
 
 // slowResolver in the environment of a server has no name server answer it: what
@@ -52,6 +55,27 @@ func TestSlowResolverAtReload(t *testing.T) {
 	s.write(`app = "lines"`, `workers = 1`)
 	s.reload()
 	s.stop()
+}
+
+// While a reload waits for a name server, commands are answered, clients served,
+// dead workers replaced, and the server stops when it is told to.
+func TestSlowResolverHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	s := serveWithoutNames(t, `app = "lines"`, `workers = 1`)
+	s.write(`app = "lines"`, `workers = 1`, `listen = ["127.0.0.1:0", "web.example.org:0"]`)
+	s.signal(unix.SIGHUP)
+	s.log.await(t, 1, askedForName)
+	victim := pids(s.until("the status is told", ready(1)))[0]
+	if err := shortVisit(s.address); err != nil {
+		t.Error(err)
+	}
+	kill(t, victim, unix.SIGKILL)
+	s.until("the dead worker is replaced", func(status master.Status) bool { return ready(1)(status) && pids(status)[0] != victim })
+	if refused := s.log.with("no answer within"); len(refused) > 0 {
+		t.Error("nothing was done before the name server was given up")
+	}
+	s.signal(unix.SIGTERM)
+	s.ends(0)
 }
 
 // So it is at the start, which ends.
