@@ -83,7 +83,9 @@ type Config struct {
 	PIDFile string
 	// Version is shown by status.
 	Version string
-	// Logger is for everything; nil: nothing is logged.
+	// Logger is for everything; nil: nothing is logged. Every goroutine of the
+	// master uses it, so it must not block: one that writes to a file, a pipe or a
+	// terminal itself does. See LogWriter.
 	Logger hclog.Logger
 	// Started is called once, from one of the master's goroutines, when the
 	// first worker is ready. It must not block. It may be nil.
