@@ -87,6 +87,9 @@ type Config struct {
 	// master uses it, so it must not block: one that writes to a file, a pipe or a
 	// terminal itself does. See LogWriter.
 	Logger hclog.Logger
+	// LogWriter is what Logger writes to, if it is one: bursts on the standard error
+	// of workers are read as it has room; nil: there is none.
+	LogWriter *LogWriter
 	// Started is called once, from one of the master's goroutines, when the
 	// first worker is ready. It must not block. It may be nil.
 	Started func(Status)

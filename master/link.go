@@ -119,8 +119,8 @@ func (p *process) heirloom() heirloom {
 }
 
 // inheritProcess takes over a process, and ownership of its descriptors.
-func inheritProcess(h heirloom, r *reaper, log hclog.Logger, events processEvents) *process {
-	words := newWords(fileOf(h.Stderr, "worker stderr"), log)
+func inheritProcess(h heirloom, r *reaper, log hclog.Logger, logs *LogWriter, events processEvents) *process {
+	words := newWords(fileOf(h.Stderr, "worker stderr"), log, logs)
 	words.lines, words.rest = h.Lines, h.Rest
 	l := newLink(controlEnd{fileOf(h.Control, "control")}, words, events)
 	r.inherit(h.PID, l.exited)

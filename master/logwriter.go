@@ -25,7 +25,7 @@ import (
 //
 //	out := master.NewLogWriter(os.Stderr)
 //	defer out.Flush(time.Second)
-//	config.Logger = out.Logger(hclog.LoggerOptions{Name: "server"})
+//	config.Logger, config.LogWriter = out.Logger(hclog.LoggerOptions{Name: "server"}), out
 //
 // Any goroutine may call its methods. A program that writes to standard error has
 // to catch SIGPIPE (package os/signal), or a reader's end is its own.
@@ -40,7 +40,9 @@ type LogWriter struct {
 	full    bool          // lines are dropped until half of it is written
 	dropped int           // lines that were to follow the last one in the queue
 	missing int           // lines that were dropped or not written, and no message has told of
+	began   time.Time     // when the write that is under way did; zero: none is
 	idle    chan struct{} // closed when the goroutine ends; nil: there is none
+	room    chan struct{} // closed when half of the queue is written; nil: nobody waits for that
 
 	// The goroutine's:
 	batch  logQueue
@@ -134,6 +136,38 @@ func (l *LogWriter) Flush(limit time.Duration) bool {
 	}
 }
 
+// awaitRoom returns when no more than half of the queue is filled, or after the
+// limit, or when quit is closed; or at once, if the output has taken nothing for as
+// long as the limit. A nil LogWriter has room.
+func (l *LogWriter) awaitRoom(limit time.Duration, quit <-chan struct{}) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	if l.size <= maxQueuedLog/2 || l.stuckFor(limit) {
+		l.mu.Unlock()
+		return
+	}
+	if l.room == nil {
+		l.room = make(chan struct{})
+	}
+	room := l.room
+	l.mu.Unlock()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-room:
+	case <-timer.C:
+	case <-quit:
+	}
+}
+
+// stuckFor reports whether a write has been under way for so long. To be called
+// with mu held.
+func (l *LogWriter) stuckFor(limit time.Duration) bool {
+	return !l.began.IsZero() && time.Since(l.began) > limit
+}
+
 // start has the goroutine run. To be called with mu held.
 func (l *LogWriter) start() {
 	if l.idle == nil {
@@ -222,11 +256,20 @@ func (l *LogWriter) settle(lines []queuedLine, written int) {
 	l.missing += failed
 	l.waiting -= len(lines)
 	l.size -= size
-	l.full = l.full && l.size > maxQueuedLog/2
+	if l.size > maxQueuedLog/2 {
+		return
+	}
+	l.full = false
+	if l.room != nil {
+		close(l.room)
+		l.room = nil
+	}
 }
 
 // put writes whole lines, and returns how many bytes of them are written.
 func (l *LogWriter) put(lines []byte) (written int) {
+	l.setBegan(time.Now())
+	defer l.setBegan(time.Time{})
 	if l.torn {
 		if n, err := l.to.Write([]byte{'\n'}); n < 1 || err != nil {
 			return 0
@@ -244,6 +287,12 @@ func (l *LogWriter) put(lines []byte) (written int) {
 		written++ // the line is there, and gets its end before the next
 	}
 	return written
+}
+
+func (l *LogWriter) setBegan(t time.Time) {
+	l.mu.Lock()
+	l.began = t
+	l.mu.Unlock()
 }
 
 // awaitWritable waits until a file takes more, and reports whether it could wait.

@@ -270,6 +270,48 @@ func TestLogWriterNonBlocking(t *testing.T) {
 	}
 }
 
+// A burst waits for a log that is behind where it comes from, but not for one
+// that stands still.
+func TestLogWriterRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		step := make(chan struct{})
+		out := NewLogWriter(&fickle{take: func(b []byte) (int, error) {
+			<-step
+			return len(b), nil
+		}})
+		half := make([]byte, maxQueuedLog/2)
+		waited := func(quit <-chan struct{}) time.Duration {
+			start := time.Now()
+			out.awaitRoom(pacedWait, quit)
+			return time.Since(start)
+		}
+		_, _ = out.Write(half) // it never fails
+		if got := waited(nil); got != 0 {
+			t.Errorf("half full: waited for %v", got)
+		}
+		_, _ = out.Write([]byte("more\n")) // likewise
+		quit := make(chan struct{})
+		close(quit)
+		if got := waited(quit); got != 0 {
+			t.Errorf("told to quit: waited for %v", got)
+		}
+		time.AfterFunc(pacedWait/2, func() { step <- struct{}{} })
+		if got := waited(nil); got != pacedWait/2 {
+			t.Errorf("waited for %v, want until there is room", got)
+		}
+		_, _ = out.Write(half) // likewise
+		if got := waited(nil); got != pacedWait {
+			t.Errorf("waited for %v, want the limit", got)
+		}
+		time.Sleep(time.Nanosecond)
+		if got := waited(nil); got != 0 {
+			t.Errorf("stuck: waited for %v", got)
+		}
+		close(step)
+		out.Flush(time.Second)
+	})
+}
+
 // An error that is no reason to wait is none to wait for ever.
 func TestAwaitWritable(t *testing.T) {
 	if awaitWritable(new(gate)) {

@@ -141,7 +141,7 @@ func newMembers(config *Config, listeners []*listener, limit int) (*members, err
 	}
 	m.super = newSupervisor(config, m.accept, processes{
 		launch: func(o order, events processEvents) (*process, error) {
-			return launch(o, m.reap, config.Logger, events)
+			return launch(o, m.reap, config.Logger, config.LogWriter, events)
 		},
 		signal:       m.reap.signal,
 		signalThread: m.reap.signalThread,

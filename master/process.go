@@ -48,8 +48,9 @@ type processEvents struct {
 
 // launch starts a worker: by its path on disk, in a process group of its own
 // (so that a terminal's Ctrl-C reaches the master alone) but in the master's
-// session. It does not block beyond fork and exec.
-func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*process, error) {
+// session. It does not block beyond fork and exec. logs is what the logger writes
+// to, or nil.
+func launch(o order, r *reaper, log hclog.Logger, logs *LogWriter, events processEvents) (*process, error) {
 	path, err := exec.LookPath(o.program[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		return nil, fmt.Errorf("start %s: %w", o.program[0], startHint(err))
@@ -58,7 +59,7 @@ func launch(o order, r *reaper, log hclog.Logger, events processEvents) (*proces
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.program[0], err)
 	}
-	l := newLink(controlEnd{pipes.control}, newWords(pipes.stderr, log.With("slot", o.seat.Slot)), events)
+	l := newLink(controlEnd{pipes.control}, newWords(pipes.stderr, log.With("slot", o.seat.Slot), logs), events)
 	pid, err := r.start(func() (int, error) {
 		return forkExec(path, o.program, &syscall.ProcAttr{
 			Env:   ipc.Environ(withoutManager(os.Environ()), o.seat),

@@ -145,6 +145,7 @@ func planReload(old *Config, read func()) reloadPlan {
 		}
 	}
 	next.Logger, next.Started, next.Reread, next.ReopenLogs = old.Logger, old.Started, old.Reread, old.ReopenLogs
+	next.LogWriter = old.LogWriter
 	next.defaultCapacity = old.defaultCapacity
 	addresses, err := next.check()
 	if err == nil {

@@ -181,7 +181,7 @@ func (s *supervisor) inherit(e *estate, r *reaper, boards map[int]*ipc.Scoreboar
 		s.slots[from.Number] = slot
 		if h := from.Process; h != nil {
 			slot.board = boards[from.Number]
-			slot.process = inheritProcess(*h, r, s.log.With("slot", from.Number), s.eventsOf(slot))
+			slot.process = inheritProcess(*h, r, s.log.With("slot", from.Number), s.config.LogWriter, s.eventsOf(slot))
 			slot.process.seated = from.Seated
 		}
 		if from.Alarm != 0 {

@@ -23,6 +23,9 @@ const (
 type lastWords struct {
 	from *os.File // owned; in Go's poller
 	log  hclog.Logger
+	logs *LogWriter // nil: none
+
+	quit chan struct{} // closed by pause; nil: nothing is copied
 
 	// The copying goroutine's until done is closed:
 	lines []string
@@ -30,9 +33,10 @@ type lastWords struct {
 	done  chan struct{}
 }
 
-// newWords takes ownership of from. Nothing is copied before resume.
-func newWords(from *os.File, log hclog.Logger) *lastWords {
-	w := &lastWords{from: from, log: log, done: make(chan struct{})}
+// newWords takes ownership of from. Nothing is copied before resume. logs is what
+// the logger writes to, or nil.
+func newWords(from *os.File, log hclog.Logger, logs *LogWriter) *lastWords {
+	w := &lastWords{from: from, log: log, logs: logs, done: make(chan struct{})}
 	close(w.done)
 	return w
 }
@@ -43,15 +47,38 @@ func (w *lastWords) resume() {
 	if w.from.SetReadDeadline(time.Time{}) != nil {
 		return // it is closed: the worker is gone
 	}
-	w.done = make(chan struct{})
+	w.done, w.quit = make(chan struct{}), make(chan struct{})
+	from := pacedReader{w.from, w.logs, w.quit}
 	go func() {
 		defer close(w.done)
-		w.copy(w.from)
+		w.copy(from)
 	}()
+}
+
+// pacedReader leaves a burst where it is, in the pipe, while the log is behind:
+// else lines of one who writes faster than a disk would be dropped. It does so for
+// pacedWait at most, and then the log may drop them: no worker is held up by one
+// who does not read the log.
+type pacedReader struct {
+	from io.Reader
+	logs *LogWriter
+	quit <-chan struct{}
+}
+
+// pacedWait is how long a read waits for the log.
+const pacedWait = 100 * time.Millisecond
+
+func (r pacedReader) Read(b []byte) (int, error) {
+	r.logs.awaitRoom(pacedWait, r.quit)
+	return r.from.Read(b)
 }
 
 // pause returns when nothing is copied any more.
 func (w *lastWords) pause() {
+	if w.quit != nil {
+		close(w.quit)
+		w.quit = nil
+	}
 	_ = w.from.SetReadDeadline(time.Unix(1, 0)) // the pipe has deadlines
 	<-w.done
 }

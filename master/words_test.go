@@ -73,7 +73,7 @@ func TestRemainsEnd(t *testing.T) {
 func newTestWords(t *testing.T) (*lastWords, *os.File) {
 	t.Helper()
 	from, to := openTestPipe(t)
-	return newWords(from, hclog.NewNullLogger()), to
+	return newWords(from, hclog.NewNullLogger(), nil), to
 }
 
 // openTestPipe returns a pipe whose reading end is non-blocking, as a worker's is.
