@@ -88,7 +88,9 @@ type Config struct {
 	// terminal itself does. See LogWriter.
 	Logger hclog.Logger
 	// LogWriter is what Logger writes to, if it is one: bursts on the standard error
-	// of workers are read as it has room; nil: there is none.
+	// of workers are read as it has room, and an upgrade in place writes what waits
+	// there, as far as that is soon done, and has the next program say how many lines
+	// are missing. nil: there is none.
 	LogWriter *LogWriter
 	// Started is called once, from one of the master's goroutines, when the
 	// first worker is ready. It must not block. It may be nil.

@@ -189,11 +189,32 @@ func TestLogWriterEnds(t *testing.T) {
 		if out.Flush(time.Second) || time.Since(start) != time.Second {
 			t.Errorf("stuck, it was given up after %v, want 1s", time.Since(start))
 		}
+		if missing := out.handOver(); missing != 1 || time.Since(start) != time.Second {
+			t.Errorf("to be handed over: %d missing after %v, want 1 at once", missing, time.Since(start))
+		}
 		release()
 		if !out.Flush(time.Second) || time.Since(start) != time.Second || to.text.String() != "a line\n" {
 			t.Errorf("%q after %v", to.text.String(), time.Since(start))
 		}
 	})
+}
+
+// The program that takes over says what the one before could not.
+func TestLogWriterInherits(t *testing.T) {
+	to := &fickle{take: func(b []byte) (int, error) { return len(b), nil }}
+	out := NewLogWriter(to)
+	if missing := out.handOver(); missing != 0 {
+		t.Errorf("%d missing of none", missing)
+	}
+	out.inherit(3)
+	fmt.Fprintln(out, "upgraded")
+	out.Flush(patience)
+	if got, want := to.text.String(), "3 lines are missing\nupgraded\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if missing := (*LogWriter)(nil).handOver(); missing != 0 {
+		t.Errorf("%d missing of no log", missing)
+	}
 }
 
 // A line that is longer than the queue goes, and none of the others with it.

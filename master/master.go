@@ -195,6 +195,7 @@ func (m *members) run(ctx context.Context) error {
 		defer unix.Close(executable)
 		super.succession = &succession{
 			path: m.program, executable: executable, control: m.control, reaper: m.reap, signals: signals,
+			logs: super.config.LogWriter,
 		}
 	}
 	return actors.Run()

@@ -24,6 +24,7 @@ type succession struct {
 	control    *control
 	reaper     *reaper
 	signals    *signals
+	logs       *LogWriter // nil: none
 }
 
 // The environment of a program that takes over.
@@ -84,7 +85,7 @@ func (s *succession) become(e *estate, test *selfTest) error {
 	if !s.signals.supervisor.inbox.empty() {
 		return errNotYet // the next program would not know of it
 	}
-	return execute(s.path, append(e.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory))
+	return execute(s.path, append(e.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory), missingVariable(s.logs.handOver()))
 }
 
 // execute is execve(2) with descriptors that stay. It returns only with an error.

@@ -35,7 +35,7 @@ func Carried() (carry []byte, ok bool) {
 func TurnBack(why error) {
 	if memory, ok := descriptorVariable(upgradeVariable); ok {
 		if e, err := readEstate(memory); err == nil {
-			_ = turnBack(e, memory, why) // it returned: there is no way back
+			_ = turnBack(e, memory, why, inheritedMissing()) // it returned: there is no way back
 		}
 	}
 }
@@ -49,13 +49,14 @@ func descriptorVariable(name string) (fd int, ok bool) {
 	return fd, err == nil && fd > 2
 }
 
-// turnBack makes this process the old program again. It returns only with an error.
-func turnBack(e *estate, memory int, why error) error {
+// turnBack makes this process the old program again, which is to say that so many
+// lines of the log are missing. It returns only with an error.
+func turnBack(e *estate, memory int, why error, missing int) error {
 	if os.Getenv(upgradeErrorVariable) != "" {
 		return fmt.Errorf("there is no way back: %w", why) // this is the old one
 	}
 	err := execute("/proc/self/fd/"+strconv.Itoa(e.Old), append(e.descriptors(), memory),
-		upgradeVariable+"="+strconv.Itoa(memory), upgradeErrorVariable+"="+why.Error())
+		upgradeVariable+"="+strconv.Itoa(memory), upgradeErrorVariable+"="+why.Error(), missingVariable(missing))
 	return errors.Join(why, err)
 }
 
@@ -96,7 +97,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 			err = fmt.Errorf("panic: %v", value)
 		}
 		if err != nil {
-			err = turnBack(e, memory, err)
+			err = turnBack(e, memory, err, inheritedMissing()+config.LogWriter.handOver())
 		}
 	}()
 	if err := errors.Join(e.fits(config), e.open()); err != nil {
@@ -147,7 +148,8 @@ func openBoards(e *estate) (map[int]*ipc.Scoreboard, error) {
 // commit is the point of no return. Nothing in it can fail.
 func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) {
 	failure := os.Getenv(upgradeErrorVariable)
-	for _, name := range []string{upgradeVariable, upgradeErrorVariable} {
+	m.super.config.LogWriter.inherit(inheritedMissing())
+	for _, name := range []string{upgradeVariable, upgradeErrorVariable, upgradeLogVariable} {
 		_ = os.Unsetenv(name) // it fails only for a name that is no name
 	}
 	_ = setInheritable(e.descriptors(), false) // they are open
