@@ -191,12 +191,16 @@ func (a api) stop(r *http.Request) (any, error) {
 	}
 }
 
+// logs reopens on the goroutine of the request, which alone waits for the file.
 func (a api) logs(*http.Request) (any, error) {
-	var err error
-	if !a.supervisor.do(func() { err = a.supervisor.reopenLogs() }) {
-		err = errStopping
+	var reopen func() error
+	if !a.supervisor.do(func() { reopen = a.supervisor.config.ReopenLogs }) {
+		return nil, errStopping
 	}
-	return struct{}{}, err
+	if reopen == nil {
+		return nil, errors.New("logs go to standard error; there is no --log-file to reopen")
+	}
+	return struct{}{}, reopen()
 }
 
 // upgrade gives the client's connection to the supervisor: the program that

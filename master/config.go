@@ -96,8 +96,9 @@ type Config struct {
 	// first worker is ready. It must not block. It may be nil.
 	Started func(Status)
 
-	// ReopenLogs opens the log file anew; nil: there is none. It is called from
-	// one of the master's goroutines.
+	// ReopenLogs opens the log file anew; nil: there is none. It is called from a
+	// goroutine of whoever asks, who waits for it: it may block for some seconds,
+	// and calls may overlap.
 	ReopenLogs func() error
 	// LogLevel is set on Logger at a reload that changes it.
 	LogLevel hclog.Level

@@ -1,7 +1,6 @@
 package master
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -295,12 +294,4 @@ func (s *supervisor) cutShort(generations []int) {
 			s.end(slot, "too many workers are draining")
 		}
 	}
-}
-
-// reopenLogs has the log file opened anew, after a rotation.
-func (s *supervisor) reopenLogs() error {
-	if s.config.ReopenLogs == nil {
-		return errors.New("logs go to standard error; there is no --log-file to reopen")
-	}
-	return s.config.ReopenLogs()
 }

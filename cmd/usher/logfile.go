@@ -1,83 +1,110 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// logFile is where the log goes with --log-file. What cannot be written, on a
-// full disk for one, is dropped and counted, and standard error is told when
-// that begins and when it is over: serving goes on.
+// logFile is where the log goes with --log-file, by way of a master.LogWriter.
+// When something cannot be written, on a full disk for one, standard error is
+// told, and again when that is over: serving goes on.
 type logFile struct {
 	path string    // absolute
-	tell io.Writer // standard error
+	tell io.Writer // standard error; it does not block
 
-	mu      sync.Mutex
-	file    *os.File
-	torn    bool // the last line is there in part
-	dropped int  // lines since a write failed
+	mu   sync.Mutex // not held while a file is opened, written or closed
+	file *os.File
+
+	failing bool // the writing goroutine's: the last write did
 }
 
-func openLogFile(path string) (*logFile, error) {
+func openLogFile(path string, tell io.Writer) (*logFile, error) {
 	file, err := createLog(path)
 	if err != nil {
 		return nil, fmt.Errorf("log file: %w", err)
 	}
-	return &logFile{path: path, tell: os.Stderr, file: file}, nil
+	return &logFile{path: path, tell: tell, file: file}, nil
 }
 
-// createLog opens a file to append to. O_NONBLOCK, so that a FIFO without a
-// reader is an error and not a master that stands still (fifo(7)).
+// createLog opens a file to append to. A FIFO is opened for reading as well, which
+// does not wait for a reader (fifo(7)): readers may come and go, and what fits
+// into it waits for the next one. Where that is not permitted, it has to have a
+// reader: with O_NONBLOCK it is an error that there is none, and not a master that
+// stands still.
 func createLog(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK, 0o644)
+	const flags = os.O_APPEND | os.O_CREATE | unix.O_NONBLOCK
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		file, err := os.OpenFile(path, os.O_RDWR|flags, 0o644)
+		if !errors.Is(err, fs.ErrPermission) {
+			return file, err
+		}
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|flags, 0o644)
+	if errors.Is(err, unix.ENXIO) {
+		err = fmt.Errorf("%w; nobody reads it: start its reader first, or permit this user to read it", err)
+	}
+	return file, err
 }
 
-// Write writes one line, whole as long as there is room. It never returns an
-// error: the logger could do nothing with it.
-func (l *logFile) Write(line []byte) (int, error) {
+// Write writes lines. Only the goroutine of a master.LogWriter calls it.
+func (l *logFile) Write(lines []byte) (written int, err error) {
+	for {
+		file := l.current()
+		var n int
+		n, err = file.Write(lines[written:])
+		written += n
+		if err == nil || l.current() == file {
+			break
+		} // else it was closed meanwhile, and the rest belongs into the next one
+	}
+	switch {
+	case err != nil && !l.failing:
+		fmt.Fprintf(l.tell, "usher: log file: %v; lines are dropped until that is over\n", err)
+	case err == nil && l.failing:
+		fmt.Fprintf(l.tell, "usher: %s can be written again, and says how many lines are missing\n", l.path)
+	}
+	l.failing = err != nil
+	return written, err
+}
+
+func (l *logFile) current() *os.File {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.torn {
-		if _, err := l.file.WriteString("\n"); err != nil {
-			l.drop(err)
-			return len(line), nil
-		}
-		l.torn = false
-	}
-	n, err := l.file.Write(line)
-	if err != nil {
-		l.torn = l.torn || n > 0
-		l.drop(err)
-		return len(line), nil
-	}
-	if l.dropped > 0 {
-		fmt.Fprintf(l.tell, "usher: %s can be written again, %d lines are missing\n", l.path, l.dropped)
-		l.dropped = 0
-	}
-	return len(line), nil
+	return l.file
 }
 
-func (l *logFile) drop(err error) {
-	if l.dropped == 0 {
-		fmt.Fprintf(l.tell, "usher: log file: %v; lines are dropped until that is over\n", err)
-	}
-	l.dropped++
-}
+// reopenLimit is how long whoever asks for it waits for the file to open: a file
+// system may not answer.
+const reopenLimit = 5 * time.Second
 
 // reopen goes on in a file of the same path, after the other was renamed. If
 // there can be none, the old one stays. No line is lost in between.
 func (l *logFile) reopen() error {
-	fresh, err := createLog(l.path)
-	if err != nil {
-		return fmt.Errorf("log file: %w; the old one stays in use", err)
+	opened := make(chan error, 1)
+	go func() {
+		fresh, err := createLog(l.path)
+		if err != nil {
+			opened <- fmt.Errorf("log file: %w; the old one stays in use", err)
+			return
+		}
+		l.mu.Lock()
+		old := l.file
+		l.file = fresh
+		l.mu.Unlock()
+		opened <- nil
+		_ = old.Close() // a write to it that waits ends, and goes on in the new one
+	}()
+	select {
+	case err := <-opened:
+		return err
+	case <-time.After(reopenLimit):
+		return fmt.Errorf("log file: %s is not open after %v, and the old one stays in use until it is; does its file system answer?", l.path, reopenLimit)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_ = l.file.Close() // each line was written when it came
-	l.file, l.torn = fresh, false
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/usher-go/usher/master"
 	"golang.org/x/sys/unix"
 )
 
@@ -104,14 +105,9 @@ func TestLogsReopenWithoutFile(t *testing.T) {
 func TestLogFileCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	directory := shortDir(t)
-	fifo := filepath.Join(directory, "fifo")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for path, reason := range map[string]string{
 		filepath.Join(directory, "no", "log"): "no such file or directory",
 		directory:                             "is a directory",
-		fifo:                                  "no such device or address",
 	} {
 		got := usher(t, "serve", "--listen", "127.0.0.1:0", "--control", filepath.Join(directory, "c"), "--log-file", path)
 		checkComplaint(t, got, exitFailed, "log file", path, reason)
@@ -137,23 +133,24 @@ func TestLogFileFull(t *testing.T) {
 	}
 }
 
-// What was written in part when the disk was full ends before the next line,
-// and what is missing is counted.
-func TestLogFileTorn(t *testing.T) {
+// What is missing is counted where it is missing, and standard error is told once
+// that something is, and once that it is over.
+func TestLogFileFullAndBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	l, err := openLogFile(path)
+	var told strings.Builder
+	l, err := openLogFile(path, &told)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.file.Close() }() // the story is told
-	var told strings.Builder
-	l.tell = &told
+	out := master.NewLogWriter(l)
 	write := func(line string) {
-		if n, err := l.Write([]byte(line)); n != len(line) || err != nil {
-			t.Errorf("%q: %d, %v; want %d and no error", line, n, err, len(line))
+		fmt.Fprintln(out, line)
+		if !out.Flush(limit) {
+			t.Fatalf("%q: not written within %v", line, limit)
 		}
 	}
-	write("one\n")
+	write("one")
 	good := l.file
 	broken, err := os.Open("/dev/null")
 	if err != nil {
@@ -161,17 +158,17 @@ func TestLogFileTorn(t *testing.T) {
 	}
 	defer broken.Close()
 	l.file = broken // which is not open for writing
-	write("two\n")
-	write("three\n")
-	l.file, l.torn = good, true
-	write("four\n")
-	write("five\n")
+	write("two")
+	write("three")
+	l.file = good
+	write("four")
+	write("five")
 	content, err := os.ReadFile(path)
-	if lines := []string{"one", "", "four", "five", ""}; err != nil || !slices.Equal(strings.Split(string(content), "\n"), lines) {
+	if lines := []string{"one", "2 lines are missing", "four", "five", ""}; err != nil || !slices.Equal(strings.Split(string(content), "\n"), lines) {
 		t.Errorf("%q, %v; want lines %q", content, err, lines)
 	}
 	want := "usher: log file: write /dev/null: bad file descriptor; lines are dropped until that is over\n" +
-		"usher: " + path + " can be written again, 2 lines are missing\n"
+		"usher: " + path + " can be written again, and says how many lines are missing\n"
 	if got := told.String(); got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}

@@ -45,17 +45,19 @@ func main() {
 
 // run returns the exit status.
 func run(args []string) int {
+	outputs := newOutputs()
+	defer outputs.end()
 	sources := newSources(args)
 	read, err := sources.read()
 	switch {
 	case err == nil:
-		err = read.context.Run(sources, read)
+		err = read.context.Run(sources, read, outputs)
 	case !errors.Is(err, master.ErrConfig):
 		err = usageError{err}
 	}
 	if err != nil {
 		master.TurnBack(err)
-		fmt.Fprintf(os.Stderr, "usher: %v\n", err)
+		fmt.Fprintf(outputs.stderr, "usher: %v\n", err) // after the log
 	}
 	return exitStatus(err)
 }

@@ -15,26 +15,26 @@ type serveCommand struct {
 	Settings settings `embed:""`
 }
 
-func (c *serveCommand) Run(s *sources, r *reading) error {
+func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
 	config, err := c.Settings.config(s, r)
 	if err != nil {
 		return err
 	}
-	var output io.Writer = os.Stderr
+	config.LogWriter = o.stderr
 	if path := s.absolute(c.Settings.LogFile); path != "" {
-		file, err := openLogFile(path)
+		file, err := openLogFile(path, o.stderr)
 		if err != nil {
 			return err
 		}
-		output, config.ReopenLogs = file, file.reopen
+		config.LogWriter, config.ReopenLogs = o.add(master.NewLogWriter(file)), file.reopen
 	}
-	config.Logger = hclog.New(&hclog.LoggerOptions{
+	config.Logger = config.LogWriter.Logger(hclog.LoggerOptions{
 		Name:       "usher",
 		Level:      config.LogLevel,
 		JSONFormat: c.Settings.LogFormat == "json",
-		Output:     output,
 	})
-	config.Started = announce
+	stdout := o.add(master.NewLogWriter(os.Stdout))
+	config.Started = func(status master.Status) { announce(stdout, status) }
 	config.Reread = func() (master.Config, error) { return c.reread(s) }
 	return master.Run(context.Background(), config)
 }
@@ -53,11 +53,11 @@ func (c *serveCommand) reread(s *sources) (master.Config, error) {
 }
 
 // announce prints the line that says where the server is.
-func announce(status master.Status) {
+func announce(w io.Writer, status master.Status) {
 	var addresses []string
 	for _, l := range status.Listeners {
 		addresses = append(addresses, l.Address)
 	}
-	fmt.Printf("usher: serving on %s (master pid %d, %d workers)\n",
+	fmt.Fprintf(w, "usher: serving on %s (master pid %d, %d workers)\n",
 		strings.Join(addresses, ", "), status.PID, len(status.Workers))
 }

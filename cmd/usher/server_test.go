@@ -95,13 +95,21 @@ func launch(t *testing.T, cmd *exec.Cmd, mark string, args ...string) *server {
 func launchAs(t *testing.T, cmd *exec.Cmd, mark, control string) *server {
 	t.Helper()
 	s := &server{t: t, mark: mark, control: control, exited: make(chan struct{})}
-	cmd.Stdout, s.out = newTranscript(t)
-	cmd.Stderr, s.log = newTranscript(t)
+	var mine [2]*os.File
+	mine[0], s.out = newTranscript(t)
+	mine[1], s.log = newTranscript(t)
+	if cmd.Stdout == nil { // else the story reads it, or does not
+		cmd.Stdout = mine[0]
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = mine[1]
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Stdout.(*os.File).Close() // the child has them now
-	_ = cmd.Stderr.(*os.File).Close()
+	for _, end := range mine {
+		_ = end.Close() // the child has it now, if it is to
+	}
 	s.pid = cmd.Process.Pid
 	go func() {
 		_ = cmd.Wait() // the state says all
