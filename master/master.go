@@ -147,6 +147,7 @@ func newMembers(config *Config, listeners []*listener, limit int) (*members, err
 		signalThread: m.reap.signalThread,
 		stopped:      stopped,
 	}, looks)
+	m.super.notifier.ask = m.accept.mail.put
 	return m, nil
 }
 
@@ -164,6 +165,7 @@ func (m *members) run(ctx context.Context) error {
 	defer m.endLooks()
 	defer removePIDFile(m.pidFile)
 	super := m.super
+	defer super.notifier.flush(sayLimit)
 
 	// The order of the interrupts is the order of the Adds. Whichever actor
 	// ends first, the supervisor is told first, and has ended all workers when
@@ -195,7 +197,7 @@ func (m *members) run(ctx context.Context) error {
 		defer unix.Close(executable)
 		super.succession = &succession{
 			path: m.program, executable: executable, control: m.control, reaper: m.reap, signals: signals,
-			logs: super.config.LogWriter,
+			logs: super.config.LogWriter, notifier: super.notifier,
 		}
 	}
 	return actors.Run()

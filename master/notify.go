@@ -3,20 +3,44 @@ package master
 import (
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // notifier tells the service manager how the master is (sd_notify(3)). Without
-// one, as told by the environment, it does nothing.
+// one, as told by the environment, it does nothing. Its methods do not block:
+// what the manager is slow to read waits here.
 type notifier struct {
-	watchdog time.Duration // how often it wants to hear that we are alive; 0: it does not
+	watchdog time.Duration // within which it wants to hear that we are alive; 0: it does not
+	*messages
 }
+
+// messages are what the service manager is told, in order. A goroutine sends
+// them, which is there only while there are some.
+type messages struct {
+	send func(string)
+	ask  func(func()) // has the accept goroutine call a function; nil: there is none
+
+	mu    sync.Mutex
+	queue []string
+	idle  chan struct{} // closed when the goroutine ends; nil: there is none
+}
+
+// maxMessages bounds what waits for a manager that does not read. Beyond, the
+// oldest go: what it needs is the latest state.
+const maxMessages = 64
+
+// sayLimit is how long the end of a master waits for a manager that does not read.
+const sayLimit = time.Second
 
 func newNotifier() notifier {
 	interval, _ := daemon.SdWatchdogEnabled(false) // 0 with an error: what nobody understands nobody asked for
-	return notifier{watchdog: interval}
+	send := func(state string) {
+		_, _ = daemon.SdNotify(false, state) // a manager that does not listen is no reason not to serve
+	}
+	return notifier{watchdog: interval, messages: &messages{send: send}}
 }
 
 // managerVariables are the service manager's words for this process alone: no
@@ -33,13 +57,72 @@ func (n notifier) reloading(monotonic time.Duration) {
 
 func (n notifier) stopping() { n.say(daemon.SdNotifyStopping) }
 
-// alive is to be called regularly by the goroutine whose health matters.
+// every is how often alive is to be called at least; 0: not at all. It is half the
+// time that the manager waits, as sd_watchdog_enabled(3) has it.
+func (n notifier) every() time.Duration { return n.watchdog / 2 }
+
+// alive is to be called regularly by the supervisor, which is alive then. The
+// manager hears of it from the accept goroutine, so that neither can stand still
+// unnoticed.
 func (n notifier) alive() {
-	if n.watchdog > 0 {
-		n.say(daemon.SdNotifyWatchdog)
+	if n.watchdog == 0 {
+		return
+	}
+	ping := func() { n.say(daemon.SdNotifyWatchdog) }
+	if n.ask == nil {
+		ping()
+		return
+	}
+	n.ask(ping)
+}
+
+// say queues a message: a sign of life not twice in a row, for it adds nothing.
+func (m *messages) say(state string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.queue); n > 0 && state == daemon.SdNotifyWatchdog && m.queue[n-1] == state {
+		return
+	}
+	if len(m.queue) == maxMessages {
+		m.queue = append(m.queue[:0], m.queue[1:]...)
+	}
+	m.queue = append(m.queue, state)
+	if m.idle == nil {
+		m.idle = make(chan struct{})
+		go m.run()
 	}
 }
 
-func (n notifier) say(state string) {
-	_, _ = daemon.SdNotify(false, state) // a manager that does not listen is no reason not to serve
+// run is the goroutine.
+func (m *messages) run() {
+	for {
+		m.mu.Lock()
+		if len(m.queue) == 0 {
+			m.queue = nil
+			close(m.idle)
+			m.idle = nil
+			m.mu.Unlock()
+			return
+		}
+		next := m.queue[0]
+		m.queue = append(m.queue[:0], m.queue[1:]...)
+		m.mu.Unlock()
+		m.send(next)
+	}
+}
+
+// flush returns when the manager has everything, or after the limit.
+func (m *messages) flush(limit time.Duration) {
+	m.mu.Lock()
+	idle := m.idle
+	m.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
 }

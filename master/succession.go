@@ -25,6 +25,7 @@ type succession struct {
 	reaper     *reaper
 	signals    *signals
 	logs       *LogWriter // nil: none
+	notifier   notifier
 }
 
 // The environment of a program that takes over.
@@ -85,6 +86,7 @@ func (s *succession) become(e *estate, test *selfTest) error {
 	if !s.signals.supervisor.inbox.empty() {
 		return errNotYet // the next program would not know of it
 	}
+	s.notifier.flush(handOverLimit)
 	return execute(s.path, append(e.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory), missingVariable(s.logs.handOver()))
 }
 

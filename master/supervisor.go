@@ -103,6 +103,7 @@ type processes struct {
 // because it was asked to stop, or with the reason it could not go on.
 func (s *supervisor) run() error {
 	defer close(s.done)
+	s.alive(time.Now()) // at once: the program before may have done so a while ago
 	s.watch.next(time.Now(), sampleEvery)
 	if !s.booted {
 		defer s.sayWhatStarts().Stop()
@@ -119,9 +120,7 @@ func (s *supervisor) run() error {
 			}
 			s.watch.rouse()
 		case <-s.watch.over: // here, not by a timer of its own: at rest it is the only thing that wakes the master
-			if now := time.Now(); !now.Before(s.watch.due) { // else it was set anew just as it was over
-				s.look(now)
-			}
+			s.timeUp(time.Now())
 		}
 	}
 }

@@ -20,24 +20,24 @@ import (
 // an idle server's first byte hangs is found by the next look, a restingLook
 // later at most, and only then does hang-timeout begin to count. So nothing is
 // added to the way of a connection.
+//
+// The service manager's watchdog has times of its own, beside the looks.
 type watch struct {
 	sleeper
 	due     time.Time // when the next look is planned
 	resting bool      // it is a long way off
+	ping    time.Time // when to tell the service manager that we are alive; zero: never
 }
 
 // longestRest bounds how long after its beginning a hang may go unseen.
 const longestRest = 15 * time.Second
 
 // restingLook is how often to look while nothing happens: a fraction of what the
-// look is to find in time, and of the interval at which a service manager wants
-// to hear from the master. 0: it is not asked for.
-func restingLook(hangTimeout, watchdog time.Duration) time.Duration {
+// look is to find in time. 0: it is not asked for.
+func restingLook(hangTimeout time.Duration) time.Duration {
 	every := longestRest
-	for _, limit := range [...]time.Duration{hangTimeout, watchdog} {
-		if limit > 0 {
-			every = min(every, limit/4)
-		}
+	if hangTimeout > 0 {
+		every = min(every, hangTimeout/4)
 	}
 	return max(every, sampleEvery)
 }
@@ -45,7 +45,16 @@ func restingLook(hangTimeout, watchdog time.Duration) time.Duration {
 // next plans the next look.
 func (w *watch) next(now time.Time, every time.Duration) {
 	w.due, w.resting = now.Add(every), every > sampleEvery
-	w.set(every)
+	w.arm(now)
+}
+
+// arm sets the sleeper to what is due first.
+func (w *watch) arm(now time.Time) {
+	first := w.due
+	if !w.ping.IsZero() && w.ping.Before(first) {
+		first = w.ping
+	}
+	w.set(first.Sub(now))
 }
 
 // rouse ends a rest: something happened, and what follows from it shows to a
@@ -53,6 +62,26 @@ func (w *watch) next(now time.Time, every time.Duration) {
 func (w *watch) rouse() {
 	if w.resting {
 		w.next(time.Now(), sampleEvery)
+	}
+}
+
+// timeUp does what is due. Nothing may be: what the sleeper reports late.
+func (s *supervisor) timeUp(now time.Time) {
+	if !s.watch.ping.IsZero() && !now.Before(s.watch.ping) {
+		s.alive(now)
+	}
+	if !now.Before(s.watch.due) {
+		s.look(now)
+		return
+	}
+	s.watch.arm(now)
+}
+
+// alive tells the service manager, if it wants to know, and plans the next time.
+func (s *supervisor) alive(now time.Time) {
+	if every := s.notifier.every(); every > 0 {
+		s.notifier.alive()
+		s.watch.ping = now.Add(every)
 	}
 }
 
@@ -76,12 +105,11 @@ func (s *supervisor) look(now time.Time) {
 		s.feelPulse(slot, now, t.queued() > 0 || t.stuck) // a stuck one's queue goes to others
 		moving = moving || !slot.pulse.last.restsSince(before)
 	}
-	s.notifier.alive()
 	s.recycle(now)
 	s.rebalance()
 	every := sampleEvery
 	if !moving && !stuck && s.settledDown() {
-		every = restingLook(s.config.HangTimeout, s.notifier.watchdog)
+		every = restingLook(s.config.HangTimeout)
 	}
 	s.watch.next(now, every)
 }

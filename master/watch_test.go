@@ -7,17 +7,14 @@ import (
 )
 
 func TestRestingLook(t *testing.T) {
-	tests := map[string]struct{ hangTimeout, watchdog, want time.Duration }{
-		"the default":                {hangTimeout: 30 * time.Second, want: 7500 * time.Millisecond},
-		"nothing asked for":          {want: longestRest},
-		"a long hang-timeout":        {hangTimeout: time.Hour, want: longestRest},
-		"the shortest there is":      {hangTimeout: 2 * sampleEvery, want: sampleEvery},
-		"a watchdog":                 {watchdog: 20 * time.Second, want: 5 * time.Second},
-		"a watchdog that is shorter": {hangTimeout: time.Minute, watchdog: 10 * time.Second, want: 2500 * time.Millisecond},
-		"a watchdog of a second":     {hangTimeout: time.Minute, watchdog: time.Second, want: sampleEvery},
+	tests := map[string]struct{ hangTimeout, want time.Duration }{
+		"the default":           {hangTimeout: 30 * time.Second, want: 7500 * time.Millisecond},
+		"nothing asked for":     {want: longestRest},
+		"a long hang-timeout":   {hangTimeout: time.Hour, want: longestRest},
+		"the shortest there is": {hangTimeout: 2 * sampleEvery, want: sampleEvery},
 	}
 	for name, test := range tests {
-		if got := restingLook(test.hangTimeout, test.watchdog); got != test.want {
+		if got := restingLook(test.hangTimeout); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
@@ -91,7 +88,6 @@ func TestLooksDoNotRest(t *testing.T) {
 		"recycle-rss":   func(th *theatre) { th.config.RecycleRSS = 1 << 40 },
 		"a drain":       func(th *theatre) { th.slots[0].life = lifeFinishing },
 		"an abort":      func(th *theatre) { th.slots[0].life = lifeKilled },
-		"a watchdog":    func(th *theatre) { th.notifier.watchdog = 3 * time.Second },
 	}
 	for name, set := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +117,7 @@ func TestHangFromRest(t *testing.T) {
 			time.Sleep(time.Minute)
 			var aborted time.Time
 			th.look(func() { aborted = th.aborted })
-			most := hangTimeout + restingLook(hangTimeout, 0) + sampleEvery
+			most := hangTimeout + restingLook(hangTimeout) + sampleEvery
 			if took := aborted.Sub(start); took < hangTimeout-sampleEvery/10 || took > most {
 				t.Errorf("%v after a look: aborted after %v, want from %v to %v", after, took, hangTimeout, most)
 			}

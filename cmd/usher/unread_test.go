@@ -294,3 +294,37 @@ func TestNobodyReadsTheFailure(t *testing.T) {
 		t.Errorf("%v, want exit status %d", err, exitFailed)
 	}
 }
+
+// A service manager that does not read is no reason not to serve, nor not to end.
+func TestServiceManagerDoesNotRead(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "notify")
+	address := &net.UnixAddr{Name: path, Net: "unixgram"}
+	conn, err := net.ListenUnixgram("unixgram", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for err == nil { // until its queue has no room
+		err = unix.Sendto(fd, []byte("X"), unix.MSG_DONTWAIT, &unix.SockaddrUnix{Name: path})
+	}
+	if err != unix.EAGAIN {
+		t.Fatal(err)
+	}
+	cmd, mark := command()
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=1000000")
+	s := serveCommandLine(t, cmd, mark, "--app", "lines", "--workers", "1")
+	if got := s.ask("reload"); got.code != 0 {
+		t.Errorf("usher reload: %+v", got)
+	}
+	if got := s.ask("upgrade"); got.code != 0 {
+		t.Errorf("usher upgrade: %+v", got)
+	}
+	s.signal(unix.SIGTERM)
+	s.ends(0)
+}
