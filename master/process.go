@@ -170,6 +170,8 @@ func reason(status unix.WaitStatus) string {
 	switch {
 	case status.Signaled() && status.CoreDump():
 		return fmt.Sprintf("signal %s, core dumped", unix.SignalName(status.Signal()))
+	case status.Signaled() && status.Signal() == unix.SIGPIPE:
+		return "signal SIGPIPE (it wrote where nobody reads, to standard output perhaps)"
 	case status.Signaled():
 		return "signal " + unix.SignalName(status.Signal())
 	}
@@ -222,9 +224,20 @@ func openPipes(scoreboard int) (p pipes, err error) {
 		queue:   queue,
 		control: os.NewFile(uintptr(control), "control"),
 		stderr:  os.NewFile(uintptr(stderr[0]), "worker stderr"),
-		child: [6]int{null, 1, stderr[1],
+		child: [6]int{null, standardOutput(null), stderr[1],
 			ipc.QueueFD: workerQueue, ipc.ControlFD: workerControl, ipc.ScoreboardFD: scoreboard},
 	}, nil
+}
+
+// standardOutput returns the descriptor that is to be a worker's standard output:
+// the master's, unless its reader has gone, since SIGPIPE would end a worker that
+// prints; null then.
+func standardOutput(null int) int {
+	poll := []unix.PollFd{{Fd: int32(unix.Stdout)}}
+	if _, err := unix.Poll(poll, 0); err == nil && poll[0].Revents&unix.POLLERR != 0 { // poll(2), of a pipe
+		return null
+	}
+	return unix.Stdout
 }
 
 func (p *pipes) childFiles() []uintptr {

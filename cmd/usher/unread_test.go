@@ -272,6 +272,27 @@ func TestNobodyReadsTheStartLine(t *testing.T) {
 	s.ends(0)
 }
 
+// The reader of standard output goes away (usher serve | head -1): a worker that
+// prints lives on after a reload.
+func TestStandardOutputReaderGone(t *testing.T) {
+	t.Parallel()
+	directory := shortDir(t)
+	program := filepath.Join(directory, "worker")
+	script(t, program, fmt.Sprintf("#!/bin/sh\necho hello\nexec '%s' worker lines\n", self()))
+	from, to := aPipe(t)
+	cmd, mark := command()
+	cmd.Stdout = to
+	s := launch(t, cmd, mark, "--workers", "1", "--", program)
+	s.until("a worker is ready", ready(1))
+	_, _ = to.Close(), from.Close() // the server has the one, and nobody the other
+	if got := s.ask("reload"); got.code != 0 {
+		t.Errorf("usher reload: %+v", got)
+	}
+	s.until("another worker", ready(1))
+	s.signal(unix.SIGTERM)
+	s.ends(0)
+}
+
 // A failure that nobody reads about ends the process nevertheless.
 func TestNobodyReadsTheFailure(t *testing.T) {
 	t.Parallel()
