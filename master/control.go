@@ -161,8 +161,11 @@ func (c *control) open() (*session, error) {
 }
 
 // pause returns when every request has its answer, or was given up, and no
-// further one is read. It blocks for up to lastAnswers.
+// further one is read. It blocks for up to lastAnswers. A nil control has none.
 func (c *control) pause() {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	c.paused = true
 	session := c.serving
@@ -173,8 +176,11 @@ func (c *control) pause() {
 	}
 }
 
-// resume ends a pause.
+// resume ends a pause, also of a nil control.
 func (c *control) resume() {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	c.paused = false
 	c.mu.Unlock()

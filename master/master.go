@@ -197,7 +197,7 @@ func (m *members) run(ctx context.Context) error {
 		defer unix.Close(executable)
 		super.succession = &succession{
 			path: m.program, executable: executable, control: m.control, reaper: m.reap, signals: signals,
-			logs: super.config.LogWriter, notifier: super.notifier,
+			log: super.log, logs: super.config.LogWriter, notifier: super.notifier,
 		}
 	}
 	return actors.Run()

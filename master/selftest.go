@@ -62,7 +62,7 @@ func (s *succession) startTest(memory int) (*selfTest, error) {
 	}
 	defer unix.Close(stderr[1])
 	_ = unix.SetNonblock(stderr[0], true) // a pipe can be
-	t.words = newWords(fileOf(stderr[0], "self-test stderr"), s.control.log.With("reason", "self-test"), s.logs)
+	t.words = newWords(fileOf(stderr[0], "self-test stderr"), s.log.With("reason", "self-test"), s.logs)
 	t.words.resume()
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {

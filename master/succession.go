@@ -13,17 +13,19 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/early"
 	"golang.org/x/sys/unix"
 )
 
 // succession is what an upgrade needs of this process.
 type succession struct {
-	path       string // of the program, as it was started: a link in it may lead elsewhere by now
-	executable int    // owned: this program's file, to go back to
-	control    *control
+	path       string   // of the program, as it was started: a link in it may lead elsewhere by now
+	executable int      // owned: this program's file, to go back to
+	control    *control // nil: none
 	reaper     *reaper
 	signals    *signals
+	log        hclog.Logger
 	logs       *LogWriter // nil: none
 	notifier   notifier
 }
