@@ -35,7 +35,7 @@ func parseEstate1(text []byte) (*estate, error) {
 		if s.Process != nil {
 			s.Board = old.Board
 		}
-		if s.Life.state() == StateDraining || s.Life == lifeAsked {
+		if !s.Life.stays() {
 			s.Why = slot.Recycled
 			if s.Why == "" {
 				s.Why = "it left before the upgrade"
@@ -51,6 +51,9 @@ func parseEstate1(text []byte) (*estate, error) {
 		for _, s := range e.Slots {
 			if s.Number == seat.Slot && s.Incarnation == seat.Worker && s.Process != nil {
 				seat.PID = s.Process.PID
+				if s.Life == lifeKilled && seat.Phase == seatOpen {
+					seat.Phase = seatRetired // others get what it was to have
+				}
 				seat.Landing = s.Life == lifeHolding || s.Life == lifeReturning
 			}
 		}
