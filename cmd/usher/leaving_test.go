@@ -94,7 +94,7 @@ func TestStopAfterFailedDeploy(t *testing.T) {
 	program := filepath.Join(shortDir(t), "worker")
 	deploy(t, program, "worker-summing-1")
 	s := serve(t, "--workers", "2", "--drain-timeout", "1s", "--", program)
-	c := gatherTolerant(s.address, clients)
+	c := gatherTolerant(t, s.address, clients)
 	s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 	deploy(t, program, "worker-forgetting")
 	checkComplaint(t, s.ask("reload"), exitFailed, "could not be restored")
@@ -116,7 +116,7 @@ func TestDeployAfterFailedDeploy(t *testing.T) {
 			program := filepath.Join(shortDir(t), "worker")
 			deploy(t, program, "worker-summing-1")
 			s := p.serve("--workers", workers, "--max-workers", workers, "--drain-timeout", "1h", "--", program)
-			c := gatherTolerant(s.address, clients)
+			c := gatherTolerant(t, s.address, clients)
 			s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 			deploy(t, program, "worker-forgetting")
 			for range 2 {

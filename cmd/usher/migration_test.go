@@ -96,8 +96,9 @@ func sumUp(address string, done <-chan struct{}, seed uint64, lines *atomic.Uint
 	}
 }
 
-// choir is clients that sumUp until told to stop.
+// choir is clients that sumUp until told to stop, or until the test ends.
 type choir struct {
+	stop   sync.Once
 	done   chan struct{}
 	wait   sync.WaitGroup
 	lines  atomic.Uint64
@@ -105,16 +106,17 @@ type choir struct {
 }
 
 func gather(t *testing.T, address string, clients int) *choir {
-	return gatherWith(address, clients, func(client int, err error) { t.Errorf("client %d: %v", client, err) })
+	return gatherWith(t, address, clients, func(client int, err error) { t.Errorf("client %d: %v", client, err) })
 }
 
 // gatherTolerant is gather for a story in which some fail.
-func gatherTolerant(address string, clients int) *choir {
-	return gatherWith(address, clients, func(int, error) {})
+func gatherTolerant(t *testing.T, address string, clients int) *choir {
+	return gatherWith(t, address, clients, func(int, error) {})
 }
 
-func gatherWith(address string, clients int, failed func(client int, err error)) *choir {
+func gatherWith(t *testing.T, address string, clients int, failed func(client int, err error)) *choir {
 	c := &choir{done: make(chan struct{})}
+	t.Cleanup(c.disperse) // if the story did not: who fails after the end of a test ends all others
 	for i := range clients {
 		c.wait.Go(func() {
 			err := sumUp(address, c.done, uint64(i), &c.lines)
@@ -128,7 +130,7 @@ func gatherWith(address string, clients int, failed func(client int, err error))
 }
 
 func (c *choir) disperse() {
-	close(c.done)
+	c.stop.Do(func() { close(c.done) })
 	c.wait.Wait()
 }
 
