@@ -136,7 +136,7 @@ func (s *server) clean() {
 			s.t.Errorf("in the log: %s", line)
 		}
 	}
-	if s.t.Failed() {
+	if s.t.Failed() && len(s.log.all()) > 0 {
 		s.t.Logf("standard error of the server:\n%s", strings.Join(s.log.all(), "\n"))
 	}
 }
