@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/usher-go/usher/master"
@@ -106,20 +105,12 @@ func TestAcceptorsThroughChanges(t *testing.T) {
 	rounds := sized(4, 30)
 	p := install(t)
 	s := p.serve("--acceptors", "3", "--workers", "2")
-	var all sync.WaitGroup
-	done := make(chan struct{})
-	all.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				r := bench(t, 0, "echo", s.address, "--churn", "--conns=50", "--requests=500")
-				if r.Requests != 500 {
-					t.Errorf("%+v", r)
-				}
-			}
+	stop := meanwhile(t, func() bool {
+		r := bench(t, 0, "echo", s.address, "--churn", "--conns=50", "--requests=500")
+		if r.Requests != 500 {
+			t.Errorf("%+v", r)
 		}
+		return r.Requests == 500
 	})
 	for n := range rounds {
 		p.replace()
@@ -130,8 +121,7 @@ func TestAcceptorsThroughChanges(t *testing.T) {
 			t.Errorf("reload %d: %+v", n, got)
 		}
 	}
-	close(done)
-	all.Wait()
+	stop()
 	status := s.until("all are gone", empty)
 	if c := status.Connections; c.Lost+c.Refused != 0 || c.Accepted != c.Closed {
 		t.Errorf("%+v", c)

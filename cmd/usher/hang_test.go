@@ -67,16 +67,15 @@ func TestHang(t *testing.T) {
 	}
 	s.log.await(t, 1, "worker output", "this will take for ever")
 	waiting := crowd(t, s.address, 20)
-	var done atomic.Bool
-	var exchanges int
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for ; !done.Load(); exchanges++ {
-			if pid, err := second.exchange("still here"); err != nil || pid != free {
-				t.Errorf("answer by worker %d, %v; want %d", pid, err, free)
-				return
-			}
+	exchanges := 0
+	stop := meanwhile(t, func() bool {
+		pid, err := second.exchange("still here")
+		if err != nil || pid != free {
+			t.Errorf("answer by worker %d, %v; want %d", pid, err, free)
+			return false
 		}
+		exchanges++
+		return true
 	})
 	if at := answered(t, waiting); at[free] == 0 || at[hung] > 0 {
 		t.Errorf("answers by worker %v, want none by %d, which hangs", at, hung)
@@ -87,8 +86,7 @@ func TestHang(t *testing.T) {
 		return ready(2)(status) && !slices.Contains(pids(status), hung)
 	})
 	took := time.Since(start)
-	done.Store(true)
-	serving.Wait()
+	stop()
 	t.Logf("a worker hangs, limit %v: replaced after %v, while the other answered %d times",
 		hangTimeout, took.Round(time.Millisecond), exchanges)
 	// The master takes samples, and rounds to a tenth of a second.

@@ -125,6 +125,25 @@ func until(t *testing.T, what string, ok func() (bool, string)) {
 	}
 }
 
+// meanwhile calls again until it says no, on a goroutine of its own, and until the
+// function that it returns is called, which waits for that. At the latest it is
+// when the test ends: who fails a test that has ended ends all others.
+func meanwhile(t *testing.T, again func() bool) (stop func()) {
+	var stopped atomic.Bool
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !stopped.Load() && again() {
+		}
+	}()
+	stop = func() {
+		stopped.Store(true)
+		<-ended
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
 // shortDir is t.TempDir with a path that leaves room for a socket's name
 // (unix(7): 108 bytes).
 func shortDir(t *testing.T) string {

@@ -85,6 +85,11 @@ func TestHTTPReloads(t *testing.T) {
 			}
 		})
 	}
+	finish := func() {
+		done.Store(true)
+		group.Wait()
+	}
+	t.Cleanup(finish) // if the story did not
 	start := time.Now()
 	for range reloads {
 		before := hasty.Load() + keeping.Load()
@@ -95,8 +100,7 @@ func TestHTTPReloads(t *testing.T) {
 		s.until("the old workers are gone", ready(2))
 	}
 	elapsed := time.Since(start)
-	done.Store(true)
-	group.Wait()
+	finish()
 	status := s.until("all have left", func(status master.Status) bool { return status.Connections.Active == 0 })
 	t.Logf("%d reloads in %v: %d requests with a connection each, %d kept alive, %d connections, none failed; %+v",
 		reloads, elapsed.Round(time.Millisecond), hasty.Load(), keeping.Load(), connected.Load(), status.Connections)

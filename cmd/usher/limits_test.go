@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,7 +61,6 @@ func TestMaxConnsCrowd(t *testing.T) {
 	visits := sized(10, 200)
 	s := serve(t, "--app", "lines", "--workers", "2", "--max-conns", fmt.Sprint(most))
 	var group sync.WaitGroup
-	var done atomic.Bool
 	for range clients {
 		group.Go(func() {
 			for range visits {
@@ -73,19 +71,18 @@ func TestMaxConnsCrowd(t *testing.T) {
 			}
 		})
 	}
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		for !done.Load() {
-			if status, err := s.status(); err != nil || open(status) > most {
-				t.Errorf("%+v, %v; want at most %d open", status.Connections, err, most)
-				return
-			}
+	t.Cleanup(group.Wait) // if the story did not
+	unwatch := meanwhile(t, func() bool {
+		status, err := s.status()
+		good := err == nil && open(status) <= most
+		if !good {
+			t.Errorf("%+v, %v; want at most %d open", status.Connections, err, most)
 		}
+		return good
 	})
 	s.reload()
 	group.Wait()
-	done.Store(true)
-	watch.Wait()
+	unwatch()
 	if status, err := s.status(); err != nil || status.Connections.Refused+status.Connections.Lost != 0 ||
 		status.Connections.Accepted != uint64(clients*visits) {
 		t.Errorf("%+v, %v; want %d accepted, none refused or lost", status.Connections, err, clients*visits)

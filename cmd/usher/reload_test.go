@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -23,19 +22,17 @@ func TestReload(t *testing.T) {
 	s := serve(t, "--app", "lines", "--workers", "2")
 	old := pids(s.until("ready", ready(2)))
 
-	var done atomic.Bool
 	var visits atomic.Int64
-	var group sync.WaitGroup
+	var stops []func()
 	for range clients {
-		group.Go(func() {
-			for !done.Load() {
-				if err := shortVisit(s.address); err != nil {
-					t.Errorf("visit: %v", err)
-					return
-				}
-				visits.Add(1)
+		stops = append(stops, meanwhile(t, func() bool {
+			err := shortVisit(s.address)
+			if err != nil {
+				t.Errorf("visit: %v", err)
 			}
-		})
+			visits.Add(1)
+			return err == nil
+		}))
 	}
 	for n := range reloads {
 		before := visits.Load()
@@ -54,8 +51,9 @@ func TestReload(t *testing.T) {
 			return visits.Load() > before+clients, fmt.Sprint(visits.Load())
 		})
 	}
-	done.Store(true)
-	group.Wait()
+	for _, stop := range stops {
+		stop()
+	}
 	status, err := s.status()
 	if err != nil || status.Connections.Lost+status.Connections.Refused != 0 {
 		t.Errorf("%+v, %v; want none lost or refused", status.Connections, err)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -126,23 +125,12 @@ func TestUpgradeStorm(t *testing.T) {
 	s := p.serve("--workers", "2", "--max-workers", "6", "--", self(), "worker-summing")
 	c := gather(t, s.address, clients)
 	s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
-	done := make(chan struct{})
-	var storm sync.WaitGroup
 	sent := 0
-	storm.Go(func() {
-		pace := time.NewTicker(2 * time.Millisecond)
-		defer pace.Stop()
-		for {
-			for _, sig := range []unix.Signal{unix.SIGUSR1, unix.SIGHUP, unix.SIGTTOU} {
-				select {
-				case <-done:
-					return
-				case <-pace.C:
-					_ = unix.Kill(s.pid, sig) // that it lives is checked below
-					sent++
-				}
-			}
-		}
+	stop := meanwhile(t, func() bool {
+		<-time.After(2 * time.Millisecond)
+		_ = unix.Kill(s.pid, []unix.Signal{unix.SIGUSR1, unix.SIGHUP, unix.SIGTTOU}[sent%3]) // that it lives is checked below
+		sent++
+		return true
 	})
 	for n := range upgrades {
 		p.replace()
@@ -151,8 +139,7 @@ func TestUpgradeStorm(t *testing.T) {
 			break
 		}
 	}
-	close(done)
-	storm.Wait()
+	stop()
 	s.settle()
 	status := s.until("all are there still, and the last generation alone", func(status master.Status) bool {
 		return int(status.Connections.Active) == clients && lingering(status) == 0 && allReady(status)
@@ -172,23 +159,17 @@ func TestUpgradeAnswersEveryone(t *testing.T) {
 	askers, upgrades := 4, sized(10, 200)
 	p := install(t)
 	s := p.serve("--workers", "1", "--", self(), "worker-summing")
-	done := make(chan struct{})
-	var all sync.WaitGroup
 	var asked atomic.Int64
+	var stops []func()
 	for range askers {
-		all.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-					if _, err := s.status(); err != nil {
-						t.Errorf("status: %v", err)
-					}
-					asked.Add(1)
-				}
+		stops = append(stops, meanwhile(t, func() bool {
+			_, err := s.status()
+			if err != nil {
+				t.Errorf("status: %v", err)
 			}
-		})
+			asked.Add(1)
+			return err == nil
+		}))
 	}
 	for n := range upgrades {
 		seen := len(s.log.with("upgraded:"))
@@ -198,8 +179,9 @@ func TestUpgradeAnswersEveryone(t *testing.T) {
 		}
 		s.log.await(t, seen+1, "upgraded:")
 	}
-	close(done)
-	all.Wait()
+	for _, stop := range stops {
+		stop()
+	}
 	t.Logf("%d upgrades, %d answers", upgrades, asked.Load())
 	s.stop()
 }
