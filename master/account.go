@@ -76,7 +76,11 @@ func (s *supervisor) watchAccount(a *account) {
 			case now.done() != l.done:
 				l.done = now.done()
 			default:
-				a.silent = append(a.silent, fmt.Sprintf("slot %d (pid %d)", l.slot.number, l.slot.pid()))
+				who := fmt.Sprintf("slot %d (pid %d)", l.slot.number, l.slot.pid())
+				if l.slot.life == lifeParked {
+					who += ", for whose connections there is nowhere to go"
+				}
+				a.silent = append(a.silent, who)
 				a.enter(l, now)
 			}
 		}
@@ -147,6 +151,6 @@ func (s *supervisor) close(a *account) (departures, error) {
 	if len(a.silent) == 0 {
 		return a.sum, nil
 	}
-	return a.sum, fmt.Errorf("nothing came for %v from %s, whose connections count as staying; they move when it goes on; see usher status",
+	return a.sum, fmt.Errorf("nothing came for %v from %s, whose connections count as staying, and move when they can; see usher status",
 		stillLimit, strings.Join(a.silent, ", "))
 }

@@ -49,7 +49,7 @@ func (s *supervisor) rang(slot *slot, kind alarmKind) {
 	case alarmRespawn:
 		s.startWorker(slot)
 	case alarmDrained:
-		s.overdue(slot)
+		s.end(slot, slot.why)
 	case alarmEnded:
 		s.kill(slot, fmt.Sprintf("did not exit within %v of being told to stop", stopGrace))
 	case alarmAborted:

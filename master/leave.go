@@ -68,15 +68,20 @@ func (s *supervisor) someoneComes(from *slot) bool {
 // moveAway has a worker give its connections back, for others.
 func (s *supervisor) moveAway(slot *slot) {
 	if s.turn(slot, turnMove) {
+		if slot.until.IsZero() {
+			slot.until = s.leavesUntil()
+		}
 		s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
 		s.setLeaveAlarm(slot)
 	}
 }
 
-// park arranges that a worker which was told nothing is told to finish when it
-// has no more than the last moment for it.
+// park has a worker keep and serve its connections until there is somewhere for
+// them to go. However long that takes: it is not their fault. It is told nothing.
 func (s *supervisor) park(slot *slot) {
-	s.setAlarm(slot, alarmDrained, time.Until(slot.until)-drainGrace)
+	slot.until = time.Time{}
+	slot.quiet()
+	s.log.Info("worker keeps its connections until there is somewhere for them to go", "slot", slot.number, "pid", slot.pid())
 }
 
 // finish has a worker's connections finish by themselves.
@@ -91,15 +96,6 @@ func (s *supervisor) setLeaveAlarm(slot *slot) {
 	if !slot.until.IsZero() {
 		s.setAlarm(slot, alarmDrained, time.Until(slot.until))
 	}
-}
-
-// overdue ends what a worker has had its time for.
-func (s *supervisor) overdue(slot *slot) {
-	if slot.life == lifeParked { // it knows of no deadline
-		s.finish(slot)
-		return
-	}
-	s.end(slot, slot.why)
 }
 
 // recall has a worker give back no more connections; of those that it gave, what

@@ -234,9 +234,6 @@ func (s *supervisor) moveKept() {
 		if slot == nil || !slot.ready.Moves || slot.life != lifeFinishing && slot.life != lifeParked || !s.somewhereToGo(slot) {
 			continue
 		}
-		if slot.until.IsZero() {
-			slot.until = s.leavesUntil()
-		}
 		s.reload.account.join(slot, tallies[slot.number])
 		s.moveAway(slot)
 	}

@@ -49,8 +49,11 @@ func (s *slot) pid() int {
 // entry is the worker's part of its scoreboard. Only while there is a process.
 func (s *slot) entry() *ipc.Entry { return s.board.Entry(s.number) }
 
-// kept reports whether the worker keeps its connections for as long as they last.
-func (s *slot) kept() bool { return s.life == lifeFinishing && s.until.IsZero() }
+// kept reports whether the worker keeps its connections for as long as they last,
+// or until there is somewhere for them to go.
+func (s *slot) kept() bool {
+	return (s.life == lifeFinishing || s.life == lifeParked) && s.until.IsZero()
+}
 
 // remaining is how long the worker's connections still have, in milliseconds for
 // ipc.Drain: at least 1, or 0 if there is no deadline.

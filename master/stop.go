@@ -46,8 +46,6 @@ func (s *supervisor) stop(mode stopMode) {
 		case slot.kept():
 			slot.until = s.stopBy
 			s.finish(slot)
-		case slot.life == lifeParked:
-			s.finish(slot)
 		}
 	}
 	if mode == stopLanding {

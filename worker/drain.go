@@ -20,7 +20,7 @@ type drain struct {
 	held     bool // those that have moved may come back: the end waits for the master's word
 	cut      bool
 	deadline time.Duration // on the loop's clock; never: none
-	alone    time.Duration // when it begins without the master's word, on the loop's clock; 0: it does not
+	alone    bool          // a signal asked for the end: the master's word how is to come
 }
 
 // drainFlushTime is how long connections have to flush, and their peers to
@@ -28,13 +28,10 @@ type drain struct {
 const drainFlushTime = time.Second
 
 func (d *drain) next() time.Duration {
-	switch {
-	case d.on:
-		return d.deadline
-	case d.alone != 0:
-		return d.alone
+	if !d.on {
+		return never
 	}
-	return never
+	return d.deadline
 }
 
 // beginDrain starts the drain; asked again, it changes the deadline, and may
@@ -91,10 +88,6 @@ func (c *Conn) askToDrain() {
 // cutShort is called when the deadline comes, and once more when the time to
 // flush is over too.
 func (l *loop) cutShort() {
-	if !l.drain.on {
-		l.beginDrain(never, false) // nobody has said how
-		return
-	}
 	if l.drain.cut {
 		l.table.each(func(c *Conn) {
 			if c.hasOutput() {
@@ -137,7 +130,7 @@ func (l *loop) over() (bool, error) {
 		return true, nil
 	case l.streams.failed() != nil:
 		return true, l.streams.failed()
-	case !l.drain.on && (l.drain.alone == 0 || l.accepted() > 0):
+	case !l.drain.on && (!l.drain.alone || l.accepted() > 0):
 		return false, nil
 	case l.streams != nil:
 		return l.overWithStreams()

@@ -341,7 +341,7 @@ func (l *loop) obey(m ipc.Message) {
 // terminate is called on a goroutine of its own when this process alone, not by
 // the master, was asked to end. The master says how: connections may have
 // somewhere to go, at once or soon, and are not asked to finish before that is
-// known. Without a word from it they finish.
+// known. Until then they are served.
 func (l *loop) terminate() {
 	l.control.send(ipc.Draining{})
 	l.mailbox.post(func() {
@@ -352,14 +352,9 @@ func (l *loop) terminate() {
 			l.beginDrain(never, false)
 			return
 		}
-		l.drain.alone = l.now() + ordersTime
+		l.drain.alone = true
 	})
 }
-
-// ordersTime is how long a worker that was told to end waits for the master's
-// word before it does so alone. A master that keeps its connections for a
-// successor tells it by the end of the drain timeout.
-const ordersTime = time.Minute
 
 // stopTime is how long a stop waits for the callback that runs.
 const stopTime = 500 * time.Millisecond
