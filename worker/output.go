@@ -30,8 +30,8 @@ const (
 // low-water mark (64 KiB), whereupon Low is called, and Data if it had left
 // input. Past the bound (WithMaxOutput) Write returns ErrFull.
 //
-// Other errors: ErrClosed after Close or CloseWrite, or what send(2) says,
-// which is then the end of the connection.
+// Other errors: ErrClosed after Close or CloseWrite, and once the connection has
+// ended for whatever reason; or what send(2) says, which is then its end.
 func (c *Conn) Write(b []byte) (int, error) {
 	if c.corkPlain(b) {
 		return len(b), nil
@@ -81,8 +81,8 @@ func (c *Conn) Buffered() int {
 // admit says whether n bytes may be written.
 func (c *Conn) admit(n int) error {
 	switch {
-	case c.state.has(stateBroken):
-		return c.cause()
+	case c.state.has(stateBroken) && !c.state.has(stateDead) && c.cause() != nil:
+		return c.cause() // until the callback has returned, and the connection is closed
 	case c.state.has(stateEnding | stateShut | stateDialling):
 		return ErrClosed
 	case c.Buffered()+n > c.loop.maxOutput:
