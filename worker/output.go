@@ -28,7 +28,8 @@ const (
 // What the peer is slow to take is buffered. Above the high-water mark (256 KiB)
 // the connection's input is paused, as by Pause, until output falls below the
 // low-water mark (64 KiB), whereupon Low is called, and Data if it had left
-// input. Past the bound (WithMaxOutput) Write returns ErrFull.
+// input. Past the bound (WithMaxOutput) Write returns ErrFull; what this callback
+// has written before counts if the kernel does not take it.
 //
 // Other errors: ErrClosed after Close or CloseWrite, and once the connection has
 // ended for whatever reason; or what send(2) says, which is then its end.
@@ -86,6 +87,10 @@ func (c *Conn) admit(n int) error {
 	case c.state.has(stateEnding | stateShut | stateDialling):
 		return ErrClosed
 	case c.Buffered()+n > c.loop.maxOutput:
+		if c.loop.corked == c {
+			c.loop.uncork()
+			return c.admit(n) // what the kernel has taken does not count
+		}
 		return fmt.Errorf("%w: %d bytes after %d, at most %d", ErrFull, n, c.Buffered(), c.loop.maxOutput)
 	}
 	return nil
