@@ -18,7 +18,7 @@ func (c *Conn) callOpen(h Handler) (err error) {
 		err = errNoSession
 	}
 	if err == nil {
-		c.session = session
+		c.session = session // also of one that Open has aborted: its Close follows
 		c.decide()
 	}
 	return err

@@ -61,8 +61,8 @@ func (c *Conn) stay() {
 
 // decide is called when the session is there, and says whether it moves.
 func (c *Conn) decide() {
-	if c.state.has(stateDialled) {
-		return // it is this worker's, whatever its session
+	if c.state.has(stateDialled | stateDead) {
+		return // it is this worker's, whatever its session; or Open has aborted it
 	}
 	switch c.session.(type) {
 	case DataFunc, MovableSession:

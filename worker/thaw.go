@@ -38,7 +38,7 @@ func (l *loop) thaw(c *Conn, state []byte) error {
 	l.thawing, l.thawingVersion, l.opening = c, f.version, c
 	err := c.callOpen(l.handler)
 	l.opening = nil
-	if err == nil {
+	if err == nil && !c.state.has(stateDead) { // else Open has aborted it, and nothing of it is to go on
 		c.resume(&f)
 		err = c.restore(f.sessionState)
 	}
