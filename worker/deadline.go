@@ -8,7 +8,7 @@ import (
 // What is timed about a connection has one place in the loop's wheel: the
 // earliest of
 //
-//	idle      no progress for the idle timeout ──► end(ErrIdleTimeout)
+//	idle      no progress for the idle timeout ──► end(ErrIdleTimeout); work of Go is progress
 //	read      no input by the read deadline    ──► end(ErrReadTimeout)
 //	write     output at the write deadline     ──► fail(ErrWriteTimeout)
 //	end       the bound for flushing, after Close, or for lingering
@@ -46,7 +46,8 @@ const (
 // was started with (usher serve --idle-timeout); 0 is none. d is rounded up to a
 // millisecond, and cut to 49 days.
 //
-// A pause does not stop the time. All timeouts of this package are late by at
+// A pause does not stop the time, but work of Go does: it counts from the end of
+// that, when the session has had its turn. All timeouts of this package are late by at
 // most 10 ms or 1 %, whichever is more, and what callbacks take; never early,
 // where progress counts from the beginning of the turn of the loop that sees it.
 func (c *Conn) SetIdleTimeout(d time.Duration) {
@@ -206,6 +207,9 @@ func (c *Conn) ring(now time.Duration) {
 				c.end(ErrReadTimeout)
 			}
 		}
+	}
+	if c.state.has(stateHeld) {
+		c.progressed() // its own work is: the timeout begins anew when that is done
 	}
 	if c.idleDeadline() <= now {
 		c.end(ErrIdleTimeout)

@@ -29,9 +29,10 @@ type job struct {
 //
 // Until then has returned, the connection's input waits, in order: no Data, nothing
 // is read, and the peer's end of file is not noticed; output goes on. A Data that
-// calls Go is to return then, and gets what it left again. So timeouts go on as in
-// a pause. Calls of Go while work is outstanding run side by side, and input waits
-// for all of them. At most 256 run at a time in a worker; more wait.
+// calls Go is to return then, and gets what it left again. The idle timeout does
+// not count meanwhile, and begins anew afterwards; deadlines hold as in a pause.
+// Calls of Go while work is outstanding run side by side, and input waits for all
+// of them. At most 256 run at a time in a worker; more wait.
 //
 // If the connection comes to its end meanwhile, work goes on, since nothing can
 // stop it, and then is not called; the same when the worker ends, which does not
@@ -116,6 +117,7 @@ func (c *Conn) finished(j *job) {
 	c.left.jobs--
 	if c.left.jobs == 0 {
 		c.state = c.state&^stateHeld | stateReplay
+		c.progressed()
 		c.touch()
 		c.tidy()
 	}
