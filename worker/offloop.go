@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
@@ -37,7 +38,8 @@ type job struct {
 // If the connection comes to its end meanwhile, work goes on, since nothing can
 // stop it, and then is not called; the same when the worker ends, which does not
 // wait for work but by its connections. A panic in either ends the connection with
-// ErrPanic. On a connection that is closing, neither is called.
+// ErrPanic, and so does runtime.Goexit in work. On a connection that is closing,
+// neither is called.
 //
 // A connection with work outstanding does not move.
 func (c *Conn) Go(work, then func()) {
@@ -63,20 +65,30 @@ func (l *loop) startWork(j *job) {
 	}
 	o.working++
 	go func() {
+		defer l.mailbox.put(letter{job: j}) // however it ends
 		j.run()
-		l.mailbox.put(letter{job: j})
 	}()
 }
 
+// errGoexit is what a goroutine that ends itself has instead of a panic's value.
+var errGoexit = errors.New("runtime.Goexit was called")
+
 func (j *job) run() {
+	returned := false
 	defer func() {
-		if value := recover(); value != nil {
-			j.conn.loop.log.Error("handler panicked", "conn", j.conn.id, "reason", "Go",
-				"error", value, "stack", string(debug.Stack()))
-			j.err = fmt.Errorf("%w in Go: %v", ErrPanic, value)
+		value := recover()
+		if returned {
+			return
 		}
+		if value == nil {
+			value = errGoexit
+		}
+		j.conn.loop.log.Error("handler panicked", "conn", j.conn.id, "reason", "Go",
+			"error", value, "stack", string(debug.Stack()))
+		j.err = fmt.Errorf("%w in Go: %v", ErrPanic, value)
 	}()
 	j.work()
+	returned = true
 }
 
 // finishWork is called on the loop when j has run.
