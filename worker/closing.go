@@ -2,7 +2,6 @@ package worker
 
 import (
 	"syscall"
-	"time"
 
 	"github.com/usher-go/usher/internal/killpoint"
 	"golang.org/x/sys/unix"
@@ -16,23 +15,16 @@ import (
 //	failed input or output          ──► broken ──────────────────────────────────► closed
 //	Abort                           ──► closed (RST)
 //
-// What takes time has a bound in time: see deadline.go.
-//
-// Linger, because close(2) with input unread, or arriving afterwards, sends a
-// reset, and that can destroy the reply before the peer has read it: so FIN is
-// sent and input is read and thrown away until the peer finishes too, or a bound.
-
-const (
-	lingerTime  = 2 * time.Second
-	lingerBytes = 1 << 20
-)
+// What takes time has a bound in time: see deadline.go, and linger.go.
 
 // Close ends the connection once its output is flushed. No callback but the
 // session's Close follows. A second Close returns ErrClosed.
 //
 // A peer that does not read is waited for 30 seconds, and as long again for each
 // 64 KiB that it takes; then what is left of the output is lost, and the
-// session's Close gets ErrWriteTimeout if it was to get nil.
+// session's Close gets ErrWriteTimeout if it was to get nil. When all is handed to
+// the kernel, the peer is waited for to finish too: for 2 seconds, and as long
+// again while it takes what is in the kernel still, 30 at most.
 func (c *Conn) Close() error {
 	if c.state.has(stateEnding) {
 		return ErrClosed
@@ -174,18 +166,6 @@ func (c *Conn) shut() bool {
 		return false
 	}
 	return true
-}
-
-// linger sends FIN and waits for the peer's.
-func (c *Conn) linger() {
-	c.dropInput()
-	c.setEnd(c.loop.turnTime() + lingerTime)
-	c.state |= stateLinger
-	if !c.shut() {
-		c.finish()
-		return
-	}
-	c.arm()
 }
 
 // finish closes the connection and tells its session.

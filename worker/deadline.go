@@ -199,7 +199,7 @@ func (c *Conn) ring(now time.Duration) {
 		}
 		if d.end != 0 && d.end <= now {
 			d.end = 0
-			c.overstayed()
+			c.overstayed(now)
 		}
 		if d.read != 0 && d.read <= now {
 			d.read = 0
@@ -219,11 +219,13 @@ func (c *Conn) ring(now time.Duration) {
 }
 
 // overstayed is called when the bound of a connection that ends has come.
-func (c *Conn) overstayed() {
+func (c *Conn) overstayed(now time.Duration) {
 	switch unsent := c.unsent(); {
 	case c.state.has(stateLinger):
-		c.state |= stateBroken // for long enough
-		c.touch()
+		if !c.lingerOn(now) {
+			c.state |= stateBroken // for long enough
+			c.touch()
+		}
 	case c.state.has(stateDialling):
 		c.fail(dialError(c.left.dialling.to, ErrDialTimeout))
 	case !c.hasOutput(): // flushed just now

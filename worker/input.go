@@ -153,15 +153,3 @@ func (c *Conn) endInput() {
 	}
 	c.dropInput()
 }
-
-// discard reads on a connection that lingers: see closing.go.
-func (c *Conn) discard() {
-	n, errno := recv(c.fd, c.loop.input)
-	if errno == unix.EAGAIN {
-		return
-	}
-	c.left.discarded += n
-	if errno != 0 || n == 0 || c.left.discarded > lingerBytes {
-		c.finish()
-	}
-}

@@ -1,5 +1,7 @@
 package worker
 
+import "time"
+
 // leftovers is what a connection owns only while something about it is
 // unfinished. An idle connection has none.
 type leftovers struct {
@@ -9,11 +11,12 @@ type leftovers struct {
 	files     []outgoing // to send after it
 	cause     error      // what ended the connection, when not in order
 	deadlines deadlines
-	timers    *Timer // that are to run
-	flushing  int    // bytes of output when the present bound for flushing began
-	discarded int    // bytes, while lingering
-	jobs      int    // of Go that are outstanding
-	maxInput  int    // by SetMaxInput; 0: the worker's
+	timers    *Timer        // that are to run
+	flushing  int           // bytes of output when the present bound for flushing began; likewise of the kernel's queue, while lingering
+	discarded int           // bytes, while lingering
+	lingerEnd time.Duration // when it is over in any case, on the loop's clock
+	jobs      int           // of Go that are outstanding
+	maxInput  int           // by SetMaxInput; 0: the worker's
 	dialling  *dialling
 }
 

@@ -38,6 +38,15 @@ func (h stillSession) Close(c *Conn, err error) { h.s.closed, h.s.err = true, er
 
 func newStill(t *testing.T, idle time.Duration) *still {
 	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	return newStillOn(t, idle, pair)
+}
+
+// newStillOn is newStill with a pair of non-blocking sockets, which it takes over:
+// the peer's, and the connection's.
+func newStillOn(t *testing.T, idle time.Duration, pair [2]int) *still {
+	t.Helper()
 	queue, other, err := fdpass.Pair()
 	must(t, err)
 	s := &still{t: t, time: time.Hour}
@@ -48,8 +57,6 @@ func newStill(t *testing.T, idle time.Duration) *still {
 	s.l = l
 	l.clock = func() time.Duration { return s.time }
 	must(t, l.begin(ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: idle.Milliseconds()}))
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	must(t, err)
 	s.peer = pair[0]
 	var courier ipc.Courier
 	var packet ipc.Packet

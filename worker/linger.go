@@ -1,0 +1,62 @@
+package worker
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Linger, because close(2) with input unread, or arriving afterwards, sends a
+// reset, and that can destroy the reply before the peer has read it: so FIN is
+// sent and input is read and thrown away until the peer finishes too, or a bound.
+//
+// The bound is short for a peer that has got everything. One that reads slowly has
+// much of it before it still, in the kernel's queue: as long as that becomes
+// shorter, it is waited for.
+
+const (
+	lingerTime  = 2 * time.Second  // without anything taken
+	lingerMost  = 30 * time.Second // in all; the end of a drain may come before (cutShort)
+	lingerBytes = 1 << 20          // of input
+)
+
+// linger sends FIN and waits for the peer's.
+func (c *Conn) linger() {
+	c.dropInput()
+	now := c.loop.turnTime()
+	c.setEnd(now + lingerTime)
+	c.left.lingerEnd, c.left.flushing = now+lingerMost, 0
+	c.state |= stateLinger
+	if !c.shut() {
+		c.finish()
+		return
+	}
+	c.arm()
+}
+
+// lingerOn is called when the bound has come. It reports whether the peer has taken
+// something since the last time, and puts the bound off if so. The first time
+// there is nothing to compare with: that there is a queue will do.
+func (c *Conn) lingerOn(now time.Duration) bool {
+	left := c.left
+	before := left.flushing
+	queued, err := unix.IoctlGetInt(int(c.fd), unix.SIOCOUTQ) // what the peer's kernel has not acknowledged: tcp(7)
+	if err != nil || now >= left.lingerEnd || before == 0 && queued == 0 || before > 0 && queued >= before {
+		return false
+	}
+	left.flushing = queued
+	c.setEnd(min(now+lingerTime, left.lingerEnd))
+	return true
+}
+
+// discard reads on a connection that lingers.
+func (c *Conn) discard() {
+	n, errno := recv(c.fd, c.loop.input)
+	if errno == unix.EAGAIN {
+		return
+	}
+	c.left.discarded += n
+	if errno != 0 || n == 0 || c.left.discarded > lingerBytes {
+		c.finish()
+	}
+}
