@@ -82,7 +82,8 @@ type dialling struct {
 	to      Destination
 	handler Handler
 	failed  func(error) // may be nil
-	there   bool        // connect(2) has succeeded at once
+	there   bool        // connect(2) has succeeded
+	selves  int         // how often it has met itself
 }
 
 // dialRetry is how long a Unix socket whose backlog is full is left alone:
@@ -99,7 +100,8 @@ const dialRun = 64
 // as for one that was accepted; or failed, once, unless it is nil, with the reason.
 // It is one of unix.ECONNREFUSED and the like, by errors.Is; ErrDialTimeout; what
 // Close and Abort of the returned Conn lead to, ErrClosed and ErrAborted; or
-// ErrStopped when the worker ends. A failed or Close that dials again does not keep
+// ErrStopped when the worker ends. A socket that the kernel has connected to itself,
+// as it may where nobody listens, is tried anew, and refused. A failed or Close that dials again does not keep
 // the loop from other work; it should wait a little all the same (After). What is
 // dialled when the loop has come to its end is forgotten, and nothing is called.
 //
@@ -233,8 +235,7 @@ func (c *Conn) connect() {
 	}
 	switch err {
 	case nil:
-		d.there = true
-		c.touch()
+		c.reached()
 	case unix.EINPROGRESS, unix.EALREADY:
 		c.arm()
 	case unix.EAGAIN: // the backlog of a Unix socket is full (connect(2))
@@ -254,8 +255,7 @@ func (c *Conn) connected() {
 	case errno != 0:
 		c.fail(dialError(d.to, os.NewSyscallError("connect", unix.Errno(errno))))
 	default:
-		d.there = true
-		c.touch()
+		c.reached()
 	}
 }
 

@@ -1,0 +1,68 @@
+package worker
+
+import (
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// TCP lets a socket connect to itself: when nobody listens on a port that the
+// kernel dials from, and the kernel chooses that very port for one who dials it,
+// the two handshakes cross (RFC 9293, section 3.5, simultaneous open). Whoever
+// redials a backend that is down comes to that after some thousand tries, reads
+// what it has sent, and keeps the backend from its port.
+
+// maxSelfDials is how often one Dial may come upon itself. Each time is one of
+// thousands, unless the kernel has few ports to choose from.
+const maxSelfDials = 3
+
+// reached is called when connect(2) has succeeded.
+func (c *Conn) reached() {
+	if c.isItsOwnPeer() {
+		c.dialAgain()
+		return
+	}
+	c.left.dialling.there = true
+	c.touch()
+}
+
+func (c *Conn) isItsOwnPeer() bool {
+	to := &c.left.dialling.to
+	remote := netip.AddrPortFrom(to.Remote.Addr().Unmap().WithZone(""), to.Remote.Port())
+	if to.Path != "" || to.Local.IsValid() && to.Local.Unmap().WithZone("") != remote.Addr() {
+		return false // it cannot be, and need not be asked
+	}
+	name, err := unix.Getsockname(int(c.fd))
+	switch name := name.(type) {
+	case *unix.SockaddrInet4:
+		return err == nil && netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port)) == remote
+	case *unix.SockaddrInet6:
+		return err == nil && netip.AddrPortFrom(netip.AddrFrom16(name.Addr).Unmap(), uint16(name.Port)) == remote
+	}
+	return false
+}
+
+// dialAgain puts another socket in the place of one that has met itself, whose
+// port is free at once. Nobody listens there: without a better answer it is refused.
+func (c *Conn) dialAgain() {
+	d := c.left.dialling
+	// It is closed without TIME_WAIT, with a reset to itself.
+	_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // it is a TCP socket
+	if d.selves++; d.selves > maxSelfDials {
+		c.fail(dialError(d.to, os.NewSyscallError("connect", unix.ECONNREFUSED)))
+		return
+	}
+	fd, err := d.to.socket()
+	if err != nil {
+		c.fail(dialError(d.to, err))
+		return
+	}
+	if c.state.has(stateInSet) {
+		_ = c.loop.set.Del(int(c.fd)) // it is in the set
+		c.state &^= stateInSet
+	}
+	_ = unix.Close(int(c.fd)) // nothing was written
+	c.fd = int32(fd)
+	c.connect()
+}
