@@ -104,6 +104,7 @@ func (l *loop) adopt(i int) error {
 		fd:     int32(fd),
 	}
 	l.table.add(c)
+	l.hungUp = false // it may dial: the drain's end is put off
 	c.setIdle(l.idleMS)
 	if l.log.IsTrace() {
 		l.log.Trace("connection opened", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener)

@@ -82,7 +82,7 @@ type loop struct {
 	reportIDs bool
 	closedIDs []uint64 // to report
 	stopped   bool
-	hungUp    bool // nothing more is dialled
+	hungUp    bool // nothing more is dialled, unless one more connection comes
 }
 
 // newLoop takes ownership of the station's queue, even on error. The caller
