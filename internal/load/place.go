@@ -94,6 +94,24 @@ func (p *place) Data(c *worker.Conn, in []byte) (int, error) {
 	return used, nil
 }
 
+// EOF is called when the server has finished sending, which may be how it says
+// that the answer is whole.
+func (p *place) EOF(c *worker.Conn, rest []byte) error {
+	e := p.engine
+	if len(rest) > 0 || !e.protocol.endsAnswer(&p.position) {
+		return c.Close()
+	}
+	if p.answered == p.sent {
+		return errUnasked
+	}
+	now := e.now()
+	p.active, p.position = now, position{}
+	e.gotAnswer(p, p.began[p.answered%uint64(len(p.began))], now)
+	p.answered++
+	p.ending = true
+	return c.Close()
+}
+
 // errUnasked: there was an answer too many.
 var errUnasked = errors.New("an answer to no request")
 

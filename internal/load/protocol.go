@@ -17,6 +17,9 @@ type protocol interface {
 	// first. It returns how many bytes it used and how many answers have ended. last
 	// says that the server ends the connection after them.
 	scan(p *position, n uint64, in []byte) (used, answers int, last bool, err error)
+	// endsAnswer reports whether the end of the connection is that of an answer,
+	// which scan could not know.
+	endsAnswer(p *position) bool
 }
 
 // position is where within an answer a connection is.
@@ -89,6 +92,8 @@ func (e *echo) scan(p *position, n uint64, in []byte) (used, answers int, last b
 	return used, answers, false, nil
 }
 
+func (e *echo) endsAnswer(*position) bool { return false }
+
 // lines sends lines of size bytes: the number of the request in hexadecimal, as
 // far as there is room, and a pattern.
 type lines struct{ line []byte }
@@ -121,6 +126,8 @@ func (l *lines) scan(_ *position, n uint64, in []byte) (used, answers int, last 
 	}
 }
 
+func (l *lines) endsAnswer(*position) bool { return false }
+
 // http sends GETs for one path, and follows each response to its end.
 type http struct{ get []byte }
 
@@ -137,6 +144,7 @@ const (
 	atChunk               // the length of a chunk
 	inChunk               // its bytes, and the end of its line
 	inTrailer             // what follows the last
+	toTheEnd              // a body that ends with the connection
 )
 
 func (h *http) scan(p *position, _ uint64, in []byte) (used, answers int, last bool, err error) {
@@ -152,6 +160,8 @@ func (h *http) scan(p *position, _ uint64, in []byte) (used, answers int, last b
 	}
 }
 
+func (h *http) endsAnswer(p *position) bool { return p.phase == toTheEnd }
+
 // step takes the next part of a response. It takes none if the part is not whole.
 func (p *position) step(in []byte) (used int, ended bool, err error) {
 	switch p.phase {
@@ -162,6 +172,8 @@ func (p *position) step(in []byte) (used int, ended bool, err error) {
 		}
 		ended, err := p.head(in[:end+2])
 		return end + 4, ended, err
+	case toTheEnd:
+		return len(in), false, nil
 	case inBody, inChunk:
 		n := min(p.body, len(in))
 		p.body -= n
@@ -209,11 +221,17 @@ func (p *position) chunkLine(line []byte) (ended bool, err error) {
 // head takes status line and header, each line with its end.
 func (p *position) head(in []byte) (ended bool, err error) {
 	line, rest, _ := bytes.Cut(in, []byte("\r\n"))
-	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.")) || line[9] != '2' && line[9] != '3' {
+	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.")) {
+		return false, fmt.Errorf("%w: %.40q", errWrong, line)
+	}
+	if line[9] == '1' && string(line[9:12]) != "101" {
+		return false, nil // an interim response: the answer follows it
+	}
+	if line[9] != '2' && line[9] != '3' {
 		return false, fmt.Errorf("%w: %.40q", errWrong, line)
 	}
 	p.last = line[7] == '0'
-	length, chunked := -1, false
+	length, coded, chunked := -1, false, false
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
 		key, value, _ := bytes.Cut(line, []byte(":"))
@@ -226,7 +244,8 @@ func (p *position) head(in []byte) (ended bool, err error) {
 			}
 			length = int(n)
 		case is(key, "transfer-encoding"):
-			chunked = is(value, "chunked")
+			final := value[bytes.LastIndexByte(value, ',')+1:]
+			coded, chunked = true, is(bytes.TrimSpace(final), "chunked")
 		case is(key, "connection"):
 			p.last = is(value, "close") || p.last && !is(value, "keep-alive")
 		}
@@ -236,8 +255,8 @@ func (p *position) head(in []byte) (ended bool, err error) {
 		p.phase = atChunk
 	case noBody(in):
 		return true, nil
-	case length < 0:
-		return false, fmt.Errorf("%w: neither Content-Length nor chunks", errWrong)
+	case coded || length < 0: // RFC 9112, section 6.3
+		p.phase, p.last = toTheEnd, true
 	case length == 0:
 		return true, nil
 	default:

@@ -24,6 +24,9 @@ func fed(p protocol, in []byte, piece int) (answers int, last bool, err error) {
 		}
 		rest = rest[used:]
 	}
+	if p.endsAnswer(&position) {
+		return answers + 1, true, nil
+	}
 	return answers, false, nil
 }
 
@@ -94,7 +97,16 @@ func TestHTTP(t *testing.T) {
 		{name: "unfinished", in: "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"},
 		{name: "an error", in: "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", wrong: true},
 		{name: "something else", in: "SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n", wrong: true},
-		{name: "no length", in: "HTTP/1.1 200 OK\r\n\r\nhello", wrong: true},
+		{name: "no length", in: "HTTP/1.1 200 OK\r\n\r\nhello", answers: 1, last: true},
+		{name: "no length, of HTTP/1.0", in: "HTTP/1.0 200 OK\r\n\r\nhello", answers: 1, last: true},
+		{name: "no length, and no body", in: "HTTP/1.1 200 OK\r\n\r\n", answers: 1, last: true},
+		{name: "no length, after others", in: chunked + "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", answers: 2, last: true},
+		{name: "coded, without chunks", in: "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: gzip\r\n\r\nhello", answers: 1, last: true},
+		{name: "coded, in chunks", in: strings.Replace(chunked, "chunked", "gzip, Chunked", 1), answers: 1},
+		{name: "an early hint", in: "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + chunked, answers: 1},
+		{name: "continue, and a hint", in: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\nConnection: close\r\n\r\n" + chunked, answers: 1},
+		{name: "a hint alone", in: "HTTP/1.1 103 Early Hints\r\n\r\n"},
+		{name: "another protocol", in: "HTTP/1.1 101 Switching Protocols\r\n\r\nhello", wrong: true},
 		{name: "a wrong length", in: "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", wrong: true},
 		{name: "a wrong chunk", in: strings.Replace(chunked, "5\r\n", "5g\r\n", 1), wrong: true},
 	}
