@@ -3,6 +3,7 @@ package worker
 import (
 	"encoding"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
@@ -34,7 +35,8 @@ import (
 //
 // MarshalBinary may be called in vain: if the connection cannot leave now, it
 // goes on here. An error has it stay and finish; so has a state beyond 64 MiB with
-// all that is buffered, for as long as it is. What is more than about 15 KiB
+// all that is buffered, for as long as it is: that is looked at again at growing
+// intervals, of 30 seconds at most. What is more than about 15 KiB
 // travels in memory of its own, of which one turn of the loop moves some MiB.
 // Timers do not travel: the session arms its own again in UnmarshalBinary.
 type MovableSession interface {
@@ -85,7 +87,7 @@ func (c *Conn) restless() bool {
 // and changes nothing.
 func (l *loop) freeze(c *Conn) bool {
 	m := l.mover
-	if !c.movable() || c.restless() {
+	if !c.movable() || c.restless() || c.restsLarge() {
 		return false
 	}
 	f := frozen{version: l.stateVersion, read: frozenNever, write: frozenNever, at: l.queue.clock.Now()}
@@ -110,6 +112,11 @@ func (l *loop) freeze(c *Conn) bool {
 		}
 	}
 	c.describe(&f, l.turnTime())
+	if size := f.size(); size > ipc.MaxLargeState {
+		m.large += size // to make it took that time
+		c.staysLarge(fmt.Errorf("%d bytes, at most %d", size, ipc.MaxLargeState))
+		return false
+	}
 	m.state = f.append(m.state[:0])
 	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener}
 	if len(m.state) > ipc.MaxState {
@@ -142,16 +149,40 @@ func (l *loop) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
 	m.large += len(m.state) // sealed or not, it took that time
 	memfd, err := ipc.SealState(m.state)
 	if err != nil {
-		if !c.state.has(stateLarge) {
-			l.log.Warn("connection stays for now, its state is large", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
-		}
-		c.state |= stateLarge
+		c.staysLarge(err)
 		return false
 	}
 	m.packet.AddLarge(envelope, int(c.fd), memfd) // it is empty
 	l.packed(c)
 	return l.sendMoved()
 }
+
+// largeRestMin and largeRestMax bound how long a connection is left alone whose
+// state was too large to go: to make the state is work, and most likely in vain.
+const (
+	largeRestMin = moveAgain
+	largeRestMax = 30 * time.Second
+)
+
+// staysLarge has a connection stay because of its large state, for twice as long
+// as the time before.
+func (c *Conn) staysLarge(err error) {
+	l := c.loop
+	if !c.state.has(stateLarge) {
+		l.log.Warn("connection stays for now, its state is large", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
+	}
+	c.state |= stateLarge
+	rest := &c.leave().large
+	rest.pause = min(max(2*rest.pause, largeRestMin), largeRestMax)
+	rest.until = l.turnTime() + rest.pause
+}
+
+// restsLarge reports whether c is left alone because its state was large.
+func (c *Conn) restsLarge() bool { return c.left != nil && c.loop.turnTime() < c.left.large.until }
+
+// largeRest is how long a connection with a large state is left alone, and until
+// when, on the loop's clock.
+type largeRest struct{ pause, until time.Duration }
 
 // packed takes note that a connection is in the packet. No event finds it now.
 func (l *loop) packed(c *Conn) {

@@ -74,6 +74,11 @@ const (
 
 var errFrozen = errors.New("malformed frozen connection")
 
+// size is how many bytes append adds.
+func (f *frozen) size() int {
+	return frozenHeader + len(f.version) + len(f.in) + len(f.out) + len(f.sessionState)
+}
+
 // append encodes f behind b.
 func (f *frozen) append(b []byte) []byte {
 	b = append(b, frozenVersion, byte(len(f.version)))

@@ -25,7 +25,11 @@ func TestFrozenIsWhatWasFrozen(t *testing.T) {
 			sessionState: bytes.Draw(t, "state"),
 		}
 		var got frozen
-		if err := got.decode(want.append(nil)); err != nil {
+		packed := want.append(nil)
+		if len(packed) != want.size() {
+			t.Fatalf("%d bytes, want %d", len(packed), want.size())
+		}
+		if err := got.decode(packed); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(frozen{}), cmpopts.EquateEmpty()); diff != "" {

@@ -18,6 +18,7 @@ type leftovers struct {
 	jobs      int           // of Go that are outstanding
 	maxInput  int           // by SetMaxInput; 0: the worker's
 	dialling  *dialling
+	large     largeRest
 }
 
 // freeLeftoversKept bounds the free list.
