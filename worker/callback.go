@@ -68,6 +68,11 @@ func (c *Conn) callPosted(f func(c *Conn)) (err error) {
 	return nil
 }
 
+func (c *Conn) callFlowing(f func() error) (err error) {
+	defer c.contain("WhenFlowing", &err)
+	return f()
+}
+
 func (c *Conn) callThen(then func()) (err error) {
 	defer c.contain("Go", &err)
 	then()

@@ -152,6 +152,7 @@ func (c *Conn) proceed() {
 	if replay && !c.state.has(stateEnding) && c.left != nil && c.left.in != nil {
 		c.deliver(nil)
 	}
+	c.flowed()
 	c.arm()
 }
 

@@ -175,7 +175,7 @@ func (c *Conn) leave() *leftovers {
 // tidy frees c's leftovers if there are none.
 func (c *Conn) tidy() {
 	l := c.left
-	if l != nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 && l.maxInput == 0 && l.dialling == nil && l.large == (largeRest{}) {
+	if l != nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 && l.maxInput == 0 && l.flowing == nil && l.dialling == nil && l.large == (largeRest{}) {
 		c.left = nil
 		c.loop.freeLeftovers(l)
 	}

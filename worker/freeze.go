@@ -80,7 +80,7 @@ func (c *Conn) restless() bool {
 		return true
 	}
 	_, plain := c.session.(DataFunc)
-	return c.left != nil && (plain && c.left.timers != nil || c.left.cause != nil || c.left.files != nil || c.left.deadlines.end != 0)
+	return c.left != nil && (plain && c.left.timers != nil || c.left.cause != nil || c.left.files != nil || c.left.flowing != nil || c.left.deadlines.end != 0)
 }
 
 // freeze takes a connection out of the epoll set and packs it, or returns false

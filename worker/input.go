@@ -13,14 +13,6 @@ import (
 // event, and since epoll is level-triggered the rest is the next turn's.
 const inputSize = 64 << 10
 
-// Flowing reports whether input goes on: not once the connection is ending, nor
-// while it is paused, by Pause or by output above the high-water mark. A Data
-// that finds many messages in one input asks between them, and leaves those for
-// which there is no room yet: they come again when the pause has ended.
-func (c *Conn) Flowing() bool {
-	return !c.state.has(statePaused | stateChoked | stateHeld | stateEnding)
-}
-
 // Peek returns the input that Data has left so far: outside of Data and EOF,
 // which are given it. It belongs to the loop, is valid until the callback returns,
 // and must not be changed. It is nil when nothing is left, and once the connection

@@ -17,6 +17,7 @@ type leftovers struct {
 	lingerEnd time.Duration // when it is over in any case, on the loop's clock
 	jobs      int           // of Go that are outstanding
 	maxInput  int           // by SetMaxInput; 0: the worker's
+	flowing   func() error  // to call when input goes on, or nil
 	dialling  *dialling
 	large     largeRest
 }

@@ -16,7 +16,7 @@
 //		}))
 //	}
 //
-// A session calls [Each] in its Data, and [Last] in its EOF, with a method of its own.
+// A session calls [Each] in its Data, and [Finish] in its EOF, with a method of its own.
 //
 // The invariant: however the bytes come, in one piece or one by one, the frames
 // are the same. A frame is part of the input, not a copy: finding it allocates
@@ -28,6 +28,7 @@ package framing
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -58,10 +59,27 @@ func Each(c *worker.Conn, in []byte, split bufio.SplitFunc, f Func) (n int, err 
 	return each(c, in, false, split, f)
 }
 
-// Last gives f what the split makes of the end: a line that has none, say. It is
-// for a session's EOF, with what that is given, and does not close the
-// connection. io.ErrUnexpectedEOF is wrapped by the error about a binary frame
-// of which only a part has come.
+// Finish gives f what the split makes of the end: a line that has none, say. When f
+// is done with it, and with its work of worker.Conn.Go and its pauses, the
+// connection is closed. It is for a session's EOF, with what that is given.
+// io.ErrUnexpectedEOF is wrapped by the error about a binary frame of which only a
+// part has come.
+func Finish(c *worker.Conn, rest []byte, split bufio.SplitFunc, f Func) error {
+	n, err := each(c, rest, true, split, f)
+	if err != nil {
+		return err
+	}
+	if c.Flowing() {
+		return c.Close()
+	}
+	left := bytes.Clone(rest[n:])
+	c.WhenFlowing(func() error { return Finish(c, left, split, f) }) // not if f has closed it
+	return nil
+}
+
+// Last is Finish for a session that goes on writing: it does not close the
+// connection, and as Each it goes on only while c is flowing. Frames behind a
+// pause do not come again: whose f pauses, or calls worker.Conn.Go, wants Finish.
 func Last(c *worker.Conn, rest []byte, split bufio.SplitFunc, f Func) error {
 	_, err := each(c, rest, true, split, f)
 	return err
@@ -89,7 +107,7 @@ func each(c *worker.Conn, in []byte, atEOF bool, split bufio.SplitFunc, f Func) 
 
 // Handler returns a worker that keeps nothing for a connection, and so can move
 // it to another worker at any time: f is given every frame, the last one too,
-// and then the connection is closed.
+// and then, when what f has begun is done, the connection is closed.
 func Handler(split bufio.SplitFunc, f Func) worker.Handler { return &handler{split, f} }
 
 var _ worker.MovableSession = (*handler)(nil)
@@ -104,12 +122,7 @@ func (h *handler) Open(*worker.Conn) (worker.Session, error) { return h, nil }
 
 func (h *handler) Data(c *worker.Conn, in []byte) (int, error) { return Each(c, in, h.split, h.f) }
 
-func (h *handler) EOF(c *worker.Conn, rest []byte) error {
-	if err := Last(c, rest, h.split, h.f); err != nil {
-		return err
-	}
-	return c.Close()
-}
+func (h *handler) EOF(c *worker.Conn, rest []byte) error { return Finish(c, rest, h.split, h.f) }
 
 // MarshalBinary and UnmarshalBinary say that there is nothing to take along.
 func (h *handler) MarshalBinary() ([]byte, error) { return nil, nil }
