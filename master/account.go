@@ -60,8 +60,8 @@ func (a *account) join(slot *slot, now tally) {
 	a.leavers = append(a.leavers, &leaver{slot: slot, worker: slot.incarnation, before: now, done: now.done()})
 }
 
-// done is a number that grows with each connection that leaves a worker.
-func (t tally) done() uint64 { return t.back + t.closed }
+// done is a number that grows with each connection that leaves a worker for good.
+func (t tally) done() uint64 { return t.back - t.home + t.closed }
 
 func (s *supervisor) watchAccount(a *account) {
 	a.limit = s.after(stillLimit, func() {

@@ -191,6 +191,9 @@ func (s *supervisor) leavesByItself(slot *slot) {
 		}
 		asked := slot.life == lifeAsked // then another was started already
 		s.leave(slot, "the worker was told to finish")
+		if deaths > 0 {
+			s.retires(slot)
+		}
 		if !asked && s.stopping == stopNot && slot.generation == s.newest() {
 			s.openSlot(slot.generation, s.newestConfig(), deaths)
 		}

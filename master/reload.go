@@ -297,25 +297,25 @@ func (s *supervisor) closeReload() closedReload {
 
 // The old workers keep what has not moved yet.
 func (n trialSpoiled) about(s *supervisor) {
-	r := s.reload
-	if !r.moving() || r.failed != nil {
-		return
-	}
-	r.failed = &n.tally
 	for _, slot := range s.slots {
 		if slot != nil && slot.generation < s.generation {
 			s.recall(slot, true)
 		}
 	}
-	if r.reason != "" {
-		s.failReload(r.reason)
-		return
+	r := s.reload
+	switch {
+	case r == nil || !r.moving() || r.failed != nil:
+	case r.reason != "":
+		r.failed = &n.tally
+		s.failTrial(r.reason)
+	default:
+		r.failed = &n.tally
+		r.limit = s.after(explainLimit, func() {
+			if s.reload == r {
+				s.failTrial("their worker died, or does not say why")
+			}
+		})
 	}
-	r.limit = s.after(explainLimit, func() {
-		if s.reload == r {
-			s.failReload("their worker died, or does not say why")
-		}
-	})
 }
 
 // explainLimit is how long a worker's words are waited for, which may come later
@@ -327,24 +327,40 @@ func (s *supervisor) lossExplained(why string) {
 	if r := s.reload; r.moving() {
 		r.reason = why
 		if r.failed != nil {
-			s.failReload(why)
+			s.failTrial(why)
 		}
 	}
 }
 
-// failReload ends a reload whose trial has failed.
-func (s *supervisor) failReload(why string) {
+// failTrial ends a reload whose trial has failed.
+func (s *supervisor) failTrial(why string) {
+	n := s.reload.failed
+	s.failReload(fmt.Errorf("%d of %d connections that moved to generation %d could not be restored: %s; the other ones stay in the old workers (--move-failures)",
+		n.failed, n.tried, s.generation, why))
+}
+
+// failReload ends a reload whose generation serves, while connections are in the
+// old workers that stay there.
+func (s *supervisor) failReload(err error) {
 	r := s.reload
 	if r.limit != nil {
 		r.limit.Stop()
 	}
-	err := fmt.Errorf("%d of %d connections that moved to generation %d could not be restored: %s; the other ones stay in the old workers (--move-failures)",
-		r.failed.failed, r.failed.tried, s.generation, why)
 	s.log.Error("moving stopped, the old workers keep their connections", "limit", s.config.moveFailures(), "error", err)
 	o := s.closeReload()
 	s.log.Warn("reloaded in part", o.fields...)
 	o.err = err
 	r.tell(o.outcome)
+}
+
+// retires takes note that a worker of the new generation wants to end, of which
+// that was not to be expected, while connections move to it. If it was the last
+// one, the old workers keep theirs until there is somebody who stays.
+func (s *supervisor) retires(slot *slot) {
+	if s.reload.moving() && slot.generation == s.generation && s.reload.failed == nil && !s.somewhereToGo(slot) {
+		s.failReload(fmt.Errorf("worker %d (pid %d) of generation %d wants to end although it has just begun; connections stay in the old workers until there is one that does not",
+			slot.number, slot.pid(), slot.generation))
+	}
 }
 
 // abortReload gives the new generation up; the old one goes on.

@@ -28,7 +28,7 @@ func init() {
 	}
 	// worker-leaving has nothing to do as soon as it is ready.
 	helpers["worker-leaving"] = func() {
-		worker.Main(lines{}, worker.WithHooks(worker.Hooks{Ready: func() {
+		worker.Main(worker.OpenFunc(func(*worker.Conn) (worker.Session, error) { return &summing{}, nil }), worker.WithHooks(worker.Hooks{Ready: func() {
 			if err := unix.Kill(os.Getpid(), unix.SIGTERM); err != nil {
 				panic(err)
 			}
