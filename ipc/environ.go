@@ -18,19 +18,20 @@ const (
 	environProtocol   = environPrefix + "PROTOCOL"
 	environSlot       = environPrefix + "SLOT"
 	environGeneration = environPrefix + "GENERATION"
+	environDebug      = environPrefix + "DEBUG"
 )
 
 // SeatVariables are the names a worker removes from its environment once it
 // has read them, so that its own children do not take themselves for workers.
 var SeatVariables = [...]string{environProtocol, environSlot, environGeneration}
 
-// Environ returns base with seat added and every other USHER_… variable
-// removed: the master's own settings are no business of a worker. base is not
-// changed.
+// Environ returns base with seat added and every other USHER_… variable but
+// USHER_DEBUG removed: the master's own settings are no business of a worker. base
+// is not changed.
 func Environ(base []string, seat Seat) []string {
 	environ := make([]string, 0, len(base)+len(SeatVariables))
 	for _, variable := range base {
-		if !strings.HasPrefix(variable, environPrefix) {
+		if !strings.HasPrefix(variable, environPrefix) || strings.HasPrefix(variable, environDebug+"=") {
 			environ = append(environ, variable)
 		}
 	}

@@ -19,6 +19,7 @@ func TestEnviron(t *testing.T) {
 		{"empty", nil, nil},
 		{"others are kept, in order", []string{"B=2", "A=1", "EMPTY=", "ODD"}, []string{"B=2", "A=1", "EMPTY=", "ODD"}},
 		{"the master's own are not", []string{"USHER_LISTEN=:80", "A=1", "USHER_=x", "USHER_SLOT"}, []string{"A=1"}},
+		{"what is for debugging is kept", []string{"USHER_DEBUG=1", "USHER_DEBUGGER=1", "USHER_DEBUG"}, []string{"USHER_DEBUG=1"}},
 		{"a seat of before is replaced", []string{"USHER_SLOT=9", "USHER_GENERATION=9"}, nil},
 		{"names that are nearly ours", []string{"USHERS=1", "usher_x=1", "MY_USHER_SLOT=1"}, []string{"USHERS=1", "usher_x=1", "MY_USHER_SLOT=1"}},
 	}

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"io"
 	"math"
 	"net"
 	"runtime"
@@ -265,5 +266,28 @@ func BenchmarkStreamAccept(b *testing.B) {
 			readEnd(b, fd)
 		}
 		check(b, l.Close())
+	})
+}
+
+// BenchmarkMethods is the cost of a method in a callback, the look at whose
+// goroutine calls included: of one that does nothing else, and of a small write.
+func BenchmarkMethods(b *testing.B) {
+	onLoop := func(b *testing.B, f func(c *worker.Conn)) {
+		_, client, c, _ := opened(b)
+		go func() { _, _ = io.Copy(io.Discard, client) }() // until the end
+		done := make(chan struct{})
+		c.Post(func(c *worker.Conn) {
+			defer close(done)
+			for b.Loop() {
+				f(c)
+			}
+		})
+		<-done
+		check(b, client.Close())
+	}
+	b.Run("Flowing", func(b *testing.B) { onLoop(b, func(c *worker.Conn) { c.Flowing() }) })
+	b.Run("Write", func(b *testing.B) {
+		var line [64]byte
+		onLoop(b, func(c *worker.Conn) { _, _ = c.Write(line[:]) })
 	})
 }

@@ -58,7 +58,7 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 	}
 	defer l.end()
 	l.ready()
-	if err := start(l.dialler()); err != nil {
+	if err := start(l.dialer); err != nil {
 		return err
 	}
 	l.settle()

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"sync/atomic"
 	"syscall"
 
 	"github.com/usher-go/usher/internal/killpoint"
@@ -26,6 +27,9 @@ import (
 // the kernel, the peer is waited for to finish too: for 2 seconds, and as long
 // again while it takes what is in the kernel still, 30 at most.
 func (c *Conn) Close() error {
+	if !c.loop.here() {
+		return c.loop.stray("Conn.Close")
+	}
 	if c.state.has(stateEnding) {
 		return ErrClosed
 	}
@@ -37,6 +41,9 @@ func (c *Conn) Close() error {
 // (FIN). Input goes on; when the peer finishes too, the connection ends in
 // order. A second call returns ErrClosed.
 func (c *Conn) CloseWrite() error {
+	if !c.loop.here() {
+		return c.loop.stray("Conn.CloseWrite")
+	}
 	if c.state.has(stateEnding | stateShut) {
 		return ErrClosed
 	}
@@ -48,6 +55,9 @@ func (c *Conn) CloseWrite() error {
 // Abort ends the connection at once. Output that the peer has not got is lost,
 // and a TCP peer gets a reset. The session's Close follows with ErrAborted.
 func (c *Conn) Abort() error {
+	if !c.loop.here() {
+		return c.loop.stray("Conn.Abort")
+	}
 	if c.state.has(stateDead) {
 		return ErrClosed
 	}
@@ -194,8 +204,9 @@ func (c *Conn) release() {
 		l.station.entry.Staying.Add(^uint64(0))
 	}
 	killpoint.Reach(killpoint.Closing)
-	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(c.fd), 0, 0) // nothing can be done about a failed close
-	c.fd = -1
+	fd := c.fd
+	atomic.StoreInt32(&c.fd, -1)
+	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) // nothing can be done about a failed close
 	c.state = c.state&^stateInSet | stateDead
 	killpoint.Reach(killpoint.Closed)
 	if c.state.has(stateDialled) {

@@ -41,9 +41,13 @@ var (
 )
 
 // Conn is one connection. Its methods are for callbacks, on the loop's
-// goroutine, but for Post, and none of them blocks. A Conn may be kept after its end: it is
-// never used for another connection, its methods then return ErrClosed or do
-// nothing, and ID, Listener and RemoteAddr still answer.
+// goroutine, and none of them blocks. On another goroutine those with an error return
+// ErrWrongGoroutine, those without do and return nothing; Post, ID, Listener,
+// RemoteAddr and LocalAddr are for any.
+//
+// A Conn may be kept after its end: it is never used for another connection, its
+// methods then return ErrClosed or do nothing, and ID, Listener and RemoteAddr still
+// answer.
 type Conn struct {
 	loop    *loop
 	session Session // nil until Open has succeeded, and after the end
@@ -51,7 +55,7 @@ type Conn struct {
 	left    *leftovers // nil while nothing is unfinished
 	remote  netip.Addr
 	id      uint64
-	fd      int32 // -1 once closed
+	fd      int32 // -1 just before it is closed; another goroutine may look, by atomics
 	index   uint32
 	alarm   uint32 // in the wheel; 0: nothing about it is timed
 	state   state
@@ -119,13 +123,14 @@ func (c *Conn) RemoteAddr() netip.AddrPort { return netip.AddrPortFrom(c.remote,
 // is the listener's, or invalid.
 func (c *Conn) LocalAddr() netip.AddrPort {
 	listener := c.origin.local
-	unknown := c.state.has(stateDialled) || listener.IsValid() && listener.Addr().IsUnspecified()
-	if !unknown || c.state.has(stateDead) {
+	dialled := c.id >= firstDialled
+	fd := atomic.LoadInt32(&c.fd)
+	if fd < 0 || !dialled && !(listener.IsValid() && listener.Addr().IsUnspecified()) {
 		return listener
 	}
-	name, err := unix.Getsockname(int(c.fd))
-	if err != nil {
-		return listener // the next best answer
+	name, err := unix.Getsockname(int(fd))
+	if err != nil || atomic.LoadInt32(&c.fd) < 0 {
+		return listener // the next best answer; and what was asked may have been another's
 	}
 	switch name := name.(type) {
 	case *unix.SockaddrInet4:
@@ -140,6 +145,10 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 // c included, in no order. f may write to, close or abort any of them: those that end on the way
 // are left out.
 func (c *Conn) Each(f func(c *Conn)) {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.Each") // logged
+		return
+	}
 	for other := range c.loop.conns {
 		f(other)
 	}
@@ -149,6 +158,10 @@ func (c *Conn) Each(f func(c *Conn)) {
 // that the peer is held up once the kernel's buffers are full. The peer's end is
 // not noticed either, unless it is a reset.
 func (c *Conn) Pause() {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.Pause") // logged
+		return
+	}
 	if !c.state.has(stateEnding) {
 		c.state |= statePaused
 		c.touch()
@@ -158,6 +171,10 @@ func (c *Conn) Pause() {
 // Resume ends a pause. Input that Data had left is given to it again, from the
 // loop, not from within Resume.
 func (c *Conn) Resume() {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.Resume") // logged
+		return
+	}
 	if !c.state.has(stateEnding) && c.state.has(statePaused) {
 		c.state = c.state&^statePaused | stateReplay
 		c.touch()

@@ -51,6 +51,10 @@ const (
 // most 10 ms or 1 %, whichever is more, and what callbacks take; never early,
 // where progress counts from the beginning of the turn of the loop that sees it.
 func (c *Conn) SetIdleTimeout(d time.Duration) {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.SetIdleTimeout") // logged
+		return
+	}
 	if c.state.has(stateEnding) {
 		return
 	}
@@ -64,6 +68,10 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 // bound the time for a whole request, use After. A zero t is no deadline; one in
 // the past comes at once, but not before the callback has returned.
 func (c *Conn) SetReadDeadline(t time.Time) {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.SetReadDeadline") // logged
+		return
+	}
 	if !c.state.has(stateEnding) {
 		c.leave().deadlines.read = c.loop.clockTime(t)
 		c.schedule()
@@ -76,6 +84,10 @@ func (c *Conn) SetReadDeadline(t time.Time) {
 // is buffered then, the deadline is over. It stays in force after Close. A zero t
 // is no deadline.
 func (c *Conn) SetWriteDeadline(t time.Time) {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.SetWriteDeadline") // logged
+		return
+	}
 	if !c.state.has(stateEnding) {
 		c.leave().deadlines.write = c.loop.clockTime(t)
 		c.schedule()

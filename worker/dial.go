@@ -52,6 +52,8 @@ var errDialPlace = errors.New("want either a remote address or a path")
 
 // Dialer asks for connections on one loop. Its methods but Post are for that
 // loop's goroutine: for callbacks, hooks, and the function that RunClient is given.
+// Elsewhere they do nothing, but that what Dial was given as failed gets
+// ErrWrongGoroutine.
 type Dialer struct {
 	loop *loop
 	desk *Conn  // no connection: what the loop calls for the Dialer itself
@@ -64,18 +66,20 @@ type Dialer struct {
 // so far. Nor does the half of them that is in the table's tags soon come there.
 const firstDialled = 1<<63 | 1<<31
 
-// dialler returns the loop's Dialer.
-func (l *loop) dialler() *Dialer {
-	if l.dialer == nil {
-		l.dialer = &Dialer{loop: l, last: firstDialled}
-		l.dialer.desk = &Conn{loop: l, origin: l.originOf("", netip.AddrPort{}), id: firstDialled, fd: -1}
-	}
-	return l.dialer
+func newDialer(l *loop) *Dialer {
+	d := &Dialer{loop: l, last: firstDialled}
+	d.desk = &Conn{loop: l, origin: &origin{}, id: firstDialled, fd: -1}
+	return d
 }
 
 // Dialer returns the Dialer of the loop that serves c, for a session that needs
 // another connection to answer: a proxy.
-func (c *Conn) Dialer() *Dialer { return c.loop.dialler() }
+func (c *Conn) Dialer() *Dialer {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.Dialer") // logged; the Dialer's methods look for themselves
+	}
+	return c.loop.dialer
+}
 
 // dialling is what a connection owns until it is there.
 type dialling struct {
@@ -113,6 +117,9 @@ const dialRun = 64
 // --max-conns-per-worker.
 func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	l := d.loop
+	if !l.here() {
+		return d.refuse(l.stray("Dialer.Dial"), failed)
+	}
 	d.last++
 	c := &Conn{
 		loop: l, origin: d.desk.origin, remote: to.Remote.Addr(), port: to.Remote.Port(),
@@ -147,6 +154,15 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	return c
 }
 
+// refuse is Dial on another goroutine: nothing of the loop is touched, and failed is
+// called where it always is.
+func (d *Dialer) refuse(err error, failed func(error)) *Conn {
+	if failed != nil {
+		d.Post(func() { failed(err) })
+	}
+	return &Conn{loop: d.loop, origin: d.desk.origin, id: firstDialled, fd: -1, state: stateDialled | stateDead | stateReported}
+}
+
 // owe has failed called for a connection that has no descriptor: in another turn,
 // since the next may be no better.
 func (d *Dialer) owe(c *Conn) {
@@ -159,7 +175,13 @@ func (d *Dialer) owe(c *Conn) {
 
 // After has the loop call f once d has passed, or later by at most 10 ms or 1 %. A
 // panic in it is logged, and has no other effect. It is Conn.After without a connection.
-func (d *Dialer) After(wait time.Duration, f func()) *Timer { return d.desk.After(wait, f) }
+func (d *Dialer) After(wait time.Duration, f func()) *Timer {
+	if !d.loop.here() {
+		_ = d.loop.stray("Dialer.After") // logged
+		return &Timer{loop: d.loop}
+	}
+	return d.desk.After(wait, f)
+}
 
 // Post has the loop call f, as After does. It is for any goroutine, and does not
 // block. It returns false, and f is not called, once the loop has ended; while it
@@ -286,7 +308,7 @@ func (c *Conn) reportDial(cause error) {
 }
 
 // isDesk reports whether c stands for the Dialer, and not for a connection.
-func (c *Conn) isDesk() bool { return c.loop.dialer != nil && c.loop.dialer.desk == c }
+func (c *Conn) isDesk() bool { return c.loop.dialer.desk == c }
 
 // hangUpDialled ends the dialled connections of a worker that has no others, and
 // reports whether none is left.

@@ -14,6 +14,9 @@ func Serve(ctx context.Context, queue, control int, entry *ipc.Entry, exit func(
 	return serve(ctx, station{queue: queue, control: control, entry: entry, exit: exit}, h, opts...)
 }
 
+// Strict has calls on the wrong goroutine panic, or not, however the test was built.
+func Strict(on bool) Option { return func(o *options) { o.strict = on } }
+
 // WithFlushTime replaces flushTime, which a test cannot wait for.
 func WithFlushTime(d time.Duration) Option { return func(o *options) { o.flushTime = d } }
 

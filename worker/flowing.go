@@ -5,6 +5,10 @@ package worker
 // mark. A Data that finds many messages in one input asks between them, and leaves
 // those for which there is no room yet: they come again when the pause has ended.
 func (c *Conn) Flowing() bool {
+	if c.loop != nil && !c.loop.here() { // without a loop: one of a test that only looks for frames
+		_ = c.loop.stray("Conn.Flowing") // logged
+		return false
+	}
 	return !c.state.has(statePaused | stateChoked | stateHeld | stateEnding)
 }
 
@@ -16,6 +20,10 @@ func (c *Conn) Flowing() bool {
 // f is called once, and takes the place of one that waits already. It is not called
 // once the connection is closing; until it is called, the connection does not move.
 func (c *Conn) WhenFlowing(f func() error) {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.WhenFlowing") // logged
+		return
+	}
 	if c.state.has(stateEnding) {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
@@ -295,6 +296,7 @@ func (c *Conn) gone() {
 		c.left = nil
 	}
 	l.table.remove(c)
-	c.fd, c.session = -1, nil
+	atomic.StoreInt32(&c.fd, -1)
+	c.session = nil
 	c.state = stateDead | stateReported
 }

@@ -18,6 +18,10 @@ const inputSize = 64 << 10
 // and must not be changed. It is nil when nothing is left, and once the connection
 // is closing.
 func (c *Conn) Peek() []byte {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.Peek") // logged
+		return nil
+	}
 	if c.left == nil || c.loop.reading == c || c.state.has(stateEnding) {
 		return nil
 	}
@@ -32,6 +36,10 @@ func (c *Conn) Peek() []byte {
 // It does not move along. Open, which is called in the next worker too, or
 // UnmarshalBinary sets it again.
 func (c *Conn) SetMaxInput(bytes int) {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.SetMaxInput") // logged
+		return
+	}
 	if !c.state.has(stateEnding) {
 		c.leave().maxInput = max(bytes, 0)
 		c.tidy()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -25,6 +26,10 @@ const eventsPerTurn = 256
 // One turn: wait; serve each ready connection once, settling after each what its
 // callbacks have changed; then what is due by the clock; then news for the master.
 type loop struct {
+	owner   uintptr     // the goroutine that it runs on, as package caller has it
+	strict  bool        // a call on another one panics
+	strayed atomic.Bool // there was one
+
 	station station
 	control *control
 	handler Handler
@@ -52,7 +57,7 @@ type loop struct {
 
 	table     table
 	dialled   int     // of those in the table
-	dialer    *Dialer // nil until it is asked for
+	dialer    *Dialer // does not change
 	dirty     []*Conn // to settle
 	input     []byte  // what was just read
 	reading   *Conn   // or nil: while its Data or EOF runs
@@ -101,7 +106,10 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 		maxInput: o.maxInput, maxOutput: o.maxOutput,
 		highWater: min(highWater, o.maxOutput), lowWater: min(lowWater, o.maxOutput/4),
 		flushTime: o.flushTime, stateVersion: o.stateVersion,
+		strict: o.strict,
 	}
+	l.bind()
+	l.dialer = newDialer(l)
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	l.queue.clock = ipc.NewClock()
 	set, err := epoll.New()
@@ -151,6 +159,7 @@ func (l *loop) begin(hello ipc.Hello) error {
 		runtime.LockOSThread()
 		l.station.entry.Thread.Store(uint64(unix.Gettid()))
 	}
+	l.bind()
 	l.beat()
 	return nil
 }

@@ -25,7 +25,8 @@ type job struct {
 
 // Go has another goroutine call work, and when it has returned the loop call
 // then, as a callback of this connection. It is for what blocks or takes long: a
-// database, a file, a hash. work must not use the connection, but for Post; what
+// database, a file, a hash. work must not use the connection, but for Post and
+// what else is for any goroutine; what
 // it finds it leaves in variables that then reads.
 //
 // Until then has returned, the connection's input waits, in order: no Data, nothing
@@ -43,6 +44,10 @@ type job struct {
 //
 // A connection with work outstanding does not move.
 func (c *Conn) Go(work, then func()) {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.Go") // logged
+		return
+	}
 	if c.state.has(stateEnding) {
 		return
 	}

@@ -18,6 +18,7 @@ type options struct {
 	flushTime    time.Duration
 	hooks        Hooks
 	ticks        []tick
+	strict       bool
 }
 
 // The water marks of buffered output, unless the bound is lower.
@@ -27,7 +28,7 @@ const (
 )
 
 func newOptions(opts []Option) options {
-	o := options{maxInput: 1 << 20, maxOutput: 16 << 20, flushTime: flushTime}
+	o := options{maxInput: 1 << 20, maxOutput: 16 << 20, flushTime: flushTime, strict: debugging()}
 	for _, opt := range opts {
 		opt(&o)
 	}

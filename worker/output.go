@@ -34,6 +34,9 @@ const (
 // Other errors: ErrClosed after Close or CloseWrite, and once the connection has
 // ended for whatever reason; or what send(2) says, which is then its end.
 func (c *Conn) Write(b []byte) (int, error) {
+	if !c.loop.here() {
+		return 0, c.loop.stray("Conn.Write")
+	}
 	if c.corkPlain(b) {
 		return len(b), nil
 	}
@@ -48,6 +51,9 @@ func (c *Conn) Write(b []byte) (int, error) {
 
 // Writev is Write of all bs joined: all of them or nothing.
 func (c *Conn) Writev(bs ...[]byte) (int, error) {
+	if !c.loop.here() {
+		return 0, c.loop.stray("Conn.Writev")
+	}
 	total := 0
 	for _, b := range bs {
 		total += len(b)
@@ -66,6 +72,14 @@ func (c *Conn) Writev(bs ...[]byte) (int, error) {
 // Buffered returns how many bytes were written and not yet taken by the kernel;
 // those of SendFile are not among them.
 func (c *Conn) Buffered() int {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.Buffered") // logged
+		return 0
+	}
+	return c.buffered()
+}
+
+func (c *Conn) buffered() int {
 	n := 0
 	if c.left != nil {
 		n = len(c.left.out) - c.left.written
@@ -86,12 +100,12 @@ func (c *Conn) admit(n int) error {
 		return c.cause() // until the callback has returned, and the connection is closed
 	case c.state.has(stateEnding | stateShut | stateDialling):
 		return ErrClosed
-	case c.Buffered()+n > c.loop.maxOutput:
+	case c.buffered()+n > c.loop.maxOutput:
 		if c.loop.corked == c {
 			c.loop.uncork()
 			return c.admit(n) // what the kernel has taken does not count
 		}
-		return fmt.Errorf("%w: %d bytes after %d, at most %d", ErrFull, n, c.Buffered(), c.loop.maxOutput)
+		return fmt.Errorf("%w: %d bytes after %d, at most %d", ErrFull, n, c.buffered(), c.loop.maxOutput)
 	}
 	return nil
 }
@@ -211,7 +225,7 @@ func (c *Conn) flush() {
 			return
 		}
 	}
-	choked := left.files != nil || c.Buffered() > c.loop.lowWater
+	choked := left.files != nil || c.buffered() > c.loop.lowWater
 	if !c.hasOutput() {
 		c.tidy()
 		c.touch()

@@ -10,8 +10,8 @@ const maxPosted = 64 << 10
 const postClosed = math.MinInt32 / 2
 
 // Post has the loop call f, as a callback of this connection: if f panics, the
-// connection ends with ErrPanic. It is for any goroutine and the one method of
-// Conn that is; it does not block, and may be called at any time. Functions
+// connection ends with ErrPanic. It is for any goroutine, does not block, and may be
+// called at any time. Functions
 // posted by one goroutine are called in their order.
 //
 // It returns false, and f is not called, once the connection is closed, or when

@@ -48,6 +48,9 @@ type outgoing struct {
 // not a pipe or a socket. Other errors: as Write. A connection with files that
 // wait does not move.
 func (c *Conn) SendFile(f *os.File, off, n int64) error {
+	if !c.loop.here() {
+		return c.loop.stray("Conn.SendFile")
+	}
 	if err := c.admit(0); err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func (c *Conn) dropFiles() {
 
 // unsent returns how many bytes wait, those in files included.
 func (c *Conn) unsent() int {
-	n := c.Buffered()
+	n := c.buffered()
 	if c.left != nil {
 		for _, o := range c.left.files {
 			n += int(o.size)

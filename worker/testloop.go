@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/caller"
 	"github.com/usher-go/usher/internal/testloop"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
@@ -40,6 +42,9 @@ func newTestLoop(handler, opts any, closed func(uint64, error)) (testloop.Loop, 
 	if err != nil {
 		fdpass.CloseAll([]int{queue, workerQueue})
 		return nil, err
+	}
+	if o.strict = true; caller.ByThread {
+		runtime.LockOSThread() // until End
 	}
 	t := &testLoop{link: newControl(workerControl, o.log), master: master, queue: queue}
 	t.loop, err = newLoop(station{queue: workerQueue, control: workerControl, entry: new(ipc.Entry), exit: os.Exit}, t.link, h, o)
@@ -75,6 +80,7 @@ func (t *testLoop) Connect(id uint64, listener string, local, remote netip.AddrP
 
 func (t *testLoop) Settle() error {
 	l := t.loop
+	l.bind()
 	for {
 		next, timeout := l.nextDeadline(), time.Duration(0)
 		if l.offloop.working > 0 {
@@ -93,14 +99,19 @@ func (t *testLoop) Settle() error {
 func (t *testLoop) Advance(d time.Duration) { t.time += d }
 
 func (t *testLoop) Drain() {
+	t.loop.bind()
 	t.loop.beginDrain(never, false)
 	t.loop.settle()
 }
 
 func (t *testLoop) End() {
+	t.loop.bind()
 	t.loop.end()
 	t.loop.hook("Stop", t.loop.hooks.Stop)
 	t.close()
+	if caller.ByThread {
+		runtime.UnlockOSThread()
+	}
 }
 
 func (t *testLoop) close() {

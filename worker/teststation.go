@@ -41,12 +41,14 @@ func newTestStation(handler any, queue int, entry any) (testloop.Station, error)
 }
 
 func (t *testStation) Turn() error {
+	t.loop.bind()
 	t.time += time.Millisecond
 	_, err := t.loop.turnOver(t.loop.nextDeadline(), 0)
 	return err
 }
 
 func (t *testStation) Move() {
+	t.loop.bind()
 	t.loop.beginDrain(never, true)
 	t.loop.settle()
 }

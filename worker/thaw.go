@@ -14,11 +14,21 @@ var errNotMovable = errors.New("worker: this handler's sessions cannot be restor
 
 // Moved reports whether this connection comes from another worker. In Open it
 // tells whether UnmarshalBinary follows.
-func (c *Conn) Moved() bool { return c.state.has(stateMoved) }
+func (c *Conn) Moved() bool {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.Moved") // logged
+		return false
+	}
+	return c.state.has(stateMoved)
+}
 
 // StateVersion returns what WithStateVersion said in the worker that froze this
 // connection. It is for UnmarshalBinary, and Open before it; empty otherwise.
 func (c *Conn) StateVersion() string {
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.StateVersion") // logged
+		return ""
+	}
 	if c.loop.thawing != c {
 		return ""
 	}

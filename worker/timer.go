@@ -4,6 +4,7 @@ import "time"
 
 // Timer is a call that After has arranged.
 type Timer struct {
+	loop       *loop  // does not change
 	conn       *Conn  // nil once it has run or was stopped
 	f          func() // nil likewise
 	next, prev *Timer // of the same connection
@@ -20,13 +21,16 @@ const timerMark = 1 << 31
 //
 // Arming and stopping take constant time, and the Timer is the only allocation.
 func (c *Conn) After(d time.Duration, f func()) *Timer {
-	t := &Timer{}
+	if !c.loop.here() {
+		_ = c.loop.stray("Conn.After") // logged
+		return &Timer{loop: c.loop}
+	}
+	t, l := &Timer{loop: c.loop}, c.loop
 	if c.state.has(stateEnding) {
 		return t
 	}
-	l := c.loop
 	now := l.refresh()
-	*t = Timer{conn: c, f: f, next: c.leave().timers, alarm: l.wheel.add(), index: uint32(len(l.timers))}
+	*t = Timer{loop: l, conn: c, f: f, next: c.leave().timers, alarm: l.wheel.add(), index: uint32(len(l.timers))}
 	if t.next != nil {
 		t.next.prev = t
 	}
@@ -41,8 +45,13 @@ func (c *Conn) After(d time.Duration, f func()) *Timer {
 // any more: f was called already, or the timer stopped, or the connection has
 // ended.
 //
-// Like methods of a Conn it is for callbacks, on the loop's goroutine.
+// Like methods of a Conn it is for callbacks, on the loop's goroutine; elsewhere it
+// does nothing, and returns false.
 func (t *Timer) Stop() bool {
+	if t.loop != nil && !t.loop.here() {
+		_ = t.loop.stray("Timer.Stop") // logged
+		return false
+	}
 	c := t.conn
 	if c == nil {
 		return false
@@ -72,7 +81,7 @@ func (t *Timer) remove() {
 	} else {
 		c.left.timers = t.next
 	}
-	*t = Timer{}
+	t.conn, t.f, t.next, t.prev = nil, nil, nil, nil
 	c.tidy()
 }
 

@@ -1,8 +1,8 @@
 // Package worker serves the connections that a master hands to this process.
 //
 // One event loop on one locked thread owns every connection: each callback of a
-// [Handler] or [Session], and each method of [Conn], runs on the loop's
-// goroutine and nowhere else. So a handler needs no locks and must not block:
+// [Handler] or [Session], and each method of [Conn] but [Conn.Post], runs on the
+// loop's goroutine and nowhere else (see [ErrWrongGoroutine]). So a handler needs no locks and must not block:
 // while it does, all other connections of this worker wait. Writing never
 // blocks; input and output that wait are bounded, so is the time that a closing
 // connection takes, and an idle connection owns no buffer.

@@ -9,8 +9,7 @@ import (
 )
 
 // Loop is a worker's loop without a master, a goroutine or a clock of its own. It
-// runs in the calling goroutine, which is always the same, and only within these
-// methods.
+// runs in the calling goroutine, one at a time, and only within these methods.
 type Loop interface {
 	// Connect gives the worker a connection and returns the owned descriptor of
 	// its other end, a non-blocking stream socket.

@@ -10,7 +10,8 @@
 //	closed, err := c.Closed()     // what Close of the session gets
 //
 // Each method returns when the worker has nothing left to do, work off the loop
-// included. All are for one goroutine. Streams handlers need no such thing: call
+// included. All are for one goroutine at a time, which is the loop's: a method of a
+// worker.Conn called on another one panics (worker.ErrWrongGoroutine). Streams handlers need no such thing: call
 // their function with a listener of package net.
 package workertest
 

@@ -118,3 +118,24 @@ func TestDrain(t *testing.T) {
 		}
 	}
 }
+
+// A handler that uses a connection beside the loop is told so by its own test.
+func TestWrongGoroutinePanics(t *testing.T) {
+	panics := make(chan any)
+	w := workertest.New(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+		go func() {
+			defer func() { panics <- recover() }()
+			_, _ = c.Write(in) // it panics
+		}()
+		return len(in), nil
+	}))
+	c := w.Connect()
+	c.Send("x")
+	if text := fmt.Sprint(<-panics); !strings.Contains(text, "Conn.Write") || !strings.Contains(text, "Post") {
+		t.Errorf("panic %q", text)
+	}
+	t.Run("subtests are goroutines too", func(t *testing.T) {
+		c.Send("y")
+		<-panics
+	})
+}
