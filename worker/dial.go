@@ -144,12 +144,12 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 		c.setEnd(now + min(to.Timeout, never-now))
 	}
 	if d.run == dialRun {
-		l.mailbox.post(func() { d.run = 0 })
+		l.mailbox.put(letter{f: func(*Conn) { d.run = 0 }})
 	}
 	if d.run++; d.run <= dialRun {
 		c.connect()
 	} else {
-		l.mailbox.post(c.connect)
+		l.mailbox.put(letter{f: func(*Conn) { c.connect() }})
 	}
 	return c
 }
@@ -167,10 +167,10 @@ func (d *Dialer) refuse(err error, failed func(error)) *Conn {
 // since the next may be no better.
 func (d *Dialer) owe(c *Conn) {
 	d.owed++
-	d.loop.mailbox.post(func() {
+	d.loop.mailbox.put(letter{f: func(*Conn) {
 		d.owed--
 		c.touch()
-	})
+	}})
 }
 
 // After has the loop call f once d has passed, or later by at most 10 ms or 1 %. A
@@ -184,10 +184,10 @@ func (d *Dialer) After(wait time.Duration, f func()) *Timer {
 }
 
 // Post has the loop call f, as After does. It is for any goroutine, and does not
-// block. It returns false, and f is not called, once the loop has ended; while it
-// ends f may not be called either.
+// block. It returns false, and f is not called, once the loop has ended, or when too
+// many functions wait (see Conn.Post); while the loop ends f may not be called either.
 func (d *Dialer) Post(f func()) bool {
-	return d.loop.mailbox.put(letter{f: func(*Conn) {
+	return d.loop.mailbox.offer(letter{f: func(*Conn) {
 		_ = d.desk.callAfter(f) // a panic is logged
 	}})
 }

@@ -24,7 +24,8 @@ const eventsPerTurn = 256
 // changes.
 //
 // One turn: wait; serve each ready connection once, settling after each what its
-// callbacks have changed; then what is due by the clock; then news for the master.
+// callbacks have changed, and a share of what was posted; then what is due by the
+// clock; then news for the master.
 type loop struct {
 	owner   uintptr     // the goroutine that it runs on, as package caller has it
 	strict  bool        // a call on another one panics
@@ -178,8 +179,12 @@ func (l *loop) run() error {
 	}
 }
 
-// turnOver is one turn, which waits for so long. It returns how many events came.
+// turnOver is one turn, which waits for so long unless letters are left. It returns
+// how many events came and letters were read.
 func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
+	if l.mailbox.left() {
+		timeout = 0
+	}
 	l.beat()
 	n, err := l.set.Wait(l.events, timeout)
 	l.known = false
@@ -187,6 +192,7 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	l.mailbox.served = false
 	for i := range n {
 		if i > 0 {
 			l.progress()
@@ -194,6 +200,9 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 		if err := l.serve(&l.events[i]); err != nil {
 			return n, err
 		}
+	}
+	if l.mailbox.left() { // of an earlier turn
+		n += l.readLetters()
 	}
 	if next != never {
 		l.expire(l.turnTime())
@@ -257,13 +266,8 @@ func (l *loop) serve(event *epoll.Event) error {
 		}
 		return err
 	case tagWaker:
-		for i, what := range l.mailbox.take() {
-			if i > 0 {
-				l.progress()
-			}
-			l.open(what)
-			l.settle()
-		}
+		l.obeyOrders()
+		l.readLetters()
 	case tagStreams:
 		l.streams.ready()
 	default:
@@ -282,18 +286,6 @@ func (l *loop) serve(event *epoll.Event) error {
 		}
 	}
 	return nil
-}
-
-// open acts on one letter.
-func (l *loop) open(what letter) {
-	switch {
-	case what.job != nil:
-		l.finishWork(what.job)
-	case what.conn != nil:
-		what.conn.receive(what.f)
-	default:
-		what.f(nil)
-	}
 }
 
 // settle sends what the last callback wrote, and acts on all that it touched;

@@ -15,8 +15,9 @@ const postClosed = math.MinInt32 / 2
 // posted by one goroutine are called in their order.
 //
 // It returns false, and f is not called, once the connection is closed, or when
-// 65,536 functions wait for it already: the caller is faster than the loop. After
-// true, f is not called either if the connection comes to its end first: like a
+// 65,536 functions wait for it already, or 1,048,576 for all that the worker serves:
+// callers are faster than the loop, which gives them a share of its time: events and
+// timers have theirs. After true, f is not called either if the connection comes to its end first: like a
 // timer's, it never runs once the connection is closing.
 //
 // A connection with functions that wait does not move. One posted at the moment of
@@ -26,7 +27,11 @@ func (c *Conn) Post(f func(c *Conn)) bool {
 		c.posted.Add(-1)
 		return false
 	}
-	return c.loop.mailbox.put(letter{conn: c, f: f})
+	if c.loop.mailbox.offer(letter{conn: c, f: f}) {
+		return true
+	}
+	c.posted.Add(-1)
+	return false
 }
 
 // receive calls what was posted.
