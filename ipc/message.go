@@ -28,6 +28,10 @@ type Hello struct {
 	// was accepted (Envelope.Accepted); 0: never.
 	QueueTimeoutMS int64  `json:"queue_timeout_ms"`
 	Report         string `json:"report"` // ReportIDs, or empty
+	// MemoryBytes is how much memory its connections may buffer, all together; 0: not
+	// said. MemoryIsDefault: the operator did not say so, and the program may know better.
+	MemoryBytes     int64 `json:"memory_bytes,omitempty"`
+	MemoryIsDefault bool  `json:"memory_is_default,omitempty"`
 }
 
 // ReportIDs in Hello asks the worker for the ids of the connections it closes.
@@ -124,7 +128,7 @@ func (Stop) kind() string      { return "stop" }
 func (u Unknown) kind() string { return u.Type }
 
 func (m Hello) negative() bool {
-	return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 || m.QueueTimeoutMS < 0
+	return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 || m.QueueTimeoutMS < 0 || m.MemoryBytes < 0
 }
 func (m Ready) negative() bool  { return m.Protocol < 0 || m.Capacity < 0 }
 func (Draining) negative() bool { return false }

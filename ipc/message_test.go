@@ -18,6 +18,7 @@ import (
 func goldenMessages() []Message {
 	messages := []Message{
 		Hello{Protocol: 1, App: "echo", MaxConns: 1000, IdleTimeoutMS: 60_000, QueueTimeoutMS: 5_000, Report: ReportIDs},
+		Hello{Protocol: 1, App: "echo", MemoryBytes: 64 << 20, MemoryIsDefault: true},
 		Ready{Protocol: 1},
 		Ready{Protocol: 1, Capacity: 19_000, Moves: true, Closes: true},
 		Closed{},

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/machine"
 	"github.com/usher-go/usher/ipc"
 )
 
@@ -77,6 +79,12 @@ type Config struct {
 	RecycleConns int
 	RecycleAge   time.Duration
 	RecycleRSS   int64
+	// WorkerMemory is how many bytes the connections of a worker may buffer, all
+	// together: see worker.WithMemory; at least MinWorkerMemory. 0 means a default, in
+	// whose place a program may put its own: an eighth of what this process may have
+	// of the machine's memory (cgroups(7)), divided by Workers or by the processors,
+	// whichever are more.
+	WorkerMemory int64
 	// Control is the path of the control socket; empty: none.
 	Control string
 	// PIDFile is written once the master listens and removed when it ends; empty: none.
@@ -110,7 +118,8 @@ type Config struct {
 	// which asks for it by Carried: what it needs to come to the same Config.
 	Carry []byte
 
-	defaultCapacity int // of a worker that does not say
+	defaultCapacity int   // of a worker that does not say
+	memoryShare     int64 // of a worker: the default of WorkerMemory
 }
 
 // The values of Config.Overload.
@@ -131,6 +140,9 @@ const (
 	DefaultBootTimeout = 10 * time.Second
 	// DefaultMoveFailures is in percent.
 	DefaultMoveFailures = 1.0
+	// MinWorkerMemory is the least WorkerMemory: below it hardly a connection could
+	// answer at length.
+	MinWorkerMemory = 1 << 20
 )
 
 // ErrConfig is what errors about a Config wrap: nothing was started.
@@ -151,7 +163,7 @@ func wrong(key, format string, args ...any) error {
 }
 
 // Check returns what is wrong with the configuration, as Run would: nil or an
-// error that wraps ErrConfig. It touches nothing.
+// error that wraps ErrConfig. It changes nothing.
 func (c Config) Check() error {
 	_, err := c.check()
 	return err
@@ -163,6 +175,10 @@ func (c *Config) hello() ipc.Hello {
 		Protocol: ipc.Version, App: c.App,
 		MaxConns: c.MaxConnsPerWorker, IdleTimeoutMS: atLeastOne(c.IdleTimeout.Milliseconds(), c.IdleTimeout),
 		QueueTimeoutMS: atLeastOne(c.QueueTimeout.Milliseconds(), c.QueueTimeout),
+		MemoryBytes:    c.WorkerMemory,
+	}
+	if c.WorkerMemory == 0 {
+		hello.MemoryBytes, hello.MemoryIsDefault = c.memoryShare, true
 	}
 	if c.MaxConnsPerIP > 0 {
 		hello.Report = ipc.ReportIDs
@@ -228,10 +244,12 @@ func (c *Config) check() ([]Address, error) {
 	if c.Overload == "" {
 		c.Overload = OverloadWait
 	}
+	c.memoryShare = max(MinWorkerMemory, machine.Memory()/8/int64(max(1, c.Workers, runtime.NumCPU())))
 	counts := map[string]int64{
 		"max-conns": int64(c.MaxConns), "max-conns-per-ip": int64(c.MaxConnsPerIP),
 		"max-conns-per-worker": int64(c.MaxConnsPerWorker), "accept-rate": int64(c.AcceptRate),
 		"backlog": int64(c.Backlog), "recycle-conns": int64(c.RecycleConns), "recycle-rss": c.RecycleRSS,
+		"worker-memory": c.WorkerMemory,
 	}
 	for _, key := range slices.Sorted(maps.Keys(counts)) {
 		if counts[key] < 0 {
@@ -257,6 +275,8 @@ func (c *Config) check() ([]Address, error) {
 		return nil, wrong("overload", "is %q, want %s or %s", c.Overload, OverloadWait, OverloadClose)
 	case policies[c.Dispatch] == nil:
 		return nil, wrong("dispatch", "is %q, want one of %s", c.Dispatch, strings.Join(Policies(), ", "))
+	case c.WorkerMemory > 0 && c.WorkerMemory < MinWorkerMemory:
+		return nil, wrong("worker-memory", "is %d bytes, want 0 or at least %d", c.WorkerMemory, MinWorkerMemory)
 	case c.MoveFailures > 100:
 		return nil, wrong("move-failures", "is %v%%, want at most 100%%", c.MoveFailures)
 	case len(c.Program) == 0 || c.Program[0] == "":

@@ -4,6 +4,7 @@ package worker
 // that one that is often partly unread or unwritten does not allocate each time.
 // What it keeps is bounded; the rest is the collector's.
 type buffers struct {
+	held    int // the capacity of those that are out
 	classes [bufferClasses][][]byte
 }
 
@@ -30,8 +31,10 @@ func classOf(n int) int {
 func (b *buffers) get(n int) []byte {
 	class := classOf(n)
 	if class == bufferClasses {
+		b.held += n
 		return make([]byte, 0, n)
 	}
+	b.held += classSize(class)
 	kept := b.classes[class]
 	if len(kept) == 0 {
 		return make([]byte, 0, classSize(class))
@@ -42,8 +45,9 @@ func (b *buffers) get(n int) []byte {
 	return buffer
 }
 
-// put takes a buffer back, which nobody may use any more.
+// put takes a buffer back, which nobody may use any more; nil is none.
 func (b *buffers) put(buffer []byte) {
+	b.held -= cap(buffer)
 	class := classOf(cap(buffer))
 	if class == bufferClasses || cap(buffer) != classSize(class) {
 		return
@@ -51,6 +55,22 @@ func (b *buffers) put(buffer []byte) {
 	if len(b.classes[class])*classSize(class) < classKeepsBytes {
 		b.classes[class] = append(b.classes[class], buffer[:0])
 	}
+}
+
+// forget is put for a buffer that somebody still looks at: it is not used again.
+func (b *buffers) forget(buffer []byte) { b.held -= cap(buffer) }
+
+// fit returns a buffer with what is in this one from from on: this one, or, when it is
+// four times too large, another. Each byte is so copied a third of a time at most while
+// a large buffer empties.
+func (b *buffers) fit(buffer []byte, from int) []byte {
+	rest := buffer[from:]
+	if len(rest) <= cap(buffer)/4 && cap(buffer) > smallestBuffer {
+		smaller := append(b.get(len(rest)), rest...)
+		b.put(buffer)
+		return smaller
+	}
+	return buffer[:copy(buffer, rest)]
 }
 
 // append is the built-in one, with buffers from here.

@@ -26,6 +26,9 @@ const (
 	LowWater    = lowWater
 )
 
+// Held returns the capacity of what the worker of c has buffered. It is for callbacks.
+func Held(c *Conn) int { return c.loop.buffers.held }
+
 // MissCloses runs f on the loop of a stream's listener, and has the loop lose
 // what the kernel tells of it, as when the kernel's queue is full.
 func MissCloses(l net.Listener, f func()) {
@@ -36,3 +39,6 @@ func MissCloses(l net.Listener, f func()) {
 		streams.missed()
 	})
 }
+
+// MemoryLimit returns the bound of what Held counts.
+func MemoryLimit(c *Conn) int { return c.loop.memory.limit }

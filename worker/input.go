@@ -114,13 +114,10 @@ func (c *Conn) keep(rest []byte, own bool) {
 		c.dropInput()
 	case !own:
 		c.leave().in = append(c.loop.buffers.get(len(rest)), rest...)
-	case classOf(len(rest)) < classOf(cap(c.left.in)):
-		large := c.left.in
-		c.left.in = append(c.loop.buffers.get(len(rest)), rest...)
-		c.loop.buffers.put(large)
 	default:
-		c.left.in = c.left.in[:copy(c.left.in, rest)]
+		c.left.in = c.loop.buffers.fit(c.left.in, len(c.left.in)-len(rest))
 	}
+	c.loop.grew()
 }
 
 // dropInput forgets the input left over.

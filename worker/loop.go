@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -65,10 +66,12 @@ type loop struct {
 	cork      []byte  // what was just written, to
 	corked    *Conn
 	buffers   buffers
+	memory    memory
 	leftovers []*leftovers // free ones
 	origins   map[origin]*origin
 
 	maxInput, maxOutput, highWater, lowWater int
+	programMemory                            int64 // by WithMemory
 	flushTime                                time.Duration
 
 	queue   intake
@@ -107,10 +110,11 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 		maxInput: o.maxInput, maxOutput: o.maxOutput,
 		highWater: min(highWater, o.maxOutput), lowWater: min(lowWater, o.maxOutput/4),
 		flushTime: o.flushTime, stateVersion: o.stateVersion,
-		strict: o.strict,
+		strict: o.strict, programMemory: o.memory,
 	}
 	l.bind()
 	l.dialer = newDialer(l)
+	l.boundMemory(ipc.Hello{MemoryBytes: math.MaxInt64, MemoryIsDefault: true}) // until hello
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	l.queue.clock = ipc.NewClock()
 	set, err := epoll.New()
@@ -155,6 +159,7 @@ func (l *loop) begin(hello ipc.Hello) error {
 	l.reportIDs = hello.Report == ipc.ReportIDs
 	l.queue.timeout = time.Duration(hello.QueueTimeoutMS) * time.Millisecond
 	l.idleMS = uint32(min(hello.IdleTimeoutMS, maxIdleMS))
+	l.boundMemory(hello)
 	l.streams.start()
 	if !l.parks {
 		runtime.LockOSThread()
@@ -207,6 +212,9 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 	if next != never {
 		l.expire(l.turnTime())
 	}
+	if l.memory.full || l.memory.news || l.buffers.held > l.memory.look {
+		l.mindMemory()
+	}
 	l.sendIDs()
 	l.sendLosses()
 	return n, nil
@@ -222,6 +230,9 @@ func (l *loop) end() {
 		c.finish()
 	})
 	l.settle() // callbacks may have touched what was closed after them
+	if l.memory.news {
+		l.tellMemory()
+	}
 	l.streams.end()
 	close(l.ended)
 	if !l.parks {
@@ -361,7 +372,7 @@ func (l *loop) terminate() {
 const stopTime = 500 * time.Millisecond
 
 func (l *loop) nextDeadline() time.Duration {
-	next := min(l.drain.next(), l.queue.next(), l.mover.next(), l.nextTick(), l.pace.Due())
+	next := min(l.drain.next(), l.queue.next(), l.mover.next(), l.nextTick(), l.pace.Due(), l.memory.next())
 	if deadline, ok := l.wheel.next(); ok {
 		next = min(next, deadline)
 	}

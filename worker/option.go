@@ -19,6 +19,7 @@ type options struct {
 	hooks        Hooks
 	ticks        []tick
 	strict       bool
+	memory       int64
 }
 
 // The water marks of buffered output, unless the bound is lower.

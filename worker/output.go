@@ -28,11 +28,13 @@ const (
 // What the peer is slow to take is buffered. Above the high-water mark (256 KiB)
 // the connection's input is paused, as by Pause, until output falls below the
 // low-water mark (64 KiB), whereupon Low is called, and Data if it had left
-// input. Past the bound (WithMaxOutput) Write returns ErrFull; what this callback
-// has written before counts if the kernel does not take it.
+// input. While the worker's buffers are full (WithMemory) both marks are lower. Past
+// the bound (WithMaxOutput) Write returns ErrFull; what this callback has written
+// before counts if the kernel does not take it.
 //
 // Other errors: ErrClosed after Close or CloseWrite, and once the connection has
-// ended for whatever reason; or what send(2) says, which is then its end.
+// ended for whatever reason; or, which are then its end, what send(2) says and
+// ErrMemory.
 func (c *Conn) Write(b []byte) (int, error) {
 	if !c.loop.here() {
 		return 0, c.loop.stray("Conn.Write")
@@ -118,8 +120,7 @@ func (c *Conn) push(b []byte) error {
 		return nil // it greeted its peer where it was opened first
 	}
 	if c.hasOutput() {
-		c.spill(nil, b)
-		return nil
+		return c.spill(nil, b)
 	}
 	l := c.loop
 	if l.corked != c {
@@ -169,15 +170,24 @@ func (c *Conn) gave(n int, errno syscall.Errno, first, second []byte) error {
 		c.fail(err)
 		return err
 	case n < len(first):
-		c.spill(first[n:], second)
+		return c.spill(first[n:], second)
 	case n < len(first)+len(second):
-		c.spill(second[n-len(first):], nil)
+		return c.spill(second[n-len(first):], nil)
 	}
 	return nil
 }
 
-// spill adds to the connection's own output.
-func (c *Conn) spill(first, second []byte) {
+// spill adds to the connection's own output. The error is what the worker's memory has
+// made the end of the connection.
+func (c *Conn) spill(first, second []byte) error {
+	c.keepOutput(first, second)
+	if c.loop.grew(); c.state.has(stateBroken) {
+		return c.cause()
+	}
+	return nil
+}
+
+func (c *Conn) keepOutput(first, second []byte) {
 	left, buffers := c.leave(), &c.loop.buffers
 	if n := len(left.files); n > 0 {
 		last := &left.files[n-1]
@@ -192,7 +202,7 @@ func (c *Conn) spill(first, second []byte) {
 	}
 	left.out = buffers.append(left.out, first)
 	left.out = buffers.append(left.out, second)
-	if len(left.out)-left.written >= c.loop.highWater {
+	if len(left.out)-left.written >= c.loop.highMark() {
 		c.state |= stateChoked
 	}
 	c.touch()
@@ -215,9 +225,12 @@ func (c *Conn) flush() {
 		}
 		c.progressed()
 		left.written += n
-		if left.written == len(left.out) {
+		switch rest := len(left.out) - left.written; {
+		case rest == 0:
 			c.loop.buffers.put(left.out)
 			left.out, left.written = nil, 0
+		case rest <= cap(left.out)/4 && cap(left.out) > smallestBuffer:
+			left.out, left.written = c.loop.buffers.fit(left.out, left.written), 0
 		}
 	}
 	if left.out == nil && left.files != nil {
@@ -225,7 +238,7 @@ func (c *Conn) flush() {
 			return
 		}
 	}
-	choked := left.files != nil || c.buffered() > c.loop.lowWater
+	choked := left.files != nil || c.buffered() > c.loop.lowMark()
 	if !c.hasOutput() {
 		c.tidy()
 		c.touch()
@@ -234,4 +247,21 @@ func (c *Conn) flush() {
 		c.state = c.state&^stateChoked | stateLow | stateReplay
 		c.touch()
 	}
+}
+
+// highMark is the high-water mark: low while the worker's buffers are full.
+func (l *loop) highMark() int {
+	if l.memory.full {
+		return min(fullInput, l.highWater)
+	}
+	return l.highWater
+}
+
+// lowMark is the low-water mark: while the worker's buffers are full, nothing is to be
+// left.
+func (l *loop) lowMark() int {
+	if l.memory.full {
+		return 0
+	}
+	return l.lowWater
 }

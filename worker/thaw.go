@@ -93,6 +93,7 @@ func (c *Conn) resume(f *frozen) {
 	if c.alarm != 0 {
 		l.wheel.value(c.alarm).active = now - f.quiet
 	}
+	l.grew()
 	d := &c.leave().deadlines
 	d.read, d.write = 0, 0
 	if f.read != frozenNever {

@@ -35,6 +35,7 @@ type settings struct {
 	RecycleConns      int           `default:"0" help:"After how many connections a worker is replaced, give or take a tenth; 0: never."`
 	RecycleAge        time.Duration `default:"0s" help:"At what age a worker is replaced, give or take a tenth; 0: never."`
 	RecycleRSS        byteSize      `name:"recycle-rss" default:"0" placeholder:"SIZE" help:"With how much resident memory a worker is replaced, such as 512MiB, give or take a tenth; 0: never."`
+	WorkerMemory      byteSize      `default:"0" placeholder:"SIZE" help:"How much memory the connections of a worker may buffer, all together, such as 256MiB: above it those that are owed most are no longer read from, above twice that the largest are closed; 0: an eighth of the memory there is, divided by --workers or the number of CPUs, whichever is more."`
 	Rebalance         bool          `help:"Move live connections from the fullest workers to the emptiest, until all have as many."`
 	MoveFailures      percentage    `default:"1%" placeholder:"SHARE" help:"Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers."`
 	Control           string        `default:"${control}" placeholder:"PATH" help:"Control socket, for usher status and the like (${default})."`
@@ -77,6 +78,7 @@ func (c *settings) config(s *sources, r *reading) (master.Config, error) {
 		Rebalance:         c.Rebalance,
 		MoveFailures:      c.MoveFailures.config(),
 		RecycleRSS:        int64(c.RecycleRSS),
+		WorkerMemory:      int64(c.WorkerMemory),
 		Control:           c.Control,
 		PIDFile:           c.PIDFile,
 		LogLevel:          hclog.LevelFromString(c.LogLevel),

@@ -1,0 +1,222 @@
+package worker
+
+import (
+	"errors"
+	"math"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/usher-go/usher/internal/machine"
+	"github.com/usher-go/usher/ipc"
+)
+
+// What connections buffer is bounded for the whole worker, by capacities: input that
+// sessions left, and output that peers did not take, those that came with a moved
+// connection included. A state on its way is beside it: there is one at a time
+// (freeze.go), and no connection has it that could be closed for it.
+//
+//	     bound ──► those that are owed the most are choked, as by the high-water mark;
+//	               that mark is low for the others, and little is read at a time
+//	twice that ──► the largest are closed with ErrMemory, and their buffers are free at once
+//
+// So one more client that does not read takes 8 KiB from there on, and the second is
+// for output that is no answer to input, and for input without an answer.
+//
+// Choking is for output alone: a message of which a part has come would never be
+// whole. It is looked at between turns; twice the bound, whenever a connection's
+// buffers have grown, since one callback may write to all. A connection that buffers
+// nothing has no part in it.
+
+// ErrMemory: the connections of this worker buffered twice what WithMemory, or usher
+// serve --worker-memory, allows, and this one most of all.
+var ErrMemory = errors.New("worker: memory full")
+
+// WithMemory bounds the memory that the connections of this worker buffer, all
+// together, in bytes: input that was left unconsumed, and output that peers have not
+// taken. It is the buffers themselves that count, not only what is in them. One state
+// on its way to or from another worker, of at most 64 MiB, comes on top, and so do 6
+// MiB of buffers that are kept for the next connection.
+//
+// Above it, input pauses for the connections that are owed the most, as it does above
+// the high-water mark (see Conn.Write). Above twice that, connections are closed,
+// those that buffer the most first, unflushed, and their sessions get ErrMemory. Both
+// are logged.
+//
+// 0, the default, is what the master says (usher serve --worker-memory), which when
+// nothing is said there is an eighth of the memory of the machine, or of the control
+// group, divided by the number of its workers or processors, whichever is more. What
+// was said there stands, whatever this option says.
+func WithMemory(bytes int64) Option { return func(o *options) { o.memory = bytes } }
+
+const (
+	memoryShare = 8
+	// memoryLooks is how much more there is to be before the connections are gone
+	// through again: a part of the bound.
+	memoryLooks = 16
+	// fullInput is what is read at a time above the bound, and the high-water mark. It
+	// also leaves more of the time to those who are owed nothing.
+	fullInput = 4 << 10
+	// memoryLog is how often, at most, its being full is logged.
+	memoryLog = 10 * time.Second
+)
+
+// memory is the bound, and what came of it.
+type memory struct {
+	limit  int
+	look   int           // the connections are gone through when more is held
+	full   bool          // it was above the limit, and is not yet below
+	news   bool          // to log: it has become full, or connections were closed
+	closed int           // connections, since it was logged
+	mute   time.Duration // it is not logged again before
+	sizes  []holding     // scratch space
+}
+
+// holding is a connection and the capacity of its buffers.
+type holding struct {
+	conn  *Conn
+	bytes int
+}
+
+// boundMemory sets the bound: the operator's, else the program's, else the master's
+// proposal, else that of a worker without a master.
+func (l *loop) boundMemory(hello ipc.Hello) {
+	limit, program := hello.MemoryBytes, l.programMemory
+	if program > 0 && (limit == 0 || hello.MemoryIsDefault) {
+		limit = program
+	}
+	if limit == 0 {
+		limit = machine.Memory() / memoryShare / int64(runtime.NumCPU())
+	}
+	l.memory.limit = int(min(limit, math.MaxInt/4))
+	l.memory.look = l.memory.limit
+}
+
+// grew is called when buffers of a connection may have grown, within a callback or
+// not.
+func (l *loop) grew() {
+	if l.buffers.held > 2*l.memory.limit {
+		l.closeLargest()
+	}
+}
+
+// holds returns the capacity of c's buffers.
+func (c *Conn) holds() int { return c.owed() + cap(c.left.in) }
+
+// owed returns that of its output.
+func (c *Conn) owed() int {
+	n := cap(c.left.out)
+	for i := range c.left.files {
+		n += cap(c.left.files[i].after)
+	}
+	return n
+}
+
+// holdings returns the connections that which gives a size, the largest first. It is
+// valid until the next call.
+func (l *loop) holdings(which func(c *Conn) int) []holding {
+	m := &l.memory
+	m.sizes = m.sizes[:0]
+	l.table.each(func(c *Conn) {
+		if c.left == nil || c.state.has(stateBroken|stateDead) {
+			return
+		}
+		if bytes := which(c); bytes > 0 {
+			m.sizes = append(m.sizes, holding{c, bytes})
+		}
+	})
+	slices.SortFunc(m.sizes, func(a, b holding) int { return b.bytes - a.bytes })
+	return m.sizes
+}
+
+// closeLargest closes connections until a little less than twice the bound is held.
+func (l *loop) closeLargest() {
+	m := &l.memory
+	for _, h := range l.holdings((*Conn).holds) {
+		if l.buffers.held <= 2*m.limit-m.limit/memoryLooks {
+			break
+		}
+		h.conn.fail(ErrMemory)
+		h.conn.dropBuffers()
+		m.closed++
+		m.news = true
+	}
+	l.setFull(true)
+}
+
+func (l *loop) setFull(full bool) {
+	l.memory.news = l.memory.news || full && !l.memory.full
+	l.memory.full = full
+	if l.input = l.input[:cap(l.input)]; full {
+		l.input = l.input[:fullInput]
+	}
+}
+
+// dropBuffers frees what c buffers. The input that a callback is just looking at is
+// freed when that returns.
+func (c *Conn) dropBuffers() {
+	c.dropFiles()
+	c.loop.buffers.put(c.left.out)
+	c.left.out, c.left.written = nil, 0
+	if c.loop.reading != c {
+		c.loop.buffers.forget(c.left.in) // Peek may have given it to this callback
+		c.left.in = nil
+	}
+}
+
+// mindMemory is called between turns, when the bound was passed or the log is to be
+// told.
+func (l *loop) mindMemory() {
+	m := &l.memory
+	if l.buffers.held > m.look {
+		l.setFull(true)
+		l.chokeMostOwed()
+		m.look = max(l.buffers.held, m.limit) + m.limit/memoryLooks
+		l.settle()
+	}
+	if m.news && l.now() >= m.mute {
+		l.tellMemory()
+	}
+	if l.buffers.held <= m.limit {
+		l.setFull(false)
+		m.look, m.sizes = m.limit, nil
+	}
+}
+
+func (m *memory) next() time.Duration {
+	if !m.news {
+		return never
+	}
+	return m.mute
+}
+
+func (l *loop) tellMemory() {
+	m := &l.memory
+	l.log.Warn("memory for buffers is full: input pauses where output is owed, and beyond twice the limit the largest are closed",
+		"closed", m.closed, "held", l.buffers.held, "limit", m.limit)
+	m.news, m.closed = false, 0
+	m.mute = l.now() + memoryLog
+}
+
+// chokeMostOwed pauses input where most output is owed, until what the others are
+// owed is half of the bound.
+func (l *loop) chokeMostOwed() {
+	m := &l.memory
+	others := 0
+	flowing := l.holdings(func(c *Conn) int {
+		if c.state.has(stateChoked | statePaused | stateHeld | stateEOF | stateEnding | stateDialling) {
+			return 0 // it reads nothing
+		}
+		bytes := c.owed()
+		others += bytes
+		return bytes
+	})
+	for _, h := range flowing {
+		if others <= m.limit/2 {
+			break
+		}
+		others -= h.bytes
+		h.conn.state |= stateChoked
+		h.conn.touch()
+	}
+}
