@@ -192,11 +192,17 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 	}
 	l.beat()
 	n, err := l.set.Wait(l.events, timeout)
-	l.known = false
 	l.beat()
 	if err != nil {
 		return 0, err
 	}
+	return l.act(n, next != never)
+}
+
+// act is what a turn does once n events have come, and returns how many it found.
+// Without due nothing is planned for any time.
+func (l *loop) act(n int, due bool) (int, error) {
+	l.known = false
 	l.mailbox.served = false
 	for i := range n {
 		if i > 0 {
@@ -209,7 +215,7 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 	if l.mailbox.left() { // of an earlier turn
 		n += l.readLetters()
 	}
-	if next != never {
+	if due {
 		l.expire(l.turnTime())
 	}
 	if l.memory.full || l.memory.news || l.buffers.held > l.memory.look {

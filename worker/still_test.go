@@ -97,11 +97,8 @@ func (s *still) turn() {
 	l := s.l
 	n, err := l.set.Wait(l.events, 0)
 	must(s.t, err)
-	l.known = false
-	for i := range n {
-		must(s.t, l.serve(&l.events[i]))
-	}
-	l.expire(l.turnTime())
+	_, err = l.act(n, true)
+	must(s.t, err)
 }
 
 // pass lets time pass, and makes a turn.
