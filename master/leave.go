@@ -1,6 +1,7 @@
 package master
 
 import (
+	"slices"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
@@ -32,7 +33,7 @@ func (s *supervisor) leave(slot *slot, why string) {
 		s.finish(slot)
 	case s.somewhereToGo(slot):
 		s.moveAway(slot)
-	case s.someoneComes(slot):
+	case s.someoneComes():
 		s.turn(slot, turnPark)
 		s.park(slot)
 	default:
@@ -59,10 +60,10 @@ func (s *supervisor) somewhereToGo(from *slot) bool {
 	return false
 }
 
-// someoneComes reports whether there will be one, as far as is known: a worker is
-// to take this one's place.
-func (s *supervisor) someoneComes(from *slot) bool {
-	return from.generation == s.generation && s.target > 0
+// someoneComes reports whether there may be one soon: not all wanted workers serve.
+func (s *supervisor) someoneComes() bool {
+	staff := s.staff(s.generation)
+	return len(staff) < s.target || slices.ContainsFunc(staff, func(slot *slot) bool { return slot.life != lifeServing })
 }
 
 // moveAway has a worker give its connections back, for others.
@@ -99,17 +100,25 @@ func (s *supervisor) setLeaveAlarm(slot *slot) {
 }
 
 // recall has a worker give back no more connections; of those that it gave, what
-// has nowhere to go comes back to it. It keeps what it has until its deadline, or
-// with keep for as long as it lasts.
-func (s *supervisor) recall(slot *slot, keep bool) {
-	if !s.turn(slot, turnRecall) {
-		return
+// has nowhere to go comes back to it.
+func (s *supervisor) recall(slot *slot) {
+	if s.turn(slot, turnRecall) {
+		s.tell(slot, ipc.Move{})
+		s.setLeaveAlarm(slot)
 	}
-	if keep {
+}
+
+// keep has a worker that leaves keep its connections for as long as they last, and
+// move no more of them, though there is somewhere to go: they would not survive it.
+func (s *supervisor) keep(slot *slot) {
+	switch {
+	case slot.life.gives(), slot.life == lifeRecalled, slot.life == lifeReturning:
 		slot.until = time.Time{}
+		slot.quiet()
+		s.recall(slot) // or it is already
+	case slot.life == lifeParked:
+		s.finish(slot)
 	}
-	s.tell(slot, ipc.Move{})
-	s.setLeaveAlarm(slot)
 }
 
 // gave handles a worker's word that it gives nothing back any more: by an order
@@ -150,8 +159,11 @@ func (s *supervisor) guideLeavers() {
 			if slot.life == lifeLanded && !s.reload.moving() && s.turn(slot, turnReleased) {
 				s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
 			}
+		case slot.life == lifeParked && !s.someoneComes():
+			slot.until = s.leavesUntil() // all are there, and none can take them
+			s.finish(slot)
 		default:
-			s.recall(slot, false)
+			s.recall(slot)
 		}
 	}
 }

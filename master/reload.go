@@ -299,7 +299,7 @@ func (s *supervisor) closeReload() closedReload {
 func (n trialSpoiled) about(s *supervisor) {
 	for _, slot := range s.slots {
 		if slot != nil && slot.generation < s.generation {
-			s.recall(slot, true)
+			s.keep(slot)
 		}
 	}
 	r := s.reload

@@ -52,7 +52,7 @@ func (s *slot) entry() *ipc.Entry { return s.board.Entry(s.number) }
 // kept reports whether the worker keeps its connections for as long as they last,
 // or until there is somewhere for them to go.
 func (s *slot) kept() bool {
-	return (s.life == lifeFinishing || s.life == lifeParked) && s.until.IsZero()
+	return s.life >= lifeRecalled && s.life <= lifeFinishing && s.until.IsZero()
 }
 
 // remaining is how long the worker's connections still have, in milliseconds for
@@ -61,5 +61,5 @@ func (s *slot) remaining() int64 {
 	if s.until.IsZero() {
 		return 0
 	}
-	return max(1, (time.Until(s.until) - drainGrace).Milliseconds())
+	return max(1, (time.Until(s.until) - drainGrace + time.Millisecond - 1).Milliseconds()) // not a moment less
 }

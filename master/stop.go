@@ -42,10 +42,14 @@ func (s *supervisor) stop(mode stopMode) {
 		case mode == stopQuick || !slot.life.serves() && slot.life.state() != StateDraining || slot.life == lifeKilled:
 			s.end(slot, "stopping")
 		case slot.life.gives():
-			s.recall(slot, false)
+			s.recall(slot)
 		case slot.kept():
 			slot.until = s.stopBy
-			s.finish(slot)
+			if slot.life == lifeRecalled || slot.life == lifeReturning {
+				s.setLeaveAlarm(slot)
+			} else {
+				s.finish(slot)
+			}
 		}
 	}
 	if mode == stopLanding {

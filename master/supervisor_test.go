@@ -37,6 +37,7 @@ type theatre struct {
 	looks     atomic.Int64  // that the supervisor took
 	aborted   time.Time     // when a worker last was, for it hung
 	answers   []chan scaled // that are to come
+	spoiled   int           // the generation that cannot restore connections
 }
 
 // actor is a worker process that is not there.
@@ -49,8 +50,10 @@ type actor struct {
 	gave     bool // it has said that it gave all
 }
 
-func newTheatre(workers, maxWorkers int) *theatre {
-	th := &theatre{
+func newTheatre(workers, maxWorkers int) *theatre { return newTheatreOf(workers, maxWorkers, false) }
+
+func newTheatreOf(workers, maxWorkers int, moves bool) *theatre {
+	th := &theatre{moves: moves,
 		ended: make(chan error, 1), nextPID: 100, workers: workers,
 		actors: make(map[int]*actor), seats: make(map[int]*seatSpec), retired: make(map[int]bool),
 	}
@@ -121,6 +124,9 @@ func (th *theatre) obey(a *actor, m ipc.Message) {
 	case ipc.Stop:
 		th.exit(a.pid, 0)
 	case ipc.Drain:
+		if m.Mode == ipc.DrainMove && a.order.seat.Generation < th.spoiled && th.spoiled == th.generation && !a.gave {
+			th.fault("pid %d: told to move connections to where they do not survive", a.pid)
+		}
 		switch {
 		case m.Mode == ipc.DrainMove && a.deaf:
 		case m.Mode == ipc.DrainMove && !a.gave:
@@ -271,7 +277,7 @@ var steps = map[string]func(th *theatre, any *actor){
 	"deaf":          func(_ *theatre, a *actor) { a.deaf = true },
 	"can move":      func(th *theatre, _ *actor) { th.moves = !th.moves },
 	"move":          func(th *theatre, a *actor) { th.moveAny(a) },
-	"trial fails":   func(th *theatre, _ *actor) { th.notice(trialSpoiled{}) },
+	"trial fails":   func(th *theatre, _ *actor) { th.inbox.put(th.failTrials) },
 	"by accident":   func(th *theatre, a *actor) { th.exit(a.pid, unix.WaitStatus(unix.SIGHUP)) },
 	"ask to scale":  func(th *theatre, _ *actor) { th.askToScale() },
 	"recycle":       func(th *theatre, _ *actor) { th.inbox.put(func() { th.recycleAny() }) },
@@ -300,6 +306,15 @@ func (s *supervisor) recycleAny() {
 	}
 }
 
+// failTrials is what the accept goroutine says of a generation that cannot restore
+// connections: none of an older one is to move to it from then on.
+func (th *theatre) failTrials() {
+	if th.reload.moving() {
+		th.spoiled = th.generation
+	}
+	trialSpoiled{}.about(th.supervisor)
+}
+
 // moveAny asks a worker's connections to move, as a client does that goes.
 func (th *theatre) moveAny(a *actor) {
 	th.inbox.put(func() {
@@ -315,8 +330,8 @@ func (th *theatre) askToScale() {
 }
 
 // perform runs the steps and then an orderly end, checking after each.
-func perform(workers, maxWorkers int, script []string, pick []int, quick bool) (err error) {
-	th := newTheatre(workers, maxWorkers)
+func perform(workers, maxWorkers int, moves bool, script []string, pick []int, quick bool) (err error) {
+	th := newTheatreOf(workers, maxWorkers, moves)
 	played := "start"
 	for i, name := range script {
 		synctest.Wait()
@@ -398,9 +413,9 @@ func TestSupervisorModel(t *testing.T) {
 		workers := rapid.IntRange(1, maxWorkers).Draw(rt, "workers")
 		script := rapid.SliceOfN(rapid.SampledFrom(names), 0, 30).Draw(rt, "script")
 		pick := rapid.SliceOfN(rapid.IntRange(0, 9), len(script), len(script)).Draw(rt, "pick")
-		quick := rapid.Bool().Draw(rt, "quick")
+		quick, moves := rapid.Bool().Draw(rt, "quick"), rapid.Bool().Draw(rt, "moves")
 		var err error
-		synctest.Test(t, func(*testing.T) { err = perform(workers, maxWorkers, script, pick, quick) })
+		synctest.Test(t, func(*testing.T) { err = perform(workers, maxWorkers, moves, script, pick, quick) })
 		if err != nil {
 			rt.Fatal(err)
 		}
