@@ -39,6 +39,13 @@ func (c *Conn) callUnmarshal(session MovableSession, state []byte) (err error) {
 	return session.UnmarshalBinary(state)
 }
 
+// callLeave is for a connection that is gone: a panic is logged, and ends nothing.
+func (c *Conn) callLeave(session LeaveSession) {
+	var err error // said
+	defer c.contain("Leave", &err)
+	session.Leave(c)
+}
+
 func (c *Conn) callEOF(session EOFSession, rest []byte) (err error) {
 	defer c.contain("EOF", &err)
 	return session.EOF(c, rest)

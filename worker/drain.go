@@ -101,6 +101,7 @@ func (l *loop) cutShort() {
 	}
 	l.log.Warn("drain deadline, closing", "conns", l.table.live+l.streams.live())
 	l.countCut()
+	l.dropPacket()
 	l.drain.cut, l.hungUp = true, true
 	if l.mover != nil {
 		l.mover.retry = never
@@ -114,7 +115,7 @@ func (l *loop) cutShort() {
 
 // countCut books those that the deadline ends.
 func (l *loop) countCut() {
-	cut := l.streams.live()
+	cut := l.streams.live() + l.queue.packet.Len() - l.queue.at
 	l.table.each(func(c *Conn) {
 		if !c.state.has(stateDialled | stateEnding | stateLinger) {
 			cut++

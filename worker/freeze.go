@@ -51,6 +51,14 @@ const stateKept = 64 << 10
 
 var errMarshalActs = errors.New("worker: MarshalBinary wrote, or changed a connection")
 
+// LeaveSession is a Session that hears that its connection has left for another
+// worker: the last call, in the place of Close, for a program that keeps a list of
+// its connections to take this one off. The Conn's methods return ErrClosed.
+type LeaveSession interface {
+	Session
+	Leave(c *Conn)
+}
+
 // movable reports whether a connection could move, if not now then later.
 func (c *Conn) movable() bool {
 	return c.session != nil && !c.state.has(stateStays|stateDialled)
@@ -85,12 +93,24 @@ func (c *Conn) restless() bool {
 }
 
 // freeze takes a connection out of the epoll set and packs it, or returns false
-// and changes nothing.
+// and changes nothing. What was posted to it has run by then, and from then on
+// Post is false, unless it stays after all.
 func (l *loop) freeze(c *Conn) bool {
-	m := l.mover
-	if !c.movable() || c.restless() || c.restsLarge() {
+	if !c.movable() || c.restsLarge() || !l.runPosts(c) || c.restless() || !c.shutPosts() {
 		return false
 	}
+	if l.pack(c) {
+		return true
+	}
+	if !c.state.has(stateDead) {
+		c.takePosts()
+	}
+	return false
+}
+
+// pack is freeze, but for what is posted.
+func (l *loop) pack(c *Conn) bool {
+	m := l.mover
 	f := frozen{version: l.stateVersion, read: frozenNever, write: frozenNever, at: l.queue.clock.Now()}
 	if session, ok := c.session.(MovableSession); ok {
 		var err error
@@ -234,6 +254,11 @@ func (l *loop) sendMoved() bool {
 	err := m.courier.Send(l.station.queue, &m.packet)
 	if err == nil {
 		killpoint.Reach(killpoint.Gone)
+		for _, moving := range m.batch {
+			if session, ok := moving.conn.session.(LeaveSession); ok {
+				m.leaving = append(m.leaving, leaving{moving.conn, session})
+			}
+		}
 		m.ahead += len(m.batch)
 		m.given += len(m.batch)
 		l.advance(ipc.EventSend)
@@ -274,6 +299,7 @@ func (l *loop) advance(event ipc.Event) {
 		case ipc.StageQueued:
 			moving.conn.gone()
 		case ipc.StageServing:
+			moving.conn.takePosts()
 			moving.conn.arm()
 		default:
 			kept = append(kept, moving)
@@ -283,11 +309,26 @@ func (l *loop) advance(event ipc.Event) {
 	m.batch = kept
 }
 
+// tellLeft tells sessions that their connections have left. What these calls touch
+// may be in the packet: so that is sent, or given up, before.
+func (l *loop) tellLeft() {
+	m := l.mover
+	for len(m.leaving) > 0 {
+		l.sendMoved() // or they go on here
+		left := m.leaving
+		m.leaving = nil
+		for _, it := range left {
+			it.conn.callLeave(it.session)
+			l.progress()
+		}
+		l.settle()
+	}
+}
+
 // gone forgets a connection that is another's now; the send has closed its
-// descriptor.
+// descriptor. Its posts have run, and no more are taken.
 func (c *Conn) gone() {
 	l := c.loop
-	c.refusePosts()
 	c.stopTiming()
 	if c.left != nil {
 		l.buffers.put(c.left.in)

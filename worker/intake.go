@@ -22,6 +22,7 @@ type intake struct {
 	clock    ipc.Clock
 	timeout  time.Duration // from when a connection is too old to serve; 0: never
 	late     int           // such ones in this packet
+	at       int           // of the packet: the connection that is next; all before are taken in
 }
 
 // packetsPerEvent bounds how long new connections keep old ones waiting.
@@ -32,7 +33,13 @@ const intakeRest = time.Second
 
 var errLate = errors.New("worker: connection waited too long in the queue")
 
+// pending reports whether a packet was received, and not all in it taken in.
+func (q *intake) pending() bool { return q.at < q.packet.Len() }
+
 func (q *intake) next() time.Duration {
+	if q.pending() {
+		return 0
+	}
 	if q.retry == 0 {
 		return never
 	}
@@ -43,12 +50,20 @@ func (q *intake) next() time.Duration {
 // found empty.
 //
 // It reads on only after a full packet: one that is not full was all there was,
-// most likely, and if not, epoll says so again. An error is the master's: it
-// ends the worker.
+// most likely, and if not, epoll says so again. Taking in may take its time, where
+// sessions are restored: then the rest of the packet waits for the next turn. An
+// error is the master's: it ends the worker.
 func (l *loop) takeIn() (empty bool, err error) {
 	q := &l.queue
 	killpoint.Reach(killpoint.Noticed)
+	begun := l.now()
 	for range packetsPerEvent {
+		if q.pending() {
+			if err := l.adoptPacket(begun); err != nil || q.pending() {
+				return false, err
+			}
+			continue
+		}
 		switch err := q.courier.Receive(l.station.queue, &q.packet); {
 		case err == nil:
 		case err == fdpass.ErrWouldBlock:
@@ -66,22 +81,51 @@ func (l *loop) takeIn() (empty bool, err error) {
 		}
 		l.station.entry.Received.Add(uint64(n))
 		killpoint.Reach(killpoint.Booked)
-		for i := range n {
-			if err := l.adopt(i); err != nil {
-				q.packet.Close()
-				return false, err
-			}
-		}
-		q.packet.Close() // all descriptors are taken, but for the state of one that a stream took
-		if q.late > 0 {
-			l.log.Warn("connections closed, they waited too long in the queue", "count", q.late, "limit", q.timeout)
-			q.late = 0
+		q.at = 0
+		if err := l.adoptPacket(begun); err != nil || q.pending() {
+			return false, err
 		}
 		if n < ipc.MaxConns {
 			break
 		}
 	}
 	return false, nil
+}
+
+// adoptPacket makes connections of what is in the packet, for a turn that begun
+// then, as long as that lasts.
+func (l *loop) adoptPacket(begun time.Duration) error {
+	q := &l.queue
+	for first := true; q.pending(); first = false {
+		if !first && l.now()-begun > moveTime {
+			return nil
+		}
+		q.at++
+		if err := l.adopt(q.at - 1); err != nil {
+			l.dropPacket()
+			return err
+		}
+		l.progress()
+	}
+	l.dropPacket() // all descriptors are taken, but for the state of one that a stream took
+	if q.late > 0 {
+		l.log.Warn("connections closed, they waited too long in the queue", "count", q.late, "limit", q.timeout)
+		q.late = 0
+	}
+	return nil
+}
+
+// dropPacket closes what is left of the packet.
+func (l *loop) dropPacket() {
+	q := &l.queue
+	for ; q.pending(); q.at++ {
+		id := q.packet.ID(q.at)
+		_ = unix.Close(q.packet.Take(q.at)) // the kernel sends what was written to it
+		l.countClosed(id)
+	}
+	q.packet.Close()
+	q.packet.Reset()
+	q.at = 0
 }
 
 // adopt makes a connection of number i of the packet, and opens it.

@@ -204,6 +204,11 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 func (l *loop) act(n int, due bool) (int, error) {
 	l.known = false
 	l.mailbox.served = false
+	if l.queue.pending() { // of an earlier turn
+		if _, err := l.takeIn(); err != nil {
+			return n, err
+		}
+	}
 	for i := range n {
 		if i > 0 {
 			l.progress()
@@ -229,6 +234,7 @@ func (l *loop) act(n int, due bool) (int, error) {
 // end closes what is still open, tells the sessions, and unbinds the goroutine.
 func (l *loop) end() {
 	l.hungUp = true
+	l.dropPacket()
 	l.table.each(func(c *Conn) {
 		if !c.state.has(stateLinger) { // that one has ended but for its peer
 			c.blame(ErrStopped)
@@ -274,8 +280,8 @@ func (l *loop) progress() {
 func (l *loop) serve(event *epoll.Event) error {
 	switch tag := event.Tag(); tag {
 	case tagQueue:
-		if !l.queue.watched {
-			return nil // it was left in this turn
+		if !l.queue.watched || l.queue.pending() {
+			return nil // it was left in this turn, or has had its share of it
 		}
 		_, err := l.takeIn()
 		if l.streams != nil && !l.parks {
@@ -390,7 +396,7 @@ func (l *loop) expire(now time.Duration) {
 	if l.pace.Due() <= now {
 		l.pace.Judge(now)
 	}
-	if l.queue.next() <= now {
+	if l.queue.next() <= now && !l.queue.pending() {
 		l.retryQueue()
 	}
 	if l.drain.next() <= now {

@@ -147,6 +147,19 @@ func (m *mailbox) take() (orders []func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	orders, m.orders = m.orders, nil
+	m.collect()
+	return orders
+}
+
+// takeLetters is take for letters alone: orders wait for the waker's event.
+func (m *mailbox) takeLetters() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.collect()
+}
+
+// collect moves the letters to the loop. It is called under the lock.
+func (m *mailbox) collect() {
 	if more := m.posted; more.first != nil {
 		m.posted = pages{}
 		m.taken.append(more.first)
@@ -155,7 +168,6 @@ func (m *mailbox) take() (orders []func()) {
 	for m.empty.top != nil {
 		m.spare.push(m.empty.pop())
 	}
-	return orders
 }
 
 // left reports whether something is taken, and not acted on. The loop calls it.

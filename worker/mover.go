@@ -28,15 +28,22 @@ type mover struct {
 
 	packet  ipc.Packet
 	courier ipc.Courier
-	batch   []moving // those in the packet
-	state   []byte   // scratch space
-	large   int      // bytes of large states in this turn
+	batch   []moving  // those in the packet
+	leaving []leaving // sessions that are to hear that they have left
+	state   []byte    // scratch space
+	large   int       // bytes of large states in this turn
 }
 
 // moving is one connection in the mover's packet.
 type moving struct {
 	conn  *Conn
 	stage ipc.Stage
+}
+
+// leaving is a session whose connection has left.
+type leaving struct {
+	conn    *Conn
+	session LeaveSession
 }
 
 // beginMove has so many connections move, or as many as can, by an order of that
@@ -87,6 +94,10 @@ const (
 	// largePerTurn is how many bytes of large states a turn copies before events
 	// have their turn again.
 	largePerTurn = 4 << 20
+	// moveTime bounds the moving part of a turn, freezing and thawing alike: a
+	// session may take its time to pack or unpack its state, and others have theirs in
+	// between.
+	moveTime = 2 * time.Millisecond
 	// moveRetryMin and moveRetryMax bound the pause after the queue was full, or
 	// the window.
 	moveRetryMin = time.Millisecond
@@ -106,10 +117,13 @@ func (m *mover) next() time.Duration {
 func (l *loop) move() {
 	m := l.mover
 	m.blocked, m.large = false, 0
-	for range movesPerTurn {
-		if m.large >= largePerTurn {
+	defer l.tellLeft()
+	for begun, n := l.now(), 0; n < movesPerTurn; n++ {
+		if m.large >= largePerTurn || n > 0 && l.now()-begun > moveTime {
 			break
 		}
+		l.tellLeft()
+		l.progress()
 		if m.wanted == 0 || m.cursor == l.table.size {
 			if l.sendMoved() {
 				l.swept()

@@ -20,8 +20,9 @@ const postClosed = math.MinInt32 / 2
 // timers have theirs. After true, f is not called either if the connection comes to its end first: like a
 // timer's, it never runs once the connection is closing.
 //
-// A connection with functions that wait does not move. One posted at the moment of
-// leaving, after which the connection is another worker's, is not called either.
+// A connection that moves to another worker leaves once all that was posted has
+// run; from then on Post is false. (Should the kernel not take it just then, it
+// goes on here, and Post is true again.)
 func (c *Conn) Post(f func(c *Conn)) bool {
 	if n := c.posted.Add(1); n <= 0 || n > maxPosted {
 		c.posted.Add(-1)
@@ -48,5 +49,48 @@ func (c *Conn) receive(f func(c *Conn)) {
 // waiting reports whether functions wait for c.
 func (c *Conn) waiting() bool { return c.posted.Load() > 0 }
 
-// refusePosts is called when c is closed, or another worker's.
-func (c *Conn) refusePosts() { c.posted.Add(postClosed) }
+// refusePosts is called when c is closed, or another worker's. The loop calls it,
+// and the following ones.
+func (c *Conn) refusePosts() {
+	if !c.postsShut() {
+		c.posted.Add(postClosed)
+	}
+}
+
+// shutPosts has Post be false from now on, unless functions wait: then it returns
+// false.
+func (c *Conn) shutPosts() bool { return c.posted.CompareAndSwap(0, postClosed) }
+
+// takePosts undoes it.
+func (c *Conn) takePosts() {
+	if c.postsShut() {
+		c.posted.Add(-postClosed)
+	}
+}
+
+func (c *Conn) postsShut() bool { return c.posted.Load() < postClosed/2 }
+
+// runPosts runs what waits for a connection that is about to leave, and what was
+// posted before it, and reports whether nothing waits for it any more. It is
+// bounded by time: then the connection stays for now.
+func (l *loop) runPosts(c *Conn) bool {
+	if !c.waiting() {
+		return true
+	}
+	if !l.sendMoved() { // nothing frozen is to be touched by a callback
+		return false
+	}
+	m := &l.mailbox
+	m.takeLetters()
+	n, begun := int64(0), l.now()
+	for c.waiting() && m.left() {
+		l.open(m.next())
+		l.settle()
+		l.progress()
+		if n++; n%lettersPerClock == 0 && l.now()-begun > moveTime {
+			break
+		}
+	}
+	m.waiting.Add(-n)
+	return !c.waiting()
+}
