@@ -13,9 +13,23 @@ import (
 // blocks.
 func Front(end int) (id uint64) {
 	var b [headerSize + EnvelopeSize]byte
-	n, _, err := unix.Recvfrom(end, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	if err != nil || n < len(b) {
+	if !peek(end, b[:]) {
 		return 0
 	}
 	return binary.LittleEndian.Uint64(b[headerSize+8:])
+}
+
+// FrontLen is Front for how many connections the first packet carries.
+func FrontLen(end int) int {
+	var b [headerSize]byte
+	if !peek(end, b[:]) {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint16(b[2:]))
+}
+
+// peek fills b with the beginning of the first packet.
+func peek(end int, b []byte) bool {
+	n, _, err := unix.Recvfrom(end, b, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == nil && n == len(b)
 }

@@ -57,6 +57,7 @@ func TestEntryLayout(t *testing.T) {
 		{"sequence", unsafe.Offsetof(e.Sequence), 16},
 		{"thread", unsafe.Offsetof(e.Thread), 24},
 		{"lost", unsafe.Offsetof(e.Lost), 32},
+		{"withheld", unsafe.Offsetof(e.Withheld), 64},
 		{"want_bell", unsafe.Offsetof(e.WantBell), 128},
 		{"the size of received", unsafe.Sizeof(e.Received), 8},
 		{"the size of want_bell", unsafe.Sizeof(e.WantBell), 4},

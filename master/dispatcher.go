@@ -144,7 +144,7 @@ func (d *dispatcher) survey() {
 			d.haven += c.room
 			d.havens = d.havens || !s.broken
 		}
-		d.stalled = d.stalled || c.room == 0 && t.load() < s.spec.capacity
+		d.stalled = d.stalled || c.room == 0 && s.left(t) > 0
 		d.candidates = append(d.candidates, c)
 	}
 	for _, s := range d.leaving {

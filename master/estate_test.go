@@ -43,7 +43,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{tally{}, map[string]string{
 			"sent": carried, "drained": carried, "back": carried, "received": carried, "closed": carried, "lost": carried,
-			"movedIn": carried, "cut": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "staying": moment, "pause": moment,
+			"movedIn": carried, "cut": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "staying": moment, "pause": moment, "withheld": moment,
 		}},
 		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried, "cut": carried}},
 		{listener{}, map[string]string{

@@ -32,6 +32,7 @@ type tally struct {
 	home, cut                                   uint64        // of back: sent back to it; of closed: ended by a drain's deadline
 	pause                                       time.Duration // the longest of those moved in
 	stuck                                       bool          // it takes nothing from its queue
+	withheld                                    int           // of its capacity
 }
 
 // tally reads the worker's counters. Closed is read before received, which

@@ -71,6 +71,7 @@ func (s *seat) tally() tally {
 		t.movedIn, t.stuck, t.home = s.movedIn, s.stuck, s.home
 		t.cut = min(s.entry.Cut.Load(), t.closed)
 		t.thawed, t.staying, t.pause = s.entry.Thawed.Load(), s.entry.Staying.Load(), time.Duration(s.entry.Pause.Load())
+		t.withheld = int(min(s.entry.Withheld.Load(), maxWithheld))
 		return t
 	}
 	t := s.final
@@ -87,8 +88,14 @@ func (s *seat) room(t tally) int {
 	if s.phase != seatOpen || s.choked || s.broken || s.stuck {
 		return 0
 	}
-	return max(0, min(s.spec.capacity-t.load(), maxQueued-t.queued()))
+	return max(0, min(s.left(t), maxQueued-t.queued()))
 }
+
+// left returns how many more connections the worker can hold.
+func (s *seat) left(t tally) int { return s.spec.capacity - t.withheld - t.load() }
+
+// maxWithheld is what a number from a worker is cut to: no capacity is as large.
+const maxWithheld = 1 << 30
 
 // stuckAfter is how long a worker may leave connections in its queue.
 const stuckAfter = time.Second

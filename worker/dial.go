@@ -112,9 +112,11 @@ const dialRun = 64
 // Until Open, nothing can be written to the connection. Afterwards it differs from
 // an accepted one in this: the worker's idle timeout is not set, Each and WithTick
 // leave it out, it does not move to another worker, and when the last accepted
-// connection of a draining worker has gone, it is closed, with ErrDrained. What it
-// takes from the process's descriptors is not counted: leave room for it with
-// --max-conns-per-worker.
+// connection of a draining worker has gone, it is closed, with ErrDrained.
+//
+// It takes one of the process's descriptors, and leaves one less for clients: the
+// master sends as many as there are descriptors for, with what they will have dialled,
+// and the others wait in the kernel.
 func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	l := d.loop
 	if !l.here() {

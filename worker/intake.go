@@ -64,6 +64,9 @@ func (l *loop) takeIn() (empty bool, err error) {
 			}
 			continue
 		}
+		if l.overfull() {
+			return false, nil
+		}
 		switch err := q.courier.Receive(l.station.queue, &q.packet); {
 		case err == nil:
 		case err == fdpass.ErrWouldBlock:
@@ -244,8 +247,8 @@ func (l *loop) originOf(listener string, local netip.AddrPort) *origin {
 }
 
 // bookLost handles an error from the queue. When this process was out of
-// descriptors, the packet's connections are gone: they are booked as received
-// and closed, so that the master does not wait for them; and the queue is left
+// descriptors, the packet's connections are gone: they are booked as received,
+// lost and closed, so that the master does not wait for them; and the queue is left
 // alone until there is room again, so that the master sends them to others.
 func (l *loop) bookLost(err error) error {
 	var lost *ipc.LostError
@@ -256,6 +259,7 @@ func (l *loop) bookLost(err error) error {
 	if l.station.entry.AddClosed(uint64(lost.Count)) {
 		l.control.send(ipc.Closed{})
 	}
+	l.station.entry.Lost.Add(uint64(lost.Count)) // of those closed, so after them
 	l.log.Error("connections lost: out of descriptors", "lost", lost.Count, "after", intakeRest, "error", lost.Err)
 	l.unwatchQueue()
 	l.queue.retry = l.now() + intakeRest
@@ -269,13 +273,13 @@ func (l *loop) unwatchQueue() {
 	}
 }
 
-// retryQueue watches the queue again if a full packet has room.
+// retryQueue watches the queue again if what comes has room.
 func (l *loop) retryQueue() {
-	if !l.hasRoom() {
+	if l.lacksRoom() {
 		l.queue.retry = l.now() + intakeRest
 		return
 	}
-	l.queue.retry = 0
+	l.queue.retry, l.room.held = 0, false
 	if err := l.set.Add(l.station.queue, epoll.In, tagQueue); err != nil {
 		l.log.Warn("queue not watched, retrying", "after", intakeRest, "error", err)
 		l.queue.retry = l.now() + intakeRest
@@ -284,7 +288,7 @@ func (l *loop) retryQueue() {
 	l.queue.watched = true
 }
 
-// hasRoom tries whether there is room for a packet: nothing else tells how many
+// hasRoom tries whether there is room for a full packet: nothing else tells how many
 // descriptors are free.
 func (l *loop) hasRoom() bool {
 	limit, err := descriptorLimit()

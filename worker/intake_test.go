@@ -178,6 +178,9 @@ func TestOutOfDescriptors(t *testing.T) {
 	if got := s.entry.Received.Load(); got != 21 {
 		t.Errorf("received %d, want 21", got)
 	}
+	if got := s.entry.Lost.Load(); got != 10 {
+		t.Errorf("%d booked as lost, want 10", got)
+	}
 }
 
 // The end of the queue alone is not the end of the worker.

@@ -58,7 +58,8 @@ type loop struct {
 	idleMS uint32   // the idle timeout of connections that set none
 
 	table     table
-	dialled   int     // of those in the table
+	dialled   int // of those in the table
+	room      room
 	dialer    *Dialer // does not change
 	dirty     []*Conn // to settle
 	input     []byte  // what was just read
@@ -225,6 +226,9 @@ func (l *loop) act(n int, due bool) (int, error) {
 	}
 	if l.memory.full || l.memory.news || l.buffers.held > l.memory.look {
 		l.mindMemory()
+	}
+	if l.dialled > 0 || l.room.withheld > 0 || l.room.held {
+		l.reckon()
 	}
 	l.sendIDs()
 	l.sendLosses()

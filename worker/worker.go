@@ -176,11 +176,10 @@ func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	defer l.end()
-	room, err := capacity(hello.MaxConns)
-	if err != nil {
+	if l.room, err = measure(hello.MaxConns); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	link.send(ipc.Ready{Protocol: ipc.Version, Capacity: room, Moves: movable(h), Closes: true})
+	link.send(ipc.Ready{Protocol: ipc.Version, Capacity: l.room.capacity, Moves: movable(h), Closes: true})
 	l.ready()
 
 	link.listen(l.obey, func() { s.exit(1) }) // not logged: whoever read the log is gone
@@ -194,7 +193,8 @@ func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
 // reservedFDs is how many descriptors are not offered for connections: the
 // standard ones, queue, control, scoreboard, the loop's own and Go's, which are
 // about a dozen, and some for what a handler opens beside its connections. A
-// program that opens one for each connection wants --max-conns-per-worker.
+// program that opens one for each connection wants --max-conns-per-worker, but for
+// connections that it dials: those are accounted for.
 const reservedFDs = 64
 
 // reserved returns how many of so many descriptors are not offered: under a
@@ -215,18 +215,19 @@ func descriptorLimit() (int, error) {
 // fewestFDs is what this process needs for itself, and one connection.
 const fewestFDs = 32
 
-// capacity returns how many connections this process can hold.
-func capacity(maxConns int) (int, error) {
+// measure returns how many connections this process can hold.
+func measure(maxConns int) (room, error) {
 	limit, err := descriptorLimit()
 	if err != nil {
-		return 0, err
+		return room{}, err
 	}
 	if limit < fewestFDs {
-		return 0, fmt.Errorf("a limit of %d descriptors leaves none for connections; raise it to %d at least", limit, fewestFDs)
+		return room{}, fmt.Errorf("a limit of %d descriptors leaves none for connections; raise it to %d at least", limit, fewestFDs)
 	}
-	n := limit - reserved(limit)
+	r := room{descriptors: limit - reserved(limit)}
+	r.capacity = r.descriptors
 	if maxConns > 0 {
-		n = min(n, maxConns)
+		r.capacity = min(r.capacity, maxConns)
 	}
-	return n, nil
+	return r, nil
 }
