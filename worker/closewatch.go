@@ -16,7 +16,7 @@ import (
 // them: an inotify(7) instance with a one-shot watch on each socket's inode.
 //
 // It is how connections are counted that belong to somebody else. Nothing in Go
-// tells when a *net.TCPConn is closed, and a wrapper would not be one; epoll
+// tells when a *net.TCPConn is closed, short of asking it, and a wrapper would not be one; epoll
 // forgets what is closed in silence; and a duplicate, kept to find out, would
 // keep the connection open.
 //
@@ -24,7 +24,7 @@ import (
 // this process or another: from within close(2), when the number is free already.
 // A socket that is duplicated (File, a child) is so closed when it really is.
 // Watches are a resource of the user: fs.inotify.max_user_watches, and for each
-// worker one of max_user_instances.
+// worker one of max_user_instances. Beyond, see streamlook.go.
 type closeWatch struct {
 	fd     int
 	path   []byte

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -42,3 +43,15 @@ func MissCloses(l net.Listener, f func()) {
 
 // MemoryLimit returns the bound of what Held counts.
 func MemoryLimit(c *Conn) int { return c.loop.memory.limit }
+
+// StopWatching has the loop of a stream's listener watch no further connection, as
+// when the user has no more watches. It returns when that is so.
+func StopWatching(l net.Listener) {
+	streams, done := l.(*streamListener).loop.streams, make(chan struct{})
+	streams.loop.mailbox.post(func() {
+		streams.watch.close()
+		streams.watch, streams.unwatches = nil, errors.New("for the test")
+		close(done)
+	})
+	<-done
+}

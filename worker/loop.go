@@ -388,7 +388,7 @@ func (l *loop) terminate() {
 const stopTime = 500 * time.Millisecond
 
 func (l *loop) nextDeadline() time.Duration {
-	next := min(l.drain.next(), l.queue.next(), l.mover.next(), l.nextTick(), l.pace.Due(), l.memory.next())
+	next := min(l.drain.next(), l.queue.next(), l.mover.next(), l.nextTick(), l.pace.Due(), l.memory.next(), l.streams.next())
 	if deadline, ok := l.wheel.next(); ok {
 		next = min(next, deadline)
 	}
@@ -405,6 +405,9 @@ func (l *loop) expire(now time.Duration) {
 	}
 	if l.drain.next() <= now {
 		l.cutShort()
+	}
+	if l.streams.next() <= now {
+		l.streams.look()
 	}
 	l.settle()
 	l.tick(now)

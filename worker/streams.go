@@ -35,7 +35,10 @@ import (
 // ended, that is the error of Main and Run, at once. The listener's Addr is no
 // address of a socket, since there may be several.
 //
-// Connections are counted by inotify(7), so /proc must be mounted.
+// Closes are counted when they happen, by inotify(7): until the user has as many
+// watches as it may (fs.inotify.max_user_watches), or without /proc. Then they are
+// looked for, which finds them up to a second late, and counts a connection that was
+// duplicated (File) when the original is closed. A warning says so.
 func Streams(serve func(l net.Listener) error) Handler { return &streamHandler{serve} }
 
 type streamHandler struct{ serve func(net.Listener) error }
@@ -77,11 +80,14 @@ func movable(h Handler) bool {
 // goroutines. A nil one has none.
 //
 //	queue ─► adopt ─► listener.pending ─► Accept ─► the program ─► close(2) ─► closeWatch ─► counted
+//	                                                                      └──► looks ───────┘
 type streams struct {
 	loop      *loop
-	watch     *closeWatch
+	watch     *closeWatch // nil: there is none, because of
+	unwatches error
 	listeners map[*streamHandler]*streamListener
 	open      map[int32]*stream // by the number of the watch
+	unwatched looks             // those without one
 	running   int               // calls of serve
 	shut      bool              // Accept is at its end: connections in the queue are left to others
 	failure   error             // what serve returned
@@ -107,7 +113,8 @@ func newStreams(l *loop, h Handler) (*streams, error) {
 	}
 	var err error
 	if s.watch, err = newCloseWatch(); err != nil {
-		return nil, fmt.Errorf("watch connections: %w", err)
+		s.unwatches = err
+		return s, nil
 	}
 	if err := l.set.Add(s.watch.fd, epoll.In, tagStreams); err != nil {
 		s.watch.close()
@@ -200,19 +207,24 @@ func (s *streams) adopt(l *streamListener, e *ipc.Envelope, fd int) {
 		s.refuse(e.ID, fd)
 		return
 	}
-	watch, err := s.watch.add(fd)
-	if err != nil {
-		s.loop.log.Error("connection refused", "conn", e.ID, "peer", e.Remote, "error", err)
-		s.refuse(e.ID, fd)
-		return
-	}
 	c := &stream{id: e.ID, remote: e.Remote, listener: l, fd: fd}
-	s.open[watch] = c
+	if watch, err := s.watchClose(fd); err != nil {
+		s.lookAfter(c, err)
+	} else {
+		s.open[watch] = c
+	}
 	s.loop.station.entry.Staying.Add(1)
 	if s.loop.log.IsTrace() {
 		s.loop.log.Trace("connection opened", "conn", c.id, "peer", c.remote, "listener", e.Listener)
 	}
 	l.put(c)
+}
+
+func (s *streams) watchClose(fd int) (watch int32, err error) {
+	if s.watch == nil {
+		return 0, s.unwatches
+	}
+	return s.watch.add(fd)
 }
 
 // refuse closes and counts a connection that the program has not seen.
@@ -222,7 +234,11 @@ func (s *streams) refuse(id uint64, fd int) {
 }
 
 // ready takes note of what was closed.
-func (s *streams) ready() { s.watch.take(s.closed, s.missed) }
+func (s *streams) ready() {
+	if s.watch != nil {
+		s.watch.take(s.closed, s.missed)
+	}
+}
 
 func (s *streams) closed(watch int32) {
 	c := s.open[watch]
@@ -230,6 +246,11 @@ func (s *streams) closed(watch int32) {
 		return // missed, and found
 	}
 	delete(s.open, watch)
+	s.count(c)
+}
+
+// count takes note that a connection is closed.
+func (s *streams) count(c *stream) {
 	s.loop.station.entry.Staying.Add(^uint64(0))
 	s.loop.countClosed(c.id)
 	if s.loop.log.IsTrace() {
@@ -257,10 +278,10 @@ func (s *streams) live() int {
 	if s == nil {
 		return 0
 	}
-	return len(s.open)
+	return len(s.open) + len(s.unwatched.open)
 }
 
-func (s *streams) busy() bool { return s != nil && len(s.open)+s.running > 0 }
+func (s *streams) busy() bool { return s != nil && s.live()+s.running > 0 }
 
 // cutShort has every connection finish: FIN, and no more input.
 func (s *streams) cutShort() {
@@ -271,8 +292,16 @@ func (s *streams) cutShort() {
 	for _, l := range s.listeners {
 		l.cut()
 	}
+	s.each((*stream).shut)
+}
+
+// each calls f for every connection.
+func (s *streams) each(f func(*stream)) {
 	for _, c := range s.open {
-		c.shut()
+		f(c)
+	}
+	for c := range s.unwatched.open {
+		f(c)
 	}
 }
 
@@ -285,18 +314,20 @@ func (s *streams) end() {
 	for _, l := range s.listeners {
 		l.cut()
 	}
-	for _, c := range s.open {
-		c.close()
-	}
+	s.each((*stream).close)
 	s.ready()
 	for watch := range s.open {
 		s.closed(watch) // another process has a descriptor of it, or this one is at it
 	}
+	for c := range s.unwatched.open {
+		s.count(c)
+	}
+	s.unwatched = looks{}
 	s.running = 0
 }
 
 func (s *streams) close() {
-	if s != nil {
+	if s != nil && s.watch != nil {
 		s.watch.close()
 	}
 }

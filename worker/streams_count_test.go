@@ -60,7 +60,65 @@ func TestStreamsAreCountedOnce(t *testing.T) {
 			}
 			s.untilEven(20)
 		})
+		t.Run(test.name+", unwatched", func(t *testing.T) {
+			s := newUnwatched(t, test.serve)
+			for range 20 {
+				test.end(s.connect())
+			}
+			s.untilEven(20)
+		})
 	}
+}
+
+// newUnwatched is newSeat with streams whose closes nobody tells.
+func newUnwatched(t *testing.T, serve func(net.Conn)) *seat {
+	t.Helper()
+	unwatched := make(chan struct{})
+	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+		worker.StopWatching(l)
+		close(unwatched)
+		return acceptEach(l, serve)
+	}))
+	await(t, unwatched)
+	return s
+}
+
+// Connections that nobody tells of are open as long as they are, however long that
+// is; they stay through a drain, and end with it.
+func TestUnwatchedStreamsStayAndDrain(t *testing.T) {
+	s := newUnwatched(t, streamEcho)
+	first, second := s.connect(), s.connect()
+	for range 3 {
+		first.send("x")
+		first.expect("x")
+		second.send("y")
+		second.expect("y")
+	}
+	if got := s.entry.Staying.Load(); got != 2 {
+		t.Errorf("%d stay, want 2", got)
+	}
+	check(t, first.Close())
+	s.until(func() bool { return s.entry.Closed.Load() == 1 })
+	s.tell(ipc.Drain{Mode: ipc.DrainFinish})
+	second.send("z")
+	second.expect("z")
+	check(t, second.Close())
+	s.expectDrained()
+	if got := s.entry.Staying.Load(); got != 0 {
+		t.Errorf("%d stay after the end", got)
+	}
+}
+
+// A stop closes them too.
+func TestUnwatchedStreamsEndWithTheWorker(t *testing.T) {
+	s := newUnwatched(t, streamEcho)
+	c := s.connect()
+	c.send("x")
+	c.expect("x")
+	s.tell(ipc.Stop{})
+	s.wait()
+	c.expectEnd()
+	s.untilEven(1)
 }
 
 // A connection that the program drops without closing is closed when it is

@@ -20,20 +20,23 @@ import (
 // goroutinePer serves each connection on a goroutine of its own, as programs
 // written for package net do.
 func goroutinePer(serve func(net.Conn)) worker.Handler {
-	return worker.Streams(func(l net.Listener) error {
-		var all sync.WaitGroup
-		defer all.Wait()
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return err
-			}
-			all.Go(func() {
-				defer conn.Close()
-				serve(conn)
-			})
+	return worker.Streams(func(l net.Listener) error { return acceptEach(l, serve) })
+}
+
+// acceptEach has a goroutine serve each connection, and waits for them.
+func acceptEach(l net.Listener, serve func(net.Conn)) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
 		}
-	})
+		all.Go(func() {
+			defer conn.Close()
+			serve(conn)
+		})
+	}
 }
 
 // streamEcho hides the socket from io.Copy, which would use a pipe between two,
