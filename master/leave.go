@@ -140,6 +140,7 @@ func (n landed) about(s *supervisor) {
 		s.finish(slot)
 	default:
 		s.park(slot)
+		s.releaseEmpty()
 	}
 }
 
@@ -164,6 +165,21 @@ func (s *supervisor) guideLeavers() {
 			s.finish(slot)
 		default:
 			s.recall(slot)
+		}
+	}
+}
+
+// releaseEmpty lets those go that keep connections which have all ended meanwhile:
+// a worker that may be given some back does not go by itself.
+func (s *supervisor) releaseEmpty() {
+	if !slices.ContainsFunc(s.slots, func(slot *slot) bool { return slot != nil && slot.life == lifeParked }) {
+		return
+	}
+	_, tallies, _ := s.dispatch.snapshot()
+	for _, slot := range s.slots {
+		if slot != nil && slot.life == lifeParked && tallies[slot.number].load() == 0 {
+			slot.until = s.leavesUntil()
+			s.finish(slot)
 		}
 	}
 }

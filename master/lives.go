@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
@@ -19,17 +20,23 @@ import (
 // is no room it reports false: reconcile tries again when a worker is gone, as
 // those that hold the slots are finishing.
 func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
-	number, held := -1, 0
+	number, held, kept := -1, 0, 0
 	for i, slot := range s.slots {
 		switch {
 		case slot == nil && number < 0:
 			number = i
-		case slot != nil && !slot.kept(): // those may stay for ever, and others are not to wait for that
+		case slot == nil:
+		case slot.kept(): // those may stay for ever, and others are not to wait for that
+			kept++
+		default:
 			held++
 		}
 	}
-	if held >= 2*s.config.MaxWorkers {
-		s.log.Debug("no slot left, waiting for a worker that drains", "limit", 2*s.config.MaxWorkers)
+	if kept+held >= maxSlots(s.config) {
+		s.cutKept()
+	}
+	if held >= 2*s.config.MaxWorkers || kept+held >= maxSlots(s.config) {
+		s.log.Debug("no slot left, waiting for a worker that drains", "limit", 2*s.config.MaxWorkers, "kept", kept)
 		return false
 	}
 	slot := &slot{number: number, generation: generation, config: config, deaths: deaths}
@@ -44,6 +51,29 @@ func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
 		s.startWorker(slot)
 	}
 	return true
+}
+
+// cutKept gives one of those that keep connections without a deadline the drain
+// timeout for it, as there are too many of them: the one with the fewest. If some
+// slot will be free by itself, nobody has to go.
+func (s *supervisor) cutKept() {
+	if slices.ContainsFunc(s.slots, func(slot *slot) bool {
+		return slot != nil && slot.life.state() == StateDraining && !slot.kept()
+	}) {
+		return
+	}
+	_, tallies, _ := s.dispatch.snapshot()
+	var fewest *slot
+	for _, slot := range s.slots {
+		if slot != nil && slot.kept() && (fewest == nil || tallies[slot.number].load() < tallies[fewest.number].load()) {
+			fewest = slot
+		}
+	}
+	if fewest != nil {
+		s.log.Warn("too many workers keep their connections, one has the drain timeout for it", "slot", fewest.number, "pid", fewest.pid(), "limit", maxSlots(s.config))
+		fewest.until = s.leavesUntil()
+		s.finish(fewest)
+	}
 }
 
 // startWorker starts the slot's next incarnation.

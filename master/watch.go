@@ -107,6 +107,7 @@ func (s *supervisor) look(now time.Time) {
 	}
 	s.recycle(now)
 	s.rebalance()
+	s.releaseEmpty()
 	every := sampleEvery
 	if !moving && !stuck && s.settledDown() {
 		every = restingLook(s.config.HangTimeout)
