@@ -33,7 +33,7 @@ func (s *supervisor) leave(slot *slot, why string) {
 		s.finish(slot)
 	case s.somewhereToGo(slot):
 		s.moveAway(slot)
-	case s.someoneComes():
+	case s.someoneComes(slot):
 		s.turn(slot, turnPark)
 		s.park(slot)
 	default:
@@ -60,10 +60,16 @@ func (s *supervisor) somewhereToGo(from *slot) bool {
 	return false
 }
 
-// someoneComes reports whether there may be one soon: not all wanted workers serve.
-func (s *supervisor) someoneComes() bool {
-	staff := s.staff(s.generation)
-	return len(staff) < s.target || slices.ContainsFunc(staff, func(slot *slot) bool { return slot.life != lifeServing })
+// someoneComes reports whether there may be one soon: of the wanted workers, but
+// for the one that leaves, not all serve.
+func (s *supervisor) someoneComes(leaving *slot) bool {
+	serving := 0
+	for _, slot := range s.staff(s.generation) {
+		if slot != leaving && slot.life == lifeServing {
+			serving++
+		}
+	}
+	return serving < s.target
 }
 
 // moveAway has a worker give its connections back, for others.
@@ -160,7 +166,7 @@ func (s *supervisor) guideLeavers() {
 			if slot.life == lifeLanded && !s.reload.moving() && s.turn(slot, turnReleased) {
 				s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
 			}
-		case slot.life == lifeParked && !s.someoneComes():
+		case slot.life == lifeParked && !s.someoneComes(slot):
 			slot.until = s.leavesUntil() // all are there, and none can take them
 			s.finish(slot)
 		default:
