@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/usher-go/usher/master"
@@ -19,8 +20,17 @@ func TestDeployThatRetires(t *testing.T) {
 	c := gather(t, s.address, clients)
 	s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 	deploy(t, program, "worker-leaving")
-	checkComplaint(t, s.ask("reload"), exitFailed, "wants to end")
-	s.log.await(t, 3, "worker restarts later") // far beyond the drain timeout
+	got := s.ask("reload")
+	if got.code != exitFailed || !strings.Contains(got.stderr, "wants to end") {
+		t.Errorf("%+v, want it to say what the new workers do", got)
+	}
+	status, err := s.status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.Generation == 2 { // else the new workers wanted to end before they were given anything
+		s.log.await(t, 3, "worker restarts later") // far beyond the drain timeout
+	}
 	deploy(t, program, "worker-summing-1")
 	if got := s.ask("reload"); got.code != 0 {
 		t.Errorf("%+v", got)

@@ -125,8 +125,12 @@ func TestStartWithoutSome(t *testing.T) {
 // over: it is started again more and more seldom, not a hundred times a second.
 func TestWorkerThatLeavesAtOnce(t *testing.T) {
 	t.Parallel()
-	cmd, mark := command()
-	s := launch(t, cmd, mark, "--workers", "1", "--", self(), "worker-leaving")
+	program := filepath.Join(shortDir(t), "worker")
+	deploy(t, program, "worker-staying")
+	s := serve(t, "--workers", "1", "--", program)
+	deploy(t, program, "worker-leaving")
+	status := s.until("one", ready(1))
+	kill(t, status.Workers[0].PID, unix.SIGKILL)
 	s.log.await(t, 5, "worker restarts later")
 	later := s.log.with("worker restarts later")
 	if started := len(s.log.with("worker ready")); started > len(later)+3 {
