@@ -1,5 +1,7 @@
 package master
 
+import "github.com/usher-go/usher/ipc"
+
 // Counts are all connections since the start:
 // Accepted = Queued + Active + Closed + Refused + Lost.
 type Counts struct {
@@ -33,6 +35,10 @@ func (d *dispatcher) counts() Counts {
 // drained: only then is it known what died with it, and lost never goes down.
 func (c *Counts) add(s *seat) {
 	t := s.tally()
+	if !s.closes {
+		c.addSilent(s, t)
+		return
+	}
 	c.Closed += t.closed - t.lost
 	c.Lost += t.lost
 	c.Cut += t.cut
@@ -41,5 +47,22 @@ func (c *Counts) add(s *seat) {
 		c.Queued += uint64(t.active())
 	} else {
 		c.Active += uint64(t.active())
+	}
+}
+
+// addSilent adds a seat whose worker does not say what it closes. Its connections
+// count as closed once they are known to be out of its queue, where others could
+// still get them; of one that may give them back, once it is dead and they are lost
+// to it.
+func (c *Counts) addSilent(s *seat, t tally) {
+	all := t.sent - t.drained - t.back
+	if s.phase != seatDead && !s.spec.moves && ipc.Front(s.spec.workerEnd) == 0 {
+		s.said.closed = all
+	}
+	c.Closed += s.said.closed
+	if s.spec.moves && s.phase != seatDead {
+		c.Active += all - s.said.closed
+	} else {
+		c.Queued += all - s.said.closed
 	}
 }

@@ -31,6 +31,9 @@ type dispatcher struct {
 	stages [ipc.MaxConns]ipc.Stage
 
 	from, to int // of the moved connections in the hand: whose they were, whose they are to be; or nobody
+	// movedBefore: the moved ones in the hand are in the total of those moved already.
+	movedBefore bool
+
 	trial    trial
 	trialing int // room for moved ones in the trial, as of the latest survey, and what was placed since
 
@@ -73,6 +76,7 @@ var (
 	errQueueBroken = errors.New("queue closed by the worker")
 	errNoStream    = errors.New("gave back what is no stream socket")
 	errNoMemfd     = errors.New("gave back a state that is no memfd")
+	errUntrue      = errors.New("counted more connections than it was given")
 	errForged      = errors.New("gave back more connections than it was given")
 )
 
@@ -135,6 +139,9 @@ func (d *dispatcher) survey() {
 	queued := d.live
 	for _, s := range d.seats {
 		t := s.tally()
+		if t.untrue {
+			d.condemn(s, errUntrue)
+		}
 		queued += t.queued()
 		d.live += t.load()
 		d.waiting = d.waiting || t.queued() > 0 || s.seenFront != 0 || s.stuck
@@ -144,7 +151,7 @@ func (d *dispatcher) survey() {
 			d.haven += c.room
 			d.havens = d.havens || !s.broken
 		}
-		d.stalled = d.stalled || c.room == 0 && s.left(t) > 0
+		d.stalled = d.stalled || c.room == 0 && s.free(t) > 0
 		d.candidates = append(d.candidates, c)
 	}
 	for _, s := range d.leaving {
@@ -290,7 +297,9 @@ func (d *dispatcher) flush(s *seat, k, first, end int) {
 		if i < end && d.stages[i].Step(event) == ipc.StageQueued {
 			if d.hand.Frozen(i) {
 				s.movedIn++
-				d.totals.moved++
+				if !d.movedBefore {
+					d.totals.moved++
+				}
 			}
 			d.hand.Forget(i) // the send closed it
 			d.census.sent(d.hand.ID(i), s.serial)

@@ -110,8 +110,11 @@ type seatEstate struct {
 	Landing  bool
 	Broken   bool
 	Stuck    bool
+	Said     saidEstate
 	Final    tallyEstate // of a dead one
 }
+
+type saidEstate struct{ Closed, Lost, Cut uint64 }
 
 type tallyEstate struct{ Sent, Drained, Back, Received, Closed, Lost, MovedIn, Cut uint64 }
 

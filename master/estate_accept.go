@@ -77,6 +77,7 @@ func (s *seat) estate() seatEstate {
 		Capacity: s.spec.capacity, Closes: s.spec.closes, Moves: s.spec.moves,
 		Phase: s.phase, Serial: s.serial, Sent: s.sent, Drained: s.drained, Back: s.back, Reported: s.reported,
 		MovedIn: s.movedIn, Home: s.home, Landing: s.landing, Broken: s.broken, Stuck: s.stuck,
+		Said:  saidEstate{s.said.closed, s.said.lost, s.said.cut},
 		Final: tallyEstate{t.sent, t.drained, t.back, t.received, t.closed, t.lost, t.movedIn, t.cut},
 	}
 }
@@ -90,10 +91,13 @@ func (e *seatEstate) seat(entry *ipc.Entry) *seat {
 			slot: e.Slot, generation: e.Generation, worker: e.Worker, pid: e.PID, queue: e.Queue, workerEnd: e.WorkerEnd,
 			capacity: e.Capacity, closes: e.Closes, moves: e.Moves, entry: entry,
 		},
-		phase:  e.Phase,
-		ledger: ledger{sent: e.Sent, drained: e.Drained, back: e.Back, entry: entry, closes: e.Closes, reported: e.Reported},
+		phase: e.Phase,
+		ledger: ledger{
+			sent: e.Sent, drained: e.Drained, back: e.Back, movedIn: e.MovedIn, home: e.Home,
+			entry: entry, closes: e.Closes, reported: e.Reported, said: said{e.Said.Closed, e.Said.Lost, e.Said.Cut},
+		},
 		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, closed: t.Closed, lost: t.Lost, movedIn: t.MovedIn, cut: t.Cut},
-		serial: e.Serial, movedIn: e.MovedIn, home: e.Home, landing: e.Landing, broken: e.Broken, stuck: e.Stuck,
+		serial: e.Serial, landing: e.Landing, broken: e.Broken, stuck: e.Stuck,
 	}
 }
 

@@ -31,7 +31,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{seat{}, map[string]string{
 			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "choked": moment,
-			"gives": moment, "order": calm, "landing": carried, "home": carried, "movedIn": carried, "broken": carried, "emptied": moment, "stuck": carried,
+			"gives": moment, "order": calm, "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "junk": "said with the next, if there are more", "junkError": "likewise",
 			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
 		}},
 		{seatSpec{}, map[string]string{
@@ -39,11 +39,12 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"moves": carried, "entry": made,
 		}},
 		{ledger{}, map[string]string{
-			"sent": carried, "drained": carried, "back": carried, "entry": made, "closes": carried, "reported": carried,
+			"sent": carried, "drained": carried, "back": carried, "movedIn": carried, "home": carried, "entry": made, "closes": carried, "reported": carried,
+			"said": carried,
 		}},
 		{tally{}, map[string]string{
 			"sent": carried, "drained": carried, "back": carried, "received": carried, "closed": carried, "lost": carried,
-			"movedIn": carried, "cut": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "staying": moment, "pause": moment, "withheld": moment,
+			"movedIn": carried, "cut": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "failed": "likewise", "untrue": moment, "staying": moment, "pause": moment, "withheld": moment,
 		}},
 		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried, "cut": carried}},
 		{listener{}, map[string]string{
@@ -52,7 +53,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{lease{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
 		{dispatcher{}, map[string]string{
-			"log": made, "courier": made, "junk": "closed with the program before", "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
+			"log": made, "courier": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
 			"from": calm, "to": calm, "policy": made, "byPeer": made,
 			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
 			"haven": moment, "havens": moment, "room": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,

@@ -151,16 +151,13 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 		case errors.Is(err, errForged):
 			d.junk.discard(d.hand.Descriptors())
 			d.hand.Reset()
-			d.log.Error("closed what a worker gave back: it never had it", "slot", s.spec.slot, "error", err)
-			if s.phase != seatDead {
-				d.condemn(s, err)
+			if d.spurn(s, err) {
 				return false, false
 			}
 			continue
 		case err == nil:
-			if end == s.spec.workerEnd {
-				d.unmove(s)
-			}
+			d.took(s, end, d.hand.Len())
+			d.unmove(s, end)
 			d.got(ipc.StageQueued, ipc.EventTake)
 			if end == s.spec.queue {
 				d.judge(s)
@@ -181,7 +178,7 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 		}
 		if lost, ok := errors.AsType[*ipc.LostError](err); ok {
 			d.log.Error("connections lost: out of descriptors", "slot", s.spec.slot, "count", lost.Count, "error", lost.Err)
-			s.took(end, lost.Count)
+			d.took(s, end, lost.Count)
 			d.totals.lost += uint64(lost.Count)
 			s.choked = true
 			return false, false
@@ -191,12 +188,46 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 			s.choked = true
 			return false, false
 		}
-		d.log.Error("bad packet on a queue, its connections are lost", "slot", s.spec.slot, "error", err)
-		if s.phase != seatDead {
-			d.condemn(s, err)
+		if d.spurn(s, err) {
 			return false, false
 		}
 	}
+}
+
+// spurn takes note of a packet that cannot be used, and reports whether the seat's
+// queue is to be left alone: its worker is alive. A dead one's is read to its end,
+// which is near, since nobody can send there any more; settle says how much of it
+// was junk.
+func (d *dispatcher) spurn(s *seat, err error) (leave bool) {
+	s.junk++
+	s.junkError = err
+	if s.phase == seatDead {
+		return false
+	}
+	d.sayJunk(s)
+	d.condemn(s, err)
+	return true
+}
+
+// sayJunk says what of a seat's queue was thrown away, if anything was.
+func (d *dispatcher) sayJunk(s *seat) {
+	if s.junk > 0 {
+		d.log.Error("bad packets on a queue, what came with them is closed", "slot", s.spec.slot, "pid", s.spec.pid, "count", s.junk, "error", s.junkError)
+		s.junk = 0
+	}
+}
+
+// took books connections that came out of one end of a seat's queue. If there were
+// more than there can be, its worker has made some up: they are among those that
+// are served, and so among those accepted, by whomever.
+func (d *dispatcher) took(s *seat, end, n int) {
+	surplus := s.took(end == s.spec.workerEnd, n)
+	if surplus == 0 {
+		return
+	}
+	d.totals.accepted += surplus
+	d.log.Error("a worker has made connections up: they count as accepted", "slot", s.spec.slot, "pid", s.spec.pid, "count", surplus)
+	d.condemn(s, errForged)
 }
 
 // condemn has a seat's worker replaced, once; what else it gives back is left
@@ -214,6 +245,7 @@ func (d *dispatcher) settle(s *seat) {
 	t := s.tally()
 	lost := uint64(t.load())
 	d.buryTrial(s)
+	d.sayJunk(s)
 	d.totals.closed += t.closed - t.lost
 	d.totals.lost += lost + t.lost
 	d.totals.cut += t.cut

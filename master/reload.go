@@ -287,7 +287,7 @@ func (s *supervisor) closeReload() closedReload {
 	_, tallies, _ := s.dispatch.snapshot()
 	pause := time.Duration(0)
 	for _, slot := range s.staff(s.generation) {
-		pause = max(pause, tallies[slot.number].pause)
+		pause = max(pause, min(tallies[slot.number].pause, time.Since(r.since)))
 	}
 	return closedReload{o, []any{
 		"generation", s.generation, "workers", s.target, "moved", o.Moved, "drained", o.Drained, "finishing", o.Staying, "lost", o.Lost,

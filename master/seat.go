@@ -23,16 +23,16 @@ type seat struct {
 	ledger
 	final tally // of a dead one; its entry is another's by then
 
-	serial  uint64     // part of its epoll tags
-	choked  bool       // its queue could not be used just now: not again before the next retry
-	gives   bool       // its queue holds connections that it gave back; and is not in the epoll set
-	order   *seatOrder // by which it gives back what it does; nil: there is none
-	landing bool       // the supervisor waits for what it gave back to be nowhere on the way
-	home    uint64     // of those that it gave back: sent back to it, since they had nowhere to go
-	movedIn uint64     // moved connections sent to it, less those that it left in its queue
-	broken  bool       // its worker is to be replaced: no more at all
-	emptied bool       // of one that is leaving or stuck: nothing is left in its queue
-	stuck   bool       // it took nothing from its queue for stuckAfter
+	serial    uint64     // part of its epoll tags
+	choked    bool       // its queue could not be used just now: not again before the next retry
+	gives     bool       // its queue holds connections that it gave back; and is not in the epoll set
+	order     *seatOrder // by which it gives back what it does; nil: there is none
+	landing   bool       // the supervisor waits for what it gave back to be nowhere on the way
+	broken    bool       // its worker is to be replaced: no more at all
+	emptied   bool       // of one that is leaving or stuck: nothing is left in its queue
+	stuck     bool       // it took nothing from its queue for stuckAfter
+	junk      int        // packets from its queue that could not be used, and were not spoken of yet
+	junkError error      // of the last of them
 
 	seenQueued   bool // at the last inspection: it had something in its queue,
 	seenReceived uint64
@@ -68,17 +68,17 @@ type seatSpec struct {
 func (s *seat) tally() tally {
 	if s.phase != seatDead {
 		t := s.ledger.tally()
-		t.movedIn, t.stuck, t.home = s.movedIn, s.stuck, s.home
-		t.cut = min(s.entry.Cut.Load(), t.closed)
-		t.thawed, t.staying, t.pause = s.entry.Thawed.Load(), s.entry.Staying.Load(), time.Duration(s.entry.Pause.Load())
-		t.withheld = int(min(s.entry.Withheld.Load(), maxWithheld))
+		t.stuck = s.stuck
 		return t
 	}
 	t := s.final
-	t.drained, t.back, t.home = s.drained, s.back, s.home
-	t.received = min(t.received, t.sent-t.drained)
-	if !s.closes {
+	t.sent, t.drained, t.back, t.home, t.movedIn = s.sent, s.drained, s.back, s.home, s.movedIn
+	if s.closes {
+		t.received = min(max(t.received, t.back+t.closed), t.sent-t.drained)
+	} else {
+		t.received = min(max(t.received, t.back), t.sent-t.drained)
 		t.closed = t.received - t.back
+		t.lost, t.cut = min(t.lost, t.closed), min(t.cut, t.closed)
 	}
 	return t
 }
@@ -88,11 +88,11 @@ func (s *seat) room(t tally) int {
 	if s.phase != seatOpen || s.choked || s.broken || s.stuck {
 		return 0
 	}
-	return max(0, min(s.left(t), maxQueued-t.queued()))
+	return max(0, min(s.free(t), maxQueued-t.queued()))
 }
 
-// left returns how many more connections the worker can hold.
-func (s *seat) left(t tally) int { return s.spec.capacity - t.withheld - t.load() }
+// free returns how many more connections the worker can hold.
+func (s *seat) free(t tally) int { return s.spec.capacity - t.withheld - t.load() }
 
 // maxWithheld is what a number from a worker is cut to: no capacity is as large.
 const maxWithheld = 1 << 30
@@ -149,20 +149,10 @@ func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
 	if err := courier.Receive(end, hand); err != nil {
 		return err
 	}
-	if end == s.spec.queue && s.back+uint64(hand.Len()) > s.sent-s.drained {
+	if end == s.spec.queue && uint64(hand.Len()) > s.left() {
 		return errForged
 	}
-	s.took(end, hand.Len())
 	return nil
-}
-
-// took books connections that came out of one end of the queue.
-func (s *seat) took(end, n int) {
-	if end == s.spec.workerEnd {
-		s.drained += uint64(n)
-	} else {
-		s.back += uint64(n)
-	}
 }
 
 func (s *seat) close() {

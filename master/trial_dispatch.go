@@ -20,15 +20,16 @@ func (d *dispatcher) trialTally() (n trialTally, seen bool) {
 				continue
 			}
 			t := s.tally()
+			t.thawed = min(t.thawed, s.movedIn)
 			if s.phase == seatDead {
 				t.thawed += s.died()
-				t.lost += s.died()
+				t.failed += s.died()
 			} else {
 				seen = seen && s.keepsBoard()
 				n.outstanding += max(0, int(s.movedIn-t.thawed))
 			}
 			n.tried += t.thawed
-			n.failed += t.lost
+			n.failed += t.failed
 		}
 	}
 	return n, seen
@@ -65,17 +66,18 @@ func (d *dispatcher) surveyTrial() {
 func (d *dispatcher) buryTrial(s *seat) {
 	if d.trial.generation != 0 && s.spec.generation == d.trial.generation {
 		d.trial.tried += s.final.thawed + s.died()
-		d.trial.failed += s.final.lost + s.died()
+		d.trial.failed += s.final.failed + s.died()
 	}
 }
 
-// unmove takes note that the moved connections in the hand were left in a
-// seat's queue: they did not move after all.
-func (d *dispatcher) unmove(s *seat) {
+// unmove takes note that the moved connections in the hand, which came out of one
+// end of a seat's queue, were left there, if it is that end: they are yet to arrive
+// somewhere. In the total of those moved they stay, and are not counted again.
+func (d *dispatcher) unmove(s *seat, end int) {
+	d.movedBefore = end == s.spec.workerEnd && s.movedIn > 0
 	for i := range d.hand.Len() {
-		if d.hand.Frozen(i) && s.movedIn > 0 {
+		if d.movedBefore && d.hand.Frozen(i) && s.movedIn > 0 {
 			s.movedIn--
-			d.totals.moved--
 		}
 	}
 }

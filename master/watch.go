@@ -209,14 +209,17 @@ func (s *supervisor) recycle(now time.Time) {
 	if s.reload != nil || s.stopping != stopNot || !s.allReady(s.generation) {
 		return
 	}
+	var tallies map[int]tally
+	if s.config.RecycleConns > 0 {
+		_, tallies, _ = s.dispatch.snapshot()
+	}
 	var oldest *slot
 	var reason string
 	for _, slot := range s.staff(s.generation) {
 		if oldest != nil && oldest.readyAt.Before(slot.readyAt) {
 			continue
 		}
-		received := slot.entry().Received.Load()
-		why := slot.lease.over(received, now.Sub(slot.readyAt), func() int64 { return residentBytes(slot.pid()) })
+		why := slot.lease.over(tallies[slot.number].received, now.Sub(slot.readyAt), func() int64 { return residentBytes(slot.pid()) })
 		if why != "" {
 			oldest, reason = slot, why
 		}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master"
+	"golang.org/x/sys/unix"
+)
+
+// lies are what a worker can write into its part of the scoreboard.
+var lies = map[string]func(*ipc.Entry){
+	"closed":   func(e *ipc.Entry) { e.Closed.Store(1 << 40) },
+	"received": func(e *ipc.Entry) { e.Received.Store(1 << 63) },
+	"lost":     func(e *ipc.Entry) { e.Lost.Store(1 << 63) },
+	"all": func(e *ipc.Entry) {
+		e.Received.Store(1<<64 - 1)
+		e.Closed.Store(1<<64 - 1)
+		e.Lost.Store(1<<64 - 1)
+		e.Thawed.Store(1<<64 - 1)
+		e.Staying.Store(1<<64 - 1)
+		e.Pause.Store(1<<64 - 1)
+		e.Cut.Store(1<<64 - 1)
+	},
+}
+
+func init() {
+	misdeeds := func() {
+		board, err := ipc.OpenScoreboard(ipc.ScoreboardFD)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		var slot int
+		_, _ = fmt.Sscan(os.Getenv("USHER_SLOT"), &slot) // the master has set it
+		entry := board.Entry(slot)
+		entry.Sequence.Store(2)
+		lies[os.Args[2]](entry)
+		sayOnControl(`{"type":"ready","protocol":1,"closes":true,"moves":true}`)
+		helpers["worker-mute"]()
+	}
+	helpers["worker-lying"] = func() {
+		if os.Mkdir(os.Args[3], 0o755) == nil {
+			misdeeds()
+		}
+		os.Exit(run([]string{"worker", "lines"}))
+	}
+}
+
+// A worker that writes nonsense into its counters harms nobody else: it is replaced
+// if they cannot be true, gets no more clients than its share before, and the totals
+// are what they were.
+func TestLyingWorkers(t *testing.T) {
+	t.Parallel()
+	for lie := range lies {
+		t.Run(lie, func(t *testing.T) {
+			t.Parallel()
+			once := filepath.Join(t.TempDir(), "done")
+			if err := os.Mkdir(once, 0o755); err != nil { // good ones, to begin with
+				t.Fatal(err)
+			}
+			s := serve(t, "--workers", "2", "--max-conns", "100", "--", self(), "worker-lying", lie, once)
+			if err := os.Remove(once); err != nil {
+				t.Fatal(err)
+			}
+			s.signal(unix.SIGUSR1)
+			if lie != "lost" { // which is bounded by what was sent
+				s.log.await(t, 1, "killing a worker", "slot=2", "counted more connections than it was given")
+			} else {
+				kill(t, s.until("ready", ready(3)).Workers[2].PID, unix.SIGKILL)
+			}
+			s.until("it is replaced", func(status master.Status) bool {
+				return ready(3)(status) && status.Workers[2].Restarts == 1
+			})
+			for range 10 {
+				if err := shortVisit(s.address); err != nil {
+					t.Error(err)
+				}
+			}
+			s.counts(master.Counts{Accepted: 10, Closed: 10})
+			s.workers, s.masterFDs = 3, s.descriptors()
+			s.stop()
+		})
+	}
+}
