@@ -33,6 +33,8 @@ type estate struct {
 	Generation int
 	Target     int
 	Again      bool // a reload was asked for meanwhile
+
+	Groups []groupEstate // left behind by workers that are gone
 }
 
 // estateFormat changes when a program could misunderstand another's estate. What
@@ -245,6 +247,9 @@ func (e *estate) descriptors() []int {
 	}
 	for _, s := range e.Accept.Seats {
 		fds = append(fds, s.Queue, s.WorkerEnd)
+	}
+	for _, g := range e.Groups {
+		fds = append(fds, g.FD)
 	}
 	return fds
 }

@@ -200,7 +200,9 @@ func (m *members) run(ctx context.Context) error {
 			log: super.log, logs: super.config.LogWriter, notifier: super.notifier,
 		}
 	}
-	return actors.Run()
+	err = actors.Run()
+	m.reap.endGroups(super.stopping == stopQuick)
+	return err
 }
 
 // raiseDescriptorLimit raises the soft limit to the hard one, and returns it.

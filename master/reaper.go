@@ -17,14 +17,15 @@ type reaper struct {
 	mu  sync.Mutex // held while a child is started, so that none is reaped before it is known
 
 	exited map[int]func(unix.WaitStatus) // by pid; called once, with mu held: must not block
+	groups map[int]*group                // by pidfd: what children left behind that are reaped
 	quit   chan struct{}
 }
 
 func newReaper(log hclog.Logger) *reaper {
-	return &reaper{log: log, exited: make(map[int]func(unix.WaitStatus)), quit: make(chan struct{})}
+	return &reaper{log: log, exited: make(map[int]func(unix.WaitStatus)), groups: make(map[int]*group), quit: make(chan struct{})}
 }
 
-// start starts a child by start and has exited called, on the reaper's
+// start starts a child by start, which is the leader of a process group, and has exited called, on the reaper's
 // goroutine, when it is reaped. exited must not block.
 func (r *reaper) start(start func() (pid int, err error), exited func(unix.WaitStatus)) (pid int, err error) {
 	r.mu.Lock()
@@ -105,20 +106,24 @@ func (r *reaper) reap() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
-		var status unix.WaitStatus
-		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil || pid == 0: // ECHILD: there are none
+		pid := endedChild()
+		if pid == 0 {
 			return
 		}
-		exited := r.exited[pid]
+		exited, pidfd := r.exited[pid], -1
+		if exited != nil {
+			pidfd = terminate(pid)
+		}
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); err != nil {
+			return // cannot be: it was there, and nobody else waits
+		}
 		if exited == nil {
 			r.log.Debug("reaped a foreign child", "pid", pid, "reason", reason(status))
 			continue
 		}
 		delete(r.exited, pid)
 		exited(status)
+		r.outlived(pid, pidfd)
 	}
 }

@@ -158,6 +158,7 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 	fdpass.CloseAll(e.boards())                // they are mapped, by duplicates
 	m.program = e.Program
 	m.super.inherit(e, m.reap, boards)
+	m.reap.inheritGroups(e.Groups)
 	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)
 	var err error
 	if failure != "" {

@@ -210,7 +210,7 @@ func (s *supervisor) succeed() error {
 			return
 		}
 		e := s.estate(accept, listeners)
-		e.Began = int64(began)
+		e.Began, e.Groups = int64(began), s.succession.reaper.heldGroups()
 		failure = s.succession.become(e, s.upgrade.test)
 	})
 	return errors.Join(err, failure)

@@ -1,0 +1,163 @@
+package master
+
+import (
+	"errors"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file is how what a child leaves behind ends with it: the processes of its
+// process group, which it is the leader of. Those that left the group are nobody's
+// business here.
+//
+// They get SIGTERM while the child is a zombie, whose number nobody else can have;
+// and SIGKILL after groupGrace, by its pidfd, which means that group even when the
+// number is another's (pidfd_send_signal(2), Linux 6.9). Older kernels have no safe
+// way for that: there it is left at SIGTERM.
+
+// groupGrace is how long they may take to end after SIGTERM.
+const groupGrace = 5 * time.Second
+
+// group is a process group whose leader is reaped.
+type group struct {
+	pid   int // the leader's
+	pidfd int // owned
+	due   time.Time
+	timer *time.Timer
+}
+
+// groupEstate is one as an upgrade hands it over.
+type groupEstate struct {
+	PID    int
+	FD     int // descriptor: the leader's pidfd
+	KillIn time.Duration
+}
+
+// endedChild returns the pid of a child that has ended, which stays a zombie; 0:
+// none has.
+func endedChild() (pid int) {
+	// siginfo_t, of which package unix does not show the part for SIGCHLD
+	// (waitid(2)): the union begins where a pointer could.
+	var info struct {
+		signo, errno, code int32
+		_                  [unsafe.Sizeof(uintptr(0)) - 4]byte
+		pid                int32
+		_                  [128]byte
+	}
+	for {
+		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil { // ECHILD: there are none
+			return 0
+		}
+		return int(info.pid)
+	}
+}
+
+// terminate has the group of a child that is a zombie end. It returns a pidfd for
+// outlived, owned, or -1.
+func terminate(pid int) (pidfd int) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		pidfd = -1 // out of descriptors
+	}
+	_ = unix.Kill(-pid, unix.SIGTERM) // there may be nobody
+	return pidfd
+}
+
+// outlived takes note of what a child, which is reaped now, has left in its group,
+// if anything, and ownership of pidfd. With mu held.
+func (r *reaper) outlived(pid, pidfd int) {
+	if pidfd < 0 {
+		return
+	}
+	g := &group{pid: pid, pidfd: pidfd}
+	if !g.lives() {
+		g.close()
+		return
+	}
+	r.log.Info("ending what a worker left in its process group", "pid", pid, "limit", groupGrace)
+	r.watchGroup(g, groupGrace)
+}
+
+func (r *reaper) watchGroup(g *group, d time.Duration) {
+	g.due = time.Now().Add(d)
+	g.timer = time.AfterFunc(d, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.groups[g.pidfd] == g {
+			r.killGroup(g)
+		}
+	})
+	r.groups[g.pidfd] = g
+}
+
+// killGroup is the end of a group. With mu held.
+func (r *reaper) killGroup(g *group) {
+	if g.signal(unix.SIGKILL) == nil {
+		r.log.Warn("killed what a worker left in its process group", "pid", g.pid)
+	}
+	delete(r.groups, g.pidfd)
+	g.close()
+}
+
+// endGroups returns when nothing is left of any group: for a master that ends. With
+// now they are killed at once, else when their time has come.
+func (r *reaper) endGroups(now bool) {
+	for {
+		r.mu.Lock()
+		for _, g := range r.groups {
+			switch {
+			case !g.lives():
+				delete(r.groups, g.pidfd)
+				g.close()
+			case now:
+				r.killGroup(g)
+			}
+		}
+		left := len(r.groups)
+		r.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond) // nothing tells of the end of another's child; the timers end this
+	}
+}
+
+func (g *group) signal(sig unix.Signal) error {
+	return unix.PidfdSendSignal(g.pidfd, sig, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)
+}
+
+// lives reports whether there is anyone in the group; on a kernel that cannot tell, no.
+func (g *group) lives() bool {
+	err := g.signal(0)
+	return err == nil || errors.Is(err, unix.EPERM)
+}
+
+func (g *group) close() {
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	_ = unix.Close(g.pidfd) // a pidfd has nothing to flush
+}
+
+// heldGroups describes the groups during a hold.
+func (r *reaper) heldGroups() (estates []groupEstate) {
+	for _, g := range r.groups {
+		estates = append(estates, groupEstate{g.pid, g.pidfd, max(0, time.Until(g.due))})
+	}
+	return estates
+}
+
+// inheritGroups takes over what heldGroups described.
+func (r *reaper) inheritGroups(estates []groupEstate) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range estates {
+		r.watchGroup(&group{pid: e.PID, pidfd: e.FD}, e.KillIn)
+	}
+}
