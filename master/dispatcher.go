@@ -351,7 +351,9 @@ func (d *dispatcher) choked() bool {
 func (d *dispatcher) inspect() (stuck bool) {
 	for _, s := range d.seats {
 		was := s.stuck
-		s.inspect()
+		if s.inspect() {
+			d.report(tookNothing{s.spec})
+		}
 		stuck = stuck || s.stuck
 		switch {
 		case was == s.stuck:

@@ -19,6 +19,7 @@ type link struct {
 	mu        sync.Mutex
 	paused    bool
 	over      bool          // the worker is reaped: what is left is read by exited
+	heirs     bool          // it has ended, and others have its end of control: processes that it started
 	listening chan struct{} // closed when control is no longer read
 }
 
@@ -67,6 +68,18 @@ func (l *link) stop() {
 	l.paused = true
 }
 
+// ending is for the reaper.
+func (l *link) ending() ending { return ending{zombie: l.ended, exited: l.exited} }
+
+// ended looks who else has the worker's end of control, before they are told to end.
+func (l *link) ended() {
+	poll := []unix.PollFd{{Fd: int32(descriptorOf(l.control.File))}}
+	n, err := unix.Poll(poll, 0)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heirs = err == nil && n == 0 // else it is hung up (poll(2))
+}
+
 // exited is for the reaper: it does not block. The event follows what the worker
 // said last.
 func (l *link) exited(status unix.WaitStatus) {
@@ -85,10 +98,16 @@ func (l *link) exited(status unix.WaitStatus) {
 func (l *link) process(pid, queue, workerEnd int) *process {
 	return &process{
 		pid: pid, queue: queue, workerEnd: workerEnd,
-		tell: l.control.tell, lastWords: l.words.String,
+		tell: l.control.tell, lastWords: l.words.String, heirs: l.hasHeirs,
 		hangUp: func() { _ = l.control.Close() }, // nobody is at the other end
 		link:   l,
 	}
+}
+
+func (l *link) hasHeirs() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.heirs
 }
 
 // heirloom is a process as an upgrade hands it over.
@@ -123,7 +142,7 @@ func inheritProcess(h heirloom, r *reaper, log hclog.Logger, logs *LogWriter, ev
 	words := newWords(fileOf(h.Stderr, "worker stderr"), log, logs)
 	words.lines, words.rest = h.Lines, h.Rest
 	l := newLink(controlEnd{fileOf(h.Control, "control")}, words, events)
-	r.inherit(h.PID, l.exited)
+	r.inherit(h.PID, l.ending())
 	l.resume()
 	return l.process(h.PID, h.Queue, h.WorkerEnd)
 }

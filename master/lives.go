@@ -266,8 +266,13 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	s.closeBoard(slot)
 	s.turn(slot, turnExited)
 	slot.quiet()
-	err := death{slot.number, process.pid, reason(status), slot.killed, process.lastWords()}
-	if before.state() == StateDraining && before != lifeKilled && status.Exited() && status.ExitStatus() == 0 {
+	asked := before.state() == StateDraining && before != lifeKilled
+	how := reason(status)
+	if status.Exited() && status.ExitStatus() == 0 && !asked && process.heirs() {
+		how += ", while a process that it started goes on: a worker has to stay in the foreground"
+	}
+	err := death{slot.number, process.pid, how, slot.killed, process.lastWords()}
+	if asked && status.Exited() && status.ExitStatus() == 0 {
 		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
 	} else {
 		fields := []any{"slot", slot.number, "generation", slot.generation, "pid", process.pid, "reason", err.reason()}

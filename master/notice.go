@@ -10,6 +10,9 @@ type queueBroken struct {
 	err  error
 }
 
+// tookNothing: a worker left what is in its queue there for a while.
+type tookNothing struct{ spec seatSpec }
+
 // landed: nothing that a worker gave back, before land was asked for, is on its way.
 type landed struct{ spec seatSpec }
 

@@ -26,6 +26,7 @@ type process struct {
 
 	tell      func(ipc.Message) error // sends a control message; does not block
 	lastWords func() string           // its last lines on standard error, once it has exited
+	heirs     func() bool             // once it has exited: processes that it started go on with its descriptors
 	hangUp    func()                  // closes control, once it has exited
 	link      *link
 }
@@ -66,7 +67,7 @@ func launch(o order, r *reaper, log hclog.Logger, logs *LogWriter, events proces
 			Files: pipes.childFiles(),
 			Sys:   &syscall.SysProcAttr{Setpgid: true},
 		})
-	}, l.exited)
+	}, l.ending())
 	pipes.closeChildEnds()
 	p := l.process(pid, pipes.queue, pipes.child[ipc.QueueFD])
 	if err != nil {

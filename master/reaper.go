@@ -16,33 +16,40 @@ type reaper struct {
 	log hclog.Logger
 	mu  sync.Mutex // held while a child is started, so that none is reaped before it is known
 
-	exited map[int]func(unix.WaitStatus) // by pid; called once, with mu held: must not block
-	groups map[int]*group                // by pidfd: what children left behind that are reaped
+	exited map[int]ending // by pid
+	groups map[int]*group // by pidfd: what children left behind that are reaped
 	quit   chan struct{}
 }
 
-func newReaper(log hclog.Logger) *reaper {
-	return &reaper{log: log, exited: make(map[int]func(unix.WaitStatus)), groups: make(map[int]*group), quit: make(chan struct{})}
+// ending is what follows the end of a child. Both functions are called once, with
+// the reaper's mu held, and must not block.
+type ending struct {
+	zombie func() // before the child is reaped, and what it left in its group is told to end; may be nil
+	exited func(unix.WaitStatus)
 }
 
-// start starts a child by start, which is the leader of a process group, and has exited called, on the reaper's
-// goroutine, when it is reaped. exited must not block.
-func (r *reaper) start(start func() (pid int, err error), exited func(unix.WaitStatus)) (pid int, err error) {
+func newReaper(log hclog.Logger) *reaper {
+	return &reaper{log: log, exited: make(map[int]ending), groups: make(map[int]*group), quit: make(chan struct{})}
+}
+
+// start starts a child by start, which is the leader of a process group, and has its
+// ending called, on the reaper's goroutine.
+func (r *reaper) start(start func() (pid int, err error), end ending) (pid int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pid, err = start()
 	if err == nil {
-		r.exited[pid] = exited
+		r.exited[pid] = end
 	}
 	return pid, err
 }
 
-// inherit has exited called when a child is reaped that was started before this
-// process became what it is.
-func (r *reaper) inherit(pid int, exited func(unix.WaitStatus)) {
+// inherit is start for a child that was started before this process became what it
+// is.
+func (r *reaper) inherit(pid int, end ending) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.exited[pid] = exited
+	r.exited[pid] = end
 }
 
 // hold keeps children from being started and reaped until release, unless one of
@@ -50,7 +57,7 @@ func (r *reaper) inherit(pid int, exited func(unix.WaitStatus)) {
 func (r *reaper) hold(pids []int) bool {
 	r.mu.Lock()
 	for _, pid := range pids {
-		if r.exited[pid] == nil {
+		if _, ok := r.exited[pid]; !ok {
 			r.mu.Unlock()
 			return false
 		}
@@ -66,7 +73,7 @@ func (r *reaper) release() { r.mu.Unlock() }
 func (r *reaper) signal(pid int, sig unix.Signal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.exited[pid] != nil {
+	if _, ok := r.exited[pid]; ok {
 		_ = unix.Kill(pid, sig) // it may be a zombie: then there is nothing to signal
 	}
 }
@@ -76,7 +83,7 @@ func (r *reaper) signal(pid int, sig unix.Signal) {
 func (r *reaper) signalThread(pid, thread int, sig unix.Signal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.exited[pid] == nil {
+	if _, ok := r.exited[pid]; !ok {
 		return
 	}
 	if err := unix.Tgkill(pid, thread, sig); err != nil {
@@ -110,20 +117,24 @@ func (r *reaper) reap() {
 		if pid == 0 {
 			return
 		}
-		exited, pidfd := r.exited[pid], -1
-		if exited != nil {
+		end, ours := r.exited[pid]
+		pidfd := -1
+		if ours {
+			if end.zombie != nil {
+				end.zombie()
+			}
 			pidfd = terminate(pid)
 		}
 		var status unix.WaitStatus
 		if _, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); err != nil {
 			return // cannot be: it was there, and nobody else waits
 		}
-		if exited == nil {
+		if !ours {
 			r.log.Debug("reaped a foreign child", "pid", pid, "reason", reason(status))
 			continue
 		}
 		delete(r.exited, pid)
-		exited(status)
+		end.exited(status)
 		r.outlived(pid, pidfd)
 	}
 }

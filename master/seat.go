@@ -102,11 +102,11 @@ const stuckAfter = time.Second
 
 // inspect compares the seat with how it was one stuckAfter ago. A worker whose
 // sequence moves is alive; one whose handler or process stands still, while
-// connections wait, is stuck.
-func (s *seat) inspect() {
+// connections wait, is stuck. It reports whether it took nothing meanwhile, stuck
+// or not.
+func (s *seat) inspect() (idle bool) {
 	if !s.keepsBoard() {
-		s.inspectQueue()
-		return
+		return s.inspectQueue()
 	}
 	t, sequence := s.tally(), s.entry.Sequence.Load()
 	moved := t.received != s.seenReceived || sequence != s.seenSequence
@@ -116,21 +116,25 @@ func (s *seat) inspect() {
 	case s.seenQueued && t.queued() > 0 && !moved:
 		s.stuck, s.emptied = true, false
 	}
+	idle = s.seenQueued && t.queued() > 0 && t.received == s.seenReceived
 	s.seenQueued, s.seenReceived, s.seenSequence = t.queued() > 0, t.received, sequence
+	return idle
 }
 
 // inspectQueue is inspect for a worker that keeps no scoreboard: its counts do
 // not say what it left in its queue, so the queue is looked into. Once others
 // have all of that, nothing could show that it moves again: so it is tried.
-func (s *seat) inspectQueue() {
+func (s *seat) inspectQueue() (idle bool) {
 	front := ipc.Front(s.spec.workerEnd)
+	idle = front != 0 && front == s.seenFront
 	switch {
 	case s.stuck:
 		s.stuck = front != 0
-	case front != 0 && front == s.seenFront:
+	case idle:
 		s.stuck, s.emptied = true, false
 	}
 	s.seenFront = front
+	return idle
 }
 
 // giving reports whether the seat's queue is to be looked at for connections that

@@ -73,12 +73,12 @@ func (s *succession) startTest(memory int) (*selfTest, error) {
 				Files: []uintptr{uintptr(null), uintptr(null), uintptr(stderr[1]), uintptr(its), uintptr(memory)},
 				Sys:   &syscall.SysProcAttr{Setpgid: true},
 			})
-		}, func(status unix.WaitStatus) {
+		}, ending{exited: func(status unix.WaitStatus) {
 			go func() {
 				t.words.end()
 				t.exited <- status
 			}()
-		})
+		}})
 	}
 	if err != nil {
 		_ = t.answers.Close() // the first error is the one to report

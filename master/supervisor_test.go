@@ -113,8 +113,8 @@ func (th *theatre) launch(o order, events processEvents) (*process, error) {
 			th.obey(a, m)
 			return nil
 		},
-		lastWords: func() string { return "alas" },
-		hangUp:    func() { hungUp = true },
+		heirs: func() bool { return false }, lastWords: func() string { return "alas" },
+		hangUp: func() { hungUp = true },
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -41,10 +42,26 @@ var misdeeds = map[string]struct {
 			_ = unix.Shutdown(ipc.QueueFD, unix.SHUT_RDWR) // the log will tell
 		},
 		"queue closed by the worker", nil},
-	"closes its queue": {do: func() { // see below: it is not replaced
-		sayReady()
-		_ = unix.Close(ipc.QueueFD)
-	}},
+	"closes its queue": {
+		func() {
+			sayReady()
+			_ = unix.Close(ipc.QueueFD) // the log will tell
+		},
+		"it has closed its queue, descriptor 3", nil},
+	"ignores its queue": {do: sayReady}, // see below: it is not replaced
+	"goes to the background": {
+		func() {
+			cmd := exec.Command(self(), "worker-mute")
+			for _, fd := range []uintptr{ipc.QueueFD, ipc.ControlFD, ipc.ScoreboardFD} {
+				cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(fd, "inherited"))
+			}
+			if err := cmd.Start(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		},
+		"exit status 0, while a process that it started goes on: a worker has to stay in the foreground", nil},
 	"sends junk back on the queue": {
 		func() {
 			sayReady()
@@ -148,12 +165,11 @@ func TestBadWorkers(t *testing.T) {
 	}
 }
 
-// A worker that keeps no scoreboard closes its queue, or never looks into it:
-// which is the same to the master, whose duplicate keeps the queue open. What it
-// leaves there for a second goes to others, each time it is tried.
+// A worker that keeps no scoreboard never looks into its queue. What it leaves there
+// for a second goes to others, each time it is tried.
 func TestWorkerThatIgnoresItsQueue(t *testing.T) {
 	t.Parallel()
-	s, addBad := serveBeforeBad(t, "closes its queue")
+	s, addBad := serveBeforeBad(t, "ignores its queue")
 	addBad()
 	bad := s.until("all are ready", ready(3)).Workers[2].PID
 	const clients = 8
