@@ -50,6 +50,7 @@ type dispatcher struct {
 	haven   int  // of room, at workers that can thaw connections
 	havens  bool // there are such workers, whether they have room or not
 	room    int  // in all, as of the latest survey, and what was placed since
+	unused  int  // of the workers' capacity, likewise, whether it can be reached just now or not
 	spare   int  // new ones that may be queued in all, whoever has room
 	live    int  // connections there are
 	stalled bool // no room because of a full queue
@@ -135,7 +136,7 @@ func (d *dispatcher) find(slot int) *seat {
 // by a bell.
 func (d *dispatcher) survey() {
 	d.candidates = d.candidates[:0]
-	d.room, d.haven, d.havens, d.live, d.stalled = 0, 0, false, d.handful(), false
+	d.room, d.unused, d.haven, d.havens, d.live, d.stalled = 0, 0, 0, false, d.handful(), false
 	queued := d.live
 	for _, s := range d.seats {
 		t := s.tally()
@@ -147,6 +148,7 @@ func (d *dispatcher) survey() {
 		d.waiting = d.waiting || t.queued() > 0 || s.seenFront != 0 || s.stuck
 		c := candidate{slot: s.spec.slot, load: t.load(), room: s.room(t), moves: s.spec.moves}
 		d.room += c.room
+		d.unused += max(0, s.spec.capacity-t.load())
 		if c.moves {
 			d.haven += c.room
 			d.havens = d.havens || !s.broken
@@ -248,6 +250,7 @@ func (d *dispatcher) choose(i int) int {
 		d.candidates[chosen].load++
 		d.candidates[chosen].room--
 		d.room--
+		d.unused--
 		if d.candidates[chosen].moves {
 			d.haven--
 		}

@@ -86,6 +86,15 @@ type acceptEstate struct {
 	Totals         totalsEstate
 	Seats          []seatEstate // in the order of candidates, then those that leave
 	Residents      []residentEstate
+	Lobby          []arrivalEstate
+}
+
+// arrivalEstate is a connection that is accepted and not yet counted.
+type arrivalEstate struct {
+	FD            int
+	Local, Remote netip.AddrPort
+	Listener      string
+	Accepted      time.Duration // on CLOCK_MONOTONIC
 }
 
 type totalsEstate struct{ Accepted, Closed, Refused, Moved, Lost, Cut uint64 }
@@ -247,6 +256,9 @@ func (e *estate) descriptors() []int {
 	}
 	for _, s := range e.Accept.Seats {
 		fds = append(fds, s.Queue, s.WorkerEnd)
+	}
+	for _, l := range e.Accept.Lobby {
+		fds = append(fds, l.FD)
 	}
 	for _, g := range e.Groups {
 		fds = append(fds, g.FD)

@@ -19,12 +19,7 @@ func (a *acceptor) park(with func(acceptEstate, []listenerEstate)) error {
 		d := &a.dispatcher
 		a.dismiss()
 		defer a.hire()
-		if !a.receiveAll() {
-			err = fmt.Errorf("%w: connections are accepted for which no worker has room", errNotYet)
-			a.news.parking = true
-			close(parked)
-			return
-		}
+		a.receiveAll() // those for whom there is no room, perhaps for long, are handed over
 		if d.handful() > 0 {
 			err = fmt.Errorf("%w: %d connections wait for a worker that can take them", errNotYet, d.handful())
 			a.news.parking = true
@@ -56,6 +51,9 @@ func (a *acceptor) estate() acceptEstate {
 		for _, s := range seats {
 			e.Seats = append(e.Seats, s.estate())
 		}
+	}
+	for _, arrival := range a.unplaced() {
+		e.Lobby = append(e.Lobby, arrivalEstate{arrival.fd, arrival.accepted.Local, arrival.accepted.Remote, arrival.accepted.Listener, arrival.accepted.Accepted})
 	}
 	for id, r := range d.census.residents {
 		e.Residents = append(e.Residents, residentEstate{id, r.origin, r.seat})
@@ -141,6 +139,9 @@ func (a *acceptor) inherit(e *acceptEstate, boards map[int]*ipc.Scoreboard) erro
 				return err
 			}
 		}
+	}
+	for _, l := range e.Lobby {
+		a.lobby = append(a.lobby, arrival{ipc.Envelope{Local: l.Local, Remote: l.Remote, Listener: l.Listener, Accepted: l.Accepted}, l.FD})
 	}
 	for _, r := range e.Residents {
 		if d.census.on() {

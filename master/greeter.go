@@ -3,6 +3,7 @@ package master
 import (
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,6 +106,13 @@ func (g *greeter) take(b []arrival, n int) []arrival {
 		}
 	}
 	return b
+}
+
+// show returns what is in the tray, and leaves it there.
+func (g *greeter) show() []arrival {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.tray)
 }
 
 // waiting reports whether there is anything in the tray.

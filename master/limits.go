@@ -51,9 +51,21 @@ func (a *acceptor) allowance() int {
 	return max(0, quota)
 }
 
-// turnsAway reports whether clients beyond a limit are to be closed. While no
-// worker is there at all they wait in any case.
-func (a *acceptor) turnsAway() bool { return a.limits.close && len(a.dispatcher.seats) > 0 }
+// turnsAway reports whether clients are to be closed, because they are beyond a
+// limit. While no worker is there at all they wait in any case.
+func (a *acceptor) turnsAway() bool {
+	return a.limits.close && len(a.dispatcher.seats) > 0 && a.overLimit()
+}
+
+// overLimit reports whether a limit is reached: of the server, of its rate, or of
+// every worker. A full queue, or moved connections in the hand, are none, and soon
+// over.
+func (a *acceptor) overLimit() bool {
+	d := &a.dispatcher
+	return a.limits.conns > 0 && d.live >= a.limits.conns ||
+		a.limits.rate > 0 && a.bucket.room(time.Now()) == 0 ||
+		d.unused <= 0
+}
 
 // turnAway accepts and closes a batch.
 func (a *acceptor) turnAway(l *listener) verdict {

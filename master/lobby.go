@@ -1,5 +1,10 @@
 package master
 
+import (
+	"math"
+	"slices"
+)
+
 // This file is the accept goroutine's side of its greeters.
 
 // hire starts the greeters, each with a socket of every listener that has one for
@@ -38,18 +43,17 @@ func (a *acceptor) receive() bool {
 	return a.emptyLobby()
 }
 
-// receiveAll takes all that greeters who are dismissed have left, and reports
-// whether there was room for it.
-func (a *acceptor) receiveAll() bool {
+// receiveAll takes what greeters who are dismissed have left, as far as there is
+// room for it.
+func (a *acceptor) receiveAll() {
 	a.dispatcher.survey()
 	a.settle()
 	for a.receive() {
 		if !a.anyWaiting() {
-			return true
+			return
 		}
 		a.dispatcher.survey()
 	}
-	return false
 }
 
 // emptyLobby reports whether nothing is left in it.
@@ -73,6 +77,28 @@ func (a *acceptor) emptyLobby() bool {
 		}
 	}
 	return true
+}
+
+// unplaced returns, and leaves where they are, those in the lobby and with greeters
+// who are dismissed.
+func (a *acceptor) unplaced() []arrival {
+	all := slices.Clone(a.lobby)
+	for _, g := range a.greeters {
+		all = append(all, g.show()...)
+	}
+	return all
+}
+
+// turnAwayLobby closes, and counts, those for whom there is no room and will be
+// none. The greeters are dismissed.
+func (a *acceptor) turnAwayLobby() {
+	for _, g := range a.greeters {
+		a.lobby = g.take(a.lobby, math.MaxInt)
+	}
+	for i := range a.lobby {
+		a.refuse(a.lobby[i].fd, a.lobby[i].accepted.Remote, "stopping")
+	}
+	a.lobby = nil
 }
 
 // closeLobby closes what nobody has come to serve.

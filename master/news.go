@@ -113,7 +113,7 @@ func (a *acceptor) tellNews() {
 			d.report(arrived{})
 		}
 	}
-	if a.news.parking && d.handful() == 0 && len(a.lobby) == 0 {
+	if a.news.parking && d.handful() == 0 {
 		a.news.parking = false
 		d.report(emptyHanded{})
 	}

@@ -112,6 +112,7 @@ func (a *acceptor) closeListeners() {
 			l.stopQueueing()
 		}
 		a.receiveAll()
+		a.turnAwayLobby()
 		for _, l := range a.listeners {
 			a.takeBacklog(l)
 			a.unwatch(l)

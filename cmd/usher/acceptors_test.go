@@ -132,3 +132,27 @@ func TestAcceptorsThroughChanges(t *testing.T) {
 	s.signal(unix.SIGTERM)
 	s.ends(0)
 }
+
+// Clients beyond the limit that a further accept goroutine has accepted hold up no
+// upgrade: they wait on with the next program, and are served when there is room.
+func TestAcceptorsUpgradeAboveLimit(t *testing.T) {
+	t.Parallel()
+	const most, clients = 2, 60
+	p := install(t)
+	s := p.serve("--acceptors", "2", "--workers", "1", "--max-conns", strconv.Itoa(most))
+	crowd := gatherWaiters(t, "127.0.0.3", s.address, clients)
+	crowd.out.await(t, 1, "connected")
+	s.until("as many as may be", func(status master.Status) bool { return status.Connections.Active == most })
+	for range 2 {
+		p.replace()
+		if got := usher(t, "upgrade", "--control", s.control); got.code != 0 {
+			t.Fatalf("%+v", got)
+		}
+	}
+	_ = crowd.in.Close() // they leave; those that waited are served, and found to have left
+	c := s.until("all have had their turn", func(status master.Status) bool { return status.Connections.Closed == clients }).Connections
+	if c.Accepted != clients || c.Refused+c.Lost != 0 {
+		t.Errorf("%+v", c)
+	}
+	s.stop()
+}
