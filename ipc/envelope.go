@@ -53,6 +53,10 @@ const EnvelopeSize = 64
 // MaxName is the longest name of a listener, in bytes.
 const MaxName = 255
 
+// MaxNameInBatch is the longest name of which MaxConns new connections fit into one
+// packet: a master takes no longer ones.
+const MaxNameInBatch = (MaxPacket-headerSize)/MaxConns - EnvelopeSize
+
 const (
 	familyNone = 0
 	family4    = 4

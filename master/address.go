@@ -47,8 +47,8 @@ func ParseAddress(s string) (Address, error) {
 func parseAddress(s string) (Address, error) {
 	a := Address{Network: "tcp"}
 	if name, rest, found := cutName(s); found {
-		if name == "" || len(name) > ipc.MaxName {
-			return a, fmt.Errorf("a name before = has 1 to %d bytes", ipc.MaxName)
+		if name == "" || len(name) > ipc.MaxNameInBatch {
+			return a, fmt.Errorf("a name before = has 1 to %d bytes", ipc.MaxNameInBatch)
 		}
 		a.Name, s = name, rest
 	}

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,8 +19,30 @@ type inheritance struct {
 
 // inherit takes what systemd passed to this process out of its environment,
 // so that workers do not take it for theirs. The caller closes it.
-func inherit() *inheritance {
-	return &inheritance{files: activation.Files(true)}
+func inherit() (*inheritance, error) {
+	if err := checkPassed(); err != nil {
+		return nil, err
+	}
+	return &inheritance{files: activation.Files(true)}, nil
+}
+
+// checkPassed refuses a number of sockets that cannot be: activation believes it.
+func checkPassed() error {
+	text, passed := os.LookupEnv("LISTEN_FDS")
+	if !passed || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return nil // nothing, or it is meant for another
+	}
+	const first, most = 3, 1 << 20 // sd_listen_fds(3); the kernel's usual bound of descriptors (nr_open in proc(5))
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > most {
+		return fmt.Errorf("%w: LISTEN_FDS is %q, want the number of sockets that systemd passes", ErrConfig, text)
+	}
+	for fd := first; fd < first+n; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return fmt.Errorf("%w: LISTEN_FDS is %d, but descriptor %d is not open", ErrConfig, n, fd)
+		}
+	}
+	return nil
 }
 
 // take returns the sockets that address asks for by name, or all that are left.
@@ -36,6 +60,10 @@ func (h *inheritance) take(address Address) (listeners []*listener, err error) {
 		l.from, l.name = address, address.Name
 		if l.name == "" && !strings.HasPrefix(file.Name(), "LISTEN_FD_") { // which stands for no name
 			l.name = file.Name()
+		}
+		if len(l.name) > ipc.MaxNameInBatch {
+			closeListeners(append(listeners, l))
+			return nil, fmt.Errorf("socket %s from systemd: a name of %d bytes, at most %d; see FileDescriptorName=", l.name, len(l.name), ipc.MaxNameInBatch)
 		}
 		listeners = append(listeners, l)
 	}

@@ -84,7 +84,10 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 	if _, ok := descriptorVariable(upgradeVariable); ok {
 		return takeOver(config, limit)
 	}
-	inherited := inherit()
+	inherited, err := inherit()
+	if err != nil {
+		return nil, err
+	}
 	defer inherited.close()
 	sockets, err := resolveAll(addresses, nil)
 	if err != nil {

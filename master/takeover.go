@@ -78,6 +78,11 @@ func (e *estate) fits(config *Config) error {
 	if len(e.Slots) > maxSlots(config) {
 		return fmt.Errorf("%d slots are more than max-workers, which is %d, allows", len(e.Slots), config.MaxWorkers)
 	}
+	for _, l := range e.Listeners {
+		if len(l.Name) > ipc.MaxNameInBatch {
+			return fmt.Errorf("listener %s has a name of %d bytes, at most %d; rename it by a reload first", l.Address, len(l.Name), ipc.MaxNameInBatch)
+		}
+	}
 	if (e.Control >= 0) != (config.Control != "") {
 		return errors.New("one program has a control socket, the other has not")
 	}

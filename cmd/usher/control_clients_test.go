@@ -38,8 +38,8 @@ func (s *server) askBadly(request string) net.Conn {
 // manyListeners makes an answer to GET /v1/status that no socket's buffer holds.
 func manyListeners() string {
 	var lines strings.Builder
-	for n := range 800 {
-		fmt.Fprintf(&lines, ", \"%s=unix://@usher-%d-%s\"", strings.Repeat("n", 200), n, strings.Repeat("x", 80))
+	for n := range 840 {
+		fmt.Fprintf(&lines, ", \"%s=unix://@usher-%d-%s\"", strings.Repeat("n", 190), n, strings.Repeat("x", 80))
 	}
 	return `listen = ["127.0.0.1:0"` + lines.String() + "]"
 }
