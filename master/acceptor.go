@@ -96,7 +96,7 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, repo
 	a := &acceptor{
 		log: config.Logger, set: set, waker: waker, listeners: listeners,
 		clock:   ipc.NewClock(),
-		batch:   min(ipc.MaxConns, max(1, descriptorLimit/4)),
+		batch:   batchOf(descriptorLimit),
 		stopped: make(chan struct{}),
 	}
 	a.mail.notify = waker.Wake

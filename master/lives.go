@@ -98,7 +98,7 @@ func (s *supervisor) startWorker(slot *slot) {
 func (s *supervisor) launch(slot *slot) (*process, error) {
 	board, err := ipc.NewScoreboard(max(2*s.config.MaxWorkers, slot.number+1))
 	if err != nil {
-		return nil, err
+		return nil, startHint(err)
 	}
 	slot.board = board
 	return s.processes.launch(order{

@@ -30,10 +30,7 @@ package master
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"runtime"
-	"syscall"
 
 	"github.com/oklog/run"
 	"github.com/usher-go/usher/internal/fdtable"
@@ -83,6 +80,9 @@ const workerReserve = 64
 func start(config *Config, addresses []Address, limit int) (*members, error) {
 	if _, ok := descriptorVariable(upgradeVariable); ok {
 		return takeOver(config, limit)
+	}
+	if err := enoughDescriptors(config, len(addresses), limit); err != nil {
+		return nil, err
 	}
 	inherited, err := inherit()
 	if err != nil {
@@ -206,19 +206,4 @@ func (m *members) run(ctx context.Context) error {
 	err = actors.Run()
 	m.reap.endGroups(super.stopping == stopQuick)
 	return err
-}
-
-// raiseDescriptorLimit raises the soft limit to the hard one, and returns it.
-// Go's runtime does so too, but would give children the old soft limit back
-// unless the program sets it itself.
-func raiseDescriptorLimit() (int, error) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, os.NewSyscallError("getrlimit", err)
-	}
-	limit.Cur = limit.Max
-	if err := syscall.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, fmt.Errorf("raise the descriptor limit: %w", os.NewSyscallError("setrlimit", err))
-	}
-	return int(min(limit.Cur, 1<<30)), nil
 }

@@ -58,7 +58,7 @@ func launch(o order, r *reaper, log hclog.Logger, logs *LogWriter, events proces
 	}
 	pipes, err := openPipes(o.scoreboard)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", o.program[0], err)
+		return nil, fmt.Errorf("start %s: %w", o.program[0], startHint(err))
 	}
 	l := newLink(controlEnd{pipes.control}, newWords(pipes.stderr, log.With("slot", o.seat.Slot), logs), events)
 	pid, err := r.start(func() (int, error) {
@@ -109,6 +109,8 @@ func startHint(err error) error {
 		return fmt.Errorf("%w; check the path after --", err)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EISDIR):
 		return fmt.Errorf("%w; is it an executable file?", err)
+	case errors.Is(err, unix.EMFILE):
+		return fmt.Errorf("%w; raise the limit: %s", err, howToRaise)
 	case errors.Is(err, unix.ENOEXEC):
 		return fmt.Errorf("%w; a script needs a #! line", err)
 	}

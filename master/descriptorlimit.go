@@ -1,0 +1,56 @@
+package master
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// raiseDescriptorLimit raises the soft limit to the hard one, and returns it.
+// Go's runtime does so too, but would give children the old soft limit back
+// unless the program sets it itself.
+func raiseDescriptorLimit() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, os.NewSyscallError("getrlimit", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("raise the descriptor limit: %w", os.NewSyscallError("setrlimit", err))
+	}
+	return int(min(limit.Cur, 1<<30)), nil
+}
+
+// What a master holds open: see enoughDescriptors.
+const (
+	descriptorsAtLeast   = 13 // standard ones, epoll sets and their wakers, timers, control, its own program
+	descriptorsAcceptor  = 2  // of each further accept goroutine
+	descriptorsPerWorker = 5  // both ends of the queue, control, standard error, scoreboard
+	descriptorsToStart   = 14 // for a moment, to start workers and to answer commands
+)
+
+// howToRaise is what an operator does about a limit of descriptors.
+const howToRaise = "ulimit -n in a shell, LimitNOFILE= in a unit of systemd"
+
+// enoughDescriptors refuses a limit with which the server would start and then fail
+// to reload: both generations have workers then.
+func enoughDescriptors(c *Config, listeners, limit int) error {
+	need := limit
+	for before := 0; before < need; { // a larger limit has a larger batch
+		before = need
+		need = max(need, descriptorsAtLeast+descriptorsAcceptor*(c.Acceptors-1)+listeners*c.Acceptors+
+			batchOf(need)+2*descriptorsPerWorker*c.Workers+descriptorsToStart)
+	}
+	if need == limit {
+		return nil
+	}
+	return fmt.Errorf("%d workers and those of a reload beside them need %d descriptors, the limit is %d; raise it: %s",
+		c.Workers, need, limit, howToRaise)
+}
+
+// batchOf is how many connections are accepted at a time, and how many descriptors
+// are kept in reserve for them.
+func batchOf(limit int) int { return min(ipc.MaxConns, max(1, limit/4)) }
