@@ -106,20 +106,42 @@ func listenControl(path string) (int, error) {
 	return duplicate(raw)
 }
 
-// run serves until interrupt, with pauses.
+// run serves until interrupt, with pauses. Nothing else ends it: without descriptors
+// to listen with it tries again, for clients are served meanwhile.
 func (c *control) run() error {
+	var backoff acceptBackoff
 	for {
 		session, err := c.open()
 		if err == nil && session == nil {
 			return nil
 		}
 		if err == nil {
+			backoff = acceptBackoff{}
 			err = session.server.Serve(session)
 			close(session.over)
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("control socket %s: %w", c.path, err)
+			delay := backoff.grow(time.Now())
+			c.log.Warn("cannot serve the control socket, retrying", "error", err, "after", delay)
+			c.rest(delay)
 		}
+	}
+}
+
+// rest returns after d, or when serving is over.
+func (c *control) rest(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rested := false
+	timer := time.AfterFunc(d, func() {
+		c.mu.Lock()
+		rested = true
+		c.mu.Unlock()
+		c.changed.Broadcast()
+	})
+	defer timer.Stop()
+	for !rested && !c.ended {
+		c.changed.Wait()
 	}
 }
 

@@ -54,3 +54,15 @@ func enoughDescriptors(c *Config, listeners, limit int) error {
 // batchOf is how many connections are accepted at a time, and how many descriptors
 // are kept in reserve for them.
 func batchOf(limit int) int { return min(ipc.MaxConns, max(1, limit/4)) }
+
+// anyLeft reports whether so many descriptors can be opened now, as EMFILE if not: a
+// program that takes over needs some before it can give others up, and so does the
+// one that it would go back to.
+func anyLeft(n int) error {
+	room := reserve{size: n}
+	defer room.release()
+	if room.fill(); len(room.fds) < n {
+		return fmt.Errorf("%w: %d descriptors are needed; raise the limit: %s", unix.EMFILE, n, howToRaise)
+	}
+	return nil
+}

@@ -79,6 +79,9 @@ func (s *succession) become(e *estate, test *selfTest) error {
 	if err := test.ask(memory, confirmLimit); err != nil {
 		return err
 	}
+	if err := anyLeft(len(e.boards()) + descriptorsToStart); err != nil {
+		return err
+	}
 	release, err := s.holdSignals()
 	if err != nil {
 		return err
