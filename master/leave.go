@@ -1,6 +1,7 @@
 package master
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -227,6 +228,7 @@ func (s *supervisor) leavesByItself(slot *slot) {
 		s.leave(slot, "the worker was told to finish")
 		if deaths > 0 {
 			s.retires(slot)
+			s.failScaling(fmt.Errorf("worker %d (pid %d) wants to end although it has just begun", slot.number, slot.pid()))
 		}
 		if !asked && s.stopping == stopNot && slot.generation == s.newest() {
 			s.openSlot(slot.generation, s.newestConfig(), deaths)

@@ -85,6 +85,7 @@ func (s *supervisor) startWorker(slot *slot) {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
 		s.closeBoard(slot)
 		s.turn(slot, turnExited)
+		s.failScaling(err)
 		s.died(slot, err)
 		return
 	}
@@ -285,6 +286,9 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 		s.startWorker(slot)
 		return
 	}
+	if !process.seated && slot.life != lifeRemoved { // it was to be ready
+		s.failScaling(err)
+	}
 	s.died(slot, err)
 }
 
@@ -313,9 +317,6 @@ func (s *supervisor) died(slot *slot, err error) {
 		return
 	}
 	slot.deaths++
-	if slot.readyAt.IsZero() {
-		s.failScaling(err)
-	}
 	switch {
 	case s.reload.starting() && slot.generation == s.reload.generation:
 		s.abortReload(err)

@@ -42,6 +42,7 @@ func (s *supervisor) stop(mode stopMode) {
 		case mode == stopQuick || !slot.life.serves() && slot.life.state() != StateDraining || slot.life == lifeKilled:
 			s.end(slot, "stopping")
 		case slot.life.gives():
+			slot.until = s.stopBy // what it had a time for was moving
 			s.recall(slot)
 		case slot.kept():
 			slot.until = s.stopBy

@@ -107,9 +107,9 @@ func (d *dispatcher) fromOld(slot int) bool {
 
 // home returns the seat that the moved connections in the hand are to be sent
 // back to, since they have nowhere else to go, for now or, after a trial that has
-// failed, for good: theirs, or, if that is dead, another that leaves and can thaw
-// them, after such a trial of an older generation. nil: they have somewhere to
-// go, or there is none.
+// failed, for good: theirs, or, if that is dead or full, another that leaves and can
+// thaw them, after such a trial of an older generation. nil: they have somewhere to
+// go, or there is none with room for all of them.
 func (d *dispatcher) home() *seat {
 	spoiled := d.trial.spoiled && d.onTrial()
 	if d.havens && !spoiled || !d.holdsMoved() {
@@ -117,7 +117,7 @@ func (d *dispatcher) home() *seat {
 	}
 	var other *seat
 	for _, s := range d.leaving {
-		if s.phase == seatDead || s.broken || !s.spec.moves || spoiled && s.spec.generation >= d.trial.generation {
+		if s.phase == seatDead || s.broken || !s.spec.moves || spoiled && s.spec.generation >= d.trial.generation || s.free(s.tally()) < d.handful() {
 			continue
 		}
 		if s.spec.slot == d.from {

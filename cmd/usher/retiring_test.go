@@ -43,3 +43,19 @@ func TestDeployThatRetires(t *testing.T) {
 	s.signal(unix.SIGTERM)
 	s.ends(0)
 }
+
+// usher scale with a program whose workers do not stay ends, and says so if it sees
+// them go before all are there.
+func TestScaleWithProgramThatRetires(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(shortDir(t), "worker")
+	deploy(t, program, "worker-summing-1")
+	s := serve(t, "--workers", "1", "--", program)
+	deploy(t, program, "worker-leaving")
+	got := s.ask("scale", "+2")
+	if got.code != 0 && !strings.Contains(got.stderr, "wants to end") {
+		t.Errorf("%+v, want it to say what the new workers do", got)
+	}
+	s.signal(unix.SIGTERM)
+	s.ends(0)
+}
