@@ -70,40 +70,26 @@ func (s *session) end() {
 	_ = s.server.Close() // the rest
 }
 
+// controlSocket is what the control socket's path is to be free for.
+var controlSocket = socketOwner{"master", "give this one another path with --control"}
+
 // newControl takes the path, which may be left over from a dead master.
 func newControl(path string, s *supervisor) (*control, error) {
-	socket, err := listenControl(path)
+	socket, file, err := bindSocket(path, controlMode, controlSocket)
 	if err != nil {
 		return nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
-	return inheritControl(path, socket, s), nil
+	return inheritControl(path, socket, file, s), nil
 }
+
+// controlMode is the control socket's file mode.
+const controlMode = 0o600
 
 // inheritControl takes ownership of a socket that listens at path.
-func inheritControl(path string, socket int, s *supervisor) *control {
-	c := &control{path: path, socket: socket, file: newSocketFile(path), api: newAPI(s), log: s.log}
+func inheritControl(path string, socket int, file *socketFile, s *supervisor) *control {
+	c := &control{path: path, socket: socket, file: file, api: newAPI(s), log: s.log}
 	c.changed.L = &c.mu
 	return c
-}
-
-// listenControl returns an owned descriptor.
-func listenControl(path string) (int, error) {
-	if err := clearPath(path, "master", "give this one another path with --control"); err != nil {
-		return -1, err
-	}
-	old := unix.Umask(0o177) // the socket is created with mode 0600, not changed to it later
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	unix.Umask(old)
-	if err != nil {
-		return -1, err
-	}
-	listener.SetUnlinkOnClose(false)
-	defer listener.Close() // it lives on in the duplicate
-	raw, err := listener.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	return duplicate(raw)
 }
 
 // run serves until interrupt, with pauses. Nothing else ends it: without descriptors

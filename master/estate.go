@@ -18,17 +18,18 @@ import (
 // fields that a program does not know are passed over, and what is missing is
 // zero. Descriptors are numbers of the process, which survive exec(2).
 type estate struct {
-	Format    int    // estateFormat
-	Version   string // of the program that wrote it, as status shows it
-	Began     int64  // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
-	Program   string // the path by which it was started
-	Carry     []byte // Config.Carry
-	Old       int    // descriptor: the executable that wrote it, to go back to
-	Control   int    // descriptor, -1: none
-	Waiting   []int  // descriptors of those who wait for the answer to POST /v1/upgrade
-	Listeners []listenerEstate
-	Slots     []slotEstate
-	Accept    acceptEstate
+	Format      int    // estateFormat
+	Version     string // of the program that wrote it, as status shows it
+	Began       int64  // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
+	Program     string // the path by which it was started
+	Carry       []byte // Config.Carry
+	Old         int    // descriptor: the executable that wrote it, to go back to
+	Control     int    // descriptor, -1: none
+	ControlFile fileID // zero: not known
+	Waiting     []int  // descriptors of those who wait for the answer to POST /v1/upgrade
+	Listeners   []listenerEstate
+	Slots       []slotEstate
+	Accept      acceptEstate
 
 	Generation int
 	Target     int
@@ -48,7 +49,8 @@ type listenerEstate struct {
 	Name    string
 	Address string
 	Addr    netip.AddrPort
-	HasFile bool // a Unix socket's, made by the master
+	HasFile bool   // a Unix socket's, made by the master
+	File    fileID // zero: not known
 }
 
 type slotEstate struct {

@@ -63,7 +63,7 @@ func (a *acceptor) estate() acceptEstate {
 
 func estateOf(listeners []*listener) (estates []listenerEstate) {
 	for _, l := range listeners {
-		estates = append(estates, listenerEstate{l.fd, l.more, l.from, l.name, l.address, l.addr, l.file != nil})
+		estates = append(estates, listenerEstate{l.fd, l.more, l.from, l.name, l.address, l.addr, l.file != nil, l.file.carried()})
 	}
 	return estates
 }
@@ -104,7 +104,7 @@ func inheritListeners(estates []listenerEstate) (listeners []*listener) {
 	for _, e := range estates {
 		l := &listener{fd: e.FD, more: e.More, from: e.From, name: e.Name, address: e.Address, addr: e.Addr}
 		if e.HasFile {
-			l.file = newSocketFile(e.From.Path)
+			l.file = carriedSocketFile(e.From.Path, e.File)
 		}
 		for _, fd := range l.sockets() {
 			_ = dontLinger(fd) // it is a socket; a program before this one may not have cared

@@ -44,7 +44,7 @@ func listenAll(addresses []resolved, acceptors int, inherited *inheritance) (lis
 		bound, err := listen(address, acceptors, inherited)
 		if err != nil {
 			closeListeners(listeners)
-			return nil, fmt.Errorf("listen on %s: %w", address.Address, explain(err))
+			return nil, fmt.Errorf("listen on %s: %w", address.Address, explain(err, address.Network))
 		}
 		listeners = append(listeners, bound...)
 	}
@@ -71,12 +71,12 @@ func listen(address resolved, acceptors int, inherited *inheritance) ([]*listene
 }
 
 // explain adds to a refusal of the kernel what an operator can do about it.
-func explain(err error) error {
+func explain(err error, network string) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%w; stop the program that listens there, or choose another address with --listen", err)
-	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w; ports below 1024 need root or CAP_NET_BIND_SERVICE, a Unix socket a folder you may write to", err)
+	case errors.Is(err, unix.EACCES) && network != "unix": // whose folder is named already
+		return fmt.Errorf("%w; ports below 1024 need root or CAP_NET_BIND_SERVICE", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return fmt.Errorf("%w; this machine has no such address", err)
 	}

@@ -1,0 +1,248 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/usher-go/usher/fdpass"
+	"golang.org/x/sys/unix"
+)
+
+// socketFile is a Unix socket's file, to be removed by who made it, unless
+// another has taken its place since. Its path is kept as it was given: a name of
+// two spellings is one file.
+type socketFile struct {
+	path string
+	id   fileID
+}
+
+// fileID tells a file from all others that there are at the time.
+type fileID struct{ Dev, Ino uint64 }
+
+// identify returns the id of what is at path, whose last part is not followed if
+// it is a symlink, and false if there is nothing.
+func identify(path string) (id fileID, ok bool) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return fileID{}, false
+	}
+	return idOf(info), true
+}
+
+func idOf(info fs.FileInfo) fileID {
+	stat := info.Sys().(*syscall.Stat_t)
+	return fileID{stat.Dev, stat.Ino}
+}
+
+// newSocketFile returns nil, which the methods know, if there is no such file.
+func newSocketFile(path string) *socketFile {
+	id, ok := identify(path)
+	if !ok {
+		return nil
+	}
+	return &socketFile{path, id}
+}
+
+// carriedSocketFile is newSocketFile for the file that a program before this one
+// made, which may be gone, and another's in its place. That program may not have
+// said which one it was.
+func carriedSocketFile(path string, id fileID) *socketFile {
+	if id == (fileID{}) {
+		return newSocketFile(path)
+	}
+	return &socketFile{path, id}
+}
+
+// carried is the id for the program that takes over; nil has none.
+func (f *socketFile) carried() fileID {
+	if f == nil {
+		return fileID{}
+	}
+	return f.id
+}
+
+// there reports whether the file is where it was made: a cleaner may have
+// removed it. nil never is.
+func (f *socketFile) there() bool {
+	if f == nil {
+		return false
+	}
+	id, ok := identify(f.path)
+	return ok && id == f.id
+}
+
+func (f *socketFile) remove() {
+	if f.there() {
+		_ = os.Remove(f.path) // someone else was faster
+	}
+}
+
+// setMode changes the file's mode, and no other file's, whatever is put in its
+// place meanwhile.
+func (f *socketFile) setMode(mode fs.FileMode) error {
+	fd, err := unix.Open(f.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: f.path, Err: err}
+	}
+	defer unix.Close(fd)
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if (fileID{stat.Dev, stat.Ino}) != f.id {
+		return fmt.Errorf("%s is another's file by now", f.path)
+	}
+	return os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), mode) // fchmod(2) does not take such a descriptor
+}
+
+// socketOwner is whose a socket is, in the words of errors about its path.
+type socketOwner struct {
+	kind  string // of process that would hold it
+	other string // how to choose another path
+}
+
+// bindSocket returns an owned socket that listens at path, which may be left over
+// from a dead process, and its file, or nil for a name without one. mode is the
+// file's; 0: as the umask has it.
+//
+// Whoever binds there by this function, in whichever process, takes turns from the
+// look at what is there until the socket listens: or two that find the same dead
+// one would each remove it, the slower one the faster one's.
+func bindSocket(path string, mode fs.FileMode, owner socketOwner) (fd int, file *socketFile, err error) {
+	if len(path) > maxUnixPath {
+		return -1, nil, fmt.Errorf("too long for a Unix socket: %d bytes, %d fit; %s", len(path), maxUnixPath, owner.other)
+	}
+	hasFile := !strings.HasPrefix(path, "@")
+	if hasFile {
+		unlock, err := lockFolder(filepath.Dir(path))
+		if err != nil {
+			return -1, nil, fmt.Errorf("%w, or %s", err, owner.other)
+		}
+		defer unlock()
+		if err := clearPath(path, owner); err != nil {
+			return -1, nil, err
+		}
+	}
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, nil, os.NewSyscallError("socket", err)
+	}
+	if file, err = bindWithMode(fd, path, mode, hasFile); err == nil {
+		err = os.NewSyscallError("listen", unix.Listen(fd, backlogOr(0)))
+	}
+	if err != nil {
+		file.remove()
+		_ = unix.Close(fd) // the first error is the one to report
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+			err = fmt.Errorf("%w; may this user write to the folder? Otherwise %s", err, owner.other)
+		}
+		return -1, nil, err
+	}
+	return fd, file, nil
+}
+
+// bindWithMode creates the socket's file. It never has more rights than are asked
+// for, not even before it listens: the kernel takes them from the unbound socket's
+// own mode, less the umask (unix_bind_bsd in net/unix/af_unix.c). The umask is the
+// process's, and stays as it is: files are created meanwhile, and workers started.
+func bindWithMode(fd int, path string, mode fs.FileMode, hasFile bool) (*socketFile, error) {
+	if mode != 0 {
+		if err := unix.Fchmod(fd, uint32(mode)); err != nil {
+			return nil, os.NewSyscallError("fchmod", err)
+		}
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return nil, os.NewSyscallError("bind", err)
+	}
+	if !hasFile {
+		return nil, nil
+	}
+	file := newSocketFile(path)
+	if file == nil {
+		return nil, fmt.Errorf("%s was removed at once", path)
+	}
+	if mode != 0 {
+		return file, file.setMode(mode) // what the umask took
+	}
+	return file, nil
+}
+
+// folderLimit is how long others may hold a folder's lock, who need it for
+// microseconds.
+const folderLimit = 2 * time.Second
+
+// lockFolder has the caller be the only one that makes sockets in a folder, until
+// unlock is called. The lock is on the folder itself (flock(2)), so that no file is
+// left of it; where the folder cannot be read there is none.
+func lockFolder(path string) (unlock func(), err error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no folder %s; create it", path)
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, fmt.Errorf("%s is not a folder; mend the path", path)
+	case err != nil:
+		return func() {}, nil
+	}
+	for deadline := time.Now().Add(folderLimit); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() {
+				_ = unix.Flock(fd, unix.LOCK_UN) // a child that is being started may have the descriptor for a moment
+				_ = unix.Close(fd)
+			}, nil
+		case err != unix.EWOULDBLOCK && err != unix.EINTR: // this file system knows no locks
+			_ = unix.Close(fd)
+			return func() {}, nil
+		case time.Now().After(deadline):
+			_ = unix.Close(fd)
+			return nil, fmt.Errorf("some process has had the folder %s locked (flock(2)) for %v; end it", path, folderLimit)
+		}
+	}
+}
+
+// clearPath removes the socket of a process that is dead, and refuses anything
+// else.
+func clearPath(path string, owner socketOwner) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w; %s", err, owner.other)
+	case info.Mode()&fs.ModeSocket == 0:
+		return fmt.Errorf("there is a file that is not a socket; remove it, or %s", owner.other)
+	}
+	conn, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		defer conn.Close()
+		return fmt.Errorf("held by a live %s (pid %d); stop that one, or %s", owner.kind, peerPID(conn), owner.other)
+	case errors.Is(err, unix.ECONNREFUSED):
+		return os.Remove(path)
+	}
+	return fmt.Errorf("%w; %s", err, owner.other)
+}
+
+// peerPID returns the pid of the process that listens at the other end, or 0.
+func peerPID(conn net.Conn) (pid int) {
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) { // an error leaves pid 0
+		if peer, err := fdpass.PeerOf(int(fd)); err == nil {
+			pid = peer.PID
+		}
+	})
+	return pid
+}
