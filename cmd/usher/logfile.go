@@ -33,12 +33,16 @@ func openLogFile(path string, tell io.Writer) (*logFile, error) {
 	return &logFile{path: path, tell: tell, file: file}, nil
 }
 
-// createLog opens a file to append to. A FIFO is opened for reading as well, which
+// createLog opens a file to append to. What this process has open already, such as
+// /dev/stderr, is taken as it is. A FIFO is opened for reading as well, which
 // does not wait for a reader (fifo(7)): readers may come and go, and what fits
 // into it waits for the next one. Where that is not permitted, it has to have a
 // reader: with O_NONBLOCK it is an error that there is none, and not a master that
 // stands still.
 func createLog(path string) (*os.File, error) {
+	if fd, ok := descriptorAt(path); ok {
+		return duplicateDescriptor(fd, path)
+	}
 	const flags = os.O_APPEND | os.O_CREATE | unix.O_NONBLOCK
 	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
 		file, err := os.OpenFile(path, os.O_RDWR|flags, 0o644)
