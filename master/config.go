@@ -87,6 +87,10 @@ type Config struct {
 	WorkerMemory int64
 	// Control is the path of the control socket; empty: none.
 	Control string
+	// PrivateControl is for a control socket in a folder that is to be this user's
+	// alone: it is made if it is not there, and one that is another's, a symlink or
+	// open to others is refused.
+	PrivateControl bool
 	// PIDFile is written once the master listens and removed when it ends; empty: none.
 	PIDFile string
 	// Version is shown by status.

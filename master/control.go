@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -74,16 +75,28 @@ func (s *session) end() {
 var controlSocket = socketOwner{"master", "give this one another path with --control"}
 
 // newControl takes the path, which may be left over from a dead master.
-func newControl(path string, s *supervisor) (*control, error) {
-	socket, file, err := bindSocket(path, controlMode, controlSocket)
+func newControl(config *Config, s *supervisor) (*control, error) {
+	socket, file, err := bindControl(config)
 	if err != nil {
-		return nil, fmt.Errorf("control socket %s: %w", path, err)
+		return nil, err
 	}
-	return inheritControl(path, socket, file, s), nil
+	return inheritControl(config.Control, socket, file, s), nil
 }
 
-// controlMode is the control socket's file mode.
-const controlMode = 0o600
+// bindControl returns an owned socket that listens at the path of the
+// configuration, with mode 0600, and its file.
+func bindControl(config *Config) (socket int, file *socketFile, err error) {
+	if config.PrivateControl {
+		if err := privateFolder(filepath.Dir(config.Control)); err != nil {
+			return -1, nil, fmt.Errorf("control socket %s: %w; otherwise %s", config.Control, err, controlSocket.other)
+		}
+	}
+	socket, file, err = bindSocket(config.Control, 0o600, controlSocket)
+	if err != nil {
+		err = fmt.Errorf("control socket %s: %w", config.Control, err)
+	}
+	return socket, file, err
+}
 
 // inheritControl takes ownership of a socket that listens at path.
 func inheritControl(path string, socket int, file *socketFile, s *supervisor) *control {

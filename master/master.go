@@ -103,7 +103,7 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 		return nil, err
 	}
 	if config.Control != "" {
-		if m.control, err = newControl(config.Control, m.super); err != nil {
+		if m.control, err = newControl(config, m.super); err != nil {
 			m.close()
 			return nil, err
 		}

@@ -9,27 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 )
-
-// controlFlag is what every command has that talks to a running server.
-type controlFlag struct {
-	Control string `default:"${control}" placeholder:"PATH" help:"Control socket of the server (${default})."`
-}
-
-// defaultControl returns where the control socket is unless --control says.
-func defaultControl() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "usher.sock")
-	}
-	if uid := os.Getuid(); uid != 0 {
-		return filepath.Join(os.TempDir(), "usher-"+strconv.Itoa(uid)+".sock")
-	}
-	return "/run/usher.sock"
-}
 
 // answerTimeout is how long a live master may take to say what it knows.
 const answerTimeout = 10 * time.Second
@@ -64,17 +45,6 @@ func postOver(conn net.Conn, path string, request, answer any) error {
 		return fmt.Errorf("the master's answer: %w", err)
 	}
 	return nil
-}
-
-func dialMaster(control string) (*net.UnixConn, error) {
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: control, Net: "unix"})
-	if err != nil {
-		if dial, ok := errors.AsType[*net.OpError](err); ok {
-			err = dial.Err // without the path again
-		}
-		return nil, fmt.Errorf("no master answers on %s (%w); start one with usher serve, or name its socket with --control", control, err)
-	}
-	return conn, nil
 }
 
 // exchange sends one request and returns the answer to it. It takes ownership

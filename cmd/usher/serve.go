@@ -20,6 +20,9 @@ func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
 	if err != nil {
 		return err
 	}
+	if err := checkControlFolder(config.Control); err != nil {
+		return err
+	}
 	config.LogWriter = o.stderr
 	if path := s.absolute(c.Settings.LogFile); path != "" {
 		file, err := openLogFile(path, o.stderr)

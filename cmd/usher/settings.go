@@ -80,6 +80,7 @@ func (c *settings) config(s *sources, r *reading) (master.Config, error) {
 		RecycleRSS:        int64(c.RecycleRSS),
 		WorkerMemory:      int64(c.WorkerMemory),
 		Control:           c.Control,
+		PrivateControl:    c.Control == defaultControl().path && defaultControl().private,
 		PIDFile:           c.PIDFile,
 		LogLevel:          hclog.LevelFromString(c.LogLevel),
 		Version:           version(),

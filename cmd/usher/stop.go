@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 
-	"github.com/usher-go/usher/fdpass"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,20 +40,14 @@ func (c *stopCommand) Run() error {
 // listens at the other end, or -1 if that cannot be seen from here: it is in
 // another pid namespace, or the kernel is older than 5.3.
 func processOf(conn *net.UnixConn) (pidfd int) {
-	pidfd = -1
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return pidfd
+	peer, err := peerOf(conn)
+	if err != nil || peer.PID == 0 {
+		return -1
 	}
-	_ = raw.Control(func(fd uintptr) { // fails only on a closed connection
-		peer, err := fdpass.PeerOf(int(fd))
-		if err != nil || peer.PID == 0 {
-			return
-		}
-		if n, err := unix.PidfdOpen(peer.PID, 0); err == nil {
-			pidfd = n
-		}
-	})
+	pidfd, err = unix.PidfdOpen(peer.PID, 0)
+	if err != nil {
+		return -1
+	}
 	return pidfd
 }
 
