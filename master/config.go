@@ -114,9 +114,9 @@ type Config struct {
 	ReopenLogs func() error
 	// LogLevel is set on Logger at a reload that changes it.
 	LogLevel hclog.Level
-	// Reread returns the configuration anew, for a reload; nil: it never changes.
-	// It is called from one of the master's goroutines.
-	Reread func() (Config, error)
+	// Reread returns the configuration anew, for a reload, given the one that is in
+	// force; nil: it never changes. It is called from one of the master's goroutines.
+	Reread func(inForce *Config) (Config, error)
 
 	// Carry is handed to the program that takes over by an upgrade in place,
 	// which asks for it by Carried: what it needs to come to the same Config.

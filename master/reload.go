@@ -140,7 +140,7 @@ func planReload(old *Config, read func()) reloadPlan {
 	next := *old
 	if old.Reread != nil {
 		var err error
-		if next, err = old.Reread(); err != nil {
+		if next, err = old.Reread(old); err != nil {
 			return reloadPlan{err: err}
 		}
 	}

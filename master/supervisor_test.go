@@ -61,7 +61,7 @@ func newTheatreOf(workers, maxWorkers int, moves bool) *theatre {
 		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
 		DrainTimeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
 	}
-	config.Reread = func() (next Config, err error) { // on a goroutine of its own
+	config.Reread = func(*Config) (next Config, err error) { // on a goroutine of its own
 		next = config
 		th.do(func() { next.Workers, err = th.workers, th.reread })
 		return next, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,9 @@ func (f *configFile) read(path string, command *kong.Node) error {
 	text, err := readFile(path)
 	if err != nil {
 		return configError(err.Error())
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return configError(path + " is empty; one without settings needs a comment (# …)")
 	}
 	return f.parse(path, text, command)
 }

@@ -51,7 +51,7 @@ func TestReloadWorkersDispatchProgram(t *testing.T) {
 		c.leave(t)
 	}
 
-	s.write(`workers = 2`)
+	s.write(`workers = 2`, `program = []`)
 	s.reload()
 	status := s.until("two workers", ready(2))
 	if echoed, err := echo1(s.address); err != nil || echoed != "hello\n" {

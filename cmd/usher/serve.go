@@ -38,13 +38,13 @@ func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
 	})
 	stdout := o.add(master.NewLogWriter(os.Stdout))
 	config.Started = func(status master.Status) { announce(stdout, status) }
-	config.Reread = func() (master.Config, error) { return c.reread(s) }
+	config.Reread = func(inForce *master.Config) (master.Config, error) { return c.reread(s, inForce) }
 	return master.Run(context.Background(), config)
 }
 
 // reread returns the configuration anew, for a reload. It changes nothing.
-func (c *serveCommand) reread(s *sources) (master.Config, error) {
-	r, err := s.read()
+func (c *serveCommand) reread(s *sources, inForce *master.Config) (master.Config, error) {
+	r, err := s.reread()
 	if err != nil {
 		return master.Config{}, err
 	}
@@ -52,7 +52,11 @@ func (c *serveCommand) reread(s *sources) (master.Config, error) {
 	if err := c.Settings.allows(next); err != nil {
 		return master.Config{}, err
 	}
-	return next.config(s, r)
+	config, err := next.config(s, r)
+	if err == nil {
+		err = r.file.complete(inForce.Carry)
+	}
+	return config, err
 }
 
 // announce prints the line that says where the server is.

@@ -22,6 +22,7 @@ type sources struct {
 	args      []string
 	directory string // at the start: what relative paths are relative to
 	carried   []byte // the file's text as it is in force, after an upgrade in place; nil: it is to be read
+	again     bool   // it was read before
 }
 
 func newSources(args []string) *sources {
@@ -66,6 +67,12 @@ func (s *sources) read() (*reading, error) {
 	return r, err
 }
 
+// reread is read for a reload, which needs a file that can be read again.
+func (s *sources) reread() (*reading, error) {
+	s.again = true
+	return s.read()
+}
+
 // BeforeResolve reads the file, if the command has one. kong calls it once the
 // command line is parsed and the environment read.
 func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
@@ -85,6 +92,11 @@ func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
 	if text := s.carried; text != nil {
 		s.carried = nil // from now on it is read
 		return r.file.parse(path, text, command)
+	}
+	if s.again {
+		if err := readOnce(path); err != nil {
+			return err
+		}
 	}
 	return r.file.read(path, command)
 }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/BurntSushi/toml"
+)
+
+// A file that is being copied, or was saved to a full disk, ends early. It may well
+// be a configuration, of another server: at the default address, of the default
+// program. So what says which server this is does not change by being left out.
+
+// kept are the settings that a reload does not take from a file by their absence,
+// and how the file says that the default is wanted.
+var kept = []struct{ key, byDefault string }{
+	{"listen", `listen = ["127.0.0.1:8888"]`},
+	{"program", `program = []`},
+}
+
+// complete refuses a file that lacks what the text in force has.
+func (f *configFile) complete(inForce []byte) error {
+	if f.path == "" {
+		return nil
+	}
+	var before map[string]toml.Primitive
+	if _, err := toml.Decode(string(inForce), &before); err != nil {
+		return nil // it has been in force: another version of usher took it
+	}
+	for _, setting := range kept {
+		_, was := before[setting.key]
+		if _, is := f.entries[setting.key]; was && !is {
+			return f.wrong(0, fmt.Sprintf("%s is missing, which the file had; is it cut off? To go back to the default, write %s", setting.key, setting.byDefault))
+		}
+	}
+	return nil
+}
+
+// readOnce says of a path that can be read once only why it cannot be read again.
+func readOnce(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return configError(err.Error())
+	}
+	kind := ""
+	switch info.Mode().Type() {
+	case fs.ModeNamedPipe:
+		kind = "a pipe"
+	case fs.ModeSocket:
+		kind = "a socket"
+	case fs.ModeDevice | fs.ModeCharDevice:
+		kind = "a device"
+	default:
+		return nil
+	}
+	return configError(fmt.Sprintf("%s is %s, which can be read once only, and was at the start: for reloads, give --config a file", path, kind))
+}
