@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,17 +20,18 @@ import (
 // It can pause: then clients wait in the socket's backlog, and a successor of
 // this process can go on with it.
 type control struct {
-	path   string
-	socket int // owned; each session has a duplicate
-	file   *socketFile
+	config *Config // of its path
 	api    http.Handler
 	log    hclog.Logger
 
 	mu      sync.Mutex
+	socket  int // owned; each session has a duplicate
+	file    *socketFile
 	changed sync.Cond // paused or ended, which mu guards
 	paused  bool
 	ended   bool
-	serving *session // nil: not yet
+	serving *session   // nil: not yet
+	earlier []*session // of sockets before this one, whose clients may wait for an answer
 }
 
 // session is what control does between two pauses: it serves the clients that
@@ -43,10 +45,27 @@ type session struct {
 	clients sync.WaitGroup // from accept to close
 	places  chan struct{}  // taken by a client from before accept to close, or until its connection is taken
 	ending  chan struct{}  // closed when it is to accept no more
+	stop    sync.Once      // of closing that
 	over    chan struct{}  // closed when it accepts no more
 
 	mu     sync.Mutex
 	asking []net.Conn // clients whose request has not come to its end, in the order of their coming
+}
+
+// stopAccepting may be called again.
+func (s *session) stopAccepting() {
+	s.stop.Do(func() { close(s.ending) })
+	_ = s.Listener.(*net.UnixListener).SetDeadline(time.Unix(1, 0)) // a socket has deadlines
+}
+
+// done reports whether everyone who was accepted has hung up, and no more are.
+func (s *session) done() bool {
+	select {
+	case <-s.over:
+		return len(s.places) == 0
+	default:
+		return false
+	}
 }
 
 // lastAnswers is how long those whose requests are under way may take: to get
@@ -56,8 +75,7 @@ const lastAnswers = time.Second
 // end returns when every client that was accepted has its answer, or was given
 // up. It blocks for up to lastAnswers.
 func (s *session) end() {
-	close(s.ending)
-	_ = s.Listener.(*net.UnixListener).SetDeadline(time.Unix(1, 0)) // a socket has deadlines
+	s.stopAccepting()
 	<-s.over
 	gone := make(chan struct{})
 	go func() {
@@ -80,7 +98,7 @@ func newControl(config *Config, s *supervisor) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return inheritControl(config.Control, socket, file, s), nil
+	return inheritControl(config, socket, file, s), nil
 }
 
 // bindControl returns an owned socket that listens at the path of the
@@ -99,8 +117,8 @@ func bindControl(config *Config) (socket int, file *socketFile, err error) {
 }
 
 // inheritControl takes ownership of a socket that listens at path.
-func inheritControl(path string, socket int, file *socketFile, s *supervisor) *control {
-	c := &control{path: path, socket: socket, file: file, api: newAPI(s), log: s.log}
+func inheritControl(config *Config, socket int, file *socketFile, s *supervisor) *control {
+	c := &control{config: config, socket: socket, file: file, api: newAPI(s), log: s.log}
 	c.changed.L = &c.mu
 	return c
 }
@@ -144,6 +162,41 @@ func (c *control) rest(d time.Duration) {
 	}
 }
 
+// restore makes the socket anew if its file was removed, by a cleaner of temporary
+// files for one: nobody could ask for anything any more. Who has asked gets the
+// answer. A nil control has none to restore. It may block as long as a file system
+// does.
+func (c *control) restore() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file.there() || c.paused || c.ended { // paused: the next program has the socket, or is about to
+		return
+	}
+	socket, file, err := bindControl(c.config)
+	if err != nil {
+		c.log.Error("the control socket's file is gone, and cannot be made anew", "error", err)
+		return
+	}
+	_ = unix.Close(c.socket) // a listener has nothing to flush
+	c.socket, c.file = socket, file
+	if c.serving != nil {
+		c.earlier = append(slices.DeleteFunc(c.earlier, (*session).done), c.serving)
+		c.serving.stopAccepting()
+		c.serving = nil
+	}
+	c.log.Info("the control socket's file was gone, and is made anew", "path", c.config.Control)
+}
+
+// handOver returns the socket, borrowed, and which file is its.
+func (c *control) handOver() (socket int, file fileID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.socket, c.file.carried()
+}
+
 // open begins a session when no pause is on, and returns nil when it is over.
 func (c *control) open() (*session, error) {
 	c.mu.Lock()
@@ -158,7 +211,7 @@ func (c *control) open() (*session, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	file := fileOf(fd, c.path)
+	file := fileOf(fd, c.config.Control)
 	defer file.Close() // the listener has a duplicate
 	listener, err := net.FileListener(file)
 	if err != nil {
@@ -189,12 +242,17 @@ func (c *control) pause() {
 	}
 	c.mu.Lock()
 	c.paused = true
-	session := c.serving
-	c.serving = nil
-	c.mu.Unlock()
-	if session != nil {
-		session.end()
+	sessions := c.earlier
+	if c.serving != nil {
+		sessions = append(sessions, c.serving)
 	}
+	c.serving, c.earlier = nil, nil
+	c.mu.Unlock()
+	var all sync.WaitGroup
+	for _, session := range sessions {
+		all.Go(session.end)
+	}
+	all.Wait()
 }
 
 // resume ends a pause, also of a nil control.
@@ -218,7 +276,7 @@ func (c *control) interrupt(error) {
 	if !first {
 		return
 	}
-	c.file.remove()
+	c.file.remove() // nobody else changes it now
 	c.pause()
 	c.changed.Broadcast()
 	_ = unix.Close(c.socket) // a listener has nothing to flush

@@ -38,13 +38,19 @@ func closeListeners(listeners []*listener) {
 }
 
 // listenAll binds every address, or none, TCP addresses with a socket for each
-// acceptor. What systemd passes is taken from inherited.
-func listenAll(addresses []resolved, acceptors int, inherited *inheritance) (listeners []*listener, err error) {
+// acceptor. What systemd passes is taken from inherited. held are those that this
+// server has already.
+func listenAll(addresses []resolved, acceptors int, inherited *inheritance, held ...*listener) (listeners []*listener, err error) {
 	for _, address := range addresses {
 		bound, err := listen(address, acceptors, inherited)
 		if err != nil {
+			if errors.Is(err, unix.EADDRINUSE) {
+				err = address.explainOverlap(err, held, listeners)
+			} else {
+				err = explain(err, address.Network)
+			}
 			closeListeners(listeners)
-			return nil, fmt.Errorf("listen on %s: %w", address.Address, explain(err, address.Network))
+			return nil, fmt.Errorf("listen on %s: %w", address.Address, err)
 		}
 		listeners = append(listeners, bound...)
 	}
@@ -73,8 +79,6 @@ func listen(address resolved, acceptors int, inherited *inheritance) ([]*listene
 // explain adds to a refusal of the kernel what an operator can do about it.
 func explain(err error, network string) error {
 	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("%w; stop the program that listens there, or choose another address with --listen", err)
 	case errors.Is(err, unix.EACCES) && network != "unix": // whose folder is named already
 		return fmt.Errorf("%w; ports below 1024 need root or CAP_NET_BIND_SERVICE", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):

@@ -12,28 +12,29 @@ import (
 type listenerChange struct {
 	added   []*listener
 	removed []*listener
-	names   map[*listener]string // of those that stay
-	order   map[Address]int      // of their places in the configuration
+	kept    map[*listener]Address // as they are called from now on
+	order   map[Address]int       // of their places in the configuration
 	backlog int
 }
 
 // planListeners compares addresses with the listeners there are, and binds
-// those that are new. One whose address has not changed keeps its socket, port
-// 0 and inherited ones included. It looks up no name.
-func (a *acceptor) planListeners(addresses []resolved, backlog int) (change listenerChange, err error) {
+// those that are new. A listener stays that is written as before, port 0 and
+// inherited ones included, or is bound to what another spelling means; one whose
+// file is gone is made anew. It looks up no name.
+func (a *acceptor) planListeners(addresses []resolved, backlog int) (listenerChange, error) {
+	change := listenerChange{kept: make(map[*listener]Address), order: make(map[Address]int), backlog: backlog}
+	var held []*listener
+	a.do(func() { held = slices.Clone(a.listeners) })
 	old := make(map[Address][]*listener)
-	a.do(func() {
-		for _, l := range a.listeners {
-			old[l.from.place()] = append(old[l.from.place()], l)
-		}
-	})
-	change = listenerChange{names: make(map[*listener]string), order: make(map[Address]int), backlog: backlog}
-	var fresh []resolved
+	for _, l := range held {
+		old[l.from.place()] = append(old[l.from.place()], l)
+	}
+	var respelled, fresh []resolved
 	for i, address := range addresses {
 		change.order[address.place()] = i
 		kept, ok := old[address.place()]
 		if !ok {
-			fresh = append(fresh, address)
+			respelled = append(respelled, address)
 			continue
 		}
 		if address.Network == "systemd" || len(kept) == 1 {
@@ -42,13 +43,29 @@ func (a *acceptor) planListeners(addresses []resolved, backlog int) (change list
 			kept, old[address.place()] = kept[:1], kept[1:]
 		}
 		for _, l := range kept {
-			change.names[l] = address.Name
+			change.kept[l] = address.Address
 		}
 	}
-	for _, removed := range old {
-		change.removed = append(change.removed, removed...)
+	for _, address := range respelled {
+		free := func(l *listener) bool { _, taken := change.kept[l]; return !taken && l.is(address) }
+		if i := slices.IndexFunc(held, free); i >= 0 {
+			change.kept[held[i]] = address.Address
+		} else {
+			fresh = append(fresh, address)
+		}
 	}
-	change.added, err = listenAll(fresh, a.acceptors(), &inheritance{})
+	for _, l := range held {
+		address, stays := change.kept[l]
+		if stays && l.lostFile() {
+			delete(change.kept, l)
+			fresh, stays = append(fresh, resolved{Address: address}), false
+		}
+		if !stays {
+			change.removed = append(change.removed, l)
+		}
+	}
+	var err error
+	change.added, err = listenAll(fresh, a.acceptors(), &inheritance{}, held...)
 	return change, err
 }
 
@@ -69,6 +86,9 @@ func (a *acceptor) apply(c *Config, change listenerChange) {
 			a.takeBacklog(l)
 			l.close()
 		}
+		for l, address := range change.kept {
+			a.call(l, address)
+		}
 		kept := change.added
 		for _, l := range a.listeners {
 			if !removed[l] {
@@ -79,13 +99,28 @@ func (a *acceptor) apply(c *Config, change listenerChange) {
 			return change.order[l.from.place()] - change.order[m.from.place()]
 		})
 		a.listeners = kept
-		for l, name := range change.names {
-			if l.from.Network != "systemd" || name != "" {
-				l.name = name
-			}
-		}
 		a.setBacklog(change.backlog)
 	})
+}
+
+// call gives a listener that stays the name and the mode that it is written with
+// now.
+func (a *acceptor) call(l *listener, address Address) {
+	if address.Network != "systemd" || address.Name != "" {
+		l.name = address.Name
+	}
+	before := l.from.Mode
+	l.from = address
+	if l.file == nil || address.Mode == before {
+		return
+	}
+	mode := address.Mode
+	if mode == 0 {
+		mode = 0o777 &^ umask()
+	}
+	if err := l.file.setMode(mode); err != nil {
+		a.log.Warn("cannot change a socket's mode", "listener", l.address, "mode", fmt.Sprintf("%04o", mode), "error", err)
+	}
 }
 
 // configure sets policy and limits.

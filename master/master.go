@@ -176,6 +176,7 @@ func (m *members) run(ctx context.Context) error {
 	// Normally it is the supervisor that ends first, when it was asked to stop.
 	var actors run.Group
 	actors.Add(super.run, super.interrupt)
+	super.control = m.control
 	if m.control != nil {
 		defer m.control.interrupt(nil)
 		actors.Add(m.control.run, m.control.interrupt)

@@ -113,8 +113,9 @@ func (s *supervisor) beginReload() {
 	}
 	plan := make(chan reloadPlan, 1)
 	s.reading = plan
-	old := *s.config
+	old, control := *s.config, s.control
 	go func() {
+		control.restore()
 		p := planReload(&old, func() { // reading is over
 			s.inbox.put(func() { r.limit.Reset(readLimit + resolveLimit) })
 		})

@@ -91,8 +91,9 @@ func lookUp(ctx context.Context, network, host string) (netip.Addr, error) {
 	return found[0], nil // an answer without any is an error
 }
 
-// place is what a listener is known by: its address as written, without its name.
+// place is what a listener is known by: its address as written, without its name
+// and the mode of its file.
 func (a Address) place() Address {
-	a.Name = ""
+	a.Name, a.Mode = "", 0
 	return a
 }

@@ -226,6 +226,9 @@ func clearPath(path string, owner socketOwner) error {
 	switch {
 	case err == nil:
 		defer conn.Close()
+		if peerPID(conn) == os.Getpid() {
+			return fmt.Errorf("this server has a socket there itself; %s", owner.other)
+		}
 		return fmt.Errorf("held by a live %s (pid %d); stop that one, or %s", owner.kind, peerPID(conn), owner.other)
 	case errors.Is(err, unix.ECONNREFUSED):
 		return os.Remove(path)

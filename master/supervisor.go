@@ -46,6 +46,7 @@ type supervisor struct {
 	moves    []*moveRequest    // that have not begun
 	lastMove uint64            // the last order's id
 
+	control    *control    // to make its socket anew; nil: there is none
 	succession *succession // nil: this master cannot be upgraded
 	upgrade    *upgrade    // under way, or nil
 	clients    []int       // connections, owned, of those who wait for what comes of it

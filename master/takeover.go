@@ -120,7 +120,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 		return nil, err
 	}
 	if config.Control != "" {
-		m.control = inheritControl(config.Control, e.Control, carriedSocketFile(config.Control, e.ControlFile), m.super)
+		m.control = inheritControl(config, e.Control, carriedSocketFile(config.Control, e.ControlFile), m.super)
 	}
 	m.commit(e, memory, boards)
 	return m, nil

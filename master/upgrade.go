@@ -226,7 +226,7 @@ func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *es
 		Generation: s.generation, Target: s.target, Again: s.again,
 	}
 	if s.succession.control != nil {
-		e.Control, e.ControlFile = s.succession.control.socket, s.succession.control.file.carried()
+		e.Control, e.ControlFile = s.succession.control.handOver()
 	}
 	for _, slot := range s.slots {
 		if slot != nil {

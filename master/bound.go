@@ -1,0 +1,94 @@
+package master
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file says which socket an address means, however it is spelled: the kernel
+// knows a listener by what it is bound to.
+
+// is reports whether the listener is what an address asks for that is written in
+// another way.
+func (l *listener) is(address resolved) bool {
+	switch {
+	case l.from.Network == "systemd" || address.Network == "systemd":
+		return false // it is systemd's as well
+	case address.Network == "unix":
+		id, ok := identify(address.Path)
+		return ok && l.file.there() && l.file.id == id
+	case !l.addr.IsValid() || !address.bind.IsValid() || address.bind.Addr().Zone() != "":
+		return false
+	}
+	port := l.addr.Port()
+	if l.from.Port == 0 && address.Port == 0 {
+		port = 0 // any will do, and it has one
+	}
+	return address.bind == netip.AddrPortFrom(l.addr.Addr(), port) && address.dual == l.dual()
+}
+
+// dual reports whether the socket takes clients of both families.
+func (l *listener) dual() bool {
+	if !l.addr.IsValid() || !l.addr.Addr().Is6() || !l.addr.Addr().IsUnspecified() {
+		return false
+	}
+	only, err := unix.GetsockoptInt(l.fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	return err == nil && only == 0
+}
+
+// lostFile reports whether the listener is a Unix socket whose file was removed:
+// nobody can connect to it any more.
+func (l *listener) lostFile() bool {
+	return l.from.Network == "unix" && !strings.HasPrefix(l.from.Path, "@") && !l.file.there()
+}
+
+// explainOverlap says who has what an address asks for: another program, or this
+// server, by a listener that it holds or has just made.
+func (r resolved) explainOverlap(err error, held, made []*listener) error {
+	for _, l := range made {
+		if r.overlaps(l) {
+			return fmt.Errorf("%w: it overlaps with %s, which is to be served as well; leave one of the two out", err, l.address)
+		}
+	}
+	for _, l := range held {
+		if r.overlaps(l) {
+			return fmt.Errorf("%w: it overlaps with %s, where this server listens itself; reload twice: with another address in the place of %s, then with %s",
+				err, l.address, l.address, r.Address)
+		}
+	}
+	return fmt.Errorf("%w; stop the program that listens there, or choose another address with --listen", err)
+}
+
+// overlaps reports whether a client could mean the one or the other.
+func (r resolved) overlaps(l *listener) bool {
+	if !r.bind.IsValid() || !l.addr.IsValid() || r.bind.Port() != l.addr.Port() {
+		return false
+	}
+	mine, its := r.bind.Addr().WithZone(""), l.addr.Addr()
+	return mine == its || covers(mine, r.dual, its) || covers(its, l.dual(), mine)
+}
+
+// covers reports whether a socket at every address, of both families if it is dual,
+// has that one as well.
+func covers(every netip.Addr, dual bool, one netip.Addr) bool {
+	return every.IsUnspecified() && (dual || every.Is4() == one.Is4())
+}
+
+// umask is the process's. To ask umask(2) would be to change it for a moment.
+func umask() fs.FileMode {
+	status, _ := os.ReadFile("/proc/self/status") // without it: the usual one
+	for line := range strings.Lines(string(status)) {
+		if value, found := strings.CutPrefix(line, "Umask:"); found {
+			if mask, err := strconv.ParseUint(strings.TrimSpace(value), 8, 9); err == nil {
+				return fs.FileMode(mask)
+			}
+		}
+	}
+	return 0o022
+}
