@@ -20,8 +20,13 @@ type Config struct {
 	// Listen are the addresses to serve, as ParseAddress reads them.
 	Listen []string
 	// Program is the worker's path and arguments. A path without a slash is
-	// looked up in PATH. It is started anew from disk each time.
+	// looked up in PATH, at the start and at each reload: a worker that crashes is
+	// followed by one of the same file, if that is an executable and no script.
 	Program []string
+	// Directory is the folder that workers are started in, and that a relative path
+	// in Program counts from; symlinks in it are followed at the start and at each
+	// reload. Empty: the master's own.
+	Directory string
 	// App is passed on to the worker: which of its apps it is to run.
 	App string
 	// Workers is how many to start, at least 1.

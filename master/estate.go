@@ -18,15 +18,16 @@ import (
 // fields that a program does not know are passed over, and what is missing is
 // zero. Descriptors are numbers of the process, which survive exec(2).
 type estate struct {
-	Format      int    // estateFormat
-	Version     string // of the program that wrote it, as status shows it
-	Began       int64  // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
-	Program     string // the path by which it was started
-	Carry       []byte // Config.Carry
-	Old         int    // descriptor: the executable that wrote it, to go back to
-	Control     int    // descriptor, -1: none
-	ControlFile fileID // zero: not known
-	Waiting     []int  // descriptors of those who wait for the answer to POST /v1/upgrade
+	Format      int            // estateFormat
+	Version     string         // of the program that wrote it, as status shows it
+	Began       int64          // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
+	Program     string         // the path by which it was started
+	Worker      *programEstate // of the generation that serves; nil: not known
+	Carry       []byte         // Config.Carry
+	Old         int            // descriptor: the executable that wrote it, to go back to
+	Control     int            // descriptor, -1: none
+	ControlFile fileID         // zero: not known
+	Waiting     []int          // descriptors of those who wait for the answer to POST /v1/upgrade
 	Listeners   []listenerEstate
 	Slots       []slotEstate
 	Accept      acceptEstate
@@ -244,6 +245,9 @@ func (e *estate) descriptors() []int {
 	fds = append(fds, e.boards()...)
 	if e.Control >= 0 {
 		fds = append(fds, e.Control)
+	}
+	if e.Worker != nil && e.Worker.FD >= 0 {
+		fds = append(fds, e.Worker.FD)
 	}
 	for _, l := range e.Listeners {
 		fds = append(append(fds, l.FD), l.More...)

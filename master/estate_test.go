@@ -68,7 +68,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{supervisor{}, map[string]string{
 			"config": made, "log": made, "dispatch": made, "processes": made, "notifier": made, "watch": moment,
-			"inbox": calm, "wake": made, "done": made, "slots": carried, "generation": carried, "target": carried,
+			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
 			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": "each worker's orders begin anew",
 			"control": made, "succession": made, "upgrade": made, "clients": carried,

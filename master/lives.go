@@ -103,7 +103,7 @@ func (s *supervisor) launch(slot *slot) (*process, error) {
 	}
 	slot.board = board
 	return s.processes.launch(order{
-		program:    slot.config.Program,
+		program:    s.programs[slot.generation],
 		seat:       ipc.Seat{Protocol: ipc.Version, Slot: slot.number, Generation: slot.generation},
 		scoreboard: board.FD(),
 		hello:      slot.config.hello(),

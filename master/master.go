@@ -97,11 +97,18 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMembers(config, listeners, limit)
+	worker, err := openProgram(config)
 	if err != nil {
 		closeListeners(listeners)
 		return nil, err
 	}
+	m, err := newMembers(config, listeners, limit)
+	if err != nil {
+		worker.close()
+		closeListeners(listeners)
+		return nil, err
+	}
+	m.super.setProgram(m.super.generation, worker)
 	if config.Control != "" {
 		if m.control, err = newControl(config, m.super); err != nil {
 			m.close()

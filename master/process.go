@@ -33,7 +33,7 @@ type process struct {
 
 // order is what a worker process is to be.
 type order struct {
-	program    []string // path and arguments
+	program    *program // borrowed
 	seat       ipc.Seat
 	scoreboard int // descriptor, borrowed
 	hello      ipc.Hello
@@ -47,23 +47,25 @@ type processEvents struct {
 	exited  func(unix.WaitStatus) // once, after its last message and last words
 }
 
-// launch starts a worker: by its path on disk, in a process group of its own
+// launch starts a worker of its generation's program, in a process group of its own
 // (so that a terminal's Ctrl-C reaches the master alone) but in the master's
 // session. It does not block beyond fork and exec. logs is what the logger writes
 // to, or nil.
 func launch(o order, r *reaper, log hclog.Logger, logs *LogWriter, events processEvents) (*process, error) {
-	path, err := exec.LookPath(o.program[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return nil, fmt.Errorf("start %s: %w", o.program[0], startHint(err))
+	name := o.program.argv[0]
+	path, err := o.program.start()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, startHint(err))
 	}
 	pipes, err := openPipes(o.scoreboard)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", o.program[0], startHint(err))
+		return nil, fmt.Errorf("start %s: %w", name, startHint(err))
 	}
 	l := newLink(controlEnd{pipes.control}, newWords(pipes.stderr, log.With("slot", o.seat.Slot), logs), events)
 	pid, err := r.start(func() (int, error) {
-		return forkExec(path, o.program, &syscall.ProcAttr{
-			Env:   ipc.Environ(withoutManager(os.Environ()), o.seat),
+		return forkExec(path, o.program.argv, &syscall.ProcAttr{
+			Dir:   o.program.directory,
+			Env:   ipc.Environ(o.program.environ(withoutManager(os.Environ())), o.seat),
 			Files: pipes.childFiles(),
 			Sys:   &syscall.SysProcAttr{Setpgid: true},
 		})

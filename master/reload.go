@@ -57,6 +57,7 @@ type outcome struct {
 type reloadPlan struct {
 	config  Config
 	sockets []resolved
+	program *program // owned; nil with an error
 	err     error
 }
 
@@ -121,11 +122,13 @@ func (s *supervisor) beginReload() {
 		})
 		plan <- p
 		s.inbox.put(func() {
-			if s.reload == r {
-				s.reading = nil
-				r.limit.Stop()
-				s.startReload(p)
+			if s.reload != r {
+				p.program.close() // nobody waited for it
+				return
 			}
+			s.reading = nil
+			r.limit.Stop()
+			s.startReload(p)
 		})
 	}()
 	r.limit = s.after(readLimit, func() {
@@ -155,9 +158,13 @@ func planReload(old *Config, read func()) reloadPlan {
 	if err != nil {
 		return reloadPlan{err: err}
 	}
+	worker, err := openProgram(&next)
+	if err != nil {
+		return reloadPlan{err: err}
+	}
 	read()
 	sockets, err := resolveAll(addresses, old.addresses())
-	return reloadPlan{next, sockets, err}
+	return reloadPlan{next, sockets, worker, err}
 }
 
 // startReload begins to start the next generation's workers.
@@ -167,9 +174,11 @@ func (s *supervisor) startReload(p reloadPlan) {
 		r.listeners, p.err = s.dispatch.planListeners(p.sockets, p.config.Backlog)
 	}
 	if p.err != nil {
+		p.program.close()
 		s.refuseReload(p.err)
 		return
 	}
+	s.setProgram(r.generation, p.program)
 	r.config, r.target = &p.config, s.target
 	if r.config.Workers != s.config.Workers {
 		s.target = r.config.Workers

@@ -28,11 +28,12 @@ type supervisor struct {
 	wake  chan struct{}
 	done  chan struct{} // closed when run has returned
 
-	slots      []*slot // by number; nil where there is none
-	generation int     // the one that serves
-	target     int     // workers wanted
-	booted     bool    // the first workers are all ready, or have failed; connections are accepted
-	bootError  error   // why one of them has failed
+	slots      []*slot          // by number; nil where there is none
+	programs   map[int]*program // owned, by generation
+	generation int              // the one that serves
+	target     int              // workers wanted
+	booted     bool             // the first workers are all ready, or have failed; connections are accepted
+	bootError  error            // why one of them has failed
 	stopping   stopMode
 	stopBy     time.Time // when all is to be gone, drainGrace included
 	failure    error     // why run ends, if not because it was asked to
@@ -55,7 +56,7 @@ type supervisor struct {
 func newSupervisor(config *Config, d dispatch, p processes, looks sleeper) *supervisor {
 	s := &supervisor{
 		config: config, log: config.Logger, dispatch: d, processes: p,
-		generation: 1, target: config.Workers,
+		generation: 1, target: config.Workers, programs: make(map[int]*program),
 		notifier: newNotifier(), watch: watch{sleeper: looks},
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -104,6 +105,11 @@ type processes struct {
 // because it was asked to stop, or with the reason it could not go on.
 func (s *supervisor) run() error {
 	defer close(s.done)
+	defer func() {
+		for _, p := range s.programs {
+			p.close()
+		}
+	}()
 	s.alive(time.Now()) // at once: the program before may have done so a while ago
 	s.watch.next(time.Now(), sampleEvery)
 	if !s.booted {
@@ -172,6 +178,7 @@ func (s *supervisor) reconcile() {
 	s.guideLeavers()
 	s.proceedScalings()
 	s.proceedMoves()
+	s.closePrograms()
 	s.proceedUpgrade()
 }
 

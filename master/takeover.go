@@ -116,6 +116,13 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.Worker == nil { // the program before did not say, or did not find it
+		worker, err := openProgram(config)
+		if err != nil {
+			return nil, err
+		}
+		m.super.setProgram(e.Generation, worker)
+	}
 	if err := m.accept.inherit(&e.Accept, boards); err != nil {
 		return nil, err
 	}
@@ -162,6 +169,9 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 	_ = unix.Close(e.Old)                      // this program's own file is open too
 	fdpass.CloseAll(e.boards())                // they are mapped, by duplicates
 	m.program = e.Program
+	if e.Worker != nil {
+		m.super.setProgram(e.Generation, e.Worker.program())
+	}
 	m.super.inherit(e, m.reap, boards)
 	m.reap.inheritGroups(e.Groups)
 	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)

@@ -221,7 +221,8 @@ func (s *supervisor) succeed() error {
 func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *estate {
 	e := &estate{
 		Format: estateFormat, Version: s.config.Version, Program: s.succession.path, Carry: s.config.Carry,
-		Old: s.succession.executable, Control: -1, Waiting: s.clients,
+		Worker: s.programs[s.generation].estate(),
+		Old:    s.succession.executable, Control: -1, Waiting: s.clients,
 		Listeners: listeners, Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again,
 	}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 
 	"github.com/usher-go/usher/master"
@@ -19,7 +17,7 @@ func (c *checkCommand) Run(s *sources, r *reading) error {
 	if err != nil {
 		return err
 	}
-	if _, err := exec.LookPath(config.Program[0]); err != nil && !errors.Is(err, exec.ErrDot) {
+	if _, err := config.ProgramPath(); err != nil {
 		return r.locate(&master.ConfigError{Key: "program", Problem: "program: " + err.Error()})
 	}
 	_, err = fmt.Printf("ok: would serve on %s with %d workers of %s\n",

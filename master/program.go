@@ -1,0 +1,221 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// program is what the workers of one generation are started from: found once, and
+// held open, so that a worker that crashes is followed by one of the same program,
+// whatever is at its path by then. A reload finds the next generation's.
+//
+// What can be held is an executable (ELF). A script cannot: its interpreter opens it
+// by its path, and what it imports too.
+type program struct {
+	argv      []string
+	directory string // that workers are started in: no symlink in it; empty: the master's
+	path      string // empty: it was not found
+	missing   error  // why
+	file      *os.File
+	version   fileVersion // of file
+}
+
+// fileVersion tells what is at a path from what was there.
+type fileVersion struct {
+	ID         fileID
+	Size       int64
+	MtimeNanos int64
+}
+
+// openProgram finds a configuration's program. It may block as long as a file system
+// does. An error is about the folder: what cannot be started is told by launch.
+func openProgram(c *Config) (*program, error) {
+	p := &program{argv: c.Program}
+	if c.Directory != "" {
+		real, err := filepath.EvalSymlinks(c.Directory)
+		if err == nil {
+			real, err = filepath.Abs(real)
+		}
+		if err != nil {
+			return nil, &ConfigError{Key: "directory", Problem: fmt.Sprintf("directory %s: %v", c.Directory, err)}
+		}
+		p.directory = real
+	}
+	p.path, p.missing = findProgram(p.argv[0], p.directory)
+	if p.missing == nil {
+		p.hold()
+	}
+	return p, nil
+}
+
+// ProgramPath returns where Program is, or why it cannot be started.
+func (c Config) ProgramPath() (string, error) { return findProgram(c.Program[0], c.Directory) }
+
+// findProgram returns the path of a program that is written relative to a folder.
+func findProgram(name, directory string) (string, error) {
+	if strings.Contains(name, "/") {
+		name = within(directory, name)
+	}
+	path, err := exec.LookPath(name)
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return "", err
+	}
+	return within(directory, path), nil
+}
+
+func within(directory, path string) string {
+	if directory == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(directory, path)
+}
+
+// hold opens the file, if it is one that can be started from its descriptor. It
+// needs no right to read it.
+func (p *program) hold() {
+	fd, err := unix.Open(p.path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // to start it will tell
+	}
+	file := os.NewFile(uintptr(fd), p.path)
+	version, err := versionOf(file)
+	if err != nil || !isExecutable(file) {
+		_ = file.Close() // nothing was done with it
+		return
+	}
+	p.file, p.version = file, version
+}
+
+func versionOf(file *os.File) (fileVersion, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return fileVersion{}, err
+	}
+	return versionAt(info), nil
+}
+
+func versionAt(info os.FileInfo) fileVersion {
+	return fileVersion{idOf(info), info.Size(), info.ModTime().UnixNano()}
+}
+
+const elfMagic = "\x7fELF"
+
+// isExecutable reports whether the kernel itself loads a file. One that cannot be
+// read is none that an interpreter could.
+func isExecutable(held *os.File) bool {
+	file, err := os.OpenFile(descriptorPath(held), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return errors.Is(err, os.ErrPermission)
+	}
+	defer file.Close()
+	magic := make([]byte, len(elfMagic))
+	_, err = io.ReadFull(file, magic)
+	return err == nil && string(magic) == elfMagic
+}
+
+func descriptorPath(file *os.File) string {
+	return "/proc/self/fd/" + strconv.Itoa(int(file.Fd()))
+}
+
+// start returns by which path to start the program: its own as long as the file there
+// is the generation's, else what is held. Then /proc/self/exe of the worker ends in
+// "(deleted)", or names where the file was moved to, and its short name (comm) is the
+// descriptor's number; its arguments are the same.
+func (p *program) start() (path string, err error) {
+	if p.missing != nil {
+		return "", p.missing
+	}
+	if p.file == nil {
+		return p.path, nil
+	}
+	if info, err := os.Stat(p.path); err == nil && versionAt(info) == p.version {
+		return p.path, nil
+	}
+	return descriptorPath(p.file), nil
+}
+
+// environ is a worker's environment: PWD names the folder that it is started in.
+func (p *program) environ(environ []string) []string {
+	if p.directory == "" {
+		return environ
+	}
+	var rest []string
+	for _, variable := range environ {
+		if !strings.HasPrefix(variable, "PWD=") {
+			rest = append(rest, variable)
+		}
+	}
+	return append(rest, "PWD="+p.directory)
+}
+
+// close gives the program up. A nil one was not opened.
+func (p *program) close() {
+	if p != nil && p.file != nil {
+		_ = p.file.Close() // it was only held
+	}
+}
+
+// programEstate is a program for the master that takes over.
+type programEstate struct {
+	FD        int // descriptor, -1: it is not held
+	Argv      []string
+	Directory string
+	Path      string
+	Version   fileVersion
+}
+
+// estate describes a program; nil for a nil one.
+func (p *program) estate() *programEstate {
+	if p == nil || p.missing != nil {
+		return nil // the next one looks for it again
+	}
+	e := &programEstate{-1, p.argv, p.directory, p.path, p.version}
+	if p.file != nil {
+		e.FD = int(p.file.Fd())
+	}
+	return e
+}
+
+// program is the reverse. It takes ownership of the descriptor.
+func (e *programEstate) program() *program {
+	p := &program{argv: e.Argv, directory: e.Directory, path: e.Path, version: e.Version}
+	if e.FD >= 0 {
+		p.file = os.NewFile(uintptr(e.FD), e.Path)
+	}
+	return p
+}
+
+// closePrograms gives those up that no worker will be started from any more.
+func (s *supervisor) closePrograms() {
+	for generation, p := range s.programs {
+		if generation != s.generation && generation != s.newest() && len(s.ofGeneration(generation)) == 0 {
+			p.close()
+			delete(s.programs, generation)
+		}
+	}
+}
+
+// ofGeneration returns all slots of a generation.
+func (s *supervisor) ofGeneration(generation int) (slots []*slot) {
+	for _, slot := range s.slots {
+		if slot != nil && slot.generation == generation {
+			slots = append(slots, slot)
+		}
+	}
+	return slots
+}
+
+// setProgram takes ownership of a generation's program. A reload that failed may
+// have had one for the same number.
+func (s *supervisor) setProgram(generation int, p *program) {
+	s.programs[generation].close()
+	s.programs[generation] = p
+}
