@@ -246,9 +246,7 @@ func (e *estate) descriptors() []int {
 	if e.Control >= 0 {
 		fds = append(fds, e.Control)
 	}
-	if e.Worker != nil && e.Worker.FD >= 0 {
-		fds = append(fds, e.Worker.FD)
-	}
+	fds = append(fds, e.Worker.descriptors()...)
 	for _, l := range e.Listeners {
 		fds = append(append(fds, l.FD), l.More...)
 	}

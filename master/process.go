@@ -64,7 +64,7 @@ func launch(o order, r *reaper, log hclog.Logger, logs *LogWriter, events proces
 	l := newLink(controlEnd{pipes.control}, newWords(pipes.stderr, log.With("slot", o.seat.Slot), logs), events)
 	pid, err := r.start(func() (int, error) {
 		return forkExec(path, o.program.argv, &syscall.ProcAttr{
-			Dir:   o.program.directory,
+			Dir:   o.program.enter(),
 			Env:   ipc.Environ(o.program.environ(withoutManager(os.Environ())), o.seat),
 			Files: pipes.childFiles(),
 			Sys:   &syscall.SysProcAttr{Setpgid: true},

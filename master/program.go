@@ -21,9 +21,10 @@ import (
 // by its path, and what it imports too.
 type program struct {
 	argv      []string
-	directory string // that workers are started in: no symlink in it; empty: the master's
-	path      string // empty: it was not found
-	missing   error  // why
+	directory string   // that workers are started in: no symlink in it; empty: the master's
+	folder    *os.File // the same, held, should it be removed; nil without a directory
+	path      string   // empty: it was not found
+	missing   error    // why
 	file      *os.File
 	version   fileVersion // of file
 }
@@ -47,7 +48,11 @@ func openProgram(c *Config) (*program, error) {
 		if err != nil {
 			return nil, &ConfigError{Key: "directory", Problem: fmt.Sprintf("directory %s: %v", c.Directory, err)}
 		}
-		p.directory = real
+		fd, err := unix.Open(real, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, &ConfigError{Key: "directory", Problem: fmt.Sprintf("directory %s: %v", real, err)}
+		}
+		p.directory, p.folder = real, os.NewFile(uintptr(fd), real)
 	}
 	p.path, p.missing = findProgram(p.argv[0], p.directory)
 	if p.missing == nil {
@@ -142,6 +147,19 @@ func (p *program) start() (path string, err error) {
 	return descriptorPath(p.file), nil
 }
 
+// enter returns by which path to enter the folder: its own, unless something else is
+// there by now, or nothing.
+func (p *program) enter() string {
+	if p.folder == nil {
+		return p.directory
+	}
+	held, err := p.folder.Stat()
+	if there, lost := os.Stat(p.directory); err == nil && lost == nil && os.SameFile(held, there) {
+		return p.directory
+	}
+	return descriptorPath(p.folder)
+}
+
 // environ is a worker's environment: PWD names the folder that it is started in.
 func (p *program) environ(environ []string) []string {
 	if p.directory == "" {
@@ -158,14 +176,15 @@ func (p *program) environ(environ []string) []string {
 
 // close gives the program up. A nil one was not opened.
 func (p *program) close() {
-	if p != nil && p.file != nil {
-		_ = p.file.Close() // it was only held
+	if p != nil {
+		_, _ = p.file.Close(), p.folder.Close() // they were only held, if at all
 	}
 }
 
 // programEstate is a program for the master that takes over.
 type programEstate struct {
 	FD        int // descriptor, -1: it is not held
+	Folder    int // descriptor, -1: there is none
 	Argv      []string
 	Directory string
 	Path      string
@@ -177,18 +196,37 @@ func (p *program) estate() *programEstate {
 	if p == nil || p.missing != nil {
 		return nil // the next one looks for it again
 	}
-	e := &programEstate{-1, p.argv, p.directory, p.path, p.version}
+	e := &programEstate{-1, -1, p.argv, p.directory, p.path, p.version}
 	if p.file != nil {
 		e.FD = int(p.file.Fd())
+	}
+	if p.folder != nil {
+		e.Folder = int(p.folder.Fd())
 	}
 	return e
 }
 
-// program is the reverse. It takes ownership of the descriptor.
+// descriptors returns those that are held.
+func (e *programEstate) descriptors() (fds []int) {
+	if e == nil {
+		return nil
+	}
+	for _, fd := range []int{e.FD, e.Folder} {
+		if fd >= 0 {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+// program is the reverse. It takes ownership of the descriptors.
 func (e *programEstate) program() *program {
 	p := &program{argv: e.Argv, directory: e.Directory, path: e.Path, version: e.Version}
 	if e.FD >= 0 {
 		p.file = os.NewFile(uintptr(e.FD), e.Path)
+	}
+	if e.Folder >= 0 {
+		p.folder = os.NewFile(uintptr(e.Folder), e.Directory)
 	}
 	return p
 }

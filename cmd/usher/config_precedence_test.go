@@ -23,7 +23,7 @@ func TestPrecedence(t *testing.T) {
 	}
 	defaults := mustRead(t, "serve")
 	for _, flag := range defaults.context.Selected().Flags {
-		if flag.Name == "help" || flag.Name == "config" {
+		if flag.Name == "help" || beforeFile[flag.Name] {
 			continue
 		}
 		t.Run(flag.Name, func(t *testing.T) {

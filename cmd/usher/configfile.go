@@ -106,12 +106,15 @@ func locate(document toml.MetaData, p toml.Primitive) entry {
 	return entry{l.value, at.Position.Line}
 }
 
+// beforeFile are the settings that say where the file is, and so are not in it.
+var beforeFile = map[string]bool{"config": true, "directory": true}
+
 // declarations returns what the file may set, by name: the command's flags, and
 // its program.
 func declarations(command *kong.Node) map[string]*kong.Value {
 	declared := make(map[string]*kong.Value)
 	for _, flag := range command.Flags {
-		if flag.Name != "help" && flag.Name != "config" {
+		if flag.Name != "help" && !beforeFile[flag.Name] {
 			declared[flag.Name] = flag.Value
 		}
 	}

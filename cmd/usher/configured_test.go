@@ -74,10 +74,7 @@ func (s *server) reload() {
 // refusesReload reloads, which must fail for a reason and change nothing.
 func (s *server) refusesReload(reason ...string) {
 	s.t.Helper()
-	before, err := s.status()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	before := s.until("no old worker is left", allReady)
 	got := s.ask("reload")
 	if got.code != exitFailed || got.stdout != "" || !strings.HasPrefix(got.stderr, "usher: ") {
 		s.t.Errorf("usher reload: %+v, want exit status %d and a line on standard error", got, exitFailed)

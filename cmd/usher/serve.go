@@ -24,7 +24,7 @@ func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
 		return err
 	}
 	config.LogWriter = o.stderr
-	if path := s.absolute(c.Settings.LogFile); path != "" {
+	if path := s.origin.fixed(c.Settings.LogFile); path != "" {
 		file, err := openLogFile(path, o.stderr)
 		if err != nil {
 			return err
@@ -36,6 +36,7 @@ func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
 		Level:      config.LogLevel,
 		JSONFormat: c.Settings.LogFormat == "json",
 	})
+	s.sayDirectory(config.Logger, c.Settings.Directory)
 	stdout := o.add(master.NewLogWriter(os.Stdout))
 	config.Started = func(status master.Status) { announce(stdout, status) }
 	config.Reread = func(inForce *master.Config) (master.Config, error) { return c.reread(s, inForce) }
@@ -54,7 +55,7 @@ func (c *serveCommand) reread(s *sources, inForce *master.Config) (master.Config
 	}
 	config, err := next.config(s, r)
 	if err == nil {
-		err = r.file.complete(inForce.Carry)
+		err = r.file.complete(textIn(inForce.Carry))
 	}
 	return config, err
 }

@@ -15,6 +15,7 @@ import (
 // settings are the one list of what can be set; see sources.
 type settings struct {
 	Config            string        `placeholder:"PATH" help:"Configuration file, in TOML: every flag is a key (drain-timeout = \"30s\"), and so is program. Flags and the environment win over it. It is read again by a reload."`
+	Directory         string        `placeholder:"PATH" help:"Folder that workers are started in, and that relative paths count from, by flag or environment only; a symlink in it is followed anew by each reload. Without it: the folder that this is started in."`
 	Listen            []string      `placeholder:"[NAME=]ADDRESS" default:"127.0.0.1:8888" help:"Address to serve: HOST:PORT (also after tcp://, tcp4://, tcp6://), unix:///PATH?mode=0660, or systemd://[NAME]. Repeatable. Port 0 picks a free one."`
 	Workers           int           `default:"${cpus}" help:"How many workers to start (${default}: the number of CPUs)."`
 	MaxWorkers        int           `default:"256" help:"How many workers there may be after scaling up."`
@@ -79,12 +80,13 @@ func (c *settings) config(s *sources, r *reading) (master.Config, error) {
 		MoveFailures:      c.MoveFailures.config(),
 		RecycleRSS:        int64(c.RecycleRSS),
 		WorkerMemory:      int64(c.WorkerMemory),
-		Control:           c.Control,
+		Control:           s.origin.fixed(c.Control),
 		PrivateControl:    c.Control == defaultControl().path && defaultControl().private,
-		PIDFile:           c.PIDFile,
+		PIDFile:           s.origin.fixed(c.PIDFile),
 		LogLevel:          hclog.LevelFromString(c.LogLevel),
 		Version:           version(),
-		Carry:             r.file.text,
+		Directory:         r.directory,
+		Carry:             s.origin.pack(r.file.text),
 	}
 	return config, r.locate(config.Check())
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -19,34 +18,29 @@ import (
 // The one list of settings is the struct settings. Flags, variables, keys of
 // the file, their types and the help are all derived from it.
 type sources struct {
-	args      []string
-	directory string // at the start: what relative paths are relative to
-	carried   []byte // the file's text as it is in force, after an upgrade in place; nil: it is to be read
-	again     bool   // it was read before
+	args    []string
+	origin  origin
+	carried []byte // the file's text as it is in force, after an upgrade in place; nil: it is to be read
+	again   bool   // it was read before
 }
 
 func newSources(args []string) *sources {
-	directory, err := os.Getwd()
-	if err != nil {
-		directory = "." // it was removed; a relative path will not be found, and the error names it
+	s := &sources{args: args}
+	if text, takesOver := master.Carried(); takesOver {
+		s.origin, s.carried = unpack(text)
 	}
-	carried, _ := master.Carried()
-	return &sources{args: args, directory: directory, carried: carried}
-}
-
-// absolute returns a path that means the same wherever the process is later.
-func (s *sources) absolute(path string) string {
-	if path == "" || filepath.IsAbs(path) {
-		return path
+	if s.origin.Folder == "" {
+		s.origin = newOrigin()
 	}
-	return filepath.Join(s.directory, path)
+	return s
 }
 
 // reading is what one reading of the sources gave.
 type reading struct {
-	cli     cli
-	context *kong.Context
-	file    configFile
+	cli       cli
+	context   *kong.Context
+	directory string // where workers are started, without symlinks; empty: where this process is
+	file      configFile
 }
 
 // read reads all sources. Errors about the file wrap master.ErrConfig, others
@@ -84,10 +78,14 @@ func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
 	if flag == nil {
 		return nil
 	}
-	path := s.absolute(context.FlagValue(flag).(string))
+	if err := s.enter(r, context.FlagValue(findFlag(command, "directory")).(string)); err != nil {
+		return err
+	}
+	path := context.FlagValue(flag).(string)
 	if path == "" {
 		return nil
 	}
+	path = joined(r.directory, path)
 	context.AddResolver(&r.file)
 	if text := s.carried; text != nil {
 		s.carried = nil // from now on it is read

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/master"
+)
+
+// origin is what relative paths count from, as it was at the start: an upgrade in
+// place hands it on, since the process is where it was, whatever leads there by then.
+//
+// Where releases are folders, and a symlink says which one is current, a server is
+// started in that symlink, by its name. So the name is kept, and each reload follows
+// it anew: to the configuration, the program and the folder of its workers, all of one
+// release. What is there once, such as the pid file, stays where it was made.
+type origin struct {
+	Folder string // by its name, and absolute unless it was removed
+	Base   string // where --directory led at the start: what stays counts from it
+}
+
+// newOrigin is the folder that the process was started in: as $PWD calls it, if that
+// is so, else as getcwd(2) does.
+func newOrigin() origin {
+	folder, err := os.Getwd()
+	if err != nil {
+		folder = "." // it was removed; a relative path will not be found, and the error names it
+	}
+	return origin{Folder: folder}
+}
+
+// enter finds out where --directory leads now. What a flag names is to be there; the
+// folder of the start may be gone, if no path needs it.
+func (s *sources) enter(r *reading, flag string) error {
+	name := joined(s.origin.Folder, flag)
+	real, err := filepath.EvalSymlinks(name)
+	if err == nil {
+		var info os.FileInfo
+		if info, err = os.Stat(real); err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a folder", real)
+		}
+	}
+	switch {
+	case err != nil && flag != "":
+		return configError(fmt.Sprintf("directory %s: %v", name, err))
+	case err == nil && filepath.IsAbs(real):
+		r.directory = real
+	}
+	if s.origin.Base == "" {
+		s.origin.Base = joined(s.origin.Folder, r.directory)
+	}
+	return nil
+}
+
+// joined is a path as it is from a folder.
+func joined(folder, path string) string {
+	if path == "" {
+		return folder
+	}
+	if filepath.IsAbs(path) || folder == "" {
+		return path
+	}
+	return filepath.Join(folder, path)
+}
+
+// fixed is a path that stays what it was at the start; an empty one is none.
+func (o origin) fixed(path string) string {
+	if path == "" {
+		return ""
+	}
+	return joined(o.Base, path)
+}
+
+// sayDirectory logs what relative paths count from, once.
+func (s *sources) sayDirectory(log hclog.Logger, flag string) {
+	if _, takesOver := master.Carried(); takesOver {
+		return
+	}
+	reason := "--directory"
+	if flag == "" {
+		reason = "$PWD"
+		if os.Getenv("PWD") != s.origin.Folder {
+			reason = "getcwd(2), since $PWD does not name it: a symlink to it is not known, and not followed by reloads"
+		}
+	}
+	log.Info("relative paths count from", "path", joined(s.origin.Folder, flag), "reason", reason)
+}
+
+// packed is what an upgrade hands on.
+type packed struct {
+	Folder, Base string
+	Text         []byte // of the configuration file in force; nil: there is none
+}
+
+func (o origin) pack(text []byte) []byte {
+	b, _ := json.Marshal(packed{o.Folder, o.Base, text}) // strings and bytes never fail
+	return b
+}
+
+// unpack is the reverse. Before there was more than the text it was handed on alone:
+// a TOML file does not begin with a brace.
+func unpack(b []byte) (o origin, text []byte) {
+	if len(b) == 0 || b[0] != '{' {
+		return origin{}, b
+	}
+	var p packed
+	if json.Unmarshal(b, &p) != nil {
+		return origin{}, nil // then the file is read
+	}
+	return origin{p.Folder, p.Base}, p.Text
+}
+
+func textIn(b []byte) []byte {
+	_, text := unpack(b)
+	return text
+}
