@@ -74,19 +74,20 @@ func (o origin) fixed(path string) string {
 	return joined(o.Base, path)
 }
 
-// sayDirectory logs what relative paths count from, once.
+// sayDirectory logs what relative paths count from, once: loudly if it is not what
+// an operator would think.
 func (s *sources) sayDirectory(log hclog.Logger, flag string) {
 	if _, takesOver := master.Carried(); takesOver {
 		return
 	}
-	reason := "--directory"
+	level, reason := hclog.Debug, "--directory"
 	if flag == "" {
 		reason = "$PWD"
 		if os.Getenv("PWD") != s.origin.Folder {
-			reason = "getcwd(2), since $PWD does not name it: a symlink to it is not known, and not followed by reloads"
+			level, reason = hclog.Info, "getcwd(2), since $PWD does not name it: a symlink to it is not known, and not followed by reloads"
 		}
 	}
-	log.Info("relative paths count from", "path", joined(s.origin.Folder, flag), "reason", reason)
+	log.Log(level, "relative paths count from", "path", joined(s.origin.Folder, flag), "reason", reason)
 }
 
 // packed is what an upgrade hands on.

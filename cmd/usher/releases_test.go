@@ -104,7 +104,7 @@ func TestReleasesBySymlink(t *testing.T) {
 			if test.pwd != nil {
 				folder, pwd = r.current, test.pwd(r)
 			}
-			args := []string{"serve", "--config", "usher.toml", "--control", "c", "--pid-file", "pid", "--log-file", "log"}
+			args := []string{"serve", "--config", "usher.toml", "--control", "c", "--pid-file", "pid", "--log-file", "log", "--log-level", "debug"}
 			if test.flags != nil {
 				args = append(args, test.flags(r)...)
 			}
