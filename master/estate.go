@@ -28,6 +28,7 @@ type estate struct {
 	Control     int            // descriptor, -1: none
 	ControlFile fileID         // zero: not known
 	Waiting     []int          // descriptors of those who wait for the answer to POST /v1/upgrade
+	Deaf        bool           // INT and QUIT are ignored
 	Listeners   []listenerEstate
 	Slots       []slotEstate
 	Accept      acceptEstate

@@ -84,6 +84,17 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 	if err := enoughDescriptors(config, len(addresses), limit); err != nil {
 		return nil, err
 	}
+	// First of all: whoever sees a socket or the pid file may send a signal.
+	signals := newSignals()
+	m, err := open(config, addresses, limit, signals)
+	if err != nil {
+		signals.release()
+	}
+	return m, err
+}
+
+// open is start for a server that was none before.
+func open(config *Config, addresses []Address, limit int, signals *signals) (*members, error) {
 	inherited, err := inherit()
 	if err != nil {
 		return nil, err
@@ -93,6 +104,7 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 	if err != nil {
 		return nil, err
 	}
+	signals.catchEnds() // not before: a name server may take its time
 	listeners, err := listenAll(sockets, config.Acceptors, inherited)
 	if err != nil {
 		return nil, err
@@ -109,6 +121,7 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 		return nil, err
 	}
 	m.super.setProgram(m.super.generation, worker)
+	m.signals = signals
 	if config.Control != "" {
 		if m.control, err = newControl(config, m.super); err != nil {
 			m.close()
@@ -129,6 +142,7 @@ type members struct {
 	accept  *acceptor
 	reap    *reaper
 	super   *supervisor
+	signals *signals
 	control *control // nil: none
 	pidFile string
 
@@ -172,6 +186,7 @@ func (m *members) close() {
 
 // run runs the actors, once.
 func (m *members) run(ctx context.Context) error {
+	defer m.signals.release() // when nothing is left that others can see
 	defer m.endLooks()
 	defer removePIDFile(m.pidFile)
 	super := m.super
@@ -188,8 +203,8 @@ func (m *members) run(ctx context.Context) error {
 		defer m.control.interrupt(nil)
 		actors.Add(m.control.run, m.control.interrupt)
 	}
-	signals := newSignals(super)
-	actors.Add(signals.run, signals.interrupt)
+	m.signals.supervisor = super
+	actors.Add(m.signals.run, m.signals.interrupt)
 	done := make(chan struct{})
 	actors.Add(func() error {
 		select {
@@ -207,7 +222,7 @@ func (m *members) run(ctx context.Context) error {
 	if err == nil { // else it cannot be upgraded in place
 		defer unix.Close(executable)
 		super.succession = &succession{
-			path: m.program, executable: executable, control: m.control, reaper: m.reap, signals: signals,
+			path: m.program, executable: executable, control: m.control, reaper: m.reap, signals: m.signals,
 			log: super.log, logs: super.config.LogWriter, notifier: super.notifier,
 		}
 	}

@@ -13,44 +13,99 @@ import (
 // faster than they are handled (signal(7)).
 var signalTable = []struct {
 	signal os.Signal
+	when   signalKind
 	doc    string
 	do     func(*supervisor)
 }{
-	{unix.SIGUSR1, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
-	{unix.SIGTTIN, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
-	{unix.SIGTTOU, "one worker fewer", func(s *supervisor) { s.scaleOne(-1) }},
-	{unix.SIGHUP, "reload", func(s *supervisor) { s.askReload(nil) }},
-	{unix.SIGUSR2, "become the new program, in place", func(s *supervisor) { s.askUpgrade(-1) }},
-	{unix.SIGTERM, "stop gracefully", func(s *supervisor) { s.stop(stopGraceful) }},
-	{unix.SIGINT, "stop gracefully; the second time quickly", func(s *supervisor) { s.interrupted() }},
-	{unix.SIGQUIT, "stop quickly", func(s *supervisor) { s.stop(stopQuick) }},
+	{unix.SIGUSR1, signalAsks, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
+	{unix.SIGTTIN, signalAsks, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
+	{unix.SIGTTOU, signalAsks, "one worker fewer", func(s *supervisor) { s.scaleOne(-1) }},
+	{unix.SIGHUP, signalAsks, "reload", func(s *supervisor) { s.askReload(nil) }},
+	{unix.SIGUSR2, signalAsks, "become the new program, in place", func(s *supervisor) { s.askUpgrade(-1) }},
+	{unix.SIGTERM, signalEnds, "stop gracefully", func(s *supervisor) { s.stop(stopGraceful) }},
+	{unix.SIGINT, signalInterrupts, "stop gracefully; the second time quickly", func(s *supervisor) { s.interrupted() }},
+	{unix.SIGQUIT, signalInterrupts, "stop quickly", func(s *supervisor) { s.stop(stopQuick) }},
 }
+
+// signalKind is what a signal is before there is a master, and so when it is caught.
+type signalKind int
+
+const (
+	signalAsks       signalKind = iota // it asks the master for something that this will be: see early.Requests
+	signalEnds                         // it ends the process, which is right until there is something to stop
+	signalInterrupts                   // likewise, unless it was ignored from the start
+)
 
 // signals turns signals into requests to the supervisor.
 type signals struct {
-	supervisor *supervisor
-	received   chan os.Signal
-	held       chan chan struct{} // each is closed to go on
-	quit       chan struct{}
+	// deaf: INT and QUIT are ignored, since they were at the start. A shell starts
+	// the background jobs of a script so: Ctrl-C is for what is in the foreground.
+	deaf bool
+
+	received chan os.Signal
+	held     chan chan struct{} // each is closed to go on
+	quit     chan struct{}
+
+	supervisor *supervisor // set before run
 }
 
-// newSignals catches the signals from now on; they are handled once run runs.
-func newSignals(s *supervisor) *signals {
+// newSignals keeps the signals that ask for something, from now on, until run runs;
+// the others are left to catchEnds.
+//
+// QUIT is taken to be ignored if INT is, as a shell has it: the Go runtime takes QUIT
+// for itself before anybody can see how it was (initsig in runtime/signal_unix.go).
+func newSignals() *signals { return makeSignals(signal.Ignored(unix.SIGINT)) }
+
+// inheritSignals catches all signals, in a program that takes over. The one before
+// has ignored them on its way here, so deaf is what it says.
+func inheritSignals(deaf bool) *signals {
+	n := makeSignals(deaf)
+	n.catchEnds()
+	return n
+}
+
+func makeSignals(deaf bool) *signals {
 	received := early.Channel()
 	if received == nil {
 		// Room for every signal at once and a few more: the kernel keeps at most
 		// one pending of each kind, and run hands them on without waiting.
 		received = make(chan os.Signal, 4*len(signalTable))
 	}
-	n := &signals{supervisor: s, received: received, held: make(chan chan struct{}), quit: make(chan struct{})}
-	for _, row := range signalTable {
-		signal.Notify(n.received, row.signal)
-	}
+	n := &signals{deaf: deaf, received: received, held: make(chan chan struct{}), quit: make(chan struct{})}
+	n.catch(signalAsks)
 	return n
 }
 
+// catchEnds catches those that end a program, too: from now on there is something
+// to undo.
+func (n *signals) catchEnds() {
+	n.catch(signalEnds)
+	n.catch(signalInterrupts)
+}
+
+func (n *signals) catch(when signalKind) {
+	for _, row := range signalTable {
+		switch {
+		case row.when != when:
+		case n.ignores(row.when):
+			signal.Ignore(row.signal)
+		default:
+			signal.Notify(n.received, row.signal)
+		}
+	}
+}
+
+func (n *signals) ignores(when signalKind) bool { return n.deaf && when == signalInterrupts }
+
+// release gives the signals back, at the end of Run, to a program that goes on. One
+// that does not is not to be ended, or stopped, on its last steps.
+func (n *signals) release() {
+	if !early.Kept() {
+		signal.Stop(n.received)
+	}
+}
+
 func (n *signals) run() error {
-	defer signal.Stop(n.received)
 	for {
 		select {
 		case got := <-n.received:
@@ -86,7 +141,7 @@ func (n *signals) hold() (release func()) {
 
 func (n *signals) handle(got os.Signal) {
 	for _, row := range signalTable {
-		if row.signal == got {
+		if row.signal == got && !n.ignores(row.when) {
 			n.supervisor.inbox.put(func() {
 				n.supervisor.log.Debug("signal", "signal", unix.SignalName(got.(unix.Signal)))
 				row.do(n.supervisor)

@@ -122,7 +122,8 @@ func (s *succession) holdSignals() (release func(), err error) {
 	}
 	signal.Ignore(early.Ignored...)
 	return func() {
-		signal.Notify(s.signals.received, early.Ignored...)
+		s.signals.catch(signalAsks)
+		s.signals.catchEnds()
 		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) // as before
 	}, nil
 }

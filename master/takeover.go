@@ -172,6 +172,7 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 	if e.Worker != nil {
 		m.super.setProgram(e.Generation, e.Worker.program())
 	}
+	m.signals = inheritSignals(e.Deaf)
 	m.super.inherit(e, m.reap, boards)
 	m.reap.inheritGroups(e.Groups)
 	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)

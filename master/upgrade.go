@@ -222,7 +222,7 @@ func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *es
 	e := &estate{
 		Format: estateFormat, Version: s.config.Version, Program: s.succession.path, Carry: s.config.Carry,
 		Worker: s.programs[s.generation].estate(),
-		Old:    s.succession.executable, Control: -1, Waiting: s.clients,
+		Old:    s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.deaf,
 		Listeners: listeners, Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again,
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/usher-go/usher/internal/early"
 	"github.com/usher-go/usher/master"
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +46,9 @@ func main() {
 
 // run returns the exit status.
 func run(args []string) int {
+	if len(args) > 0 && args[0] == "serve" {
+		early.Catch()
+	}
 	outputs := newOutputs()
 	defer outputs.end()
 	sources := newSources(args)

@@ -1,8 +1,9 @@
-// Package early asks for a master's signals as soon as a Go program can, in a
-// program that takes over by an upgrade in place.
+// Package early asks for a master's signals as soon as a Go program can: when it is
+// initialised, in a program that takes over by an upgrade in place, and by Catch in
+// one that is about to be a master.
 //
-// USR1, USR2 and CHLD are blocked when it starts, and stay pending until somebody
-// asks for them. The others cannot be kept so. HUP, INT, TERM and QUIT are
+// In the first, // USR1, USR2 and CHLD are blocked when it starts, and stay pending until
+// somebody asks for them. The others cannot be kept so. HUP, INT, TERM and QUIT are
 // unblocked by the Go runtime before anything else (blockableSig in
 // runtime/signal_unix.go); TTIN and TTOU have no handler yet when they are
 // unblocked, and would stop the process (sigenable there). So those are ignored
@@ -25,16 +26,44 @@ var Ignored = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGTTIN, syscall.SIGTTOU,
 }
 
-var caught chan os.Signal
+// Requests are the signals that ask a master for something. In a Go program that has
+// not asked for them HUP ends it, TTIN and TTOU stop it, USR1 and USR2 are lost.
+var Requests = []os.Signal{
+	syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
+}
+
+var (
+	caught chan os.Signal
+	kept   bool
+)
 
 func init() {
 	if _, ok := os.LookupEnv(Variable); ok {
-		caught = make(chan os.Signal, 64) // the kernel merges those of a kind
-		signal.Notify(caught, Ignored...)
+		catch(Ignored)
 	}
 }
 
+func catch(signals []os.Signal) {
+	caught = make(chan os.Signal, 64) // the kernel merges those of a kind
+	signal.Notify(caught, signals...)
+}
+
+// Catch is for the beginning of a program that will be a master, and nothing else
+// after it. It keeps the requests that come from now on; what ends a program (TERM,
+// INT, QUIT) still does, as there is nothing to stop yet. A program that takes over
+// has asked for what it can.
+func Catch() {
+	kept = true
+	if caught == nil {
+		catch(Requests)
+	}
+}
+
+// Kept reports whether the signals are to stay caught when the master has ended:
+// Catch was called.
+func Kept() bool { return kept }
+
 // Channel returns the channel on which the signals come, and have come since the
 // start: for whoever is to have them from now on. It is nil unless this program
-// takes over.
+// takes over, or has called Catch.
 func Channel() chan os.Signal { return caught }
