@@ -178,6 +178,7 @@ func (l *LogWriter) start() {
 
 // run is the goroutine: it writes until nothing is left.
 func (l *LogWriter) run() {
+	defer blockTTOU()()
 	for more := l.take(true); more; more = l.take(false) {
 		l.write(l.batch)
 	}

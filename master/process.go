@@ -83,13 +83,15 @@ func launch(o order, r *reaper, log hclog.Logger, logs *LogWriter, events proces
 	return p, nil
 }
 
-// forkExec is syscall.ForkExec with no signal blocked in the child: after an
-// upgrade in place the master's own signals are, in most of its threads.
+// forkExec is syscall.ForkExec with no signal blocked in the child but TTOU: see
+// blockTTOU. After an upgrade in place the master's own signals are, in most of its
+// threads.
 func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var none, old unix.Sigset_t
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &none, &old); err != nil {
+	var old unix.Sigset_t
+	set := setOf(unix.SIGTTOU)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &set, &old); err != nil {
 		return 0, os.NewSyscallError("rt_sigprocmask", err)
 	}
 	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }() // as before

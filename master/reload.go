@@ -84,6 +84,13 @@ func (s *supervisor) askReload(done chan<- outcome) {
 	}
 }
 
+// hangUp is what HUP asks for.
+func (s *supervisor) hangUp() {
+	if s.hangUps.asks(time.Now(), hasTerminal()) {
+		s.askReload(nil)
+	}
+}
+
 // proceedReload takes a reload as far as it can go now, and begins the next one.
 func (s *supervisor) proceedReload() {
 	s.closeAccounts()

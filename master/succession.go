@@ -111,12 +111,12 @@ func execute(path string, fds []int, variables ...string) error {
 // runtime lets it (package early), until release is called: blocked in this
 // thread, since the mask outlives execve(2), or else ignored.
 func (s *succession) holdSignals() (release func(), err error) {
-	var set, old unix.Sigset_t
-	add := func(sig unix.Signal) { set.Val[(sig-1)/64] |= 1 << ((sig - 1) % 64) }
+	kept := []unix.Signal{unix.SIGCHLD}
 	for _, row := range signalTable {
-		add(row.signal.(unix.Signal))
+		kept = append(kept, row.signal.(unix.Signal))
 	}
-	add(unix.SIGCHLD)
+	var old unix.Sigset_t
+	set := setOf(kept...)
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old); err != nil {
 		return nil, os.NewSyscallError("rt_sigprocmask", err)
 	}

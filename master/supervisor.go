@@ -46,6 +46,7 @@ type supervisor struct {
 	accounts []*account        // open ones
 	moves    []*moveRequest    // that have not begun
 	lastMove uint64            // the last order's id
+	hangUps  hangUps
 
 	control    *control    // to make its socket anew; nil: there is none
 	succession *succession // nil: this master cannot be upgraded
@@ -57,7 +58,7 @@ func newSupervisor(config *Config, d dispatch, p processes, looks sleeper) *supe
 	s := &supervisor{
 		config: config, log: config.Logger, dispatch: d, processes: p,
 		generation: 1, target: config.Workers, programs: make(map[int]*program),
-		notifier: newNotifier(), watch: watch{sleeper: looks},
+		notifier: newNotifier(), watch: watch{sleeper: looks}, hangUps: newHangUps(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.inbox.notify = func() {

@@ -1,0 +1,69 @@
+package master
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// With `stty tostop` a terminal sends TTOU to a process group in the background that
+// writes to it, and does not take what is written (termios(3)); unless the thread
+// that writes blocks the signal, or the process ignores it. TTOU is a command to a
+// master, and would stop a worker: so it is blocked where they write.
+
+// blockTTOU has this goroutine's thread write to terminals from the background, until
+// undo is called.
+func blockTTOU() (undo func()) {
+	runtime.LockOSThread()
+	var old unix.Sigset_t
+	set := setOf(unix.SIGTTOU)
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old) // it fails for arguments that are none
+	return func() {
+		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) // likewise
+		runtime.UnlockOSThread()
+	}
+}
+
+// setOf returns a set of signals.
+func setOf(signals ...unix.Signal) (set unix.Sigset_t) {
+	for _, sig := range signals {
+		set.Val[(sig-1)/64] |= 1 << ((sig - 1) % 64)
+	}
+	return set
+}
+
+// hangUps tells the requests to reload from the end of the terminal that the master
+// was started in: its shell passes HUP on, and then the kernel sends it.
+type hangUps struct {
+	terminal bool      // this process had one when it was last looked
+	over     time.Time // until then HUP is taken for more of the same
+}
+
+// hangUpTime is how long after the first another HUP may come for the same end.
+const hangUpTime = time.Second
+
+func newHangUps() hangUps { return hangUps{terminal: hasTerminal()} }
+
+// asks reports whether HUP, which has come now, is one more request. terminal is
+// whether this process has one still.
+func (h *hangUps) asks(now time.Time, terminal bool) bool {
+	if now.Before(h.over) {
+		return false
+	}
+	if h.terminal && !terminal {
+		h.over = now.Add(hangUpTime)
+	}
+	h.terminal = terminal
+	return true
+}
+
+// hasTerminal reports whether this process has a controlling terminal (tty(4)). It
+// loses it for good when that is closed.
+func hasTerminal() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		_ = unix.Close(fd) // it was only opened
+	}
+	return err == nil
+}

@@ -1,0 +1,33 @@
+package master
+
+import (
+	"testing"
+	"time"
+)
+
+// HUP is a request each time, but those that belong to one end of a terminal are one.
+func TestHangUps(t *testing.T) {
+	start := time.Now()
+	type hangUp struct {
+		after    time.Duration // the start
+		terminal bool          // is there
+		asks     bool
+	}
+	for name, test := range map[string]struct {
+		terminal bool // at the start
+		hangUps  []hangUp
+	}{
+		"no terminal":             {false, []hangUp{{0, false, true}, {0, false, true}, {time.Millisecond, false, true}}},
+		"with one":                {true, []hangUp{{0, true, true}, {0, true, true}, {time.Millisecond, true, true}}},
+		"its end":                 {true, []hangUp{{0, true, true}, {0, false, true}, {time.Millisecond, false, false}, {hangUpTime - 1, false, false}}},
+		"its end and a request":   {true, []hangUp{{0, false, true}, {hangUpTime, false, true}, {hangUpTime, false, true}}},
+		"another takes its place": {false, []hangUp{{0, true, true}, {0, false, true}, {0, false, false}}},
+	} {
+		h := hangUps{terminal: test.terminal}
+		for i, step := range test.hangUps {
+			if got := h.asks(start.Add(step.after), step.terminal); got != step.asks {
+				t.Errorf("%s, HUP %d: asks %t", name, i, got)
+			}
+		}
+	}
+}
