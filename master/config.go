@@ -114,8 +114,8 @@ type Config struct {
 	Started func(Status)
 
 	// ReopenLogs opens the log file anew; nil: there is none. It is called from a
-	// goroutine of whoever asks, who waits for it: it may block for some seconds,
-	// and calls may overlap.
+	// goroutine of whoever asks, or for a reload from one of its own, and waited for: it
+	// may block for some seconds, and calls may overlap.
 	ReopenLogs func() error
 	// LogLevel is set on Logger at a reload that changes it.
 	LogLevel hclog.Level

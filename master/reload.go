@@ -67,7 +67,9 @@ const readLimit = 10 * time.Second
 
 // askReload begins a reload, or has one more follow the one under way: any
 // number of requests meanwhile are one. done, if not nil, is sent what comes of it.
+// A log file that was renamed is opened anew, whatever becomes of the reload.
 func (s *supervisor) askReload(done chan<- outcome) {
+	s.reopenLogs()
 	if s.stopping != stopNot {
 		s.log.Warn("not reloading", "error", errStopping)
 		if done != nil {
@@ -121,8 +123,9 @@ func (s *supervisor) beginReload() {
 	}
 	plan := make(chan reloadPlan, 1)
 	s.reading = plan
-	old, control := *s.config, s.control
+	old, control, reopening := *s.config, s.control, s.reopening
 	go func() {
+		reopening.wait()
 		control.restore()
 		p := planReload(&old, func() { // reading is over
 			s.inbox.put(func() { r.limit.Reset(readLimit + resolveLimit) })

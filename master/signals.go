@@ -20,7 +20,7 @@ var signalTable = []struct {
 	{unix.SIGUSR1, signalAsks, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
 	{unix.SIGTTIN, signalAsks, "one more worker", func(s *supervisor) { s.scaleOne(+1) }},
 	{unix.SIGTTOU, signalAsks, "one worker fewer", func(s *supervisor) { s.scaleOne(-1) }},
-	{unix.SIGHUP, signalAsks, "reload", func(s *supervisor) { s.hangUp() }},
+	{unix.SIGHUP, signalAsks, "reopen the log file and reload", func(s *supervisor) { s.hangUp() }},
 	{unix.SIGUSR2, signalAsks, "become the new program, in place", func(s *supervisor) { s.askUpgrade(-1) }},
 	{unix.SIGTERM, signalEnds, "stop gracefully", func(s *supervisor) { s.stop(stopGraceful) }},
 	{unix.SIGINT, signalInterrupts, "stop gracefully; the second time quickly", func(s *supervisor) { s.interrupted() }},

@@ -38,15 +38,16 @@ type supervisor struct {
 	stopBy     time.Time // when all is to be gone, drainGrace included
 	failure    error     // why run ends, if not because it was asked to
 
-	reload   *reload           // under way, or nil
-	again    bool              // another reload was asked for meanwhile
-	waiting  []chan<- outcome  // who wants to know what comes of that one
-	reading  <-chan reloadPlan // the configuration is still being read, for a reload that waits no more; nil: it is not
-	scalings []*scaling        // who wants to know when all wanted workers are ready, and what moved for it
-	accounts []*account        // open ones
-	moves    []*moveRequest    // that have not begun
-	lastMove uint64            // the last order's id
-	hangUps  hangUps
+	reload    *reload           // under way, or nil
+	again     bool              // another reload was asked for meanwhile
+	waiting   []chan<- outcome  // who wants to know what comes of that one
+	reading   <-chan reloadPlan // the configuration is still being read, for a reload that waits no more; nil: it is not
+	scalings  []*scaling        // who wants to know when all wanted workers are ready, and what moved for it
+	accounts  []*account        // open ones
+	moves     []*moveRequest    // that have not begun
+	lastMove  uint64            // the last order's id
+	hangUps   hangUps
+	reopening reopening
 
 	control    *control    // to make its socket anew; nil: there is none
 	succession *succession // nil: this master cannot be upgraded

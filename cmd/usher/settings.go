@@ -41,7 +41,7 @@ type settings struct {
 	MoveFailures      percentage    `default:"1%" placeholder:"SHARE" help:"Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers."`
 	Control           string        `default:"${control}" placeholder:"PATH" help:"Control socket, for usher status and the like (${default})."`
 	PIDFile           string        `name:"pid-file" placeholder:"PATH" help:"File to write the master's pid to."`
-	LogFile           string        `placeholder:"PATH" help:"File to log to instead of standard error; usher logs reopen after it was renamed."`
+	LogFile           string        `placeholder:"PATH" help:"File to log to instead of standard error; after it was renamed a reload, or usher logs reopen, opens it anew."`
 	LogLevel          string        `default:"info" enum:"trace,debug,info,warn,error" help:"Least serious messages to log: ${enum}."`
 	LogFormat         string        `default:"text" enum:"text,json" help:"Log lines for people or for programs: ${enum}."`
 
