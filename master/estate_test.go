@@ -71,7 +71,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
 			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": "each worker's orders begin anew",
-			"hangUps": moment, "reopening": "the next program opens it in any case", "control": made, "succession": made, "upgrade": made, "clients": carried,
+			"hangUps": moment, "reopening": "the next program opens it in any case", "control": made, "succession": made, "unable": made, "upgrade": made, "clients": carried,
 		}},
 	} {
 		kind := reflect.TypeOf(test.of)

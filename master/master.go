@@ -219,7 +219,7 @@ func (m *members) run(ctx context.Context) error {
 	actors.Add(m.accept.run, m.accept.interrupt)
 
 	executable, err := openExecutable()
-	if err == nil { // else it cannot be upgraded in place
+	if super.unable = err; err == nil {
 		defer unix.Close(executable)
 		super.succession = &succession{
 			path: m.program, executable: executable, control: m.control, reaper: m.reap, signals: m.signals,

@@ -41,8 +41,17 @@ const (
 // openExecutable returns an owned descriptor of this program's file, whatever
 // its path leads to by now.
 func openExecutable() (int, error) {
-	fd, err := unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	return fd, os.NewSyscallError("open", err)
+	const path = "/proc/self/exe"
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	switch err {
+	case nil:
+		return fd, nil
+	case unix.ENOENT:
+		return -1, fmt.Errorf("open %s: %w; is /proc mounted?", path, err)
+	case unix.EACCES:
+		return -1, fmt.Errorf("open %s: %w; this user has to be permitted to read the program's file", path, err)
+	}
+	return -1, &os.PathError{Op: "open", Path: path, Err: err}
 }
 
 // programPath returns the absolute path by which this program was started.

@@ -51,6 +51,7 @@ type supervisor struct {
 
 	control    *control    // to make its socket anew; nil: there is none
 	succession *succession // nil: this master cannot be upgraded
+	unable     error       // why not
 	upgrade    *upgrade    // under way, or nil
 	clients    []int       // connections, owned, of those who wait for what comes of it
 }

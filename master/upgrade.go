@@ -63,7 +63,7 @@ func (s *supervisor) askUpgrade(client int) {
 	case s.stopping != stopNot:
 		s.refuseUpgrade(errStopping)
 	case s.succession == nil:
-		s.refuseUpgrade(errors.New("this master cannot upgrade in place"))
+		s.refuseUpgrade(fmt.Errorf("this master cannot upgrade in place: %w", s.unable))
 	case s.upgrade == nil:
 		s.log.Info("upgrading", "program", s.succession.path)
 		u := &upgrade{}
