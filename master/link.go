@@ -117,7 +117,9 @@ type heirloom struct {
 	WorkerEnd int
 	Control   int
 	Stderr    int
-	Lines     []string // its last words so far
+	First     []string // its last words so far: see keptWords
+	Said      int
+	Lines     []string
 	Rest      string
 }
 
@@ -132,7 +134,7 @@ func (p *process) heirloom() heirloom {
 		Control: descriptorOf(l.control.File), Stderr: descriptorOf(l.words.from),
 	}
 	if l.paused && !l.over {
-		h.Lines, h.Rest = l.words.lines, l.words.rest
+		h.First, h.Said, h.Lines, h.Rest = l.words.kept.first, l.words.kept.count, l.words.kept.last, l.words.rest
 	}
 	return h
 }
@@ -140,7 +142,7 @@ func (p *process) heirloom() heirloom {
 // inheritProcess takes over a process, and ownership of its descriptors.
 func inheritProcess(h heirloom, r *reaper, log hclog.Logger, logs *LogWriter, events processEvents) *process {
 	words := newWords(fileOf(h.Stderr, "worker stderr"), log, logs)
-	words.lines, words.rest = h.Lines, h.Rest
+	words.kept, words.rest = keptWords{first: h.First, count: h.Said, last: h.Lines}, h.Rest
 	l := newLink(controlEnd{fileOf(h.Control, "control")}, words, events)
 	r.inherit(h.PID, l.ending())
 	l.resume()

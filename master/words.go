@@ -12,14 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The bounds of what is kept and logged of a worker's standard error.
-const (
-	keptLines   = 20
-	longestLine = 4096 // bytes; a longer line is logged in pieces
-)
+// longestLine is in bytes; a longer line is logged in pieces.
+const longestLine = 4096
 
 // lastWords copies a worker's standard error into the log, line by line, and
-// keeps the last lines for the report of its death.
+// keeps some for the report of its death.
 type lastWords struct {
 	from *os.File // owned; in Go's poller
 	log  hclog.Logger
@@ -28,9 +25,9 @@ type lastWords struct {
 	quit chan struct{} // closed by pause; nil: nothing is copied
 
 	// The copying goroutine's until done is closed:
-	lines []string
-	rest  string // of a line that has not ended yet
-	done  chan struct{}
+	kept keptWords
+	rest string // of a line that has not ended yet
+	done chan struct{}
 }
 
 // newWords takes ownership of from. Nothing is copied before resume. logs is what
@@ -99,16 +96,9 @@ func (w *lastWords) copy(from io.Reader) {
 func (w *lastWords) say() {
 	if text := strings.TrimRight(w.rest, "\r\n"); text != "" {
 		w.log.Info("worker output", "line", text)
-		w.keep(text)
+		w.kept.add(text, time.Now())
 	}
 	w.rest = ""
-}
-
-func (w *lastWords) keep(line string) {
-	if len(w.lines) == keptLines {
-		w.lines = append(w.lines[:0], w.lines[1:]...)
-	}
-	w.lines = append(w.lines, line)
 }
 
 // end copies what is left, and closes. To be called once, after the worker's
@@ -133,5 +123,5 @@ func remains(f *os.File) io.Reader {
 	return io.LimitReader(f, int64(n))
 }
 
-// String returns the last lines, at most keptLines. Only after end.
-func (w *lastWords) String() string { return strings.Join(w.lines, "\n") }
+// String returns the lines that are kept. Only after end.
+func (w *lastWords) String() string { return w.kept.String() }

@@ -16,6 +16,7 @@ func TestProgramFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	script(t, filepath.Join(dir, "bare"), "echo no first line\n")
+	script(t, filepath.Join(dir, "crashing"), "#!/bin/sh\nexec >&2\necho the cause\nseq 99\nexit 2\n")
 	missing := filepath.Join(dir, "missing")
 	tests := []struct {
 		name string
@@ -29,6 +30,8 @@ func TestProgramFails(t *testing.T) {
 		{"has no first line", []string{"--", filepath.Join(dir, "bare")}, []string{"exec format error", "#!"}},
 		{"ends at once", []string{"--", self(), "worker-failing"},
 			[]string{"exit status 7", "its last words:\nfirst of my last words\ncannot open the database"}},
+		{"crashes with a long stack", []string{"--", filepath.Join(dir, "crashing")},
+			[]string{"exit status 2", "its last words:\nthe cause\n1\n", "9\n(lines left out here: 70)\n80\n", "\n99"}},
 		{"never gets ready", []string{"--boot-timeout", "200ms", "--", self(), "worker-mute"}, []string{"not ready within 200ms"}},
 	}
 	for _, test := range tests {

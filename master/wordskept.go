@@ -1,0 +1,50 @@
+package master
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// keptWords are the lines that a report of a worker's death has: the last ones, and
+// the first of the burst that they belong to, since a runtime prints the cause of a
+// crash before the stack.
+type keptWords struct {
+	first []string // the burst's, at most keptFirst
+	count int      // the burst's lines
+	last  []string // whichever's, at most keptLast
+	at    time.Time
+}
+
+const (
+	keptFirst = 10
+	keptLast  = 20
+	// burstGap is how long nothing is said before another burst.
+	burstGap = time.Second
+)
+
+func (k *keptWords) add(line string, now time.Time) {
+	if !k.at.IsZero() && now.Sub(k.at) >= burstGap {
+		k.first, k.count = nil, 0
+	}
+	k.at = now
+	k.count++
+	if k.count <= keptFirst {
+		k.first = append(k.first, line)
+	}
+	if len(k.last) == keptLast {
+		k.last = append(k.last[:0], k.last[1:]...)
+	}
+	k.last = append(k.last, line)
+}
+
+// String returns the lines, and says where and how many are missing.
+func (k *keptWords) String() string {
+	before := max(0, k.count-len(k.last)) // lines of the burst that are not among the last
+	lines := slices.Clone(k.first[:min(before, len(k.first))])
+	if missing := before - len(lines); missing > 0 {
+		lines = append(lines, fmt.Sprintf("(lines left out here: %d)", missing))
+	}
+	return strings.Join(append(lines, k.last...), "\n")
+}
