@@ -27,6 +27,9 @@ type Config struct {
 	// in Program counts from; symlinks in it are followed at the start and at each
 	// reload. Empty: the master's own.
 	Directory string
+	// ProgramGiven is where an operator gave Program, as in "check the path after --",
+	// for the message that it does not start; empty: nothing is said of that.
+	ProgramGiven string
 	// App is passed on to the worker: which of its apps it is to run.
 	App string
 	// Workers is how many to start, at least 1.

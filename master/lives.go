@@ -99,7 +99,7 @@ func (s *supervisor) startWorker(slot *slot) {
 func (s *supervisor) launch(slot *slot) (*process, error) {
 	board, err := ipc.NewScoreboard(max(2*s.config.MaxWorkers, slot.number+1))
 	if err != nil {
-		return nil, startHint(err)
+		return nil, s.programs[slot.generation].hint(err)
 	}
 	slot.board = board
 	return s.processes.launch(order{

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -55,11 +54,11 @@ func launch(o order, r *reaper, log hclog.Logger, logs *LogWriter, events proces
 	name := o.program.argv[0]
 	path, err := o.program.start()
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, startHint(err))
+		return nil, fmt.Errorf("start %s: %w", name, o.program.hint(err))
 	}
 	pipes, err := openPipes(o.scoreboard)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, startHint(err))
+		return nil, fmt.Errorf("start %s: %w", name, o.program.hint(err))
 	}
 	l := newLink(controlEnd{pipes.control}, newWords(pipes.stderr, log.With("slot", o.seat.Slot), logs), events)
 	pid, err := r.start(func() (int, error) {
@@ -76,7 +75,7 @@ func launch(o order, r *reaper, log hclog.Logger, logs *LogWriter, events proces
 		closeQueue(p.queue, p.workerEnd)
 		p.hangUp()
 		l.words.end()
-		return nil, fmt.Errorf("start %s: %w", path, startHint(err))
+		return nil, fmt.Errorf("start %s: %w", path, o.program.hint(err))
 	}
 	l.resume()
 	_ = p.tell(o.hello) // the first message fits; a worker that is dead already is learned of by reaping
@@ -104,21 +103,6 @@ func withoutManager(environ []string) []string {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains(managerVariables, name)
 	})
-}
-
-// startHint says what an operator can do about a program that does not start.
-func startHint(err error) error {
-	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("%w; check the path after --", err)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EISDIR):
-		return fmt.Errorf("%w; is it an executable file?", err)
-	case errors.Is(err, unix.EMFILE):
-		return fmt.Errorf("%w; raise the limit: %s", err, howToRaise)
-	case errors.Is(err, unix.ENOEXEC):
-		return fmt.Errorf("%w; a script needs a #! line", err)
-	}
-	return err
 }
 
 // controlEnd is the master's end of control: non-blocking, in Go's poller.

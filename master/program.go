@@ -21,6 +21,7 @@ import (
 // by its path, and what it imports too.
 type program struct {
 	argv      []string
+	given     string   // where an operator gave it: Config.ProgramGiven
 	directory string   // that workers are started in: no symlink in it; empty: the master's
 	folder    *os.File // the same, held, should it be removed; nil without a directory
 	path      string   // empty: it was not found
@@ -39,7 +40,7 @@ type fileVersion struct {
 // openProgram finds a configuration's program. It may block as long as a file system
 // does. An error is about the folder: what cannot be started is told by launch.
 func openProgram(c *Config) (*program, error) {
-	p := &program{argv: c.Program}
+	p := &program{argv: c.Program, given: c.ProgramGiven}
 	if c.Directory != "" {
 		real, err := filepath.EvalSymlinks(c.Directory)
 		if err == nil {
@@ -97,6 +98,15 @@ func (p *program) hold() {
 		return
 	}
 	p.file, p.version = file, version
+}
+
+// hint adds to an error of starting the program what can be done about it.
+func (p *program) hint(err error) error {
+	path := p.path
+	if path == "" {
+		path = p.argv[0]
+	}
+	return startHint(path, p.given, err)
 }
 
 func versionOf(file *os.File) (fileVersion, error) {

@@ -83,7 +83,7 @@ func (s *succession) startTest(memory int) (*selfTest, error) {
 	if err != nil {
 		_ = t.answers.Close() // the first error is the one to report
 		t.words.end()
-		return nil, fmt.Errorf("%s: %w", s.path, startHint(err))
+		return nil, fmt.Errorf("%s: %w", s.path, startHint(s.path, pathOfStart, err))
 	}
 	return t, nil
 }

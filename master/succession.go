@@ -104,6 +104,9 @@ func (s *succession) become(e *estate, test *selfTest) error {
 	return execute(s.path, append(e.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory), missingVariable(s.logs.handOver()))
 }
 
+// pathOfStart is where the path of a program that is to take over was given.
+const pathOfStart = "the path by which this program was started"
+
 // execute is execve(2) with descriptors that stay. It returns only with an error.
 func execute(path string, fds []int, variables ...string) error {
 	syscall.ForkLock.Lock() // or a child could have them
@@ -113,7 +116,7 @@ func execute(path string, fds []int, variables ...string) error {
 		return err
 	}
 	err := syscall.Exec(path, os.Args, upgradeEnviron(variables...))
-	return fmt.Errorf("%s: %w", path, startHint(os.NewSyscallError("execve", err)))
+	return fmt.Errorf("%s: %w", path, startHint(path, pathOfStart, os.NewSyscallError("execve", err)))
 }
 
 // holdSignals keeps the master's signals for the next program, as far as the Go

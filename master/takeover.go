@@ -170,7 +170,9 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 	fdpass.CloseAll(e.boards())                // they are mapped, by duplicates
 	m.program = e.Program
 	if e.Worker != nil {
-		m.super.setProgram(e.Generation, e.Worker.program())
+		worker := e.Worker.program()
+		worker.given = m.super.config.ProgramGiven
+		m.super.setProgram(e.Generation, worker)
 	}
 	m.signals = inheritSignals(e.Deaf)
 	m.super.inherit(e, m.reap, boards)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// said has lines said from one number to another, with a gap after each.
-func said(k *keptWords, now *time.Time, gap time.Duration, from, to int) {
+// wordsSaid has lines said from one number to another, with a gap after each.
+func wordsSaid(k *keptWords, now *time.Time, gap time.Duration, from, to int) {
 	for n := from; n <= to; n++ {
 		k.add(fmt.Sprint(n), *now)
 		*now = now.Add(gap)
@@ -42,8 +42,8 @@ func TestKeptWords(t *testing.T) {
 	} {
 		var k keptWords
 		now := time.Now()
-		said(&k, &now, burstGap, 1, test.quiet)
-		said(&k, &now, burstGap-1, test.quiet+1, test.quiet+test.crash)
+		wordsSaid(&k, &now, burstGap, 1, test.quiet)
+		wordsSaid(&k, &now, burstGap-1, test.quiet+1, test.quiet+test.crash)
 		if got, want := k.String(), strings.Join(test.want, "\n"); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}

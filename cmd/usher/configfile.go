@@ -227,10 +227,15 @@ func (f *configFile) strings(key string) (list []string) {
 
 // wrong returns what is wrong in the file, and where.
 func (f *configFile) wrong(line int, problem string) error {
+	return configError(f.at(line) + ": " + problem)
+}
+
+// at returns the file's path, and the line if it is known.
+func (f *configFile) at(line int) string {
 	if line > 0 {
-		return configError(fmt.Sprintf("%s:%d: %s", f.path, line, problem))
+		return fmt.Sprintf("%s:%d", f.path, line)
 	}
-	return configError(f.path + ": " + problem)
+	return f.path
 }
 
 // configError is an error about the configuration that says itself where.

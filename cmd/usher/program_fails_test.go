@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // The worker program does not get ready at the first start: serve ends, and
@@ -18,12 +20,29 @@ func TestProgramFails(t *testing.T) {
 	script(t, filepath.Join(dir, "bare"), "echo no first line\n")
 	script(t, filepath.Join(dir, "crashing"), "#!/bin/sh\nexec >&2\necho the cause\nseq 99\nexit 2\n")
 	missing := filepath.Join(dir, "missing")
+	for name, text := range map[string]string{
+		"interpreter": "#! " + missing + " -u\n", "plain-interpreter": "#!" + plain + "\n", "crlf": "#!/bin/sh\r\nexit 0\r\n",
+		"mark": "\xef\xbb\xbf#!/bin/sh\n", "empty": "", "foreign": "\x7fELF and of another machine",
+	} {
+		script(t, filepath.Join(dir, name), text)
+	}
+	config := filepath.Join(dir, "usher.toml")
+	if err := os.WriteFile(config, []byte("workers = 1\nprogram = [\""+missing+"\"]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		args []string
 		want []string
 	}{
 		{"does not exist", []string{"--", missing}, []string{"start " + missing, "no such file or directory", "check the path after --"}},
+		{"does not exist, in the file", []string{"--config", config}, []string{"start " + missing, "no such file or directory", "check program at " + config + ":2"}},
+		{"has no interpreter", []string{"--", filepath.Join(dir, "interpreter")}, []string{"no such file or directory; the interpreter after #!, " + missing + ", is not there"}},
+		{"has one that is none", []string{"--", filepath.Join(dir, "plain-interpreter")}, []string{"permission denied; it is executable; is its interpreter after #!, " + plain + "?"}},
+		{"has CR LF", []string{"--", filepath.Join(dir, "crlf")}, []string{"no such file or directory; its first line ends with CR LF", `"/bin/sh\r"`}},
+		{"has a byte order mark", []string{"--", filepath.Join(dir, "mark")}, []string{"exec format error; there is a byte order mark before its #!"}},
+		{"is empty", []string{"--", filepath.Join(dir, "empty")}, []string{"exec format error; the file is empty"}},
+		{"is of another machine", []string{"--", filepath.Join(dir, "foreign")}, []string{"exec format error; it is built for another machine"}},
 		{"is not in PATH", []string{"--", "no-such-program-of-usher"}, []string{"no-such-program-of-usher", "not found", "check the path after --"}},
 		{"is a directory", []string{"--", dir}, []string{"start " + dir, "is a directory", "executable file"}},
 		{"is not executable", []string{"--", plain}, []string{"start " + plain, "permission denied", "executable file"}},
@@ -57,4 +76,19 @@ func TestProgramFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A built-in app is in the file of the command: where that is gone no other path is
+// to be checked.
+func TestOwnProgramFails(t *testing.T) {
+	t.Parallel()
+	p := install(t)
+	s := p.serve("--workers", "1")
+	if err := os.Remove(p.path); err != nil {
+		t.Fatal(err)
+	}
+	checkComplaint(t, s.ask("reload"), exitFailed, "start "+p.path, "no such file", "check usher's own file", "echo")
+	checkComplaint(t, s.ask("upgrade"), exitFailed, p.path, "no such file", "check the path by which this program was started")
+	s.signal(unix.SIGTERM)
+	s.ends(0)
 }

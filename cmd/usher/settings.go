@@ -51,13 +51,14 @@ type settings struct {
 // config returns what the master is to do. Its errors are about what was typed
 // or wrap master.ErrConfig.
 func (c *settings) config(s *sources, r *reading) (master.Config, error) {
-	program, err := c.program(s, r)
+	program, given, err := c.program(s, r)
 	if err != nil {
 		return master.Config{}, usageError{err}
 	}
 	config := master.Config{
 		Listen:            c.Listen,
 		Program:           program,
+		ProgramGiven:      given,
 		App:               c.App,
 		Workers:           c.Workers,
 		MaxWorkers:        c.MaxWorkers,
@@ -91,23 +92,23 @@ func (c *settings) config(s *sources, r *reading) (master.Config, error) {
 	return config, r.locate(config.Check())
 }
 
-// program returns what to start as a worker: the program after --, or the
-// file's, or this one as a worker that runs an app.
-func (c *settings) program(s *sources, r *reading) ([]string, error) {
+// program returns what to start as a worker, and where that was given: the program
+// after --, or the file's, or this one as a worker that runs an app.
+func (c *settings) program(s *sources, r *reading) (program []string, given string, err error) {
 	if len(c.Program) > 0 {
 		if !slices.Contains(s.args, "--") {
-			return nil, fmt.Errorf("unexpected argument %s; a worker program comes after --", c.Program[0])
+			return nil, "", fmt.Errorf("unexpected argument %s; a worker program comes after --", c.Program[0])
 		}
-		return c.Program, nil
+		return c.Program, "the path after --", nil
 	}
 	if program := r.file.strings("program"); len(program) > 0 {
-		return program, nil
+		return program, "program at " + r.file.at(r.file.entries["program"].line), nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, errors.New("cannot find this program's own file; give a worker program after --")
+		return nil, "", errors.New("cannot find this program's own file; give a worker program after --")
 	}
-	return []string{self, "worker", c.App}, nil
+	return []string{self, "worker", c.App}, "usher's own file, which has the app " + c.App, nil
 }
 
 // allows refuses a change that the master does not know of and that needs a
