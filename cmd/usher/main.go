@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/alecthomas/kong"
 	"github.com/usher-go/usher/internal/early"
 	"github.com/usher-go/usher/master"
 	"golang.org/x/sys/unix"
@@ -34,6 +35,8 @@ type cli struct {
 	Bench   benchCommand   `cmd:"" help:"Put load on a server, usher's or another, and measure it."`
 	Part    benchPart      `cmd:"" name:"bench-part" hidden:"" help:"Be one of the processes of bench; started by it."`
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Be a worker that runs a built-in app; started by serve."`
+
+	ShowVersion kong.VersionFlag `name:"version" short:"v" env:"-" help:"Print the version."`
 }
 
 func main() {

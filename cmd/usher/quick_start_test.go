@@ -65,6 +65,11 @@ func TestQuickStart(t *testing.T) {
 		if !strings.HasPrefix(got.stdout, "usher "+status.Version+" ") {
 			t.Errorf("got %q, the status says %q", got.stdout, status.Version)
 		}
+		for _, args := range [][]string{{"--version"}, {"-v"}, {"serve", "--version"}} {
+			if other := usher(t, args...); other != got {
+				t.Errorf("usher %s: %+v, want %+v", strings.Join(args, " "), other, got)
+			}
+		}
 	})
 	t.Run("echo", func(t *testing.T) {
 		conn, err := net.Dial("tcp", s.address)

@@ -51,7 +51,7 @@ func (s *sources) read() (*reading, error) {
 		kong.Name("usher"),
 		kong.Description("A prefork TCP server: one master accepts, worker processes serve."),
 		kong.DefaultEnvars("USHER"),
-		kong.Vars{"policies": strings.Join(master.Policies(), ","), "cpus": strconv.Itoa(runtime.NumCPU()), "apps": appNames(), "control": defaultControl().path, "controls": strings.Join(controlDefaults(), ", ")},
+		kong.Vars{"policies": strings.Join(master.Policies(), ","), "cpus": strconv.Itoa(runtime.NumCPU()), "apps": appNames(), "control": defaultControl().path, "version": versionLine(), "controls": strings.Join(controlDefaults(), ", ")},
 		kong.Bind(s, r),
 	)
 	if err != nil {

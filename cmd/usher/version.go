@@ -10,9 +10,11 @@ import (
 type versionCommand struct{}
 
 func (versionCommand) Run() error {
-	_, err := fmt.Printf("usher %s (protocol %d)\n", version(), ipc.Version)
+	_, err := fmt.Println(versionLine())
 	return err
 }
+
+func versionLine() string { return fmt.Sprintf("usher %s (protocol %d)", version(), ipc.Version) }
 
 // version returns the module's version as built, or devel from a checkout.
 func version() string {
