@@ -57,23 +57,30 @@ func listenAll(addresses []resolved, acceptors int, inherited *inheritance, held
 	return listeners, nil
 }
 
-// listen returns the listeners of one address: one, or what systemd passes.
+// listen returns the listeners of one address: one, or for localhost one of each
+// family, or what systemd passes.
 func listen(address resolved, acceptors int, inherited *inheritance) ([]*listener, error) {
-	var l *listener
+	var listeners []*listener
 	var err error
-	switch address.Network {
-	case "systemd":
+	switch {
+	case address.Network == "systemd":
 		return inherited.take(address.Address)
-	case "unix":
-		l, err = listenUnix(address.Address)
+	case address.Network == "unix":
+		listeners = make([]*listener, 1)
+		listeners[0], err = listenUnix(address.Address)
+	case address.also.IsValid():
+		listeners, err = listenBoth(address, acceptors)
 	default:
-		l, err = listenTCP(address, acceptors)
+		listeners = make([]*listener, 1)
+		listeners[0], err = listenTCP(address, acceptors)
 	}
 	if err != nil {
 		return nil, err
 	}
-	l.from, l.name = address.Address, address.Name
-	return []*listener{l}, nil
+	for _, l := range listeners {
+		l.from, l.name = address.Address, address.Name
+	}
+	return listeners, nil
 }
 
 // explain adds to a refusal of the kernel what an operator can do about it.

@@ -37,10 +37,10 @@ func (a *acceptor) planListeners(addresses []resolved, backlog int) (listenerCha
 			respelled = append(respelled, address)
 			continue
 		}
-		if address.Network == "systemd" || len(kept) == 1 {
+		if address.Network == "systemd" {
 			delete(old, address.place())
-		} else { // the same address again, as port 0 may be
-			kept, old[address.place()] = kept[:1], kept[1:]
+		} else if kept, old[address.place()] = cutPort(kept); len(old[address.place()]) == 0 {
+			delete(old, address.place())
 		}
 		for _, l := range kept {
 			change.kept[l] = address.Address
@@ -67,6 +67,19 @@ func (a *acceptor) planListeners(addresses []resolved, backlog int) (listenerCha
 	var err error
 	change.added, err = listenAll(fresh, a.acceptors(), &inheritance{}, held...)
 	return change, err
+}
+
+// cutPort returns the listeners that have the first one's port, and the others: of
+// the same address written again, as with port 0 it may be.
+func cutPort(listeners []*listener) (first, rest []*listener) {
+	for _, l := range listeners {
+		if l.addr.Port() == listeners[0].addr.Port() {
+			first = append(first, l)
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	return first, rest
 }
 
 // apply puts a configuration in force, and takes over the listeners that are

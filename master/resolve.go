@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type resolved struct {
 	Address
 	bind netip.AddrPort // of TCP; invalid if it was not looked up, since it is in force
 	dual bool           // a socket bound to it takes clients of both families
+	also netip.AddrPort // another to bind beside it, where this machine has it; invalid: none
 }
 
 // resolveLimit is how long all the names of a configuration may take.
@@ -62,9 +64,33 @@ func (r *resolved) resolve(ctx context.Context) error {
 		}
 		return nil
 	}
+	if isLocalhost(r.Host) {
+		r.bindLoopback()
+		return nil
+	}
 	ip, err := lookUp(ctx, r.Network, r.Host)
 	r.bind = netip.AddrPortFrom(ip, r.Port)
 	return err
+}
+
+// isLocalhost reports whether a host is this machine's loopback, about which no name
+// server is to be asked (RFC 6761, section 6.3).
+func isLocalhost(host string) bool {
+	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
+}
+
+// bindLoopback binds localhost: a client may find it by either family.
+func (r *resolved) bindLoopback() {
+	four := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), r.Port)
+	six := netip.AddrPortFrom(netip.IPv6Loopback(), r.Port)
+	switch r.Network {
+	case "tcp4":
+		r.bind = four
+	case "tcp6":
+		r.bind = six
+	default:
+		r.bind, r.also = four, six
+	}
 }
 
 // lookUp returns the address of a host, which may be one already, as net.Listen

@@ -33,7 +33,8 @@ func TestResolve(t *testing.T) {
 		"this IPv6 one":       {"[::1]:80", "[::1]:80", false},
 		"one of an interface": {"[fe80::1%lo]:80", "[fe80::1%lo]:80", false},
 		"IPv4 within IPv6":    {"[::ffff:127.0.0.1]:80", "127.0.0.1:80", false},
-		"a name":              {"tcp4://localhost:80", "127.0.0.1:80", false},
+		"localhost":           {"tcp4://localhost:80", "127.0.0.1:80", false},
+		"its other address":   {"tcp6://LOCALHOST.:80", "[::1]:80", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
