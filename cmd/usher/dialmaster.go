@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/usher-go/usher/fdpass"
+	"golang.org/x/sys/unix"
 )
 
 // controlFlag is what every command has that talks to a running server.
@@ -48,7 +49,10 @@ func (e *noMaster) Unwrap() error { return e.reason }
 
 func (e *noMaster) Error() string {
 	advice := "start one with usher serve, or name its socket with --control"
-	if errors.Is(e.reason, fs.ErrPermission) {
+	switch {
+	case errors.Is(e.reason, unix.EAGAIN): // its backlog is full
+		advice = "the master there is stopped, or has more to answer than it can"
+	case errors.Is(e.reason, fs.ErrPermission):
 		advice = "ask as the user whose server it is, or as root, or name another socket with --control"
 	}
 	return "no master answers on " + e.tried + "; " + advice

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/master"
 )
 
 // origin is what relative paths count from, as it was at the start: an upgrade in
@@ -74,12 +73,9 @@ func (o origin) fixed(path string) string {
 	return joined(o.Base, path)
 }
 
-// sayDirectory logs what relative paths count from, once: loudly if it is not what
-// an operator would think.
+// sayDirectory logs what relative paths count from: loudly if it is not what an
+// operator would think.
 func (s *sources) sayDirectory(log hclog.Logger, flag string) {
-	if _, takesOver := master.Carried(); takesOver {
-		return
-	}
 	level, reason := hclog.Debug, "--directory"
 	if flag == "" {
 		reason = "$PWD"

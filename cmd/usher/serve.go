@@ -36,9 +36,11 @@ func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
 		Level:      config.LogLevel,
 		JSONFormat: c.Settings.LogFormat == "json",
 	})
-	s.sayDirectory(config.Logger, c.Settings.Directory)
 	stdout := o.add(master.NewLogWriter(os.Stdout))
-	config.Started = func(status master.Status) { announce(stdout, status) }
+	config.Started = func(status master.Status) {
+		s.sayDirectory(config.Logger, c.Settings.Directory)
+		announce(stdout, status)
+	}
 	config.Reread = func(inForce *master.Config) (master.Config, error) { return c.reread(s, inForce) }
 	return master.Run(context.Background(), config)
 }
