@@ -94,8 +94,8 @@ func (s *supervisor) look(now time.Time) {
 	}
 	moving := false
 	for _, slot := range s.slots {
-		if slot == nil || !slot.life.serves() {
-			continue
+		if slot == nil || !slot.life.serves() && !slot.kept() {
+			continue // one that has to be gone by some time will be, hanging or not
 		}
 		if late {
 			slot.pulse.reset()
