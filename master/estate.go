@@ -35,7 +35,8 @@ type estate struct {
 
 	Generation int
 	Target     int
-	Again      bool // a reload was asked for meanwhile
+	Again      bool   // a reload was asked for meanwhile
+	LastMove   uint64 // the id of the last order: a late answer to one is not to look like another's
 
 	Groups []groupEstate // left behind by workers that are gone
 }

@@ -25,13 +25,13 @@ func TestEstateKnowsEveryField(t *testing.T) {
 	}{
 		{slot{}, map[string]string{
 			"number": carried, "generation": carried, "config": made, "life": carried, "why": carried, "until": carried,
-			"restarts": carried, "incarnation": carried, "process": carried, "board": carried, "ready": carried, "order": calm,
+			"restarts": carried, "incarnation": carried, "process": carried, "board": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
 			"killed": carried, "readyAt": carried, "pulse": moment, "lease": carried,
 			"deaths": carried, "accidents": carried, "alarm": carried,
 		}},
 		{seat{}, map[string]string{
 			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "choked": moment,
-			"gives": moment, "order": calm, "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "junk": "said with the next, if there are more", "junkError": "likewise",
+			"gives": moment, "order": "as of slot", "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "junk": "said with the next, if there are more", "junkError": "likewise",
 			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
 		}},
 		{seatSpec{}, map[string]string{
@@ -70,7 +70,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"config": made, "log": made, "dispatch": made, "processes": made, "notifier": made, "watch": moment,
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
-			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": "each worker's orders begin anew",
+			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": carried,
 			"hangUps": moment, "reopening": "the next program opens it in any case", "control": made, "succession": made, "unable": made, "upgrade": made, "clients": carried,
 		}},
 	} {

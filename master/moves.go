@@ -17,6 +17,8 @@ type moveOrder struct {
 	limit   *time.Timer
 	before  Counts // as it began
 	closed  uint64 // of the worker, likewise
+
+	abandoned bool // the worker has not answered in its time, and is waited for no more
 }
 
 // moveRequest is a client's wish to have connections moved.
@@ -188,7 +190,11 @@ func (s *supervisor) cancelOrder(slot *slot) {
 	o := slot.order
 	s.tell(slot, ipc.Move{ID: o.id})
 	o.limit = s.after(cancelLimit, func() {
-		if slot.order == o && o.request != nil {
+		if slot.order != o {
+			return
+		}
+		o.abandoned = true
+		if o.request != nil {
 			s.answerMove(slot, s.dispatch.given(slot.number, o.id),
 				fmt.Errorf("slot %d (pid %d) has not answered within %v; it is told to give no more back", slot.number, slot.pid(), moveLimit+cancelLimit))
 		}

@@ -193,6 +193,7 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 // inherit takes over the slots, before run.
 func (s *supervisor) inherit(e *estate, r *reaper, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = e.Generation, e.Target, e.Again, true
+	s.lastMove = e.LastMove
 	for i := range e.Slots {
 		from := &e.Slots[i]
 		slot := from.slot(s.config)

@@ -137,10 +137,11 @@ func (s *supervisor) proceedUpgrade() {
 }
 
 // busy reports whether something is under way that the next program could not go
-// on with.
+// on with. An order that a worker does not answer is none: what is given back by it
+// after all goes to whoever has fewest then.
 func (s *supervisor) busy() bool {
 	return s.reload != nil || len(s.scalings) > 0 || len(s.moves) > 0 ||
-		slices.ContainsFunc(s.slots, func(slot *slot) bool { return slot != nil && slot.order != nil })
+		slices.ContainsFunc(s.slots, func(slot *slot) bool { return slot != nil && slot.order != nil && !slot.order.abandoned })
 }
 
 // defersReload reports whether a reload is left to the program that takes over:
@@ -224,7 +225,7 @@ func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *es
 		Worker: s.programs[s.generation].estate(),
 		Old:    s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.deaf,
 		Listeners: listeners, Accept: accept,
-		Generation: s.generation, Target: s.target, Again: s.again,
+		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove,
 	}
 	if s.succession.control != nil {
 		e.Control, e.ControlFile = s.succession.control.handOver()
