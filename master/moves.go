@@ -19,6 +19,7 @@ type moveOrder struct {
 	closed  uint64 // of the worker, likewise
 
 	abandoned bool // the worker has not answered in its time, and is waited for no more
+	stranded  bool // the slot that was to get them serves no more
 }
 
 // moveRequest is a client's wish to have connections moved.
@@ -69,6 +70,7 @@ func (s *supervisor) forgetMove(m *moveRequest) {
 
 // proceedMoves begins the requests whose turn it is.
 func (s *supervisor) proceedMoves() {
+	s.strandMoves()
 	s.moves = slices.DeleteFunc(s.moves, func(m *moveRequest) bool {
 		err := s.movePossible(m)
 		switch {
@@ -81,6 +83,31 @@ func (s *supervisor) proceedMoves() {
 		}
 		return true
 	})
+}
+
+// strandMoves has workers give no more back for a slot that serves no more. What
+// they gave before that was seen goes to others, which the answer then says.
+func (s *supervisor) strandMoves() {
+	for _, slot := range s.slots {
+		if slot == nil || slot.order == nil {
+			continue
+		}
+		o := slot.order
+		if m := o.request; m != nil && m.to != nobody && !o.stranded && !s.canMove(m.to) {
+			o.stranded = true
+			s.tell(slot, ipc.Move{ID: o.id})
+		}
+	}
+}
+
+// canMove reports whether a slot's worker serves, and can give and take moved
+// connections.
+func (s *supervisor) canMove(number int) bool {
+	if number < 0 || number >= len(s.slots) || s.slots[number] == nil {
+		return false
+	}
+	slot := s.slots[number]
+	return slot.life.serves() && slot.ready.Moves
 }
 
 func (s *supervisor) beginMove(m *moveRequest) {
@@ -100,23 +127,16 @@ func (s *supervisor) beginMove(m *moveRequest) {
 
 // movePossible says why not, if not.
 func (s *supervisor) movePossible(m *moveRequest) error {
-	ready := func(number int) bool {
-		if number < 0 || number >= len(s.slots) || s.slots[number] == nil {
-			return false
-		}
-		slot := s.slots[number]
-		return slot.life.serves() && slot.ready.Moves
-	}
 	switch {
-	case !ready(m.from):
+	case !s.canMove(m.from):
 		return fmt.Errorf("slot %d has no ready worker that can move connections; see usher status", m.from)
 	case m.to == m.from:
 		return fmt.Errorf("from and to are both slot %d", m.to)
-	case m.to != nobody && !ready(m.to):
+	case m.to != nobody && !s.canMove(m.to):
 		return fmt.Errorf("slot %d has no ready worker that can take moved connections; see usher status", m.to)
 	}
 	for number := range s.slots {
-		if number != m.from && ready(number) {
+		if number != m.from && s.canMove(number) {
 			return nil
 		}
 	}
@@ -158,7 +178,11 @@ func (n delivered) about(s *supervisor) {
 	if slot == nil || slot.order == nil || slot.order.id != n.order {
 		return
 	}
-	s.answerMove(slot, n.moved, nil)
+	var incomplete error
+	if o := slot.order; o.stranded && o.request != nil {
+		incomplete = fmt.Errorf("slot %d has no ready worker any more; what had left for it by then may have gone to others", o.request.to)
+	}
+	s.answerMove(slot, n.moved, incomplete)
 	s.endOrder(slot)
 }
 
