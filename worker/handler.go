@@ -19,7 +19,8 @@ func (f OpenFunc) Open(c *Conn) (Session, error) { return f(c) }
 // called on the loop's goroutine, never one within another, and must not block.
 //
 // A session may also implement, each with effect as described at the type:
-// [EOFSession], [CloseSession], [DrainSession], [LowSession].
+// [EOFSession], [CloseSession], [DrainSession], [LowSession], [MovableSession],
+// [LeaveSession].
 type Session interface {
 	// Data is given the input that no earlier call has consumed, and returns
 	// how many bytes of it, from the front, need not come again. The rest
