@@ -140,7 +140,7 @@ func (s *supervisor) movePossible(m *moveRequest) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no other ready worker to move connections to")
+	return fmt.Errorf("there is no other ready worker to move connections to; usher scale +1 starts one")
 }
 
 // giveOrder has a worker give so many connections back, for slot to or nobody in

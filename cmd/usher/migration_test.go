@@ -259,6 +259,16 @@ func TestMoveCommand(t *testing.T) {
 			t.Errorf("%v: got %+v, want it to say %q", test.args, got, test.want)
 		}
 	}
+	if got := s.ask("scale", "1"); got.code != 0 {
+		t.Fatalf("scale 1: %+v", got)
+	}
+	alone := s.until("one is left", ready(1)).Workers[0].Slot
+	if got := s.ask("move", "--from", strconv.Itoa(alone)); got.code != exitFailed || !strings.Contains(got.stderr, "no other ready worker to move connections to; usher scale +1 starts one") {
+		t.Errorf("got %+v, want it to say how to start another", got)
+	}
+	if got := s.ask("scale", "3"); got.code != 0 {
+		t.Fatalf("scale 3: %+v", got)
+	}
 	c.disperse()
 	s.stop()
 }
