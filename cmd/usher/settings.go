@@ -38,7 +38,7 @@ type settings struct {
 	RecycleRSS        byteSize      `name:"recycle-rss" default:"0" placeholder:"SIZE" help:"With how much resident memory a worker is replaced, such as 512MiB, give or take a tenth; 0: never."`
 	WorkerMemory      byteSize      `default:"0" placeholder:"SIZE" help:"How much memory the connections of a worker may buffer, all together, such as 256MiB: above it those that are owed most are no longer read from, above twice that the largest are closed; 0: an eighth of the memory there is, divided by --workers or the number of CPUs, whichever is more."`
 	Rebalance         bool          `help:"Move live connections from the fullest workers to the emptiest, until all have as many."`
-	MoveFailures      percentage    `default:"1%" placeholder:"SHARE" help:"Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers."`
+	MoveFailures      percentage    `default:"1%" placeholder:"SHARE" help:"Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers (${default})."`
 	Control           string        `default:"${control}" placeholder:"PATH" help:"Control socket, for usher status and the like (${default})."`
 	PIDFile           string        `name:"pid-file" placeholder:"PATH" help:"File to write the master's pid to."`
 	LogFile           string        `placeholder:"PATH" help:"File to log to instead of standard error; after it was renamed a reload, or usher logs reopen, opens it anew."`
