@@ -312,6 +312,9 @@ func (s *supervisor) byAccident(slot *slot, status unix.WaitStatus) bool {
 
 // died decides what follows the end of a worker, or a start that did not succeed.
 func (s *supervisor) died(slot *slot, err error) {
+	if s.stopping != stopNot {
+		s.turn(slot, turnEnd) // nobody takes its place
+	}
 	if slot.life == lifeRemoved {
 		s.slots[slot.number] = nil
 		return

@@ -330,7 +330,7 @@ func (th *theatre) askToScale() {
 }
 
 // perform runs the steps and then an orderly end, checking after each.
-func perform(workers, maxWorkers int, moves bool, script []string, pick []int, quick bool) (err error) {
+func perform(workers, maxWorkers int, moves bool, script []string, pick []int, quick, abrupt bool) (err error) {
 	th := newTheatreOf(workers, maxWorkers, moves)
 	played := "start"
 	for i, name := range script {
@@ -346,6 +346,15 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 		} else {
 			th.look(func() { steps[name](th, th.anyActor(pick[i])) })
 		}
+	}
+	mode := stopGraceful
+	if quick {
+		mode = stopQuick
+	}
+	if abrupt { // in the midst of it all, and then somebody dies
+		th.inbox.put(func() { th.stop(mode) })
+		th.inbox.put(func() { th.exit(th.anyActor(len(script)).pid, unix.WaitStatus(unix.SIGKILL)) })
+		return errors.Join(th.finish(played), errors.Join(th.faults...))
 	}
 	// All obstacles gone, everything comes to what is wanted.
 	th.look(func() {
@@ -372,15 +381,16 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 	if err != nil {
 		err = fmt.Errorf("after %s: %w", played, err)
 	}
-	mode := stopGraceful
-	if quick {
-		mode = stopQuick
-	}
 	th.inbox.put(func() { th.stop(mode) })
+	return errors.Join(err, th.finish(played))
+}
+
+// finish waits for the end of a supervisor that was told to stop. Nothing may be left.
+func (th *theatre) finish(played string) error {
 	if ended := <-th.ended; ended != nil || len(th.actors) != 0 || len(th.seats) != 0 || !th.closed {
-		err = errors.Join(err, fmt.Errorf("after %s, stop: %v, %d processes, %d seats, listeners closed %v", played, ended, len(th.actors), len(th.seats), th.closed))
+		return fmt.Errorf("after %s, stop: %v, %d processes, %d seats, listeners closed %v", played, ended, len(th.actors), len(th.seats), th.closed)
 	}
-	return err
+	return nil
 }
 
 // abandonStage ends everything without looking, after a failure.
@@ -413,9 +423,9 @@ func TestSupervisorModel(t *testing.T) {
 		workers := rapid.IntRange(1, maxWorkers).Draw(rt, "workers")
 		script := rapid.SliceOfN(rapid.SampledFrom(names), 0, 30).Draw(rt, "script")
 		pick := rapid.SliceOfN(rapid.IntRange(0, 9), len(script), len(script)).Draw(rt, "pick")
-		quick, moves := rapid.Bool().Draw(rt, "quick"), rapid.Bool().Draw(rt, "moves")
+		quick, moves, abrupt := rapid.Bool().Draw(rt, "quick"), rapid.Bool().Draw(rt, "moves"), rapid.Bool().Draw(rt, "abrupt")
 		var err error
-		synctest.Test(t, func(*testing.T) { err = perform(workers, maxWorkers, moves, script, pick, quick) })
+		synctest.Test(t, func(*testing.T) { err = perform(workers, maxWorkers, moves, script, pick, quick, abrupt) })
 		if err != nil {
 			rt.Fatal(err)
 		}
