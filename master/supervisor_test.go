@@ -38,6 +38,7 @@ type theatre struct {
 	aborted   time.Time     // when a worker last was, for it hung
 	answers   []chan scaled // that are to come
 	spoiled   int           // the generation that cannot restore connections
+	entries   []*ipc.Entry  // of the first workers, for the test to write as they do
 }
 
 // actor is a worker process that is not there.

@@ -27,7 +27,8 @@ func rest(t *testing.T, hangTimeout time.Duration) *theatre {
 	th.look(func() {
 		th.config.HangTimeout = hangTimeout
 		for slot := range 2 {
-			th.slots[slot].entry().Sequence.Store(2)
+			th.entries = append(th.entries, th.slots[slot].entry())
+			th.entries[slot].Sequence.Store(2)
 		}
 	})
 	t.Cleanup(th.abandonStage)
@@ -52,7 +53,7 @@ func TestLooksRest(t *testing.T) {
 		if got := th.looksIn(time.Hour); got != 480 {
 			t.Errorf("at rest: %d looks in an hour, want 480", got)
 		}
-		entry := th.slots[1].entry()
+		entry := th.entries[1]
 		disturb := map[string]func(){
 			"an event":              func() { th.look(func() {}) },
 			"a worker that is busy": func() { entry.Sequence.Add(1) },
@@ -112,7 +113,7 @@ func TestHangFromRest(t *testing.T) {
 			th := rest(t, hangTimeout)
 			time.Sleep(after)
 			synctest.Wait()
-			th.slots[0].entry().Sequence.Add(1)
+			th.entries[0].Sequence.Add(1)
 			start := time.Now()
 			time.Sleep(time.Minute)
 			var aborted time.Time
