@@ -112,6 +112,7 @@ func (s *supervisor) beginReload() {
 	r := &reload{generation: s.generation + 1, since: time.Now(), waiting: s.waiting}
 	s.again, s.waiting = false, nil
 	s.reload = r
+	s.notifier.reloading(ipc.NewClock().Now())
 	if s.reading != nil {
 		select {
 		case <-s.reading: // at last; but of what the file was then
@@ -195,7 +196,6 @@ func (s *supervisor) startReload(p reloadPlan) {
 	}
 	s.stopRecycling()
 	r.stage = reloadStarting
-	s.notifier.reloading(ipc.NewClock().Now())
 	s.log.Info("reloading", "generation", r.generation)
 }
 
@@ -203,6 +203,7 @@ func (s *supervisor) startReload(p reloadPlan) {
 func (s *supervisor) refuseReload(err error) {
 	r := s.reload
 	s.reload = nil
+	s.notifier.ready() // again
 	s.log.Error("reload refused, all stays as it is", "error", err)
 	r.tell(outcome{generation: r.generation, err: err})
 }
@@ -324,6 +325,8 @@ func (s *supervisor) abortReload(err error) {
 	}
 	result := outcome{generation: r.generation, err: err}
 	switch r.stage {
+	case reloadReading:
+		s.notifier.ready() // again
 	case reloadMoving: // it is too late for that: only the moving was not over
 		result.departures, _ = s.close(r.account)
 	case reloadStarting:

@@ -32,8 +32,8 @@ func (s *supervisor) stop(mode stopMode) {
 	if s.stopping == stopNot {
 		s.stopBy = time.Now().Add(s.config.DrainTimeout + drainGrace)
 		s.dispatch.closeListeners()
-		s.notifier.stopping()
 		s.stopWaiting()
+		s.notifier.stopping()
 	}
 	s.stopping = mode
 	for _, slot := range s.slots {

@@ -108,6 +108,32 @@ func TestServiceManager(t *testing.T) {
 	s.ends(0)
 }
 
+// A reload that is refused has begun and is over: the manager, which may wait for that
+// (Type=notify-reload), hears both.
+func TestServiceManagerHearsOfRefusedReload(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	cmd, mark := command()
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+m.path)
+	path := filepath.Join(t.TempDir(), "usher.toml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("workers = 1\n")
+	s := serveCommandLine(t, cmd, mark, "--config", path)
+	for n, text := range []string{"workers = nonsense\n", "workers = 1\nlisten = [\"nowhere\"]\n"} {
+		write(text)
+		before := monotonic()
+		s.signal(unix.SIGHUP)
+		m.said.await(t, n+2, "READY=1")
+		m.checkReloading(t, n+1, before)
+	}
+	s.stop()
+}
+
 // Without a watchdog there are no signs of life, and without a manager none of
 // this: other stories see to that.
 func TestServiceManagerWithoutWatchdog(t *testing.T) {
