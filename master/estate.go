@@ -20,6 +20,7 @@ import (
 type estate struct {
 	Format      int            // estateFormat
 	Version     string         // of the program that wrote it, as status shows it
+	Protocol    int            // that workers speak which it has started; 0: each says with ready
 	Began       int64          // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
 	Program     string         // the path by which it was started
 	Worker      *programEstate // of the generation that serves; nil: not known
@@ -92,6 +93,14 @@ type acceptEstate struct {
 	Seats          []seatEstate // in the order of candidates, then those that leave
 	Residents      []residentEstate
 	Lobby          []arrivalEstate
+	Bucket         *bucketEstate // nil: accepting had no rate, or an older program wrote this
+}
+
+// bucketEstate is how many connections --accept-rate grants at once.
+type bucketEstate struct {
+	Rate   int
+	Tokens float64
+	Age    time.Duration // since they were so many
 }
 
 // arrivalEstate is a connection that is accepted and not yet counted.

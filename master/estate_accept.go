@@ -47,6 +47,9 @@ func (a *acceptor) estate() acceptEstate {
 		LastID: a.lastID, Serial: a.serial, Turn: d.turn,
 		Totals: totalsEstate{d.totals.accepted, d.totals.closed, d.totals.refused, d.totals.moved, d.totals.lost, d.totals.cut},
 	}
+	if b := a.bucket; b.rate > 0 {
+		e.Bucket = &bucketEstate{b.rate, b.tokens, since(b.asOf)}
+	}
 	for _, seats := range [2][]*seat{d.seats, d.leaving} {
 		for _, s := range seats {
 			e.Seats = append(e.Seats, s.estate())
@@ -120,6 +123,9 @@ func (a *acceptor) inherit(e *acceptEstate, boards map[int]*ipc.Scoreboard) erro
 	d := &a.dispatcher
 	a.lastID, a.serial, d.turn = e.LastID, e.Serial, e.Turn
 	d.totals = totals{e.Totals.Accepted, e.Totals.Closed, e.Totals.Refused, e.Totals.Moved, e.Totals.Lost, e.Totals.Cut}
+	if b := e.Bucket; b != nil && b.Rate == a.bucket.rate {
+		a.bucket.tokens, a.bucket.asOf = min(b.Tokens, float64(b.Rate)), ago(b.Age)
+	}
 	for i := range e.Seats {
 		entry := new(ipc.Entry) // of a dead one, whose counts are known
 		if number := e.Seats[i].Slot; e.Seats[i].Phase != seatDead {

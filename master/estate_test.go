@@ -62,7 +62,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		{acceptor{}, map[string]string{
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
 			"dispatcher": carried, "reserve": made, "listeners": carried, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
-			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": "full again: a burst of one second's worth",
+			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": carried,
 			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
 			"news": calm, "strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,
 		}},
@@ -118,6 +118,8 @@ func fill(v reflect.Value, n *int) {
 		v.SetBool(true)
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(uint64(*n % 200))
+	case reflect.Float64:
+		v.SetFloat(float64(*n))
 	default:
 		v.SetInt(int64(*n))
 	}

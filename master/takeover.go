@@ -78,6 +78,16 @@ func (e *estate) fits(config *Config) error {
 	if len(e.Slots) > maxSlots(config) {
 		return fmt.Errorf("%d slots are more than max-workers, which is %d, allows", len(e.Slots), config.MaxWorkers)
 	}
+	for _, s := range e.Slots {
+		protocol := s.Ready.Protocol
+		if protocol == 0 { // it is not ready yet
+			protocol = e.Protocol
+		}
+		if s.Process != nil && protocol != 0 && protocol != ipc.Version {
+			return fmt.Errorf("slot %d (pid %d) speaks protocol version %d, this program speaks %d, and would cut its connections: restart the server for that",
+				s.Number, s.Process.PID, protocol, ipc.Version)
+		}
+	}
 	for _, l := range e.Listeners {
 		if len(l.Name) > ipc.MaxNameInBatch {
 			return fmt.Errorf("listener %s has a name of %d bytes, at most %d; rename it by a reload first", l.Address, len(l.Name), ipc.MaxNameInBatch)

@@ -221,7 +221,7 @@ func (s *supervisor) succeed() error {
 // their links are paused.
 func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *estate {
 	e := &estate{
-		Format: estateFormat, Version: s.config.Version, Program: s.succession.path, Carry: s.config.Carry,
+		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.succession.path, Carry: s.config.Carry,
 		Worker: s.programs[s.generation].estate(),
 		Old:    s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.deaf,
 		Listeners: listeners, Accept: accept,

@@ -1,0 +1,58 @@
+package master
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// What the rate grants goes on in the next program: an upgrade is no way to a burst.
+func TestEstateCarriesBucket(t *testing.T) {
+	h := newHouse(t, 1000)
+	h.do(func() {
+		h.limits.rate, h.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
+		h.bucket.tokens = 0.5
+	})
+	var e acceptEstate
+	if err := h.park(func(accept acceptEstate, _ []listenerEstate) { e = accept }); err != nil {
+		t.Fatal(err)
+	}
+	for rate, most := range map[int]float64{10: 0.5, 20: 20} { // another one begins anew
+		next := acceptor{bucket: newBucket(rate, time.Now())}
+		if err := next.inherit(&e, nil); err != nil {
+			t.Fatal(err)
+		}
+		if next.bucket.tokens != most || next.bucket.asOf.After(time.Now()) {
+			t.Errorf("rate %d: %+v, want %v tokens", rate, next.bucket, most)
+		}
+	}
+}
+
+// A program that speaks another protocol version does not take over workers that
+// speak this one: it would end each as it heard of it.
+func TestEstateOfAnotherProtocol(t *testing.T) {
+	const other = ipc.Version + 1
+	for name, test := range map[string]struct {
+		started, ready int
+		alive, fits    bool
+	}{
+		"the same":                        {ipc.Version, ipc.Version, true, true},
+		"not ready yet":                   {ipc.Version, 0, true, true},
+		"by a program that does not say":  {0, 0, true, true},
+		"another":                         {other, other, true, false},
+		"another, which is not ready yet": {other, 0, true, false},
+		"another, said by the worker":     {0, other, true, false},
+		"another, which is dead":          {other, other, false, true},
+	} {
+		e := &estate{Control: -1, Protocol: test.started, Slots: []slotEstate{{Ready: ipc.Ready{Protocol: test.ready}}}}
+		if test.alive {
+			e.Slots[0].Process = &heirloom{PID: 7}
+		}
+		err := e.fits(&Config{MaxWorkers: 1})
+		if (err == nil) != test.fits || err != nil && !strings.Contains(err.Error(), "speaks protocol version") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
