@@ -2,7 +2,6 @@ package master
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -90,8 +89,10 @@ type acceptEstate struct {
 	LastID, Serial uint64
 	Turn           int
 	Totals         totalsEstate
-	Seats          []seatEstate // in the order of candidates, then those that leave
-	Residents      []residentEstate
+	Seats          []seatEstate     // in the order of candidates, then those that leave
+	census         []byte           // what is to be in Census
+	Census         int              // descriptor: of a memfd with the census; 0: it is empty
+	Residents      []residentEstate // the same, as format 1 has it
 	Lobby          []arrivalEstate
 	Bucket         *bucketEstate // nil: accepting had no rate, or an older program wrote this
 }
@@ -143,18 +144,12 @@ type saidEstate struct{ Closed, Lost, Cut uint64 }
 
 type tallyEstate struct{ Sent, Drained, Back, Received, Closed, Lost, MovedIn, Cut uint64 }
 
+// residentEstate is a connection in the census of format 1.
 type residentEstate struct {
 	ID     uint64
 	Origin netip.Prefix
 	Seat   uint64
 }
-
-const (
-	estateSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
-	// maxEstate is the longest estate that is read, in bytes: a census of a
-	// million clients is a tenth of it.
-	maxEstate = 1 << 30
-)
 
 // write puts the estate into a sealed memfd, close-on-exec, which the caller owns.
 func (e *estate) write() (fd int, err error) {
@@ -162,45 +157,14 @@ func (e *estate) write() (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	fd, err = unix.MemfdCreate("usher-estate", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return -1, os.NewSyscallError("memfd_create", err)
-	}
-	for written := 0; written < len(text); {
-		n, err := unix.Write(fd, text[written:])
-		if err != nil {
-			_ = unix.Close(fd) // the first error is the one to report
-			return -1, os.NewSyscallError("write", err)
-		}
-		written += n
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, estateSeals); err != nil {
-		_ = unix.Close(fd) // the first error is the one to report
-		return -1, os.NewSyscallError("fcntl", err)
-	}
-	return fd, nil
+	return sealMemory("usher-estate", text)
 }
 
 // readEstate reads what is in the memfd, which it borrows.
 func readEstate(fd int) (*estate, error) {
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		return nil, fmt.Errorf("estate: %w", os.NewSyscallError("fstat", err))
-	}
-	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
-	if err != nil || seals&estateSeals != estateSeals {
-		return nil, errors.New("estate: not a sealed memfd")
-	}
-	if stat.Size > maxEstate {
-		return nil, fmt.Errorf("estate: %d bytes, at most %d", stat.Size, maxEstate)
-	}
-	text := make([]byte, stat.Size)
-	for read := 0; read < len(text); {
-		n, err := unix.Pread(fd, text[read:], int64(read))
-		if err != nil || n == 0 {
-			return nil, fmt.Errorf("estate: %w", os.NewSyscallError("pread", err))
-		}
-		read += n
+	text, err := readMemory(fd)
+	if err != nil {
+		return nil, fmt.Errorf("estate: %w", err)
 	}
 	return parseEstate(text)
 }
@@ -271,6 +235,9 @@ func (e *estate) descriptors() []int {
 	}
 	for _, s := range e.Accept.Seats {
 		fds = append(fds, s.Queue, s.WorkerEnd)
+	}
+	if e.Accept.Census > 0 {
+		fds = append(fds, e.Accept.Census)
 	}
 	for _, l := range e.Accept.Lobby {
 		fds = append(fds, l.FD)

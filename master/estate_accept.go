@@ -58,9 +58,7 @@ func (a *acceptor) estate() acceptEstate {
 	for _, arrival := range a.unplaced() {
 		e.Lobby = append(e.Lobby, arrivalEstate{arrival.fd, arrival.accepted.Local, arrival.accepted.Remote, arrival.accepted.Listener, arrival.accepted.Accepted})
 	}
-	for id, r := range d.census.residents {
-		e.Residents = append(e.Residents, residentEstate{id, r.origin, r.seat})
-	}
+	e.census = d.census.record()
 	return e
 }
 
@@ -149,11 +147,8 @@ func (a *acceptor) inherit(e *acceptEstate, boards map[int]*ipc.Scoreboard) erro
 	for _, l := range e.Lobby {
 		a.lobby = append(a.lobby, arrival{ipc.Envelope{Local: l.Local, Remote: l.Remote, Listener: l.Listener, Accepted: l.Accepted}, l.FD})
 	}
-	for _, r := range e.Residents {
-		if d.census.on() {
-			d.census.origins[r.Origin]++
-			d.census.residents[r.ID] = resident{origin: r.Origin, seat: r.Seat}
-		}
+	if err := d.census.inherit(e); err != nil {
+		return err
 	}
 	d.waiting = true // what was stuck or queued is to be looked at
 	a.inspectAt = time.Now().Add(stuckAfter)

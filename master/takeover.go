@@ -178,6 +178,9 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 	_ = unix.Close(memory)                     // it was read
 	_ = unix.Close(e.Old)                      // this program's own file is open too
 	fdpass.CloseAll(e.boards())                // they are mapped, by duplicates
+	if e.Accept.Census > 0 {
+		_ = unix.Close(e.Accept.Census) // it was read, too
+	}
 	m.program = e.Program
 	if e.Worker != nil {
 		worker := e.Worker.program()
