@@ -17,7 +17,8 @@ func init() {
 	helpers["embedder"] = func() {
 		err := master.Run(context.Background(), master.Config{
 			Listen: []string{"127.0.0.1:0"}, Program: os.Args[2:], Workers: 1,
-			Started: func(status master.Status) { announce(os.Stdout, status) },
+			BootTimeout: 10 * limit, // a slow machine is no broken program
+			Started:     func(status master.Status) { announce(os.Stdout, status) },
 		})
 		if err != nil {
 			panic(err)
