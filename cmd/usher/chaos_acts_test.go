@@ -35,6 +35,12 @@ var chaosActs = []struct {
 	{"deploy-forgets", 1, deployProgram(programForgets)},
 	{"deploy-crashes", 1, deployProgram(programCrashes)},
 	{"deploy-retires", 1, deployProgram(programRetires)},
+	{"program-replaced", 2, (*chaos).replaceProgram},
+	{"config-empty", 1, (*chaos).emptyConfig},
+	{"config-cut", 1, (*chaos).cutConfig},
+	{"log-rotate", 1, (*chaos).rotateLog},
+	{"sockets-removed", 1, (*chaos).removeSockets},
+	{"bad", 3, (*chaos).badWorker},
 	{"restart-in-peace", 1, (*chaos).restartInPeace},
 	{"restart", 1, (*chaos).restart},
 }
@@ -43,6 +49,7 @@ var chaosActs = []struct {
 const (
 	exitsStatus = 7
 	crashStatus = 8
+	badStatus   = 9
 )
 
 // mostBroken is after how many acts at most a good program follows on a broken
@@ -194,45 +201,6 @@ func (c *chaos) move(e *era) {
 
 func (c *chaos) scale(e *era) {
 	c.usher(e, "scale", strconv.Itoa(1+c.random.IntN(mostWorkers)))
-}
-
-// deploy makes the program one that keeps the journal.
-func (c *chaos) deploy(e *era, program string) {
-	script(c.t, c.program, fmt.Sprintf("#!/bin/sh\nexec %s worker-chaos %s %s\n", self(), program, e.journalPath))
-	c.broken = 0
-}
-
-func deployProgram(program string) func(c *chaos, e *era) {
-	return func(c *chaos, e *era) {
-		c.deploy(e, program)
-		c.reloadBroken(e, program)
-	}
-}
-
-func breakProgram(text string) func(c *chaos, e *era) {
-	return func(c *chaos, e *era) {
-		script(c.t, c.program, text)
-		c.reloadBroken(e, strings.TrimSpace(text))
-	}
-}
-
-// reloadBroken has the server try a broken program, and someone wait for what
-// comes of it or not.
-func (c *chaos) reloadBroken(e *era, program string) {
-	c.broken = 1
-	c.note("the program is %q", program)
-	if c.random.IntN(2) == 0 {
-		tellMaster(unix.SIGHUP)(c, e)
-		return
-	}
-	c.usher(e, "reload")
-}
-
-// repair deploys the good program again.
-func (c *chaos) repair(e *era) {
-	c.deploy(e, programGood)
-	c.note("the program is good")
-	c.usher(e, "reload")
 }
 
 // commandLimit is how long a command may take.

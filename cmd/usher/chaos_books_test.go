@@ -33,7 +33,9 @@ func (c *chaos) audit() {
 		if e != last {
 			last, before = e, account{}
 		}
+		c.files.RLock()
 		before = c.look(e, before)
+		c.files.RUnlock()
 		e.visits.Done()
 		<-ticker.C
 	}

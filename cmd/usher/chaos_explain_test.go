@@ -16,6 +16,17 @@ type evidence struct {
 	deaths    map[int]death // that connections may die of
 	told, cut time.Duration // see era
 	limited   bool
+	liars     map[int]bool // workers that died with counters made up
+
+	reloaded int          // the generation that serves, as far as the log is read
+	later    map[int]bool // workers that were started when theirs did, by pid
+}
+
+// lied reports whether a connection may have died with a worker that had it booked
+// as closed.
+func (v *evidence) lied(f failure) bool {
+	deeds := v.journal.deeds(f)
+	return len(deeds) > 0 && v.liars[deeds[len(deeds)-1].pid] || len(deeds) == 0 && len(v.liars) > 0
 }
 
 // explain says why a connection failed, or, if it had no right to, what is known

@@ -161,3 +161,35 @@ func TestChaosOddities(t *testing.T) {
 		}
 	}
 }
+
+// A worker may die of what it did wrong, and one of a broken program by itself;
+// but an executable is held, once its generation serves.
+func TestChaosJudgesDeaths(t *testing.T) {
+	t.Parallel()
+	const wrong, later, other = 1, 2, 3
+	exits := fmt.Sprintf("exit status %d", exitsStatus)
+	for _, test := range []struct {
+		name   string
+		pid    int
+		reason string
+		script bool
+		ok     bool
+	}{
+		{"gone wrong", wrong, "signal SIGKILL: counted more connections than it was given", false, true},
+		{"nobody did anything", other, "signal SIGKILL", false, false},
+		{"broken, while it was tried", other, exits, false, true},
+		{"broken, the generation served", later, exits, false, false},
+		{"broken, the generation served, and is a script", later, exits, true, true},
+		{"gone wrong as nobody is said to have", other, fmt.Sprintf("exit status %d", badStatus), false, false},
+	} {
+		v := &evidence{journal: newJournal(), deaths: make(map[int]death), liars: make(map[int]bool), later: map[int]bool{later: true}}
+		v.journal.add(deed{at: time.Second, pid: wrong, what: deedWrong, conn: 7, reason: chaosLies[0]})
+		story := &chaos{script: test.script}
+		if ok := story.judgeDeath(v, logged{PID: test.pid, Reason: test.reason}); ok != test.ok {
+			t.Errorf("%s: in order: %v, want %v", test.name, ok, test.ok)
+		}
+		if d := v.deaths[test.pid]; (d.at == time.Second) != (test.pid == wrong) || v.liars[test.pid] != (test.pid == wrong) {
+			t.Errorf("%s: connections die of %+v, which lies: %v", test.name, d, v.liars[test.pid])
+		}
+	}
+}

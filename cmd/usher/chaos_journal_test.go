@@ -29,6 +29,7 @@ const (
 	deedExit   = "exit"   // and the process ends of it
 	deedFreeze = "freeze" // it is to leave
 	deedClose  = "close"  // it is closed
+	deedWrong  = "wrong"  // of one at the bad listener: the worker goes wrong
 )
 
 // deed is a line of the journal.
@@ -69,7 +70,16 @@ func (j *journalWriter) write(what string, c *worker.Conn, reason error) {
 	if reason != nil {
 		text = reason.Error()
 	}
-	line := fmt.Appendf(nil, "%d %d %s %s %d %s %q\n", monotonic(), os.Getpid(), j.program, what, c.ID(), c.RemoteAddr(), text)
+	j.append(what, c.ID(), c.RemoteAddr(), text)
+}
+
+// writeWrong writes what the worker does wrong next.
+func (j *journalWriter) writeWrong(what string, c *worker.Conn) {
+	j.append(deedWrong, c.ID(), netip.AddrPortFrom(netip.IPv4Unspecified(), 0), what) // a Unix socket has none
+}
+
+func (j *journalWriter) append(what string, conn uint64, peer netip.AddrPort, text string) {
+	line := fmt.Appendf(nil, "%d %d %s %s %d %s %q\n", monotonic(), os.Getpid(), j.program, what, conn, peer, text)
 	if _, err := j.file.Write(line); err != nil {
 		panic(err) // nothing could be explained
 	}
@@ -80,10 +90,11 @@ type journal struct {
 	conns map[uint64][]deed           // by connection, in order
 	peers map[netip.AddrPort][]uint64 // connections by who opened them
 	exits map[int]deed                // by pid
+	wrong map[int]deed                // the first of each process, by pid
 }
 
 func newJournal() *journal {
-	return &journal{make(map[uint64][]deed), make(map[netip.AddrPort][]uint64), make(map[int]deed)}
+	return &journal{make(map[uint64][]deed), make(map[netip.AddrPort][]uint64), make(map[int]deed), make(map[int]deed)}
 }
 
 // readJournal is for when nobody writes it any more. None was written if no
@@ -111,6 +122,12 @@ func readJournal(path string) (*journal, error) {
 }
 
 func (j *journal) add(d deed) {
+	if d.what == deedWrong {
+		if _, again := j.wrong[d.pid]; !again {
+			j.wrong[d.pid] = d
+		}
+		return
+	}
 	if len(j.conns[d.conn]) == 0 {
 		j.peers[d.peer] = append(j.peers[d.peer], d.conn)
 	}

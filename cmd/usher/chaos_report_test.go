@@ -12,12 +12,13 @@ import (
 
 // logged is a line of the master's log.
 type logged struct {
-	Message string        `json:"@message"`
-	Time    string        `json:"@timestamp"`
-	PID     int           `json:"pid"`
-	Reason  string        `json:"reason"`
-	at      time.Duration // CLOCK_MONOTONIC
-	text    string
+	Message    string        `json:"@message"`
+	Time       string        `json:"@timestamp"`
+	PID        int           `json:"pid"`
+	Reason     string        `json:"reason"`
+	Generation int           `json:"generation"`
+	at         time.Duration // CLOCK_MONOTONIC
+	text       string
 }
 
 // readLog is for when the master has ended.
@@ -50,11 +51,16 @@ func (c *chaos) judge(e *era, why map[string]int) (wrong []string) {
 	if err != nil {
 		wrong = append(wrong, err.Error())
 	}
-	log, err := readLog(e.logPath)
-	if err != nil {
-		return append(wrong, err.Error())
+	var log []logged
+	for _, path := range append(e.logsBefore, e.logPath) {
+		lines, err := readLog(path)
+		if err != nil {
+			return append(wrong, err.Error())
+		}
+		log = append(log, lines...)
 	}
-	evidence := &evidence{journal: journal, deaths: e.deaths, told: e.told, cut: e.cut, limited: c.limited}
+	evidence := &evidence{journal: journal, deaths: e.deaths, told: e.told, cut: e.cut, limited: c.limited,
+		liars: make(map[int]bool), reloaded: 1, later: make(map[int]bool)}
 	for pid, d := range journal.exits {
 		evidence.deaths[pid] = death{d.at, "died of restoring, as the broken program does"}
 	}
@@ -78,14 +84,17 @@ func (c *chaos) judgeLine(e *era, v *evidence, l logged) (wrong string) {
 		if at, frozen := e.frozen[l.PID]; frozen && l.at >= at && v.deaths[l.PID].how == "" {
 			v.deaths[l.PID] = death{l.at, "killed by the master, having stood still"}
 		}
+	case l.Message == "reloaded":
+		v.reloaded = l.Generation
+	case l.Message == "worker started":
+		v.later[l.PID] = l.Generation <= v.reloaded
+	case l.Message == "cannot start a worker":
+		ok = c.script || l.Generation > v.reloaded
 	case l.Message == "worker died":
-		_, known := v.deaths[l.PID]
-		ok = known || e.told != 0 && l.at >= e.told || slices.ContainsFunc([]string{
-			fmt.Sprintf("exit status %d", exitsStatus), "signal SIGTERM", // before it was ready
-		}, func(how string) bool { return strings.HasPrefix(l.Reason, how) }) ||
-			strings.HasSuffix(l.Reason, "it wants to end before it has served") // so it had no connection
+		ok = e.told != 0 && l.at >= e.told
+		ok = c.judgeDeath(v, l) || ok
 	case l.Message == "connections lost: they could not be restored":
-		ok = v.refuses(l.PID)
+		ok = slices.Contains(chaosLies, v.wrong[l.PID].reason) || v.refuses(l.PID)
 	case l.Message == "connections lost with their worker":
 	case strings.HasPrefix(l.Message, "connections lost"):
 		ok = e.cut != 0 && l.at >= e.cut
@@ -94,6 +103,25 @@ func (c *chaos) judgeLine(e *era, v *evidence, l logged) (wrong string) {
 		return ""
 	}
 	return fmt.Sprintf("%v in the log: %s", c.since(l.at), l.text)
+}
+
+// judgeDeath reports whether a worker may have died, and takes note of it if it went
+// wrong. That of an executable does not exit as the broken program does once its
+// generation serves: its file is held.
+func (c *chaos) judgeDeath(v *evidence, l logged) bool {
+	before, known := v.deaths[l.PID]
+	if d, bad := v.wrong[l.PID]; bad {
+		v.liars[l.PID] = slices.Contains(chaosLies, d.reason)
+		if !known || d.at < before.at { // what was done to it later may have been done in vain
+			v.deaths[l.PID] = death{d.at, "went wrong: " + d.reason}
+		}
+		return true
+	}
+	if strings.HasPrefix(l.Reason, fmt.Sprintf("exit status %d", exitsStatus)) {
+		return c.script || !v.later[l.PID]
+	}
+	return known || strings.HasPrefix(l.Reason, "signal SIGTERM") || // before it was ready
+		strings.HasSuffix(l.Reason, "it wants to end before it has served") // so it had no connection
 }
 
 // refuses reports whether a worker is of the program that restores nothing.
@@ -112,9 +140,12 @@ func (j *journal) refuses(pid int) bool {
 const mostShown = 5
 
 func (c *chaos) explainAll(e *era, v *evidence, why map[string]int) (wrong []string) {
-	unexplained := 0
+	unexplained, booked := 0, 0
 	for _, f := range e.failures {
 		reason, ok := v.explain(f)
+		if !v.lied(f) {
+			booked++
+		}
 		if ok {
 			why[reason]++
 			continue
@@ -123,8 +154,8 @@ func (c *chaos) explainAll(e *era, v *evidence, why map[string]int) (wrong []str
 			wrong = append(wrong, c.history(v, f, reason))
 		}
 	}
-	if b := e.books; b != nil && uint64(len(e.failures)) > b.Lost+b.Refused {
-		wrong = append(wrong, fmt.Sprintf("%d connections failed, more than are booked as lost or refused: %+v", len(e.failures), *b))
+	if b := e.books; b != nil && uint64(booked) > b.Lost+b.Refused {
+		wrong = append(wrong, fmt.Sprintf("%d connections failed, more than are booked as lost or refused: %+v", booked, *b))
 	}
 	if unexplained > mostShown {
 		wrong = append(wrong, fmt.Sprintf("and %d more failed like that", unexplained-mostShown))

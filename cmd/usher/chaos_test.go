@@ -15,12 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// perIP is --max-conns-per-ip where the story has it.
+// perIP is max-conns-per-ip where the story has it.
 const perIP = 16
 
 // Workers are killed, stopped, told to leave and replaced, by good programs and
-// broken ones; the server is scaled, reloaded, upgraded, and now and then ended
-// and started anew: all at random, while clients check every byte. Whoever of
+// broken ones, and go wrong themselves; the server is scaled, reloaded, upgraded,
+// and now and then ended and started anew; its files are emptied, cut, renamed and
+// removed: all at random, while clients check every byte. Whoever of
 // them fails had a connection that a process held which died of what was done to
 // it; the journal says which, and when. The books balance at every moment, and in
 // the end nothing is left.
@@ -30,22 +31,22 @@ const perIP = 16
 // chaosActs. go test -artifacts keeps the journals and logs.
 func TestChaos(t *testing.T) {
 	for _, c := range []struct {
-		acceptors        int
-		limit, rebalance bool
+		acceptors                int
+		limit, rebalance, script bool
 	}{
-		{1, false, false}, {1, true, true}, {3, false, true}, {3, true, false},
+		{1, false, false, true}, {1, true, true, false}, {3, false, true, false}, {3, true, false, true},
 	} {
 		name := fmt.Sprintf("acceptors=%d", c.acceptors)
-		args := []string{"--acceptors", strconv.Itoa(c.acceptors)}
-		if c.rebalance {
-			args = append(args, "--rebalance")
-		}
+		settings := []string{fmt.Sprintf("acceptors = %d", c.acceptors), fmt.Sprintf("rebalance = %v", c.rebalance)}
 		if c.limit {
 			name += ",per-ip"
-			args = append(args, "--max-conns-per-ip", strconv.Itoa(perIP))
+			settings = append(settings, fmt.Sprintf("max-conns-per-ip = %d", perIP))
+		}
+		if c.script {
+			name += ",script"
 		}
 		t.Run(name, func(t *testing.T) {
-			story := newChaos(t, args, c.limit)
+			story := newChaos(t, settings, c.limit, c.script)
 			defer story.report()
 			story.begin()
 			story.gather()
@@ -58,19 +59,22 @@ func TestChaos(t *testing.T) {
 // chaos is the story under way. Its methods are for the test's goroutine, but for
 // those of clients.
 type chaos struct {
-	t       *testing.T
-	args    []string
-	limited bool // connections from one address are
-	seed    uint64
-	random  *rand.Rand
-	start   time.Duration
-	dir     string // of journals and logs
-	program string // the file that is deployed
-	broken  int    // acts since a broken one was, which is one; 0: a good one is
-	eras    []*era
-	notes   []note
-	pending sync.WaitGroup // workers that stand still
-	clients sync.WaitGroup
+	t        *testing.T
+	settings []string // of the configuration file, but for those that are the same in each story
+	limited  bool     // connections from one address are
+	script   bool     // the program is one: the master cannot hold its file
+	seed     uint64
+	random   *rand.Rand
+	start    time.Duration
+	dir      string    // of journals, logs and configurations
+	program  string    // the file that is deployed
+	copies   [2]string // of the executable that is, in turn; none for a script
+	broken   int       // acts since it was broken, or the configuration, which is one; 0: both are good
+	eras     []*era
+	notes    []note
+	pending  sync.WaitGroup // workers that stand still, and clients of bad ones
+	clients  sync.WaitGroup
+	files    sync.RWMutex // held while the control socket's file is gone; else held for reading by who needs it
 
 	mu       sync.Mutex
 	changed  sync.Cond // era, or over
@@ -85,8 +89,12 @@ type chaos struct {
 type era struct {
 	*server
 	number      int
+	controlPath string // server.control, which is known before there is a server
 	journalPath string
+	configPath  string
+	badPath     string // the Unix socket whose clients have workers go wrong
 	logPath     string
+	logsBefore  []string       // to which the log was renamed, in order
 	visits      sync.WaitGroup // those under way
 	deaths      map[int]death  // of what the story has done, by pid
 	frozen      map[int]time.Duration
@@ -110,8 +118,8 @@ type note struct {
 	text string
 }
 
-func newChaos(t *testing.T, args []string, limited bool) *chaos {
-	c := &chaos{t: t, args: args, limited: limited, seed: rand.Uint64(), dir: t.ArtifactDir(), resting: make(map[*visit]struct{}), start: monotonic()}
+func newChaos(t *testing.T, settings []string, limited, script bool) *chaos {
+	c := &chaos{t: t, settings: settings, limited: limited, script: script, seed: rand.Uint64(), dir: t.ArtifactDir(), resting: make(map[*visit]struct{}), start: monotonic()}
 	if text := os.Getenv("CHAOS_SEED"); text != "" {
 		var err error
 		if c.seed, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -121,6 +129,9 @@ func newChaos(t *testing.T, args []string, limited bool) *chaos {
 	c.random = rand.New(rand.NewPCG(c.seed, 0))
 	c.changed.L = &c.mu
 	c.program = filepath.Join(shortDir(t), "worker")
+	if !script {
+		c.copies = [2]string{install(t).path, install(t).path}
+	}
 	t.Cleanup(c.dismiss)
 	return c
 }
@@ -154,13 +165,15 @@ const mostSlots = (2 + 3 + 1) * mostWorkers
 func (c *chaos) begin() {
 	n := len(c.eras)
 	e := &era{number: n, deaths: make(map[int]death), frozen: make(map[int]time.Duration),
-		journalPath: filepath.Join(c.dir, fmt.Sprintf("journal-%d", n)), logPath: filepath.Join(c.dir, fmt.Sprintf("log-%d", n))}
+		journalPath: filepath.Join(c.dir, fmt.Sprintf("journal-%d", n)), logPath: filepath.Join(c.dir, fmt.Sprintf("log-%d", n)),
+		configPath: filepath.Join(c.dir, fmt.Sprintf("config-%d", n))}
 	c.eras = append(c.eras, e)
+	sockets := shortDir(c.t)
+	e.controlPath, e.badPath = filepath.Join(sockets, "c"), filepath.Join(sockets, "bad")
 	c.deploy(e, programGood)
-	cmd, mark := command()
-	args := append([]string{"--workers", strconv.Itoa(wantedWorkers), "--max-workers", strconv.Itoa(mostWorkers),
-		"--drain-timeout", drainTimeout.String(), "--log-file", e.logPath, "--log-format", "json"}, c.args...)
-	e.server = serveCommandLine(c.t, cmd, mark, append(args, "--", c.program)...)
+	cmd, mark := command("serve", "--config", e.configPath, "--workers", strconv.Itoa(wantedWorkers)) // scaling keeps those
+	e.server = launchAs(c.t, cmd, mark, e.controlPath)
+	e.awaitStart()
 	c.note("master %d serves", e.pid)
 	c.mu.Lock()
 	c.era = e
@@ -270,6 +283,9 @@ func (c *chaos) finish() {
 	e.until("the last generation alone", func(status master.Status) bool {
 		return ready(wantedWorkers)(status) && lingering(status) == 0
 	})
+	if !c.callBad(e, "") {
+		c.problem("in the end, nobody listens at %s", e.badPath)
+	}
 	c.close()
 	c.leave(e)
 	c.settle(e)

@@ -36,6 +36,9 @@ func chaosWorker(program, path string) {
 		hooks.Ready = func() { _ = unix.Kill(os.Getpid(), unix.SIGTERM) } // it is alive
 	}
 	worker.Main(worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+		if c.Listener() == badListener {
+			return misled{j}, nil
+		}
 		what := deedOpen
 		if c.Moved() {
 			what = deedArrive
