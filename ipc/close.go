@@ -13,7 +13,7 @@ import (
 // the worker that a connection was just sent to, for one. Then this close is the
 // last, and would wait until the client has read everything, or for as long as was
 // set (socket(7)). A raw system call keeps the thread's P, and the runtime's
-// monitor signals a thread that has kept it for 10 ms (as package epoll has it),
+// monitor signals a thread that has kept it for 10 ms (as package poller has it),
 // which ends the wait: the kernel goes on to send what is left by itself. That
 // costs nothing where nobody lingers.
 func closeConns(fds []int) {

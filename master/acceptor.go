@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/internal/epoll"
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/internal/pace"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -27,10 +27,10 @@ import (
 // gathering puts a moment between two turns.
 type acceptor struct {
 	log        hclog.Logger
-	set        *epoll.Set
-	waker      *epoll.Waker
+	set        *poller.Set
+	waker      *poller.Waker
 	mail       mailbox[func()]
-	events     [64]epoll.Event
+	events     [64]poller.Event
 	dispatcher dispatcher
 	reserve    reserve
 
@@ -84,11 +84,11 @@ const strandedLimit = 5 * time.Second
 // newAcceptor takes ownership of the listeners, unless it returns an error.
 // report is called on the accept goroutine, and must not block.
 func newAcceptor(config Config, listeners []*listener, descriptorLimit int, report func(notice)) (*acceptor, error) {
-	set, err := epoll.New()
+	set, err := poller.New()
 	if err != nil {
 		return nil, err
 	}
-	waker, err := epoll.NewWaker(set, tagWaker)
+	waker, err := poller.NewWaker(set, tagWaker)
 	if err != nil {
 		_ = set.Close() // the first error is the one to report
 		return nil, err
@@ -183,7 +183,7 @@ func (a *acceptor) rewatch(s *seat) {
 	if s.broken {
 		return
 	}
-	if err := a.set.Add(s.spec.queue, epoll.In, tagSeat|s.serial); err != nil {
+	if err := a.set.Add(s.spec.queue, poller.In, tagSeat|s.serial); err != nil {
 		a.dispatcher.report(queueBroken{s.spec, err})
 	}
 }
@@ -355,7 +355,7 @@ func (a *acceptor) watch(l *listener, index uint64) {
 	if l.watch {
 		return
 	}
-	if err := a.set.Add(l.fd, epoll.In, tagListener|index); err != nil {
+	if err := a.set.Add(l.fd, poller.In, tagListener|index); err != nil {
 		a.log.Error("cannot watch a listener, retrying", "listener", l.address, "error", err)
 		a.retryAt = time.Now().Add(time.Second)
 		return

@@ -7,8 +7,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/fdpass"
-	"github.com/usher-go/usher/internal/epoll"
 	"github.com/usher-go/usher/internal/leaktest"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
@@ -104,7 +104,7 @@ func (o *office) hire(slot, capacity int, moves bool) {
 	o.clerks[slot] = &clerk{end: end, capacity: capacity, moves: moves}
 	o.serial++
 	s := o.dispatcher.open(seatSpec{slot: slot, queue: queue, workerEnd: workerEnd, capacity: capacity, closes: true, moves: moves, entry: entry}, o.serial)
-	if err := o.set.Add(queue, epoll.In, tagSeat|s.serial); err != nil {
+	if err := o.set.Add(queue, poller.In, tagSeat|s.serial); err != nil {
 		o.Fatal(err)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 )
 
@@ -139,7 +139,7 @@ func (a *acceptor) inherit(e *acceptEstate, boards map[int]*ipc.Scoreboard) erro
 			a.stuck.Store(true)
 		}
 		if s.phase != seatDead && !s.broken {
-			if err := a.set.Add(s.spec.queue, epoll.In, tagSeat|s.serial); err != nil {
+			if err := a.set.Add(s.spec.queue, poller.In, tagSeat|s.serial); err != nil {
 				return err
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/internal/epoll"
 	"github.com/usher-go/usher/internal/pace"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -24,15 +24,15 @@ import (
 // and the clients wait in the kernel.
 type greeter struct {
 	log    hclog.Logger
-	set    *epoll.Set
-	waker  *epoll.Waker
+	set    *poller.Set
+	waker  *poller.Waker
 	notify func() // that there is something in the tray
 	clock  ipc.Clock
 	batch  int
 
 	// Between start and stop these are the goroutine's.
 	doors   []door
-	events  [16]epoll.Event
+	events  [16]poller.Event
 	peer    unix.RawSockaddrAny
 	fresh   []arrival
 	pace    pace.Pace
@@ -59,11 +59,11 @@ type arrival struct {
 }
 
 func newGreeter(a *acceptor) (*greeter, error) {
-	set, err := epoll.New()
+	set, err := poller.New()
 	if err != nil {
 		return nil, err
 	}
-	waker, err := epoll.NewWaker(set, tagWaker)
+	waker, err := poller.NewWaker(set, tagWaker)
 	if err != nil {
 		_ = set.Close() // the first error is the one to report
 		return nil, err
@@ -239,7 +239,7 @@ func (g *greeter) watch(on bool) {
 			_ = g.set.Del(d.fd) // it is in the set: Del cannot fail
 			d.watched = false
 		default:
-			err := g.set.Add(d.fd, epoll.In, tagListener|uint64(i))
+			err := g.set.Add(d.fd, poller.In, tagListener|uint64(i))
 			if d.watched = err == nil; err != nil {
 				g.log.Error("cannot watch a listener, retrying", "listener", d.listener.address, "error", err)
 			}

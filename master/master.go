@@ -54,7 +54,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 	_ = fdtable.Grow(unix.Stderr, roomForDescriptors) // without it, clients wait when the kernel must
 	config.defaultCapacity = limit - min(workerReserve, limit/2)
-	// Each accept goroutine's wait holds one: see package epoll.
+	// Each accept goroutine's wait holds one: see package poller.
 	runtime.GOMAXPROCS(max(1+config.Acceptors, runtime.GOMAXPROCS(0)))
 
 	if _, ok := descriptorVariable(upgradeTestVariable); ok {

@@ -1,7 +1,7 @@
 package master
 
 import (
-	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 )
 
@@ -43,7 +43,7 @@ func (a *acceptor) open(specs []seatSpec) {
 		for _, spec := range specs {
 			a.serial++
 			s := a.dispatcher.open(spec, a.serial)
-			if err := a.set.Add(spec.queue, epoll.In, tagSeat|s.serial); err != nil {
+			if err := a.set.Add(spec.queue, poller.In, tagSeat|s.serial); err != nil {
 				a.dispatcher.report(queueBroken{spec, err})
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/internal/testhand"
 	"github.com/usher-go/usher/ipc"
 )
@@ -39,7 +39,7 @@ func (t *testHand) Hire(slot, queue, workerEnd, capacity int, entry any) {
 	s := t.dispatcher.open(seatSpec{
 		slot: slot, queue: queue, workerEnd: workerEnd, capacity: capacity, closes: true, moves: true, entry: entry.(*ipc.Entry),
 	}, t.serial)
-	t.wrong = t.set.Add(queue, epoll.In, tagSeat|s.serial)
+	t.wrong = t.set.Add(queue, poller.In, tagSeat|s.serial)
 }
 
 func (t *testHand) Accept(id uint64, fd int) bool {

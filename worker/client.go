@@ -28,7 +28,7 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 	running := int(clients.Add(1))
 	defer clients.Add(-1)
 	if runtime.GOMAXPROCS(0) <= running {
-		runtime.GOMAXPROCS(running + 1) // a waiting loop may hold one: see package epoll
+		runtime.GOMAXPROCS(running + 1) // a waiting loop may hold one: see package poller
 	}
 	o := newOptions(opts)
 	queue, farQueue, err := fdpass.Pair()

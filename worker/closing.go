@@ -186,7 +186,7 @@ func (c *Conn) finish() {
 }
 
 // release closes the descriptor and forgets the connection. DEL comes first:
-// the descriptor was passed, and may have another owner still (package epoll).
+// the descriptor was passed, and may have another owner still (package poller).
 func (c *Conn) release() {
 	l := c.loop
 	if c.state.has(stateInSet) {

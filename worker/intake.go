@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
-	"github.com/usher-go/usher/internal/epoll"
 	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -280,7 +280,7 @@ func (l *loop) retryQueue() {
 		return
 	}
 	l.queue.retry, l.room.held = 0, false
-	if err := l.set.Add(l.station.queue, epoll.In, tagQueue); err != nil {
+	if err := l.set.Add(l.station.queue, poller.In, tagQueue); err != nil {
 		l.log.Warn("queue not watched, retrying", "after", intakeRest, "error", err)
 		l.queue.retry = l.now() + intakeRest
 		return

@@ -3,7 +3,7 @@ package worker
 import (
 	"os"
 
-	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -11,14 +11,14 @@ import (
 func (c *Conn) wants() (conditions uint32) {
 	switch {
 	case c.state.has(stateLinger):
-		return epoll.In
+		return poller.In
 	case c.state.has(stateDialling):
-		return epoll.Out
+		return poller.Out
 	case c.hasOutput():
-		conditions |= epoll.Out
+		conditions |= poller.Out
 	}
 	if !c.state.has(stateEOF | statePaused | stateChoked | stateHeld | stateEnding) {
-		conditions |= epoll.In
+		conditions |= poller.In
 	}
 	return conditions
 }
@@ -54,22 +54,22 @@ func (c *Conn) arm() {
 // ready acts on one event. The conditions asked for go first: reading finds what
 // came before an error, and then the error itself.
 func (c *Conn) ready(conditions uint32) {
-	unasked := conditions & (epoll.Err | epoll.Hup)
-	if c.armed&epoll.Out != 0 && conditions&(epoll.Out|unasked) != 0 {
+	unasked := conditions & (poller.Err | poller.Hup)
+	if c.armed&poller.Out != 0 && conditions&(poller.Out|unasked) != 0 {
 		c.flush()
 		if c.state.has(stateEnding &^ stateClosing) {
 			return
 		}
 	}
 	switch {
-	case conditions&(epoll.In|unasked) == 0:
+	case conditions&(poller.In|unasked) == 0:
 	case c.state.has(stateLinger):
 		c.discard()
-	case c.armed&epoll.In != 0:
+	case c.armed&poller.In != 0:
 		c.read()
-	case conditions&epoll.Err != 0:
+	case conditions&poller.Err != 0:
 		c.fail(c.socketError())
-	case conditions&epoll.Hup != 0:
+	case conditions&poller.Hup != 0:
 		c.hangUp()
 	}
 }

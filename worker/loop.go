@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/internal/epoll"
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/internal/pace"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -39,8 +39,8 @@ type loop struct {
 	hooks   Hooks
 	ticks   []tick
 
-	set      *epoll.Set
-	events   []epoll.Event
+	set      *poller.Set
+	events   []poller.Event
 	sequence uint64 // as in ipc.Entry
 	epoch    time.Time
 	clock    func() time.Duration // since epoch, from any goroutine
@@ -100,7 +100,7 @@ type loop struct {
 func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 	l := &loop{
 		station: s, control: link, handler: h, log: o.log, hooks: o.hooks, ticks: o.ticks,
-		events: make([]epoll.Event, eventsPerTurn),
+		events: make([]poller.Event, eventsPerTurn),
 		epoch:  time.Now(),
 		ended:  make(chan struct{}),
 		wheel:  newWheel[alarm](),
@@ -118,7 +118,7 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 	l.boundMemory(ipc.Hello{MemoryBytes: math.MaxInt64, MemoryIsDefault: true}) // until hello
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	l.queue.clock = ipc.NewClock()
-	set, err := epoll.New()
+	set, err := poller.New()
 	if err != nil {
 		_ = unix.Close(s.queue) // the error of New is the one to report
 		return nil, err
@@ -127,10 +127,10 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 	// Without asynchronous preemption no signal would end a raw wait, and a
 	// stop of the world could wait for it for ever.
 	l.mustYield = strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1")
-	waker, err := epoll.NewWaker(set, tagWaker)
+	waker, err := poller.NewWaker(set, tagWaker)
 	if err == nil {
 		l.mailbox.waker = waker
-		err = set.Add(s.queue, epoll.In, tagQueue)
+		err = set.Add(s.queue, poller.In, tagQueue)
 	}
 	if err == nil {
 		l.streams, err = newStreams(l, h)
@@ -281,7 +281,7 @@ func (l *loop) progress() {
 }
 
 // serve acts on one event.
-func (l *loop) serve(event *epoll.Event) error {
+func (l *loop) serve(event *poller.Event) error {
 	switch tag := event.Tag(); tag {
 	case tagQueue:
 		if !l.queue.watched || l.queue.pending() {
@@ -299,7 +299,7 @@ func (l *loop) serve(event *epoll.Event) error {
 		l.streams.ready()
 	default:
 		if c := l.table.lookup(tag); c != nil {
-			if event.Ready() == epoll.In && c.plain() {
+			if event.Ready() == poller.In && c.plain() {
 				c.readPlain()
 			} else {
 				c.ready(event.Ready())

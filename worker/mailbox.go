@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/poller"
 )
 
 // mailbox takes letters from any goroutine, for the loop to act on in order. Its
@@ -16,7 +16,7 @@ import (
 // a share in each turn, so that those who post do not have it to themselves; what the
 // loop itself is to do, at its master's word say, comes before all letters.
 type mailbox struct {
-	waker   *epoll.Waker
+	waker   *poller.Waker
 	waiting atomic.Int64 // letters that the loop has not acted on
 
 	mu     sync.Mutex

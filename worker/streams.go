@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 
-	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -116,7 +116,7 @@ func newStreams(l *loop, h Handler) (*streams, error) {
 		s.unwatches = err
 		return s, nil
 	}
-	if err := l.set.Add(s.watch.fd, epoll.In, tagStreams); err != nil {
+	if err := l.set.Add(s.watch.fd, poller.In, tagStreams); err != nil {
 		s.watch.close()
 		return nil, err
 	}

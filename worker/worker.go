@@ -108,7 +108,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 		return fmt.Errorf("worker: slot %d in a scoreboard of %d", seat.Slot, board.Len())
 	}
 	if movable(h) && runtime.GOMAXPROCS(0) < 2 {
-		runtime.GOMAXPROCS(2) // a waiting loop may hold one: see package epoll
+		runtime.GOMAXPROCS(2) // a waiting loop may hold one: see package poller
 	}
 	ctx, done := signal.NotifyContext(ctx, unix.SIGTERM)
 	defer done()

@@ -1,4 +1,4 @@
-// Package epoll is the readiness loop's only view of the kernel, shared by the
+// Package poller is the readiness loop's only view of the kernel, shared by the
 // master's accept loop and the worker's loop: a level-triggered epoll set
 // (epoll(7)) with the wait that makes a Go loop cost what a C loop costs.
 //
@@ -13,7 +13,7 @@
 //     questions and answers 6).
 //   - One goroutine, locked to its thread unless it parks, calls Wait. Only Waker.Wake may be
 //     called from others.
-package epoll
+package poller
 
 import (
 	"math"

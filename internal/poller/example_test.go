@@ -1,20 +1,20 @@
-package epoll_test
+package poller_test
 
 import (
 	"fmt"
 	"log"
 
-	"github.com/usher-go/usher/internal/epoll"
+	"github.com/usher-go/usher/internal/poller"
 )
 
 func Example() {
-	set, err := epoll.New()
+	set, err := poller.New()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer set.Close()
 	const wakerTag = 1
-	waker, err := epoll.NewWaker(set, wakerTag)
+	waker, err := poller.NewWaker(set, wakerTag)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func Example() {
 
 	go waker.Wake()
 
-	events := make([]epoll.Event, 64)
+	events := make([]poller.Event, 64)
 	n, err := set.Wait(events, -1)
 	if err != nil {
 		log.Fatal(err)
