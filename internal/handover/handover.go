@@ -2,4 +2,8 @@
 // dispatcher and workers' real loops at real queues, in one process and turn by
 // turn, under whatever order of arrivals, moves and deaths. Master and worker do
 // not know each other; this package has nothing but the test, which knows both.
+//
+// It drives them by master.TestDispatcher and worker.TestWorker, which exist only
+// in builds with the tag testdoors. Without the tag, the test builds and runs
+// itself with it.
 package handover

@@ -1,3 +1,5 @@
+//go:build testdoors
+
 package handover
 
 import (
@@ -6,10 +8,8 @@ import (
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/leaktest"
-	"github.com/usher-go/usher/internal/testhand"
-	"github.com/usher-go/usher/internal/testloop"
 	"github.com/usher-go/usher/ipc"
-	_ "github.com/usher-go/usher/master" // has its door opened
+	"github.com/usher-go/usher/master"
 	"github.com/usher-go/usher/worker"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
@@ -25,7 +25,7 @@ const (
 // world is a master, its workers and all clients.
 type world struct {
 	*rapid.T
-	master  testhand.Master
+	master  *master.TestDispatcher
 	board   *ipc.Scoreboard
 	workers map[int]*hired
 	clients []*client // by id, from 1
@@ -33,9 +33,9 @@ type world struct {
 }
 
 type hired struct {
-	testloop.Station
-	retired bool
-	fails   bool // to thaw
+	*worker.TestWorker
+	closed bool
+	fails  bool // to thaw
 }
 
 // client is the other end of a connection: what it sent and what came back.
@@ -54,7 +54,7 @@ func newWorld(t *rapid.T) *world {
 	var err error
 	w.board, err = ipc.NewScoreboard(slots)
 	w.must(err)
-	w.master, err = testhand.New(func(slot int, err error) { t.Fatalf("slot %d is broken: %v", slot, err) })
+	w.master, err = master.NewTestDispatcher(func(slot int, err error) { t.Fatalf("slot %d is broken: %v", slot, err) })
 	w.must(err)
 	return w
 }
@@ -87,11 +87,11 @@ func (w *world) hire(slot, capacity int) {
 	w.must(err)
 	entry := w.board.Entry(slot)
 	entry.Reset()
-	station, err := testloop.NewStation(worker.Handler(&scribe{world: w, slot: slot}), own, entry)
+	tested, err := worker.NewTestWorker(&scribe{world: w, slot: slot}, own, entry)
 	w.must(err)
-	w.workers[slot] = &hired{Station: station}
-	w.must(station.Turn()) // its sequence moves: it keeps the board
-	w.master.Hire(slot, queue, workerEnd, capacity, entry)
+	w.workers[slot] = &hired{TestWorker: tested}
+	w.must(tested.Turn()) // its sequence moves: it keeps the board
+	w.master.Open(slot, queue, workerEnd, capacity, entry)
 }
 
 func (w *world) arrive() {
@@ -124,7 +124,7 @@ func (w *world) kill(slot int) {
 	}
 	h.Kill()
 	delete(w.workers, slot)
-	w.master.Bury(slot)
+	w.master.Reaped(slot)
 }
 
 func (c *client) send(w *world, n int) {
@@ -189,7 +189,7 @@ func (w *world) check() {
 			owners[id] = who
 		}
 	}
-	claim("the master", w.master.Held())
+	claim("the master", w.master.IDs())
 	for slot, h := range w.workers {
 		claim(fmt.Sprint("slot ", slot), h.IDs())
 	}
@@ -256,9 +256,9 @@ func TestHandOver(t *testing.T) {
 				w.hire(slot, rapid.IntRange(1, 100).Draw(t, "capacity"))
 			case what <= 9:
 				w.must(h.Turn())
-			case what == 10 && !h.retired:
-				h.retired = true
-				w.master.Retire(slot)
+			case what == 10 && !h.closed:
+				h.closed = true
+				w.master.CloseQueue(slot)
 				h.Move()
 			case what == 11:
 				h.fails = rapid.IntRange(0, 3).Draw(t, "fails") == 0
@@ -290,7 +290,7 @@ func (w *world) conclude() {
 	for _, h := range w.workers {
 		h.fails = false
 	}
-	if h := w.workers[slots-1]; h == nil || h.retired {
+	if h := w.workers[slots-1]; h == nil || h.closed {
 		if h != nil {
 			w.kill(slots - 1)
 			w.settle()

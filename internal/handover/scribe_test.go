@@ -1,3 +1,5 @@
+//go:build testdoors
+
 package handover
 
 import (
@@ -7,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/usher-go/usher/ipc"
-	_ "github.com/usher-go/usher/master" // has its door opened
 	"github.com/usher-go/usher/worker"
 )
 

@@ -1,6 +1,5 @@
-// Package testloop is the door by which package workertest, and the test of
-// package handover, drive a worker's loop by hand. It exists so that package
-// worker need not export it.
+// Package testloop is the door by which package workertest drives a worker's loop
+// by hand. It exists so that package worker need not export it.
 package testloop
 
 import (
@@ -27,20 +26,3 @@ type Loop interface {
 // New makes a loop for a worker.Handler and []worker.Option; package worker sets
 // it. closed is called for each connection that ended, with its cause.
 var New func(handler, options any, closed func(id uint64, cause error)) (Loop, error)
-
-// Station is a worker's loop at one end of a queue whose other end is a master's.
-// It is as a Loop is.
-type Station interface {
-	// Turn serves what is ready or due, once. A millisecond passes by it.
-	Turn() error
-	// Move begins a drain in which connections move.
-	Move()
-	// IDs returns the ids of the connections that it serves.
-	IDs() []uint64
-	// Kill closes all descriptors as the kernel does for a process that was killed.
-	Kill()
-}
-
-// NewStation makes a Station for a worker.Handler. It takes ownership of the
-// worker's end of the queue; entry is an *ipc.Entry. Package worker sets it.
-var NewStation func(handler any, queue int, entry any) (Station, error)
