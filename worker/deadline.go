@@ -108,10 +108,10 @@ func (c *Conn) setIdle(ms uint32) {
 
 func (c *Conn) getAlarm() *alarm {
 	if c.alarm == 0 {
-		c.alarm = c.loop.wheel.add()
-		c.loop.wheel.value(c.alarm).owner = c.index
+		c.alarm = c.loop.wheel.Add()
+		c.loop.wheel.Value(c.alarm).owner = c.index
 	}
-	return c.loop.wheel.value(c.alarm)
+	return c.loop.wheel.Value(c.alarm)
 }
 
 // progressed is called when the kernel has given or taken something.
@@ -121,7 +121,7 @@ func (c *Conn) progressed() {
 	}
 }
 
-func (c *Conn) stamp() { c.loop.wheel.value(c.alarm).active = c.loop.turnTime() }
+func (c *Conn) stamp() { c.loop.wheel.Value(c.alarm).active = c.loop.turnTime() }
 
 func (c *Conn) gotInput() {
 	c.progressed()
@@ -150,14 +150,14 @@ func (c *Conn) schedule() {
 	due, l := c.due(), c.loop
 	if due == never {
 		if c.alarm != 0 {
-			l.wheel.remove(c.alarm)
+			l.wheel.Remove(c.alarm)
 			c.alarm = 0
 		}
 		return
 	}
 	c.getAlarm()
-	if present, ok := l.wheel.due(c.alarm); !ok || due < present {
-		l.wheel.arm(c.alarm, l.turnTime(), due)
+	if present, ok := l.wheel.Due(c.alarm); !ok || due < present {
+		l.wheel.Arm(c.alarm, l.turnTime(), due)
 	}
 }
 
@@ -187,7 +187,7 @@ func (c *Conn) idleDeadline() time.Duration {
 	if c.alarm == 0 {
 		return never
 	}
-	a := c.loop.wheel.value(c.alarm)
+	a := c.loop.wheel.Value(c.alarm)
 	if a.idleMS == 0 {
 		return never
 	}
@@ -251,7 +251,7 @@ func (c *Conn) overstayed(now time.Duration) {
 // stopTiming ends all that is timed about a connection, timers included.
 func (c *Conn) stopTiming() {
 	if c.alarm != 0 {
-		c.loop.wheel.remove(c.alarm)
+		c.loop.wheel.Remove(c.alarm)
 		c.alarm = 0
 	}
 	for c.left != nil && c.left.timers != nil {
@@ -264,14 +264,14 @@ const alarmsPerTurn = 256
 
 // ringAlarms acts on what is due in the wheel.
 func (l *loop) ringAlarms() {
-	l.wheel.advance(l.turnTime())
+	l.wheel.Advance(l.turnTime())
 	for range alarmsPerTurn {
-		id := l.wheel.take()
+		id := l.wheel.Take()
 		if id == 0 {
 			return
 		}
 		l.progress()
-		if owner := l.wheel.value(id).owner; owner&timerMark != 0 {
+		if owner := l.wheel.Value(id).owner; owner&timerMark != 0 {
 			l.timers[owner&^timerMark].run()
 		} else {
 			l.table.at(owner).ring(l.turnTime())

@@ -80,7 +80,7 @@ func TestTimeouts(t *testing.T) {
 			c.SetIdleTimeout(0)
 			c.pass(1000 * time.Hour)
 			c.expectOpen()
-			if _, armed := c.l.wheel.next(); armed || c.alarm != 0 || c.left != nil {
+			if _, armed := c.l.wheel.Next(); armed || c.alarm != 0 || c.left != nil {
 				c.t.Error("something is timed")
 			}
 		}},
@@ -119,9 +119,9 @@ func TestTimeouts(t *testing.T) {
 		}},
 		{"read deadline moved away and back", 0, func(c *still) {
 			c.SetReadDeadline(at(c, 10*s))
-			before, _ := c.l.wheel.due(c.alarm)
+			before, _ := c.l.wheel.Due(c.alarm)
 			c.SetReadDeadline(at(c, time.Hour))
-			if after, _ := c.l.wheel.due(c.alarm); after != before {
+			if after, _ := c.l.wheel.Due(c.alarm); after != before {
 				c.t.Error("work for the wheel")
 			}
 			c.pass(time.Minute)
@@ -133,7 +133,7 @@ func TestTimeouts(t *testing.T) {
 			c.SetWriteDeadline(at(c, 10*s))
 			c.SetReadDeadline(time.Time{})
 			c.SetWriteDeadline(time.Time{})
-			if _, armed := c.l.wheel.next(); armed || c.alarm != 0 || c.left != nil {
+			if _, armed := c.l.wheel.Next(); armed || c.alarm != 0 || c.left != nil {
 				c.t.Error("something is timed")
 			}
 		}},
@@ -267,12 +267,12 @@ func TestReadDeadlineAfterEOF(t *testing.T) {
 // An event of a connection with an idle timeout is no work for the wheel.
 func TestIdleTimeoutIsLazy(t *testing.T) {
 	c := newStill(t, time.Minute)
-	armed, _ := c.l.wheel.due(c.alarm)
+	armed, _ := c.l.wheel.Due(c.alarm)
 	for range 10 {
 		c.pass(time.Second)
 		c.send("x")
 		c.write(1)
-		if due, _ := c.l.wheel.due(c.alarm); due != armed {
+		if due, _ := c.l.wheel.Due(c.alarm); due != armed {
 			t.Fatalf("armed for %v, then for %v", armed, due)
 		}
 	}
@@ -328,7 +328,7 @@ func TestSizes(t *testing.T) {
 	if size := unsafe.Sizeof(Conn{}); size > 96 {
 		t.Errorf("a connection takes %d bytes", size)
 	}
-	if size := unsafe.Sizeof(node[alarm]{}); size > 32 {
+	if size := unsafe.Sizeof(alarm{}); size > 16 { // and the wheel adds as much
 		t.Errorf("an idle timeout takes %d bytes", size)
 	}
 }

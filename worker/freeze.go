@@ -226,7 +226,7 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 		}
 	}
 	if c.alarm != 0 {
-		a := c.loop.wheel.value(c.alarm)
+		a := c.loop.wheel.Value(c.alarm)
 		if f.idleMS = a.idleMS; f.idleMS != 0 { // else nobody kept account
 			f.quiet = now - a.active
 		}

@@ -76,7 +76,7 @@ func TestIdleTimeoutEndedDuringWork(t *testing.T) {
 	finish()
 	c.pass(1000 * time.Hour)
 	c.expectOpen()
-	if _, armed := c.l.wheel.next(); armed || c.alarm != 0 {
+	if _, armed := c.l.wheel.Next(); armed || c.alarm != 0 {
 		t.Error("something is timed")
 	}
 }

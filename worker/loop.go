@@ -13,6 +13,7 @@ import (
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
+	"github.com/usher-go/usher/internal/timerwheel"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -53,7 +54,7 @@ type loop struct {
 
 	turn   time.Duration // the time of this turn, if known
 	known  bool
-	wheel  *wheel[alarm]
+	wheel  *timerwheel.Wheel[alarm]
 	timers []*Timer // that are to run
 	idleMS uint32   // the idle timeout of connections that set none
 
@@ -103,7 +104,7 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 		events: make([]poller.Event, eventsPerTurn),
 		epoch:  time.Now(),
 		ended:  make(chan struct{}),
-		wheel:  newWheel[alarm](),
+		wheel:  timerwheel.New[alarm](),
 		table:  newTable(),
 		input:  make([]byte, inputSize),
 		cork:   make([]byte, 0, corkSize),
@@ -389,7 +390,7 @@ const stopTime = 500 * time.Millisecond
 
 func (l *loop) nextDeadline() time.Duration {
 	next := min(l.drain.next(), l.queue.next(), l.mover.next(), l.nextTick(), l.pace.Due(), l.memory.next(), l.streams.next())
-	if deadline, ok := l.wheel.next(); ok {
+	if deadline, ok := l.wheel.Next(); ok {
 		next = min(next, deadline)
 	}
 	return next

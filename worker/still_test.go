@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/timerwheel"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -63,26 +64,23 @@ func newStillOn(t *testing.T, idle time.Duration, pair [2]int) *still {
 	packet.Add(&ipc.Envelope{ID: 1}, pair[1])
 	must(t, courier.Send(other, &packet))
 	t.Cleanup(func() {
-		if _, armed := l.wheel.next(); s.closed && (armed || len(l.timers) > 0) {
+		if _, armed := l.wheel.Next(); s.closed && (armed || len(l.timers) > 0) {
 			t.Error("something is timed, after the end")
 		}
 		l.end()
 		l.close()
 		fdpass.CloseAll([]int{s.peer, other})
-		if made, free := l.wheel.made-1, freeIDs(l.wheel); made != free {
-			t.Errorf("%d ids of the wheel made, %d free", made, free)
+		if n := l.wheel.InUse(); n != 0 {
+			t.Errorf("%d ids of the wheel are in use, after the end", n)
 		}
 	})
 	s.turn()
 	return s
 }
 
-func freeIDs[V any](w *wheel[V]) (n uint32) {
-	for id := w.free; id != 0; id = w.node(id).prev {
-		n++
-	}
-	return n
-}
+// late is what the wheel promises: how long after its deadline something so far
+// away may fire.
+func late(away time.Duration) time.Duration { return timerwheel.Late(away) }
 
 func must(t testing.TB, err error) {
 	t.Helper()

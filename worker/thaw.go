@@ -91,7 +91,7 @@ func (c *Conn) resume(f *frozen) {
 	}
 	c.state |= ownIdle
 	if c.alarm != 0 {
-		l.wheel.value(c.alarm).active = now - f.quiet
+		l.wheel.Value(c.alarm).active = now - f.quiet
 	}
 	l.grew()
 	d := &c.leave().deadlines

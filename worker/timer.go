@@ -30,14 +30,14 @@ func (c *Conn) After(d time.Duration, f func()) *Timer {
 		return t
 	}
 	now := l.refresh()
-	*t = Timer{loop: l, conn: c, f: f, next: c.leave().timers, alarm: l.wheel.add(), index: uint32(len(l.timers))}
+	*t = Timer{loop: l, conn: c, f: f, next: c.leave().timers, alarm: l.wheel.Add(), index: uint32(len(l.timers))}
 	if t.next != nil {
 		t.next.prev = t
 	}
 	c.left.timers = t
 	l.timers = append(l.timers, t)
-	l.wheel.value(t.alarm).owner = timerMark | t.index
-	l.wheel.arm(t.alarm, now, now+min(max(d, 0), never-now))
+	l.wheel.Value(t.alarm).owner = timerMark | t.index
+	l.wheel.Arm(t.alarm, now, now+min(max(d, 0), never-now))
 	return t
 }
 
@@ -64,14 +64,14 @@ func (t *Timer) Stop() bool {
 func (t *Timer) remove() {
 	c := t.conn
 	l := c.loop
-	l.wheel.remove(t.alarm)
+	l.wheel.Remove(t.alarm)
 	last := len(l.timers) - 1
 	moved := l.timers[last]
 	moved.index = t.index
 	l.timers[t.index] = moved
 	l.timers[last] = nil
 	l.timers = l.timers[:last]
-	l.wheel.value(moved.alarm).owner = timerMark | moved.index
+	l.wheel.Value(moved.alarm).owner = timerMark | moved.index
 
 	if t.next != nil {
 		t.next.prev = t.prev

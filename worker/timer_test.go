@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/usher-go/usher/internal/timerwheel"
 )
 
 func TestTimers(t *testing.T) {
@@ -143,7 +145,7 @@ func TestAlarmsAreBounded(t *testing.T) {
 
 // Only what After returns is allocated; a deadline moved for each input is not.
 func BenchmarkTimer(b *testing.B) {
-	l := &loop{wheel: newWheel[alarm](), table: newTable(), epoch: time.Now()}
+	l := &loop{wheel: timerwheel.New[alarm](), table: newTable(), epoch: time.Now()}
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	c := &Conn{loop: l}
 	l.table.add(c)

@@ -1,4 +1,4 @@
-package worker
+package timerwheel
 
 import (
 	"cmp"
@@ -8,52 +8,49 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
 
-// late is what the wheel promises: how long after its deadline something so far
-// away may fire.
-func late(away time.Duration) time.Duration { return wheelTick + max(away, 0)/127 }
-
-func TestWheelIsLateByNoMoreThanPromised(t *testing.T) {
+func TestIsLateByNoMoreThanPromised(t *testing.T) {
 	const start = 12345*time.Hour + 678*time.Microsecond
 	away := []time.Duration{
 		math.MinInt64, -time.Hour, 0, 1, time.Microsecond, time.Millisecond - 1, time.Millisecond, time.Millisecond + 1,
 		254 * time.Millisecond, 255 * time.Millisecond, 256 * time.Millisecond, 257 * time.Millisecond, 511 * time.Millisecond,
-		time.Second, 30 * time.Second, time.Minute, time.Hour, horizonTicks * wheelTick, 24 * time.Hour, 400 * 24 * time.Hour,
+		time.Second, 30 * time.Second, time.Minute, time.Hour, horizonTicks * tickTime, 24 * time.Hour, 400 * 24 * time.Hour,
 	}
 	for _, away := range away {
 		t.Run(away.String(), func(t *testing.T) {
-			w := newWheel[int]()
-			id := w.add()
+			w := New[int]()
+			id := w.Add()
 			deadline := start + max(away, -start)
-			w.arm(id, start, deadline)
+			w.Arm(id, start, deadline)
 			for steps := 0; ; steps++ {
-				at, ok := w.next()
+				at, ok := w.Next()
 				if !ok {
 					t.Fatal("nothing armed")
 				}
-				w.advance(at - 1)
-				if w.take() != 0 {
+				w.Advance(at - 1)
+				if w.Take() != 0 {
 					t.Fatalf("fired before %v, which was next", at)
 				}
-				w.advance(at)
-				if got := w.take(); got == 0 && steps < 10_000 {
+				w.Advance(at)
+				if got := w.Take(); got == 0 && steps < 10_000 {
 					continue // beyond the horizon
 				} else if got != id {
 					t.Fatalf("%d fired, want %d", got, id)
 				}
-				if at < deadline || at > max(deadline+late(min(away, horizonTicks*wheelTick)), start+wheelTick) {
+				if at < deadline || at > max(deadline+Late(away), start+tickTime) {
 					t.Errorf("due at %v, fired at %v", deadline, at)
 				}
 				break
 			}
-			w.advance(never)
-			if got := w.take(); got != 0 {
+			w.Advance(math.MaxInt64)
+			if got := w.Take(); got != 0 {
 				t.Errorf("%d fired again", got)
 			}
-			if _, ok := w.next(); ok {
+			if _, ok := w.Next(); ok {
 				t.Error("something is armed still")
 			}
 		})
@@ -61,28 +58,28 @@ func TestWheelIsLateByNoMoreThanPromised(t *testing.T) {
 }
 
 // Bounds in the documentation.
-func TestWheelIsWithinTenMillisecondsOrOnePercent(t *testing.T) {
-	for away := time.Duration(0); away < horizonTicks*wheelTick; away += away/1000 + time.Millisecond/3 {
+func TestIsWithinTenMillisecondsOrOnePercent(t *testing.T) {
+	for away := time.Duration(0); away < horizonTicks*tickTime; away += away/1000 + time.Millisecond/3 {
 		const wait = time.Millisecond // epoll_pwait rounds up
-		if got, want := late(away)+wait, max(10*time.Millisecond, away/100); got > want {
+		if got, want := Late(away)+wait, max(10*time.Millisecond, away/100); got > want {
 			t.Fatalf("%v away: late by %v, more than %v", away, got, want)
 		}
 	}
 }
 
-func TestWheelFiresInOrderOfArming(t *testing.T) {
-	w := newWheel[int]()
+func TestFiresInOrderOfArming(t *testing.T) {
+	w := New[int]()
 	var want []uint32
 	for range 10 {
-		id := w.add()
-		w.arm(id, 0, 5*time.Millisecond)
+		id := w.Add()
+		w.Arm(id, 0, 5*time.Millisecond)
 		want = append(want, id)
 	}
 	again := want[3]
-	w.arm(again, 0, 5*time.Millisecond)
+	w.Arm(again, 0, 5*time.Millisecond)
 	want = append(slices.Delete(want, 3, 4), again)
-	w.advance(5 * time.Millisecond)
-	w.cancel(want[5]) // due, but not taken
+	w.Advance(5 * time.Millisecond)
+	w.Cancel(want[5]) // due, but not taken
 	want = slices.Delete(want, 5, 6)
 	if got := taken(w); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -90,24 +87,24 @@ func TestWheelFiresInOrderOfArming(t *testing.T) {
 }
 
 // A loop that arms what is due at once, whenever it fires, comes to an end.
-func TestWheelDoesNotFireTwiceInOneTick(t *testing.T) {
-	w := newWheel[int]()
-	id := w.add()
+func TestDoesNotFireTwiceInOneTick(t *testing.T) {
+	w := New[int]()
+	id := w.Add()
 	for now := time.Duration(0); now < 10*time.Millisecond; now += time.Millisecond {
-		w.arm(id, now, now)
-		w.advance(now + time.Millisecond/2)
+		w.Arm(id, now, now)
+		w.Advance(now + time.Millisecond/2)
 		if got := taken(w); len(got) > 0 {
 			t.Fatalf("%v fired in the tick of its arming", got)
 		}
-		w.advance(now + time.Millisecond)
+		w.Advance(now + time.Millisecond)
 		if got := taken(w); len(got) != 1 {
 			t.Fatalf("%v fired, want one", got)
 		}
 	}
 }
 
-func taken[V any](w *wheel[V]) (ids []uint32) {
-	for id := w.take(); id != 0; id = w.take() {
+func taken[V any](w *Wheel[V]) (ids []uint32) {
+	for id := w.Take(); id != 0; id = w.Take() {
 		ids = append(ids, id)
 	}
 	return ids
@@ -122,9 +119,9 @@ type entry struct {
 
 func byDeadline(a, b entry) int { return cmp.Compare(a.deadline, b.deadline) }
 
-func TestWheelAgainstAList(t *testing.T) {
+func TestAgainstAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWheel[uint32]()
+		w := New[uint32]()
 		now := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "start"))
 		var list []entry // sorted by deadline
 		var idle []uint32
@@ -140,8 +137,8 @@ func TestWheelAgainstAList(t *testing.T) {
 		anID := func(t *rapid.T) uint32 {
 			armed := len(list)
 			if armed+len(idle) == 0 || rapid.IntRange(0, 3).Draw(t, "new") == 0 {
-				id := w.add()
-				*w.value(id) = id
+				id := w.Add()
+				*w.Value(id) = id
 				idle = append(idle, id)
 				return id
 			}
@@ -157,7 +154,7 @@ func TestWheelAgainstAList(t *testing.T) {
 		}
 		advance := func(t *rapid.T, by time.Duration) {
 			now += by
-			w.advance(now)
+			w.Advance(now)
 			for _, id := range taken(w) {
 				e, found := drop(id)
 				if !found {
@@ -166,8 +163,8 @@ func TestWheelAgainstAList(t *testing.T) {
 				if now < e.deadline {
 					t.Fatalf("%d, due at %v, fired at %v", id, e.deadline, now)
 				}
-				if *w.value(id) != id {
-					t.Fatalf("%d has the value %d", id, *w.value(id))
+				if *w.Value(id) != id {
+					t.Fatalf("%d has the value %d", id, *w.Value(id))
 				}
 				idle = append(idle, id)
 			}
@@ -183,27 +180,27 @@ func TestWheelAgainstAList(t *testing.T) {
 				away := duration(t)
 				drop(id)
 				idle = slices.DeleteFunc(idle, func(other uint32) bool { return other == id })
-				e := entry{id, now + away, now + max(away, 0) + late(min(away, horizonTicks*wheelTick)) + wheelTick}
+				e := entry{id, now + away, now + max(away, 0) + Late(away) + tickTime}
 				i, _ := slices.BinarySearchFunc(list, e, byDeadline)
 				list = slices.Insert(list, i, e)
-				w.arm(id, now, e.deadline)
+				w.Arm(id, now, e.deadline)
 			},
 			"cancel": func(t *rapid.T) {
 				id := anID(t)
 				if _, found := drop(id); found {
 					idle = append(idle, id)
 				}
-				w.cancel(id)
+				w.Cancel(id)
 			},
 			"remove": func(t *rapid.T) {
 				id := anID(t)
 				drop(id)
 				idle = slices.DeleteFunc(idle, func(other uint32) bool { return other == id })
-				w.remove(id)
+				w.Remove(id)
 			},
 			"advance": func(t *rapid.T) { advance(t, max(0, duration(t))) },
 			"advance to next": func(t *rapid.T) {
-				if at, ok := w.next(); ok && at > now {
+				if at, ok := w.Next(); ok && at > now {
 					before := len(list)
 					advance(t, at-1-now)
 					if len(list) != before {
@@ -213,7 +210,7 @@ func TestWheelAgainstAList(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				at, ok := w.next()
+				at, ok := w.Next()
 				if ok != (len(list) > 0) {
 					t.Fatalf("next: %v, of %d", ok, len(list))
 				}
@@ -221,7 +218,7 @@ func TestWheelAgainstAList(t *testing.T) {
 					if at > e.latest {
 						t.Fatalf("next is %v, after %d is due", at, e.id)
 					}
-					if deadline, armed := w.due(e.id); !armed || deadline != e.deadline {
+					if deadline, armed := w.Due(e.id); !armed || deadline != e.deadline {
 						t.Fatalf("%d: %v, %v; want %v", e.id, deadline, armed, e.deadline)
 					}
 				}
@@ -231,106 +228,78 @@ func TestWheelAgainstAList(t *testing.T) {
 }
 
 // Many deadlines, each fired once and in time, with few wake-ups.
-func TestWheelHoldsAHundredThousand(t *testing.T) {
+func TestHoldsAHundredThousand(t *testing.T) {
 	const n, timeout = 100_000, time.Minute
-	w := newWheel[time.Duration]()
+	w := New[time.Duration]()
 	random := rand.New(rand.NewPCG(1, 2))
 	now := time.Duration(0)
 	for range n {
 		now += time.Duration(random.Int64N(int64(100 * time.Microsecond))) // 5 s in all
-		id := w.add()
-		*w.value(id) = now
-		w.arm(id, now, now+timeout)
+		id := w.Add()
+		*w.Value(id) = now
+		w.Arm(id, now, now+timeout)
 	}
 	fired, wakeups := 0, 0
-	for at, ok := w.next(); ok; at, ok = w.next() {
+	for at, ok := w.Next(); ok; at, ok = w.Next() {
 		wakeups++
-		w.advance(at)
-		for id := w.take(); id != 0; id = w.take() {
-			deadline := *w.value(id) + timeout
-			if at < deadline || at > deadline+late(timeout) {
+		w.Advance(at)
+		for id := w.Take(); id != 0; id = w.Take() {
+			deadline := *w.Value(id) + timeout
+			if at < deadline || at > deadline+Late(timeout) {
 				t.Fatalf("due at %v, fired at %v", deadline, at)
 			}
 			fired++
-			w.remove(id)
+			w.Remove(id)
 		}
 	}
 	if fired != n || wakeups > 30 {
 		t.Errorf("%d of %d fired, in %d wake-ups", fired, n, wakeups)
 	}
-	if made := w.made; w.add() == 0 || w.made != made {
+	if made := w.made; w.Add() == 0 || w.made != made {
 		t.Error("ids are not used again")
 	}
 }
 
-func BenchmarkWheelArmCancel(b *testing.B) {
+// A deadline takes 16 bytes beside its value.
+func TestSize(t *testing.T) {
+	if size := unsafe.Sizeof(node[uint64]{}); size > 16+8 {
+		t.Errorf("a deadline takes %d bytes", size)
+	}
+}
+
+func BenchmarkArmCancel(b *testing.B) {
 	for _, away := range []time.Duration{10 * time.Millisecond, time.Minute} {
 		b.Run(away.String(), func(b *testing.B) {
-			w := newWheel[alarm]()
-			id := w.add()
+			w := New[[2]uint64]()
+			id := w.Add()
 			var now time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
 				now += time.Microsecond
-				w.arm(id, now, now+away)
-				w.cancel(id)
+				w.Arm(id, now, now+away)
+				w.Cancel(id)
 			}
 		})
 	}
 }
 
-// BenchmarkWheelAdvance is one turn of a loop with so many far deadlines: the
+// BenchmarkAdvance is one turn of a loop with so many far deadlines: the
 // time goes on, and the next deadline is asked for.
-func BenchmarkWheelAdvance(b *testing.B) {
+func BenchmarkAdvance(b *testing.B) {
 	for _, n := range []int{1, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			w := newWheel[alarm]()
+			w := New[[2]uint64]()
 			for i := range n {
-				w.arm(w.add(), 0, time.Hour+time.Duration(i)*time.Millisecond)
+				w.Arm(w.Add(), 0, time.Hour+time.Duration(i)*time.Millisecond)
 			}
 			var now time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
 				now = (now + 10*time.Microsecond) % time.Hour
-				w.advance(now)
-				if _, ok := w.next(); !ok || w.take() != 0 {
+				w.Advance(now)
+				if _, ok := w.Next(); !ok || w.Take() != 0 {
 					b.Fatal("nothing is armed, or something due")
 				}
-			}
-		})
-	}
-}
-
-// BenchmarkIdleUpkeep is what an event costs with 100,000 connections, each
-// active now and then: with a timeout of a minute, the stamp of the event and a
-// hundred-thousandth of the rearming; without, nothing but the question.
-func BenchmarkIdleUpkeep(b *testing.B) {
-	const n = 100_000
-	for _, timeout := range []time.Duration{0, time.Minute} {
-		b.Run(timeout.String(), func(b *testing.B) {
-			l := &loop{wheel: newWheel[alarm](), table: newTable(), known: true}
-			conns := make([]*Conn, n)
-			for i := range conns {
-				conns[i] = &Conn{loop: l}
-				l.table.add(conns[i])
-				conns[i].setIdle(millis(timeout))
-			}
-			i := 0
-			b.ReportAllocs()
-			for b.Loop() {
-				l.turn += 10 * time.Microsecond // 100,000 events in a second
-				conns[i].gotInput()
-				conns[i].progressed()
-				i = (i + 7919) % n // a prime: all of them, and none is in the cache
-				if _, ok := l.wheel.next(); ok {
-					l.wheel.advance(l.turn)
-					for id := l.wheel.take(); id != 0; id = l.wheel.take() {
-						l.table.at(l.wheel.value(id).owner).ring(l.turn)
-					}
-				}
-			}
-			if len(l.dirty) > 0 {
-				b.Fatalf("%d timed out", len(l.dirty))
 			}
 		})
 	}

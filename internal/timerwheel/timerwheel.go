@@ -1,4 +1,7 @@
-package worker
+// Package timerwheel holds deadlines for an event loop: any number of them, each
+// with a value. It is pure: the time comes from its user, nothing happens but in a
+// call, and nothing here is for more than one goroutine.
+package timerwheel
 
 import (
 	"math"
@@ -6,8 +9,8 @@ import (
 	"time"
 )
 
-// wheel holds deadlines, any number of them, each with a value of type V. It is
-// pure: the time comes from its user, and nothing happens but in a call.
+// Wheel holds deadlines, each with a value of type V. Times are durations since
+// some beginning that its user chose, not below zero. New makes one.
 //
 //	level 0   256 slots of 1 ms     deadlines up to 0.25 s away
 //	level 1   256 slots of 2 ms     … 0.5 s
@@ -21,7 +24,7 @@ import (
 //
 // Deadlines are named by an id. Arming and cancelling take constant time, and
 // allocate nothing. Ids are made by the page.
-type wheel[V any] struct {
+type Wheel[V any] struct {
 	base     int64 // in ticks: every slot up to here has been emptied
 	slots    [wheelSlots + 1]links
 	occupied [wheelLevels][slotsPerLevel / 64]uint64
@@ -49,7 +52,7 @@ type node[V any] struct {
 }
 
 const (
-	wheelTick     = time.Millisecond
+	tickTime      = time.Millisecond
 	wheelLevels   = 16
 	slotsPerLevel = 256
 	wheelSlots    = wheelLevels * slotsPerLevel
@@ -62,16 +65,23 @@ const (
 	noTick       = math.MaxInt64
 )
 
-func newWheel[V any]() *wheel[V] {
-	w := &wheel[V]{earliest: noTick, earliestSlot: dueSlot, made: 1}
+// New returns a wheel without ids, at the beginning of time.
+func New[V any]() *Wheel[V] {
+	w := &Wheel[V]{earliest: noTick, earliestSlot: dueSlot, made: 1}
 	for slot := range w.slots {
 		w.slots[slot] = links{slotMark | uint32(slot), slotMark | uint32(slot)}
 	}
 	return w
 }
 
-// add returns a new id, which is never 0, with a zero value and not armed.
-func (w *wheel[V]) add() (id uint32) {
+// Late returns how long after its deadline Take may first have one that is so far
+// away when it is armed, provided that its user advances the wheel at each Next.
+func Late(away time.Duration) time.Duration {
+	return tickTime + min(max(away, 0), horizonTicks*tickTime)/127
+}
+
+// Add returns a new id, which is never 0, with a zero value and not armed.
+func (w *Wheel[V]) Add() (id uint32) {
 	if w.free != 0 {
 		id = w.free
 		w.free = w.node(id).prev
@@ -86,35 +96,35 @@ func (w *wheel[V]) add() (id uint32) {
 	return id
 }
 
-// remove cancels id and takes it back.
-func (w *wheel[V]) remove(id uint32) {
-	w.cancel(id)
+// Remove cancels id and takes it back.
+func (w *Wheel[V]) Remove(id uint32) {
+	w.Cancel(id)
 	w.node(id).prev = w.free
 	w.free = id
 }
 
-// value returns id's value, for good.
-func (w *wheel[V]) value(id uint32) *V { return &w.node(id).value }
+// Value returns id's value, for good.
+func (w *Wheel[V]) Value(id uint32) *V { return &w.node(id).value }
 
-// due returns when id is due, if it is armed.
-func (w *wheel[V]) due(id uint32) (deadline time.Duration, armed bool) {
+// Due returns when id is due, if it is armed.
+func (w *Wheel[V]) Due(id uint32) (deadline time.Duration, armed bool) {
 	n := w.node(id)
 	return n.due, n.next != 0
 }
 
-// arm sets id's deadline, in place of the one it had. now is the time of the
+// Arm sets id's deadline, in place of the one it had. now is the time of the
 // call. What is due by now already is so from the next tick on: a loop that
 // takes what is due comes to an end.
-func (w *wheel[V]) arm(id uint32, now, deadline time.Duration) {
-	w.advance(now)
-	w.cancel(id)
+func (w *Wheel[V]) Arm(id uint32, now, deadline time.Duration) {
+	w.Advance(now)
+	w.Cancel(id)
 	n := w.node(id)
 	n.due = deadline
 	w.insert(id, n)
 }
 
-// cancel takes id's deadline away, if it has one.
-func (w *wheel[V]) cancel(id uint32) {
+// Cancel takes id's deadline away, if it has one.
+func (w *Wheel[V]) Cancel(id uint32) {
 	n := w.node(id)
 	if n.next == 0 {
 		return
@@ -128,9 +138,9 @@ func (w *wheel[V]) cancel(id uint32) {
 	}
 }
 
-// advance moves the time on to now: what has come due is for take to return.
-func (w *wheel[V]) advance(now time.Duration) {
-	tick := int64(now / wheelTick)
+// Advance moves the time on to now: what has come due is for take to return.
+func (w *Wheel[V]) Advance(now time.Duration) {
+	tick := int64(now / tickTime)
 	if tick <= w.base {
 		return
 	}
@@ -147,15 +157,15 @@ func (w *wheel[V]) advance(now time.Duration) {
 	w.base = tick
 }
 
-// take returns one that has come due, in the order of the slots, and is armed no
+// Take returns one that has come due, in the order of the slots, and is armed no
 // longer; 0 when there is none.
-func (w *wheel[V]) take() (id uint32) {
+func (w *Wheel[V]) Take() (id uint32) {
 	for {
 		id := w.slots[dueSlot].next
 		if id == slotMark|dueSlot {
 			return 0
 		}
-		w.cancel(id)
+		w.Cancel(id)
 		n := w.node(id)
 		if ticks(n.due) <= w.base {
 			return id
@@ -164,19 +174,29 @@ func (w *wheel[V]) take() (id uint32) {
 	}
 }
 
-// next returns when take will have something, after advance; false when nothing
+// Next returns when take will have something, after advance; false when nothing
 // is armed.
-func (w *wheel[V]) next() (deadline time.Duration, ok bool) {
+func (w *Wheel[V]) Next() (deadline time.Duration, ok bool) {
 	if w.slots[dueSlot].next != slotMark|dueSlot {
-		return time.Duration(w.base) * wheelTick, true
+		return time.Duration(w.base) * tickTime, true
 	}
 	tick := w.find()
-	return time.Duration(tick) * wheelTick, tick != noTick
+	return time.Duration(tick) * tickTime, tick != noTick
 }
 
-func (w *wheel[V]) node(id uint32) *node[V] { return &w.pages[id/pageNodes][id%pageNodes] }
+// InUse returns how many ids were added and not removed. It takes time in
+// proportion to those that were removed: it is for tests.
+func (w *Wheel[V]) InUse() int {
+	n := int(w.made) - 1
+	for id := w.free; id != 0; id = w.node(id).prev {
+		n--
+	}
+	return n
+}
 
-func (w *wheel[V]) links(i uint32) *links {
+func (w *Wheel[V]) node(id uint32) *node[V] { return &w.pages[id/pageNodes][id%pageNodes] }
+
+func (w *Wheel[V]) links(i uint32) *links {
 	if i&slotMark != 0 {
 		return &w.slots[i&^slotMark]
 	}
@@ -185,15 +205,15 @@ func (w *wheel[V]) links(i uint32) *links {
 
 // ticks rounds up.
 func ticks(deadline time.Duration) int64 {
-	whole := int64(deadline / wheelTick)
-	if deadline%wheelTick > 0 {
+	whole := int64(deadline / tickTime)
+	if deadline%tickTime > 0 {
 		whole++
 	}
 	return whole
 }
 
 // insert puts a node that is in no slot into that of its deadline.
-func (w *wheel[V]) insert(id uint32, n *node[V]) {
+func (w *Wheel[V]) insert(id uint32, n *node[V]) {
 	tick := min(max(ticks(n.due), w.base+1), w.base+horizonTicks)
 	// Slots of a level are counted from the beginning of time, and those ahead
 	// are fewer than it has places for. Rounding up can cost one level more.
@@ -217,7 +237,7 @@ func (w *wheel[V]) insert(id uint32, n *node[V]) {
 }
 
 // vacate books that a slot has become empty.
-func (w *wheel[V]) vacate(slot uint32) {
+func (w *Wheel[V]) vacate(slot uint32) {
 	level := slot / slotsPerLevel
 	w.occupied[level][slot%slotsPerLevel/64] &^= 1 << (slot % 64)
 	if w.occupied[level] == [slotsPerLevel / 64]uint64{} {
@@ -229,7 +249,7 @@ func (w *wheel[V]) vacate(slot uint32) {
 }
 
 // find returns the tick of the earliest slot with anything in it, or noTick.
-func (w *wheel[V]) find() int64 {
+func (w *Wheel[V]) find() int64 {
 	if !w.stale {
 		return w.earliest
 	}
@@ -249,7 +269,7 @@ func (w *wheel[V]) find() int64 {
 
 // ahead returns how far the first occupied slot of a level is from one of them,
 // in turn. There is one.
-func (w *wheel[V]) ahead(level, from int) int {
+func (w *Wheel[V]) ahead(level, from int) int {
 	words := &w.occupied[level]
 	word := words[from/64] >> (from % 64)
 	for distance := 0; ; {
