@@ -239,8 +239,8 @@ func (c *Conn) report() {
 	}
 	if left := c.left; left != nil {
 		c.left = nil
-		c.loop.buffers.put(left.in)
-		c.loop.buffers.put(left.out)
+		c.loop.buffers.Put(left.in)
+		c.loop.buffers.Put(left.out)
 		c.loop.freeLeftovers(left)
 	}
 }

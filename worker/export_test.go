@@ -28,7 +28,7 @@ const (
 )
 
 // Held returns the capacity of what the worker of c has buffered. It is for callbacks.
-func Held(c *Conn) int { return c.loop.buffers.held }
+func Held(c *Conn) int { return c.loop.buffers.Held() }
 
 // MissCloses runs f on the loop of a stream's listener, and has the loop lose
 // what the kernel tells of it, as when the kernel's queue is full.
@@ -36,7 +36,7 @@ func MissCloses(l net.Listener, f func()) {
 	streams := l.(*streamListener).loop.streams
 	streams.loop.mailbox.post(func() {
 		f()
-		streams.watch.take(func(int32) {}, func() {})
+		streams.watch.Take(func(int32) {}, func() {})
 		streams.missed()
 	})
 }
@@ -49,7 +49,7 @@ func MemoryLimit(c *Conn) int { return c.loop.memory.limit }
 func StopWatching(l net.Listener) {
 	streams, done := l.(*streamListener).loop.streams, make(chan struct{})
 	streams.loop.mailbox.post(func() {
-		streams.watch.close()
+		streams.watch.Close()
 		streams.watch, streams.unwatches = nil, errors.New("for the test")
 		close(done)
 	})

@@ -331,8 +331,8 @@ func (c *Conn) gone() {
 	l := c.loop
 	c.stopTiming()
 	if c.left != nil {
-		l.buffers.put(c.left.in)
-		l.buffers.put(c.left.out)
+		l.buffers.Put(c.left.in)
+		l.buffers.Put(c.left.out)
 		l.freeLeftovers(c.left)
 		c.left = nil
 	}

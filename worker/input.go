@@ -78,7 +78,7 @@ func (c *Conn) took(n int, errno syscall.Errno) {
 func (c *Conn) deliver(fresh []byte) {
 	in, own := fresh, c.left != nil && c.left.in != nil
 	if own {
-		c.left.in = c.loop.buffers.append(c.left.in, fresh)
+		c.left.in = c.loop.buffers.Append(c.left.in, fresh)
 		in = c.left.in
 	}
 	c.loop.reading = c
@@ -113,9 +113,9 @@ func (c *Conn) keep(rest []byte, own bool) {
 	case len(rest) == 0:
 		c.dropInput()
 	case !own:
-		c.leave().in = append(c.loop.buffers.get(len(rest)), rest...)
+		c.leave().in = append(c.loop.buffers.Get(len(rest)), rest...)
 	default:
-		c.left.in = c.loop.buffers.fit(c.left.in, len(c.left.in)-len(rest))
+		c.left.in = c.loop.buffers.Fit(c.left.in, len(c.left.in)-len(rest))
 	}
 	c.loop.grew()
 }
@@ -123,7 +123,7 @@ func (c *Conn) keep(rest []byte, own bool) {
 // dropInput forgets the input left over.
 func (c *Conn) dropInput() {
 	if c.left != nil && c.left.in != nil {
-		c.loop.buffers.put(c.left.in)
+		c.loop.buffers.Put(c.left.in)
 		c.left.in = nil
 		c.tidy()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/buffers"
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
@@ -67,7 +68,7 @@ type loop struct {
 	reading   *Conn   // or nil: while its Data or EOF runs
 	cork      []byte  // what was just written, to
 	corked    *Conn
-	buffers   buffers
+	buffers   buffers.Store
 	memory    memory
 	leftovers []*leftovers // free ones
 	origins   map[origin]*origin
@@ -225,7 +226,7 @@ func (l *loop) act(n int, due bool) (int, error) {
 	if due {
 		l.expire(l.turnTime())
 	}
-	if l.memory.full || l.memory.news || l.buffers.held > l.memory.look {
+	if l.memory.full || l.memory.news || l.buffers.Held() > l.memory.look {
 		l.mindMemory()
 	}
 	if l.dialled > 0 || l.room.withheld > 0 || l.room.held {

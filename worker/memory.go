@@ -95,7 +95,7 @@ func (l *loop) boundMemory(hello ipc.Hello) {
 // grew is called when buffers of a connection may have grown, within a callback or
 // not.
 func (l *loop) grew() {
-	if l.buffers.held > 2*l.memory.limit {
+	if l.buffers.Held() > 2*l.memory.limit {
 		l.closeLargest()
 	}
 }
@@ -133,7 +133,7 @@ func (l *loop) holdings(which func(c *Conn) int) []holding {
 func (l *loop) closeLargest() {
 	m := &l.memory
 	for _, h := range l.holdings((*Conn).holds) {
-		if l.buffers.held <= 2*m.limit-m.limit/memoryLooks {
+		if l.buffers.Held() <= 2*m.limit-m.limit/memoryLooks {
 			break
 		}
 		h.conn.fail(ErrMemory)
@@ -156,10 +156,10 @@ func (l *loop) setFull(full bool) {
 // freed when that returns.
 func (c *Conn) dropBuffers() {
 	c.dropFiles()
-	c.loop.buffers.put(c.left.out)
+	c.loop.buffers.Put(c.left.out)
 	c.left.out, c.left.written = nil, 0
 	if c.loop.reading != c {
-		c.loop.buffers.forget(c.left.in) // Peek may have given it to this callback
+		c.loop.buffers.Forget(c.left.in) // Peek may have given it to this callback
 		c.left.in = nil
 	}
 }
@@ -168,16 +168,16 @@ func (c *Conn) dropBuffers() {
 // told.
 func (l *loop) mindMemory() {
 	m := &l.memory
-	if l.buffers.held > m.look {
+	if l.buffers.Held() > m.look {
 		l.setFull(true)
 		l.chokeMostOwed()
-		m.look = max(l.buffers.held, m.limit) + m.limit/memoryLooks
+		m.look = max(l.buffers.Held(), m.limit) + m.limit/memoryLooks
 		l.settle()
 	}
 	if m.news && l.now() >= m.mute {
 		l.tellMemory()
 	}
-	if l.buffers.held <= m.limit {
+	if l.buffers.Held() <= m.limit {
 		l.setFull(false)
 		m.look, m.sizes = m.limit, nil
 	}
@@ -193,7 +193,7 @@ func (m *memory) next() time.Duration {
 func (l *loop) tellMemory() {
 	m := &l.memory
 	l.log.Warn("memory for buffers is full: input pauses where output is owed, and beyond twice the limit the largest are closed",
-		"closed", m.closed, "held", l.buffers.held, "limit", m.limit)
+		"closed", m.closed, "held", l.buffers.Held(), "limit", m.limit)
 	m.news, m.closed = false, 0
 	m.mute = l.now() + memoryLog
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/usher-go/usher/internal/buffers"
 	"golang.org/x/sys/unix"
 )
 
@@ -188,10 +189,10 @@ func (c *Conn) spill(first, second []byte) error {
 }
 
 func (c *Conn) keepOutput(first, second []byte) {
-	left, buffers := c.leave(), &c.loop.buffers
+	left, store := c.leave(), &c.loop.buffers
 	if n := len(left.files); n > 0 {
 		last := &left.files[n-1]
-		last.after = buffers.append(buffers.append(last.after, first), second)
+		last.after = store.Append(store.Append(last.after, first), second)
 		c.touch()
 		return // choked until the file is sent
 	}
@@ -200,8 +201,8 @@ func (c *Conn) keepOutput(first, second []byte) {
 		left.out = left.out[:copy(left.out, left.out[left.written:])]
 		left.written = 0
 	}
-	left.out = buffers.append(left.out, first)
-	left.out = buffers.append(left.out, second)
+	left.out = store.Append(left.out, first)
+	left.out = store.Append(left.out, second)
 	if len(left.out)-left.written >= c.loop.highMark() {
 		c.state |= stateChoked
 	}
@@ -227,10 +228,10 @@ func (c *Conn) flush() {
 		left.written += n
 		switch rest := len(left.out) - left.written; {
 		case rest == 0:
-			c.loop.buffers.put(left.out)
+			c.loop.buffers.Put(left.out)
 			left.out, left.written = nil, 0
-		case rest <= cap(left.out)/4 && cap(left.out) > smallestBuffer:
-			left.out, left.written = c.loop.buffers.fit(left.out, left.written), 0
+		case buffers.TooLarge(left.out, rest):
+			left.out, left.written = c.loop.buffers.Fit(left.out, left.written), 0
 		}
 	}
 	if left.out == nil && left.files != nil {

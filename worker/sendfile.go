@@ -162,7 +162,7 @@ func (c *Conn) dropFiles() {
 	}
 	for _, o := range c.left.files {
 		_ = unix.Close(o.fd) // it was only read
-		c.loop.buffers.put(o.after)
+		c.loop.buffers.Put(o.after)
 	}
 	c.left.files = nil
 }

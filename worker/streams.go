@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 
+	"github.com/usher-go/usher/internal/closewatch"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
@@ -79,11 +80,11 @@ func movable(h Handler) bool {
 // streams is the loop's part in streams; only listeners are shared with other
 // goroutines. A nil one has none.
 //
-//	queue ─► adopt ─► listener.pending ─► Accept ─► the program ─► close(2) ─► closeWatch ─► counted
-//	                                                                      └──► looks ───────┘
+//	queue ─► adopt ─► listener.pending ─► Accept ─► the program ─► close(2) ─► watch ─► counted
+//	                                                                      └──► looks ──┘
 type streams struct {
 	loop      *loop
-	watch     *closeWatch // nil: there is none, because of
+	watch     *closewatch.Watch // nil: there is none, because of
 	unwatches error
 	listeners map[*streamHandler]*streamListener
 	open      map[int32]*stream // by the number of the watch
@@ -112,12 +113,12 @@ func newStreams(l *loop, h Handler) (*streams, error) {
 		return nil, nil
 	}
 	var err error
-	if s.watch, err = newCloseWatch(); err != nil {
+	if s.watch, err = closewatch.New(); err != nil {
 		s.unwatches = err
 		return s, nil
 	}
-	if err := l.set.Add(s.watch.fd, poller.In, tagStreams); err != nil {
-		s.watch.close()
+	if err := l.set.Add(s.watch.FD(), poller.In, tagStreams); err != nil {
+		s.watch.Close()
 		return nil, err
 	}
 	return s, nil
@@ -224,7 +225,7 @@ func (s *streams) watchClose(fd int) (watch int32, err error) {
 	if s.watch == nil {
 		return 0, s.unwatches
 	}
-	return s.watch.add(fd)
+	return s.watch.Add(fd)
 }
 
 // refuse closes and counts a connection that the program has not seen.
@@ -236,7 +237,7 @@ func (s *streams) refuse(id uint64, fd int) {
 // ready takes note of what was closed.
 func (s *streams) ready() {
 	if s.watch != nil {
-		s.watch.take(s.closed, s.missed)
+		s.watch.Take(s.closed, s.missed)
 	}
 }
 
@@ -328,6 +329,6 @@ func (s *streams) end() {
 
 func (s *streams) close() {
 	if s != nil && s.watch != nil {
-		s.watch.close()
+		s.watch.Close()
 	}
 }

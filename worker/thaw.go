@@ -80,10 +80,10 @@ func (c *Conn) resume(f *frozen) {
 	}
 	l := c.loop
 	if len(f.in) > 0 {
-		c.leave().in = append(l.buffers.get(len(f.in)), f.in...)
+		c.leave().in = append(l.buffers.Get(len(f.in)), f.in...)
 	}
 	if len(f.out) > 0 {
-		c.leave().out = append(l.buffers.get(len(f.out)), f.out...)
+		c.leave().out = append(l.buffers.Get(len(f.out)), f.out...)
 	}
 	now := l.turnTime()
 	if c.state.has(stateOwnIdle) {

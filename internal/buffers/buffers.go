@@ -1,9 +1,10 @@
-package worker
+// Package buffers keeps buffers for an event loop to use again: a connection that is
+// often partly unread or unwritten does not allocate each time.
+package buffers
 
-// buffers is the loop's store of buffers for what connections leave over, so
-// that one that is often partly unread or unwritten does not allocate each time.
-// What it keeps is bounded; the rest is the collector's.
-type buffers struct {
+// Store gives buffers out and takes them back. The zero value is an empty one. It is
+// one goroutine's. What it keeps is bounded, and the rest is the collector's.
+type Store struct {
 	held    int // the capacity of those that are out
 	classes [bufferClasses][][]byte
 }
@@ -27,8 +28,8 @@ func classOf(n int) int {
 	return class
 }
 
-// get returns an empty buffer with a capacity of at least n.
-func (b *buffers) get(n int) []byte {
+// Get returns an empty buffer with a capacity of at least n.
+func (b *Store) Get(n int) []byte {
 	class := classOf(n)
 	if class == bufferClasses {
 		b.held += n
@@ -45,8 +46,8 @@ func (b *buffers) get(n int) []byte {
 	return buffer
 }
 
-// put takes a buffer back, which nobody may use any more; nil is none.
-func (b *buffers) put(buffer []byte) {
+// Put takes a buffer back, which nobody may use any more; nil is none.
+func (b *Store) Put(buffer []byte) {
 	b.held -= cap(buffer)
 	class := classOf(cap(buffer))
 	if class == bufferClasses || cap(buffer) != classSize(class) {
@@ -57,28 +58,35 @@ func (b *buffers) put(buffer []byte) {
 	}
 }
 
-// forget is put for a buffer that somebody still looks at: it is not used again.
-func (b *buffers) forget(buffer []byte) { b.held -= cap(buffer) }
+// Forget is Put for a buffer that somebody still looks at: it is not used again.
+func (b *Store) Forget(buffer []byte) { b.held -= cap(buffer) }
 
-// fit returns a buffer with what is in this one from from on: this one, or, when it is
+// Held returns the capacity of the buffers that are out.
+func (b *Store) Held() int { return b.held }
+
+// TooLarge reports whether a buffer is four times too large for n bytes, and there are
+// smaller ones.
+func TooLarge(buffer []byte, n int) bool { return n <= cap(buffer)/4 && cap(buffer) > smallestBuffer }
+
+// Fit returns a buffer with what is in this one from from on: this one, or, when it is
 // four times too large, another. Each byte is so copied a third of a time at most while
 // a large buffer empties.
-func (b *buffers) fit(buffer []byte, from int) []byte {
+func (b *Store) Fit(buffer []byte, from int) []byte {
 	rest := buffer[from:]
-	if len(rest) <= cap(buffer)/4 && cap(buffer) > smallestBuffer {
-		smaller := append(b.get(len(rest)), rest...)
-		b.put(buffer)
+	if TooLarge(buffer, len(rest)) {
+		smaller := append(b.Get(len(rest)), rest...)
+		b.Put(buffer)
 		return smaller
 	}
 	return buffer[:copy(buffer, rest)]
 }
 
-// append is the built-in one, with buffers from here.
-func (b *buffers) append(buffer, more []byte) []byte {
+// Append is the built-in one, with buffers from here.
+func (b *Store) Append(buffer, more []byte) []byte {
 	if need := len(buffer) + len(more); need > cap(buffer) {
-		larger := b.get(max(need, 2*cap(buffer)))
+		larger := b.Get(max(need, 2*cap(buffer)))
 		larger = append(larger, buffer...)
-		b.put(buffer)
+		b.Put(buffer)
 		buffer = larger
 	}
 	return append(buffer, more...)

@@ -1,4 +1,6 @@
-package worker
+// Package closewatch learns from the kernel when sockets are closed that belong to
+// somebody else.
+package closewatch
 
 import (
 	"encoding/binary"
@@ -12,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeWatch learns from the kernel when sockets are closed, whoever closes
+// Watch learns from the kernel when sockets are closed, whoever closes
 // them: an inotify(7) instance with a one-shot watch on each socket's inode.
 //
 // It is how connections are counted that belong to somebody else. Nothing in Go
@@ -24,8 +26,8 @@ import (
 // this process or another: from within close(2), when the number is free already.
 // A socket that is duplicated (File, a child) is so closed when it really is.
 // Watches are a resource of the user: fs.inotify.max_user_watches, and for each
-// worker one of max_user_instances. Beyond, see streamlook.go.
-type closeWatch struct {
+// Watch one of max_user_instances.
+type Watch struct {
 	fd     int
 	path   []byte
 	buffer [4096]byte // 256 events
@@ -37,43 +39,43 @@ const eventSize = unix.SizeofInotifyEvent
 
 var errNoCloseEvents = errors.New("the kernel does not report the close of a socket by inotify")
 
-// newCloseWatch returns a watch that was seen to work. The caller closes it.
-func newCloseWatch() (*closeWatch, error) {
+// New returns a watch that was seen to work. The caller closes it.
+func New() (*Watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("%w (see fs.inotify.max_user_instances)", os.NewSyscallError("inotify_init1", err))
 	}
-	w := &closeWatch{fd: fd}
+	w := &Watch{fd: fd}
 	if err := w.try(); err != nil {
-		w.close()
+		w.Close()
 		return nil, err
 	}
 	return w, nil
 }
 
 // try watches a socket and closes it.
-func (w *closeWatch) try() error {
+func (w *Watch) try() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
 	}
 	defer unix.Close(pair[1])
-	watched, err := w.add(pair[0])
+	watched, err := w.Add(pair[0])
 	_ = unix.Close(pair[0]) // nothing was written
 	if err != nil {
 		return err
 	}
 	seen := false
-	w.take(func(closed int32) { seen = closed == watched }, func() {})
+	w.Take(func(closed int32) { seen = closed == watched }, func() {})
 	if !seen {
 		return errNoCloseEvents
 	}
 	return nil
 }
 
-// add watches a socket and returns the watch's number, which take will give
+// Add watches a socket and returns the watch's number, which Take will give
 // once. It borrows fd.
-func (w *closeWatch) add(fd int) (int32, error) {
+func (w *Watch) Add(fd int) (int32, error) {
 	w.path = append(w.path[:0], "/proc/self/fd/"...)
 	w.path = append(strconv.AppendInt(w.path, int64(fd), 10), 0)
 	for {
@@ -91,9 +93,13 @@ func (w *closeWatch) add(fd int) (int32, error) {
 	}
 }
 
-// take calls closed for each watch whose socket was closed. It calls missed when
+// FD returns the descriptor, which is readable while Take has something. The watch
+// still owns it.
+func (w *Watch) FD() int { return w.fd }
+
+// Take calls closed for each watch whose socket was closed. It calls missed when
 // the kernel's queue was full (fs.inotify.max_queued_events): some were not told.
-func (w *closeWatch) take(closed func(watch int32), missed func()) {
+func (w *Watch) Take(closed func(watch int32), missed func()) {
 	for {
 		n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(w.fd), uintptr(unsafe.Pointer(&w.buffer[0])), uintptr(len(w.buffer)))
 		if errno == unix.EINTR {
@@ -118,4 +124,5 @@ func (w *closeWatch) take(closed func(watch int32), missed func()) {
 	}
 }
 
-func (w *closeWatch) close() { _ = unix.Close(w.fd) } // it has nothing to flush
+// Close closes the instance, and with it ends all watches.
+func (w *Watch) Close() { _ = unix.Close(w.fd) } // it has nothing to flush
