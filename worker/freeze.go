@@ -2,14 +2,8 @@ package worker
 
 import (
 	"encoding"
-	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
-
-	"github.com/usher-go/usher/fdpass"
-	"github.com/usher-go/usher/internal/killpoint"
-	"github.com/usher-go/usher/ipc"
 )
 
 // How a connection leaves for another worker. A connection at rest, outside of
@@ -45,11 +39,6 @@ type MovableSession interface {
 	encoding.BinaryMarshaler
 	encoding.BinaryUnmarshaler
 }
-
-// stateKept bounds the scratch space that is kept for the next state.
-const stateKept = 64 << 10
-
-var errMarshalActs = errors.New("worker: MarshalBinary wrote, or changed a connection")
 
 // LeaveSession is a Session that hears that its connection has left for another
 // worker: the last call, in the place of Close, for a program that keeps a list of
@@ -92,92 +81,6 @@ func (c *Conn) restless() bool {
 	return c.left != nil && (plain && c.left.timers != nil || c.left.cause != nil || c.left.files != nil || c.left.flowing != nil || c.left.deadlines.end != 0)
 }
 
-// freeze takes a connection out of the epoll set and packs it, or returns false
-// and changes nothing. What was posted to it has run by then, and from then on
-// Post is false, unless it stays after all.
-func (l *loop) freeze(c *Conn) bool {
-	if !c.movable() || c.restsLarge() || !l.runPosts(c) || c.restless() || !c.shutPosts() {
-		return false
-	}
-	if l.pack(c) {
-		return true
-	}
-	if !c.state.has(stateDead) {
-		c.takePosts()
-	}
-	return false
-}
-
-// pack is freeze, but for what is posted.
-func (l *loop) pack(c *Conn) bool {
-	m := l.mover
-	f := frozen{version: l.stateVersion, read: frozenNever, write: frozenNever, at: l.queue.clock.Now()}
-	if session, ok := c.session.(MovableSession); ok {
-		var err error
-		f.sessionState, err = c.callMarshal(session)
-		if l.corked != nil || len(l.dirty) > 0 {
-			l.thawBatch() // it may have touched one of those already packed
-			l.settle()
-			err = errMarshalActs
-		}
-		if c.state.has(stateDead) {
-			return false
-		}
-		if err != nil {
-			l.log.Warn("connection stays", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
-			c.stay()
-			return false
-		}
-		if c.restless() {
-			return false // since just now
-		}
-	}
-	c.describe(&f, l.turnTime())
-	if size := f.size(); size > ipc.MaxLargeState {
-		m.large += size // to make it took that time
-		c.staysLarge(fmt.Errorf("%d bytes, at most %d", size, ipc.MaxLargeState))
-		return false
-	}
-	m.state = f.append(m.state[:0])
-	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener}
-	if len(m.state) > ipc.MaxState {
-		return l.freezeLarge(c, &envelope)
-	}
-	envelope.State = m.state
-	if !m.packet.Add(&envelope, int(c.fd)) {
-		if !l.sendMoved() {
-			return false
-		}
-		m.packet.Add(&envelope, int(c.fd)) // into an empty packet it fits: see ipc.MaxState
-	}
-	l.packed(c)
-	return true
-}
-
-// freezeLarge packs a connection whose state, in the mover's scratch space, is
-// too long for a packet, and sends it. Without a memfd for it, it stays for now:
-// there may be one later, or the state become smaller when its peer reads.
-func (l *loop) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
-	m := l.mover
-	defer func() {
-		if cap(m.state) > stateKept {
-			m.state = nil
-		}
-	}()
-	if !l.sendMoved() {
-		return false
-	}
-	m.large += len(m.state) // sealed or not, it took that time
-	memfd, err := ipc.SealState(m.state)
-	if err != nil {
-		c.staysLarge(err)
-		return false
-	}
-	m.packet.AddLarge(envelope, int(c.fd), memfd) // it is empty
-	l.packed(c)
-	return l.sendMoved()
-}
-
 // largeRestMin and largeRestMax bound how long a connection is left alone whose
 // state was too large to go: to make the state is work, and most likely in vain.
 const (
@@ -205,19 +108,6 @@ func (c *Conn) restsLarge() bool { return c.left != nil && c.loop.turnTime() < c
 // when, on the loop's clock.
 type largeRest struct{ pause, until time.Duration }
 
-// packed takes note that a connection is in the packet. No event finds it now.
-func (l *loop) packed(c *Conn) {
-	m := l.mover
-	if c.state.has(stateInSet) {
-		_ = l.set.Del(int(c.fd)) // it is in the set
-		c.state &^= stateInSet
-	}
-	stage := ipc.StageServing
-	stage.Step(ipc.EventFreeze)
-	m.batch = append(m.batch, moving{c, stage})
-	m.wanted--
-}
-
 // describe fills in all of f but the session's state.
 func (c *Conn) describe(f *frozen, now time.Duration) {
 	for _, pair := range frozenStates {
@@ -240,88 +130,6 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 	}
 	if d := c.left.deadlines.write; d != 0 {
 		f.write = d - now
-	}
-}
-
-// sendMoved offers the packet to the kernel. If it does not take it, all in it
-// go on here, and it reports false.
-func (l *loop) sendMoved() bool {
-	m := l.mover
-	if len(m.batch) == 0 {
-		return true
-	}
-	killpoint.Reach(killpoint.Packed)
-	err := m.courier.Send(l.station.queue, &m.packet)
-	if err == nil {
-		killpoint.Reach(killpoint.Gone)
-		for _, moving := range m.batch {
-			if session, ok := moving.conn.session.(LeaveSession); ok {
-				m.leaving = append(m.leaving, leaving{moving.conn, session})
-			}
-		}
-		m.ahead += len(m.batch)
-		m.given += len(m.batch)
-		l.advance(ipc.EventSend)
-		return true
-	}
-	l.advance(ipc.EventRefuse)
-	l.thawBatch()
-	l.settle()
-	m.blocked, m.retry = true, l.now()+m.delay
-	m.delay = min(2*m.delay, moveRetryMax)
-	if !errors.Is(err, fdpass.ErrWouldBlock) && !errors.Is(err, fdpass.ErrTooManyRefs) {
-		l.log.Warn("connections cannot leave, retrying", "after", m.delay, "error", err)
-	}
-	return false
-}
-
-// thawBatch has those in the packet go on here, as if nothing had been; the
-// sweep comes to them again.
-func (l *loop) thawBatch() {
-	m := l.mover
-	if len(m.batch) == 0 {
-		return
-	}
-	m.wanted += len(m.batch)
-	m.cursor = m.batch[0].conn.index
-	fdpass.CloseAll([]int{m.packet.TakeState()})
-	m.packet.Reset() // the descriptors are still the connections'
-	l.advance(ipc.EventResume)
-}
-
-// advance has an event happen to all in the packet, and does what their new stage
-// calls for: what is the kernel's is forgotten, what is served goes on.
-func (l *loop) advance(event ipc.Event) {
-	m := l.mover
-	kept := m.batch[:0]
-	for _, moving := range m.batch {
-		switch moving.stage.Step(event) {
-		case ipc.StageQueued:
-			moving.conn.gone()
-		case ipc.StageServing:
-			moving.conn.takePosts()
-			moving.conn.arm()
-		default:
-			kept = append(kept, moving)
-		}
-	}
-	clear(m.batch[len(kept):])
-	m.batch = kept
-}
-
-// tellLeft tells sessions that their connections have left. What these calls touch
-// may be in the packet: so that is sent, or given up, before.
-func (l *loop) tellLeft() {
-	m := l.mover
-	for len(m.leaving) > 0 {
-		l.sendMoved() // or they go on here
-		left := m.leaving
-		m.leaving = nil
-		for _, it := range left {
-			it.conn.callLeave(it.session)
-			l.progress()
-		}
-		l.settle()
 	}
 }
 

@@ -69,28 +69,3 @@ func (c *Conn) takePosts() {
 }
 
 func (c *Conn) postsShut() bool { return c.posted.Load() < postClosed/2 }
-
-// runPosts runs what waits for a connection that is about to leave, and what was
-// posted before it, and reports whether nothing waits for it any more. It is
-// bounded by time: then the connection stays for now.
-func (l *loop) runPosts(c *Conn) bool {
-	if !c.waiting() {
-		return true
-	}
-	if !l.sendMoved() { // nothing frozen is to be touched by a callback
-		return false
-	}
-	m := &l.mailbox
-	m.takeLetters()
-	n, begun := int64(0), l.now()
-	for c.waiting() && m.left() {
-		l.open(m.next())
-		l.settle()
-		l.progress()
-		if n++; n%lettersPerClock == 0 && l.now()-begun > moveTime {
-			break
-		}
-	}
-	m.waiting.Add(-n)
-	return !c.waiting()
-}
