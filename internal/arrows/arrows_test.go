@@ -1,6 +1,6 @@
-// Package arrows is a test of the repository's shape: which package may import
-// which. Master and worker meet in ipc, and nowhere else.
-package arrows
+// The shape of the repository is tested: which package may import which. Master
+// and worker meet in ipc, and nowhere else.
+package main
 
 import (
 	"encoding/json"

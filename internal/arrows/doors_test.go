@@ -1,4 +1,4 @@
-package arrows
+package main
 
 import (
 	"go/ast"

@@ -1,0 +1,3 @@
+package kitchen
+
+const notCounted = "a test is no part of the structure"

@@ -1,0 +1,3 @@
+package kitchen
+
+var knives = []string{"paring", "bread"}
