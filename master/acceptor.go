@@ -83,7 +83,7 @@ const strandedLimit = 5 * time.Second
 
 // newAcceptor takes ownership of the listeners, unless it returns an error.
 // report is called on the accept goroutine, and must not block.
-func newAcceptor(config Config, listeners []*listener, descriptorLimit int, report func(notice)) (*acceptor, error) {
+func newAcceptor(config Config, listeners []*listener, descriptorLimit int, report func(Event)) (*acceptor, error) {
 	set, err := poller.New()
 	if err != nil {
 		return nil, err
@@ -166,11 +166,11 @@ func (a *acceptor) returned(serial uint64) {
 	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 		for _, s := range seats {
 			if s.serial == serial && s.phase != seatDead && !s.gives {
-				_ = a.set.Del(s.spec.queue) // it is in the set
-				if s.spec.moves {
+				_ = a.set.Del(s.spec.FD) // it is in the set
+				if s.spec.Moves {
 					s.gives = true
 				} else {
-					a.dispatcher.report(queueBroken{s.spec, errQueueBroken})
+					a.dispatcher.report(QueueBroken{s.spec.Worker, errQueueBroken})
 				}
 				return
 			}
@@ -183,8 +183,8 @@ func (a *acceptor) rewatch(s *seat) {
 	if s.broken {
 		return
 	}
-	if err := a.set.Add(s.spec.queue, poller.In, tagSeat|s.serial); err != nil {
-		a.dispatcher.report(queueBroken{s.spec, err})
+	if err := a.set.Add(s.spec.FD, poller.In, tagSeat|s.serial); err != nil {
+		a.dispatcher.report(QueueBroken{s.spec.Worker, err})
 	}
 }
 

@@ -117,11 +117,12 @@ func (s *supervisor) closeAccounts() {
 	s.accounts = slices.DeleteFunc(s.accounts, func(a *account) bool { return a.closed })
 }
 
-func (n booked) about(s *supervisor) {
+// queueGone books a dead worker.
+func (s *supervisor) queueGone(e QueueGone) {
 	for _, a := range s.accounts {
 		for _, l := range a.leavers {
-			if !l.over && l.slot.number == n.spec.slot && l.worker == n.spec.worker && l.slot.generation == n.spec.generation {
-				t := n.final
+			if !l.over && l.slot.number == e.Slot && l.worker == e.Incarnation && l.slot.generation == e.Generation {
+				t := e.Final
 				lost := uint64(t.load()) // they died with it
 				a.enter(l, t)
 				a.sum.Staying -= lost

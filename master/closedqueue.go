@@ -6,32 +6,24 @@ import (
 	"strconv"
 
 	"github.com/usher-go/usher/ipc"
-	"golang.org/x/sys/unix"
 )
 
 // This file is how a worker is found out that has closed its queue: the socket does
 // not show it, since the master has a duplicate of the worker's end.
 
-// A worker that leaves its queue alone may have none.
-func (n tookNothing) about(s *supervisor) {
-	slot := s.worker(n.spec)
-	if slot == nil {
-		return
-	}
-	var stat unix.Stat_t
-	if err := unix.Fstat(n.spec.workerEnd, &stat); err != nil { // it is the seat's, which outlives the worker
+// queueIdle: a worker that leaves its queue alone may have none.
+func (s *supervisor) queueIdle(e QueueIdle) {
+	if s.worker(e.Worker) == nil {
 		return
 	}
 	go func() { // it may have many descriptors
-		if holdsNot(n.spec.pid, stat.Ino) {
-			s.inbox.put(func() {
-				if slot := s.worker(n.spec); slot != nil {
-					s.kill(slot, fmt.Sprintf("it has closed its queue, descriptor %d", ipc.QueueFD))
-				}
-			})
+		if holdsNot(e.PID, e.Inode) {
+			s.inbox.put(QueueBroken{e.Worker, errQueueClosed})
 		}
 	}()
 }
+
+var errQueueClosed = fmt.Errorf("it has closed its queue, descriptor %d", ipc.QueueFD)
 
 // holdsNot reports whether a process has no descriptor of a socket: not where it was
 // given it, and nowhere else. If that cannot be told, no.

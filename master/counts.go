@@ -56,11 +56,11 @@ func (c *Counts) add(s *seat) {
 // to it.
 func (c *Counts) addSilent(s *seat, t tally) {
 	all := t.sent - t.drained - t.back
-	if s.phase != seatDead && !s.spec.moves && ipc.Front(s.spec.workerEnd) == 0 {
+	if s.phase != seatDead && !s.spec.Moves && ipc.Front(s.spec.WorkerEnd) == 0 {
 		s.said.closed = all
 	}
 	c.Closed += s.said.closed
-	if s.spec.moves && s.phase != seatDead {
+	if s.spec.Moves && s.phase != seatDead {
 		c.Active += all - s.said.closed
 	} else {
 		c.Queued += all - s.said.closed

@@ -17,7 +17,7 @@ func TestMovedNeverGoesDown(t *testing.T) {
 	movers := func(slots ...int) {
 		h.do(func() {
 			for _, slot := range slots {
-				h.dispatcher.find(slot).spec.moves = true
+				h.dispatcher.find(slot).spec.Moves = true
 			}
 		})
 	}

@@ -60,8 +60,8 @@ type dispatcher struct {
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
 
-	report  func(notice) // tells the supervisor
-	rewatch func(*seat)  // has epoll report again what a worker gives back
+	report  func(Event) // tells the supervisor
+	rewatch func(*seat) // has epoll report again what a worker gives back
 }
 
 // nobody is no slot.
@@ -82,8 +82,8 @@ var (
 )
 
 // open adds a seat for a worker that is ready.
-func (d *dispatcher) open(spec seatSpec, serial uint64) *seat {
-	s := &seat{spec: spec, serial: serial, ledger: ledger{entry: spec.entry, closes: spec.closes}}
+func (d *dispatcher) open(spec Queue, serial uint64) *seat {
+	s := &seat{spec: spec, serial: serial, ledger: ledger{entry: spec.Entry, closes: spec.Closes}}
 	d.seats = append(d.seats, s)
 	return s
 }
@@ -92,7 +92,7 @@ func (d *dispatcher) open(spec seatSpec, serial uint64) *seat {
 // they have room, or stays for the worker.
 func (d *dispatcher) retire(slot int) *seat {
 	for i, s := range d.seats {
-		if s.spec.slot == slot {
+		if s.spec.Slot == slot {
 			d.seats = append(d.seats[:i], d.seats[i+1:]...)
 			d.leaving = append(d.leaving, s)
 			s.phase, s.emptied = seatRetired, false
@@ -107,11 +107,11 @@ func (d *dispatcher) retire(slot int) *seat {
 func (d *dispatcher) bury(slot int) *seat {
 	d.retire(slot)
 	for _, s := range d.leaving {
-		if s.spec.slot == slot && s.phase == seatRetired {
+		if s.spec.Slot == slot && s.phase == seatRetired {
 			s.final = s.tally()
 			s.phase, s.emptied = seatDead, false // what the worker gave back may be left
 			// A process that it left behind may have its end, and could go on giving.
-			_ = unix.Shutdown(s.spec.queue, unix.SHUT_RD) // a pair can be
+			_ = unix.Shutdown(s.spec.FD, unix.SHUT_RD) // a pair can be
 			return s
 		}
 	}
@@ -122,7 +122,7 @@ func (d *dispatcher) bury(slot int) *seat {
 func (d *dispatcher) find(slot int) *seat {
 	for _, seats := range [2][]*seat{d.seats, d.leaving} {
 		for _, s := range seats {
-			if s.spec.slot == slot && s.phase != seatDead {
+			if s.spec.Slot == slot && s.phase != seatDead {
 				return s
 			}
 		}
@@ -146,9 +146,9 @@ func (d *dispatcher) survey() {
 		queued += t.queued()
 		d.live += t.load()
 		d.waiting = d.waiting || t.queued() > 0 || s.seenFront != 0 || s.stuck
-		c := candidate{slot: s.spec.slot, load: t.load(), room: s.room(t), moves: s.spec.moves}
+		c := candidate{slot: s.spec.Slot, load: t.load(), room: s.room(t), moves: s.spec.Moves}
 		d.room += c.room
-		d.unused += max(0, s.spec.capacity-t.load())
+		d.unused += max(0, s.spec.Capacity-t.load())
 		if c.moves {
 			d.haven += c.room
 			d.havens = d.havens || !s.broken
@@ -282,7 +282,7 @@ func (d *dispatcher) send(k, first int) {
 // it from first to before end.
 func (d *dispatcher) flush(s *seat, k, first, end int) {
 	count := d.out.Len()
-	err := d.courier.Send(s.spec.queue, &d.out)
+	err := d.courier.Send(s.spec.FD, &d.out)
 	event := ipc.EventSend
 	if err == nil {
 		s.sent += uint64(count)
@@ -318,11 +318,11 @@ func (d *dispatcher) refused(s *seat, err error) {
 	s.choked = true
 	switch {
 	case errors.Is(err, fdpass.ErrWouldBlock), errors.Is(err, fdpass.ErrTooManyRefs):
-		d.log.Trace("queue full", "slot", s.spec.slot, "error", err)
+		d.log.Trace("queue full", "slot", s.spec.Slot, "error", err)
 	case errors.Is(err, fdpass.ErrPeerClosed):
 		d.condemn(s, errQueueBroken)
 	default:
-		d.log.Warn("queue refused a packet, retrying", "slot", s.spec.slot, "error", err)
+		d.log.Warn("queue refused a packet, retrying", "slot", s.spec.Slot, "error", err)
 	}
 }
 
@@ -355,20 +355,28 @@ func (d *dispatcher) inspect() (stuck bool) {
 	for _, s := range d.seats {
 		was := s.stuck
 		if s.inspect() {
-			d.report(tookNothing{s.spec})
+			d.reportIdle(s)
 		}
 		stuck = stuck || s.stuck
 		switch {
 		case was == s.stuck:
 		case s.stuck:
-			d.log.Warn("worker takes nothing from its queue, which goes to others", "slot", s.spec.slot)
+			d.log.Warn("worker takes nothing from its queue, which goes to others", "slot", s.spec.Slot)
 		case s.keepsBoard():
-			d.log.Warn("worker moves again", "slot", s.spec.slot)
+			d.log.Warn("worker moves again", "slot", s.spec.Slot)
 		default:
-			d.log.Warn("worker gets connections again, to see whether it takes them", "slot", s.spec.slot)
+			d.log.Warn("worker gets connections again, to see whether it takes them", "slot", s.spec.Slot)
 		}
 	}
 	return stuck
+}
+
+// reportIdle tells that a worker took nothing from its queue.
+func (d *dispatcher) reportIdle(s *seat) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(s.spec.WorkerEnd, &stat); err == nil { // it is open
+		d.report(QueueIdle{s.spec.Worker, stat.Ino})
+	}
 }
 
 // retryDelay is how long to wait before what the kernel refused is tried

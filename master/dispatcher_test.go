@@ -47,12 +47,12 @@ func newOffice(t *rapid.T, config Config) *office {
 		t.Fatal(err)
 	}
 	config.Logger = hclog.NewNullLogger()
-	a, err := newAcceptor(config, nil, 200, func(n notice) {
-		switch n := n.(type) {
-		case queueBroken:
-			t.Fatalf("slot %d is broken: %v", n.spec.slot, n.err)
-		case trialSpoiled:
-			t.Fatalf("a trial that was not asked for failed: %+v", n.tally)
+	a, err := newAcceptor(config, nil, 200, func(e Event) {
+		switch e := e.(type) {
+		case QueueBroken:
+			t.Fatalf("slot %d is broken: %v", e.Slot, e.Err)
+		case GuardTripped:
+			t.Fatalf("a trial that was not asked for failed: %+v", e)
 		}
 	})
 	if err != nil {
@@ -103,7 +103,7 @@ func (o *office) hire(slot, capacity int, moves bool) {
 	entry.Sequence.Store(2)
 	o.clerks[slot] = &clerk{end: end, capacity: capacity, moves: moves}
 	o.serial++
-	s := o.dispatcher.open(seatSpec{slot: slot, queue: queue, workerEnd: workerEnd, capacity: capacity, closes: true, moves: moves, entry: entry}, o.serial)
+	s := o.dispatcher.open(Queue{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: moves, Entry: entry}, o.serial)
 	if err := o.set.Add(queue, poller.In, tagSeat|s.serial); err != nil {
 		o.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func (o *office) die(slot int) {
 	_ = unix.Close(o.clerks[slot].end) // of a test
 	delete(o.clerks, slot)
 	if s := o.dispatcher.bury(slot); s != nil {
-		_ = o.set.Del(s.spec.queue) // it may have been taken out
+		_ = o.set.Del(s.spec.FD) // it may have been taken out
 	}
 }
 

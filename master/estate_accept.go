@@ -72,8 +72,8 @@ func estateOf(listeners []*listener) (estates []listenerEstate) {
 func (s *seat) estate() seatEstate {
 	t := s.final
 	return seatEstate{
-		Slot: s.spec.slot, Generation: s.spec.generation, Worker: s.spec.worker, PID: s.spec.pid, Queue: s.spec.queue, WorkerEnd: s.spec.workerEnd,
-		Capacity: s.spec.capacity, Closes: s.spec.closes, Moves: s.spec.moves,
+		Slot: s.spec.Slot, Generation: s.spec.Generation, Worker: s.spec.Incarnation, PID: s.spec.PID, Queue: s.spec.FD, WorkerEnd: s.spec.WorkerEnd,
+		Capacity: s.spec.Capacity, Closes: s.spec.Closes, Moves: s.spec.Moves,
 		Phase: s.phase, Serial: s.serial, Sent: s.sent, Drained: s.drained, Back: s.back, Reported: s.reported,
 		MovedIn: s.movedIn, Home: s.home, Landing: s.landing, Broken: s.broken, Stuck: s.stuck,
 		Said:  saidEstate{s.said.closed, s.said.lost, s.said.cut},
@@ -86,9 +86,9 @@ func (s *seat) estate() seatEstate {
 func (e *seatEstate) seat(entry *ipc.Entry) *seat {
 	t := e.Final
 	return &seat{
-		spec: seatSpec{
-			slot: e.Slot, generation: e.Generation, worker: e.Worker, pid: e.PID, queue: e.Queue, workerEnd: e.WorkerEnd,
-			capacity: e.Capacity, closes: e.Closes, moves: e.Moves, entry: entry,
+		spec: Queue{
+			Worker: Worker{e.Slot, e.Generation, e.Worker, e.PID}, FD: e.Queue, WorkerEnd: e.WorkerEnd,
+			Capacity: e.Capacity, Closes: e.Closes, Moves: e.Moves, Entry: entry,
 		},
 		phase: e.Phase,
 		ledger: ledger{
@@ -139,7 +139,7 @@ func (a *acceptor) inherit(e *acceptEstate, boards map[int]*ipc.Scoreboard) erro
 			a.stuck.Store(true)
 		}
 		if s.phase != seatDead && !s.broken {
-			if err := a.set.Add(s.spec.queue, poller.In, tagSeat|s.serial); err != nil {
+			if err := a.set.Add(s.spec.FD, poller.In, tagSeat|s.serial); err != nil {
 				return err
 			}
 		}

@@ -36,9 +36,9 @@ func madeOf(e *estate) string {
 		s := a.Seats[i].seat(new(ipc.Entry))
 		t := s.ledger
 		line("seat of slot %d, worker %d of generation %d: %s, serial %d, sent %d, drained %d, back %d, moved in %d, reported %d; room for %d, closes %t, moves %t, landing %t, broken %t, stuck %t, queue %d %d",
-			s.spec.slot, s.spec.worker, s.spec.generation, [...]string{seatOpen: "open", seatRetired: "retired", seatDead: "dead"}[s.phase],
+			s.spec.Slot, s.spec.Incarnation, s.spec.Generation, [...]string{seatOpen: "open", seatRetired: "retired", seatDead: "dead"}[s.phase],
 			s.serial, t.sent, t.drained, t.back, s.movedIn, t.reported,
-			s.spec.capacity, s.spec.closes, s.spec.moves, s.landing, s.broken, s.stuck, s.spec.queue, s.spec.workerEnd)
+			s.spec.Capacity, s.spec.Closes, s.spec.Moves, s.landing, s.broken, s.stuck, s.spec.FD, s.spec.WorkerEnd)
 	}
 	residents := slices.Clone(a.Residents)
 	slices.SortFunc(residents, func(a, b residentEstate) int { return cmp.Compare(a.ID, b.ID) })

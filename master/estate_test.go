@@ -34,9 +34,9 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"gives": moment, "order": "as of slot", "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "junk": "said with the next, if there are more", "junkError": "likewise",
 			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
 		}},
-		{seatSpec{}, map[string]string{
-			"slot": carried, "generation": carried, "worker": carried, "pid": carried, "queue": carried, "workerEnd": carried, "capacity": carried, "closes": carried,
-			"moves": carried, "entry": made,
+		{Worker{}, map[string]string{"Slot": carried, "Generation": carried, "Incarnation": carried, "PID": carried}},
+		{Queue{}, map[string]string{
+			"Worker": carried, "FD": carried, "WorkerEnd": carried, "Capacity": carried, "Closes": carried, "Moves": carried, "Entry": made,
 		}},
 		{ledger{}, map[string]string{
 			"sent": carried, "drained": carried, "back": carried, "movedIn": carried, "home": carried, "entry": made, "closes": carried, "reported": carried,

@@ -46,7 +46,7 @@ func (d *dispatcher) anyTakeable() bool {
 // worker at all that can thaw them.
 func (d *dispatcher) stranded() bool {
 	for _, s := range d.seats {
-		if s.spec.moves {
+		if s.spec.Moves {
 			return false
 		}
 	}
@@ -78,9 +78,9 @@ func (d *dispatcher) takeBack() bool {
 			if !d.takeable(s) {
 				continue
 			}
-			found, empty := d.receive(s, s.spec.queue)
+			found, empty := d.receive(s, s.spec.FD)
 			if found {
-				d.from, d.to = s.spec.slot, s.order.destination()
+				d.from, d.to = s.spec.Slot, s.order.destination()
 				return true
 			}
 			if empty {
@@ -111,7 +111,7 @@ func (d *dispatcher) rescue() bool {
 	d.from, d.to = nobody, nobody
 	for _, s := range d.seats {
 		if s.rescuable() {
-			found, empty := d.receive(s, s.spec.workerEnd)
+			found, empty := d.receive(s, s.spec.WorkerEnd)
 			if found {
 				return true
 			}
@@ -123,9 +123,9 @@ func (d *dispatcher) rescue() bool {
 		if s.emptied {
 			continue
 		}
-		found, empty := d.receive(s, s.spec.workerEnd)
+		found, empty := d.receive(s, s.spec.WorkerEnd)
 		if empty && s.phase == seatDead {
-			found, empty = d.receive(s, s.spec.queue)
+			found, empty = d.receive(s, s.spec.FD)
 		}
 		if found {
 			return true
@@ -159,7 +159,7 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 			d.took(s, end, d.hand.Len())
 			d.unmove(s, end)
 			d.got(ipc.StageQueued, ipc.EventTake)
-			if end == s.spec.queue {
+			if end == s.spec.FD {
 				d.judge(s)
 			}
 			if d.handful() > 0 {
@@ -177,14 +177,14 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 			return false, true
 		}
 		if lost, ok := errors.AsType[*ipc.LostError](err); ok {
-			d.log.Error("connections lost: out of descriptors", "slot", s.spec.slot, "count", lost.Count, "error", lost.Err)
+			d.log.Error("connections lost: out of descriptors", "slot", s.spec.Slot, "count", lost.Count, "error", lost.Err)
 			d.took(s, end, lost.Count)
 			d.totals.lost += uint64(lost.Count)
 			s.choked = true
 			return false, false
 		}
 		if _, ok := errors.AsType[*os.SyscallError](err); ok {
-			d.log.Warn("cannot read a queue, retrying", "slot", s.spec.slot, "error", err)
+			d.log.Warn("cannot read a queue, retrying", "slot", s.spec.Slot, "error", err)
 			s.choked = true
 			return false, false
 		}
@@ -212,7 +212,7 @@ func (d *dispatcher) spurn(s *seat, err error) (leave bool) {
 // sayJunk says what of a seat's queue was thrown away, if anything was.
 func (d *dispatcher) sayJunk(s *seat) {
 	if s.junk > 0 {
-		d.log.Error("bad packets on a queue, what came with them is closed", "slot", s.spec.slot, "pid", s.spec.pid, "count", s.junk, "error", s.junkError)
+		d.log.Error("bad packets on a queue, what came with them is closed", "slot", s.spec.Slot, "pid", s.spec.PID, "count", s.junk, "error", s.junkError)
 		s.junk = 0
 	}
 }
@@ -221,12 +221,12 @@ func (d *dispatcher) sayJunk(s *seat) {
 // more than there can be, its worker has made some up: they are among those that
 // are served, and so among those accepted, by whomever.
 func (d *dispatcher) took(s *seat, end, n int) {
-	surplus := s.took(end == s.spec.workerEnd, n)
+	surplus := s.took(end == s.spec.WorkerEnd, n)
 	if surplus == 0 {
 		return
 	}
 	d.totals.accepted += surplus
-	d.log.Error("a worker has made connections up: they count as accepted", "slot", s.spec.slot, "pid", s.spec.pid, "count", surplus)
+	d.log.Error("a worker has made connections up: they count as accepted", "slot", s.spec.Slot, "pid", s.spec.PID, "count", surplus)
 	d.condemn(s, errForged)
 }
 
@@ -235,7 +235,7 @@ func (d *dispatcher) took(s *seat, end, n int) {
 func (d *dispatcher) condemn(s *seat, why error) {
 	if s.phase != seatDead && !s.broken {
 		s.broken = true
-		d.report(queueBroken{s.spec, why})
+		d.report(QueueBroken{s.spec.Worker, why})
 	}
 }
 
@@ -250,12 +250,12 @@ func (d *dispatcher) settle(s *seat) {
 	d.totals.lost += lost + t.lost
 	d.totals.cut += t.cut
 	if lost > 0 {
-		d.log.Warn("connections lost with their worker", "slot", s.spec.slot, "pid", s.spec.pid, "count", lost)
+		d.log.Warn("connections lost with their worker", "slot", s.spec.Slot, "pid", s.spec.PID, "count", lost)
 	}
 	if t.cut > 0 {
-		d.log.Warn("connections cut, the time of a drain was over", "slot", s.spec.slot, "pid", s.spec.pid, "count", t.cut)
+		d.log.Warn("connections cut, the time of a drain was over", "slot", s.spec.Slot, "pid", s.spec.PID, "count", t.cut)
 	}
-	d.report(booked{s.spec, t})
+	d.report(QueueGone{s.spec.Worker, t})
 	d.census.evict(s.serial)
 	s.close()
 }

@@ -43,12 +43,12 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	}
 	broken := make(chan string, 100)
 	config := Config{Logger: hclog.NewNullLogger(), Dispatch: DefaultPolicy}
-	a, err := newAcceptor(config, listeners, descriptorLimit, func(n notice) {
-		switch n := n.(type) {
-		case queueBroken:
-			broken <- fmt.Sprint(n.spec.slot, " ", n.err)
-		case trialSpoiled:
-			broken <- fmt.Sprint("trial ", n.tally)
+	a, err := newAcceptor(config, listeners, descriptorLimit, func(e Event) {
+		switch e := e.(type) {
+		case QueueBroken:
+			broken <- fmt.Sprint(e.Slot, " ", e.Err)
+		case GuardTripped:
+			broken <- fmt.Sprint("trial ", e)
 		}
 	})
 	if err != nil {
@@ -93,7 +93,7 @@ func (h *house) hire(slot, capacity int) *fakeWorker {
 	w := &fakeWorker{house: h, slot: slot, end: end, entry: h.board.Entry(slot)}
 	w.entry.Reset()
 	w.entry.Sequence.Store(1)
-	h.open([]seatSpec{{slot: slot, queue: queue, workerEnd: workerEnd, capacity: capacity, closes: true, entry: w.entry}})
+	h.open([]Queue{{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Entry: w.entry}})
 	return w
 }
 

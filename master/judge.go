@@ -29,7 +29,7 @@ func (d *dispatcher) judge(s *seat) {
 	if why == errNoMemfd {
 		message = "connections lost: the state that was given back is no memfd"
 	}
-	d.log.Error(message, "slot", s.spec.slot, "count", wrong)
+	d.log.Error(message, "slot", s.spec.Slot, "count", wrong)
 	d.condemn(s, why)
 }
 

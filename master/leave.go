@@ -139,8 +139,8 @@ func (s *supervisor) gave(slot *slot, m ipc.Moved) {
 	}
 }
 
-func (n landed) about(s *supervisor) {
-	slot := s.worker(n.spec)
+func (s *supervisor) landed(e Landed) {
+	slot := s.worker(e.Worker)
 	switch {
 	case slot == nil || !s.turn(slot, turnLanded) || slot.life != lifeParked:
 	case s.stopping != stopNot || slot.until.IsZero():

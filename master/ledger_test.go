@@ -13,7 +13,7 @@ import (
 func TestLedgerOfALiar(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		entry := new(ipc.Entry)
-		s := &seat{spec: seatSpec{capacity: 1000, moves: true}, ledger: ledger{entry: entry, closes: true}}
+		s := &seat{spec: Queue{Capacity: 1000, Moves: true}, ledger: ledger{entry: entry, closes: true}}
 		anything := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 20), rapid.Just[uint64](math.MaxUint64))
 		accepted, elsewhere := uint64(0), uint64(0) // with others: drained or given back
 		var before Counts

@@ -25,7 +25,7 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 	t.Run("moved ones wait", func(t *testing.T) {
 		h := newHouse(t, 1000)
 		h.do(func() { h.limits = limits{conns: 100, close: true} })
-		movers := func(slot int) { h.do(func() { h.dispatcher.find(slot).spec.moves = true }) }
+		movers := func(slot int) { h.do(func() { h.dispatcher.find(slot).spec.Moves = true }) }
 		a := h.hire(0, 10)
 		movers(0)
 		h.call(5)

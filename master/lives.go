@@ -146,13 +146,13 @@ func (s *supervisor) eventsOf(slot *slot) processEvents {
 	}
 }
 
-// worker returns the slot whose present incarnation a seat is of, or nil.
-func (s *supervisor) worker(spec seatSpec) *slot {
-	if spec.slot >= len(s.slots) {
+// worker returns the slot that a worker is in, or nil if it is there no more.
+func (s *supervisor) worker(w Worker) *slot {
+	if w.Slot >= len(s.slots) {
 		return nil
 	}
-	slot := s.slots[spec.slot]
-	if slot == nil || slot.process == nil || slot.process.queue != spec.queue || slot.incarnation != spec.worker {
+	slot := s.slots[w.Slot]
+	if slot == nil || slot.process == nil || slot.worker() != w {
 		return nil
 	}
 	return slot
@@ -196,21 +196,21 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 // seatWaiting lets the workers have connections that are ready, of the generation
 // that serves: all at once, so that none gets what is for all.
 func (s *supervisor) seatWaiting() {
-	var specs []seatSpec
+	var queues []Queue
 	for _, slot := range s.staff(s.generation) {
 		if s.turn(slot, turnSeated) {
-			specs = append(specs, s.spec(slot))
+			queues = append(queues, s.queue(slot))
 			slot.process.seated = true
 		}
 	}
-	if len(specs) > 0 {
-		s.dispatch.open(specs)
+	if len(queues) > 0 {
+		s.dispatch.open(queues)
 		s.rebalance()
 	}
 }
 
-// spec describes the slot's worker to the accept goroutine.
-func (s *supervisor) spec(slot *slot) seatSpec {
+// queue describes the queue of the slot's worker to the accept goroutine.
+func (s *supervisor) queue(slot *slot) Queue {
 	capacity := slot.ready.Capacity
 	if capacity <= 0 {
 		capacity = slot.config.defaultCapacity
@@ -218,15 +218,9 @@ func (s *supervisor) spec(slot *slot) seatSpec {
 	if most := slot.config.MaxConnsPerWorker; most > 0 {
 		capacity = min(capacity, most)
 	}
-	return seatSpec{
-		slot: slot.number, generation: slot.generation, worker: slot.incarnation, pid: slot.process.pid, queue: slot.process.queue, workerEnd: slot.process.workerEnd,
-		capacity: capacity, closes: slot.ready.Closes, moves: slot.ready.Moves, entry: slot.entry(),
-	}
-}
-
-func (n queueBroken) about(s *supervisor) {
-	if slot := s.worker(n.spec); slot != nil {
-		s.kill(slot, n.err.Error())
+	return Queue{
+		Worker: slot.worker(), FD: slot.process.queue, WorkerEnd: slot.process.workerEnd,
+		Capacity: capacity, Closes: slot.ready.Closes, Moves: slot.ready.Moves, Entry: slot.entry(),
 	}
 }
 

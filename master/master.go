@@ -158,7 +158,7 @@ func newMembers(config *Config, listeners []*listener, limit int) (*members, err
 	if looks, m.endLooks, err = newSleeper(); err != nil {
 		return nil, err
 	}
-	m.accept, err = newAcceptor(*config, listeners, limit, func(n notice) { m.super.notice(n) })
+	m.accept, err = newAcceptor(*config, listeners, limit, func(e Event) { m.super.inbox.put(e) })
 	if err != nil {
 		m.endLooks()
 		return nil, err

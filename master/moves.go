@@ -114,7 +114,7 @@ func (s *supervisor) beginMove(m *moveRequest) {
 	_, tallies, _ := s.dispatch.snapshot()
 	count := min(m.count, tallies[m.from].active())
 	if m.to != nobody {
-		count = min(count, s.spec(s.slots[m.to]).capacity-tallies[m.to].load())
+		count = min(count, s.queue(s.slots[m.to]).Capacity-tallies[m.to].load())
 	}
 	if count <= 0 {
 		m.done <- moveDone{departures: departures{Staying: uint64(tallies[m.from].active())}}
@@ -173,16 +173,16 @@ func (s *supervisor) orderAnswered(slot *slot, m ipc.Moved) {
 	}
 }
 
-func (n delivered) about(s *supervisor) {
-	slot := s.worker(n.spec)
-	if slot == nil || slot.order == nil || slot.order.id != n.order {
+func (s *supervisor) moveDone(e MoveDone) {
+	slot := s.worker(e.Worker)
+	if slot == nil || slot.order == nil || slot.order.id != e.Order {
 		return
 	}
 	var incomplete error
 	if o := slot.order; o.stranded && o.request != nil {
 		incomplete = fmt.Errorf("slot %d has no ready worker any more; what had left for it by then may have gone to others", o.request.to)
 	}
-	s.answerMove(slot, n.moved, incomplete)
+	s.answerMove(slot, e.Moved, incomplete)
 	s.endOrder(slot)
 }
 

@@ -96,12 +96,12 @@ func (a *acceptor) tellNews() {
 			if !s.landing && s.order == nil || d.inHand(s) || s.phase == seatDead {
 				continue
 			}
-			if s.landing && ipc.Front(s.spec.queue) == 0 {
+			if s.landing && ipc.Front(s.spec.FD) == 0 {
 				s.landing = false
-				d.report(landed{s.spec})
+				d.report(Landed{s.spec.Worker})
 			}
-			if o := s.order; o != nil && (int(s.back-o.start) >= o.count || o.open && ipc.Front(s.spec.queue) == 0) {
-				d.report(delivered{s.spec, o.id, s.given()})
+			if o := s.order; o != nil && (int(s.back-o.start) >= o.count || o.open && ipc.Front(s.spec.FD) == 0) {
+				d.report(MoveDone{s.spec.Worker, o.id, s.given()})
 				s.order = nil
 			}
 		}
@@ -110,14 +110,14 @@ func (a *acceptor) tellNews() {
 		a.setBells() // from now on, or it is seen now
 		if d.untried() == 0 && !d.holdsMoved() {
 			a.news.arriving = false
-			d.report(arrived{})
+			d.report(Arrived{})
 		}
 	}
 	if a.news.parking && d.handful() == 0 {
 		a.news.parking = false
-		d.report(emptyHanded{})
+		d.report(BatchEmpty{})
 	}
 }
 
 // inHand reports whether the hand holds what a seat's worker gave back.
-func (d *dispatcher) inHand(s *seat) bool { return d.from == s.spec.slot && d.holdsMoved() }
+func (d *dispatcher) inHand(s *seat) bool { return d.from == s.spec.Slot && d.holdsMoved() }

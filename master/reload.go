@@ -22,7 +22,7 @@ type reload struct {
 	listeners  listenerChange
 	target     int              // workers wanted before
 	account    *account         // of the old workers, once they leave
-	failed     *trialTally      // too many could not be restored: the reason is being found out; nil: not so
+	failed     *GuardTripped    // too many could not be restored: the reason is being found out; nil: not so
 	reason     string           // why the last of them could not, in the words of its session
 	limit      *time.Timer      // of what is waited for: reading, arriving, the reason
 	waiting    []chan<- outcome // who wants to know what comes of it
@@ -273,7 +273,7 @@ func (s *supervisor) awaitArrival() {
 	})
 }
 
-func (arrived) about(s *supervisor) {
+func (s *supervisor) arrived() {
 	if r := s.reload; r != nil && r.stage == reloadArriving && r.failed == nil {
 		r.limit.Stop()
 		s.finishReload()

@@ -9,7 +9,7 @@ import (
 // connections of the old one.
 
 // The old workers keep what has not moved yet.
-func (n trialSpoiled) about(s *supervisor) {
+func (s *supervisor) guardTripped(e GuardTripped) {
 	for _, slot := range s.slots {
 		if slot != nil && slot.generation < s.generation {
 			s.keep(slot)
@@ -19,10 +19,10 @@ func (n trialSpoiled) about(s *supervisor) {
 	switch {
 	case r == nil || !r.moving() || r.failed != nil:
 	case r.reason != "":
-		r.failed = &n.tally
+		r.failed = &e
 		s.failTrial(r.reason)
 	default:
-		r.failed = &n.tally
+		r.failed = &e
 		r.limit = s.after(explainLimit, func() {
 			if s.reload == r {
 				s.failTrial("their worker died, or does not say why")
@@ -49,7 +49,7 @@ func (s *supervisor) lossExplained(why string) {
 func (s *supervisor) failTrial(why string) {
 	n := s.reload.failed
 	s.failReload(fmt.Errorf("%d of %d connections that moved to generation %d could not be restored: %s; the other ones stay in the old workers (--move-failures)",
-		n.failed, n.tried, s.generation, why))
+		n.Failed, n.Tried, s.generation, why))
 }
 
 // failReload ends a reload whose generation serves, while connections are in the

@@ -38,13 +38,13 @@ func (a *acceptor) ring(slot int, closed ipc.Closed) {
 
 // open lets workers have connections, all from the same moment on. It takes over
 // their queues' descriptors.
-func (a *acceptor) open(specs []seatSpec) {
+func (a *acceptor) open(specs []Queue) {
 	a.do(func() {
 		for _, spec := range specs {
 			a.serial++
 			s := a.dispatcher.open(spec, a.serial)
-			if err := a.set.Add(spec.queue, poller.In, tagSeat|s.serial); err != nil {
-				a.dispatcher.report(queueBroken{spec, err})
+			if err := a.set.Add(spec.FD, poller.In, tagSeat|s.serial); err != nil {
+				a.dispatcher.report(QueueBroken{spec.Worker, err})
 			}
 		}
 	})
@@ -60,7 +60,7 @@ func (a *acceptor) retire(slot int) {
 func (a *acceptor) bury(slot int) {
 	a.do(func() {
 		if s := a.dispatcher.bury(slot); s != nil {
-			_ = a.set.Del(s.spec.queue) // it may have been taken out when it broke
+			_ = a.set.Del(s.spec.FD) // it may have been taken out when it broke
 		}
 	})
 }
@@ -79,7 +79,7 @@ func (a *acceptor) loads() map[int]int {
 	loads := make(map[int]int)
 	a.do(func() {
 		for _, s := range a.dispatcher.seats {
-			loads[s.spec.slot] = s.tally().load()
+			loads[s.spec.Slot] = s.tally().load()
 		}
 	})
 	return loads
@@ -95,7 +95,7 @@ func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally, listeners [
 		for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 			for _, s := range seats {
 				if s.phase != seatDead {
-					tallies[s.spec.slot] = s.tally()
+					tallies[s.spec.Slot] = s.tally()
 				}
 			}
 		}

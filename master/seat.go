@@ -18,7 +18,7 @@ const maxQueued = 256
 //	open ──retire──► retired ──bury──► dead ──(both ends drained)──► gone
 //	  └───────────────bury──────────────┘
 type seat struct {
-	spec  seatSpec
+	spec  Queue
 	phase phase
 	ledger
 	final tally // of a dead one; its entry is another's by then
@@ -48,19 +48,16 @@ const (
 	seatDead                 // the worker is reaped
 )
 
-// seatSpec is what the supervisor knows of a worker that is ready. The
+// Queue is what the supervisor knows of a worker that is ready. The
 // descriptors go over to the accept goroutine.
-type seatSpec struct {
-	slot       int
-	generation int
-	worker     int // its incarnation in that slot
-	pid        int
-	queue      int // the master's end
-	workerEnd  int // the duplicate of the worker's end, by which the queue outlives it
-	capacity   int // most connections at a time
-	closes     bool
-	moves      bool // it can freeze and thaw connections
-	entry      *ipc.Entry
+type Queue struct {
+	Worker
+	FD        int  // owned: the master's end
+	WorkerEnd int  // owned: the duplicate of the worker's end, by which the queue outlives it
+	Capacity  int  // most connections at a time
+	Closes    bool // the worker says when it closes connections
+	Moves     bool // it can freeze and thaw connections
+	Entry     *ipc.Entry
 }
 
 // tally of a dead seat goes on counting what is drained from its queue, which
@@ -92,7 +89,7 @@ func (s *seat) room(t tally) int {
 }
 
 // free returns how many more connections the worker can hold.
-func (s *seat) free(t tally) int { return s.spec.capacity - t.withheld - t.load() }
+func (s *seat) free(t tally) int { return s.spec.Capacity - t.withheld - t.load() }
 
 // maxWithheld is what a number from a worker is cut to: no capacity is as large.
 const maxWithheld = 1 << 30
@@ -125,7 +122,7 @@ func (s *seat) inspect() (idle bool) {
 // not say what it left in its queue, so the queue is looked into. Once others
 // have all of that, nothing could show that it moves again: so it is tried.
 func (s *seat) inspectQueue() (idle bool) {
-	front := ipc.Front(s.spec.workerEnd)
+	front := ipc.Front(s.spec.WorkerEnd)
 	idle = front != 0 && front == s.seenFront
 	switch {
 	case s.stuck:
@@ -153,14 +150,14 @@ func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
 	if err := courier.Receive(end, hand); err != nil {
 		return err
 	}
-	if end == s.spec.queue && uint64(hand.Len()) > s.left() {
+	if end == s.spec.FD && uint64(hand.Len()) > s.left() {
 		return errForged
 	}
 	return nil
 }
 
 func (s *seat) close() {
-	fdpass.CloseAll([]int{s.spec.queue, s.spec.workerEnd})
+	fdpass.CloseAll([]int{s.spec.FD, s.spec.WorkerEnd})
 }
 
 // closeQueue closes both ends of a queue that no seat was opened with. It does not

@@ -27,7 +27,7 @@ func TestRoomIsLessWhatIsWithheld(t *testing.T) {
 			entry.Sequence.Store(2)
 			entry.Received.Store(test.sent)
 			entry.Withheld.Store(test.withheld)
-			s := &seat{spec: seatSpec{capacity: 10, entry: entry}, ledger: ledger{sent: test.sent, entry: entry, closes: true}}
+			s := &seat{spec: Queue{Capacity: 10, Entry: entry}, ledger: ledger{sent: test.sent, entry: entry, closes: true}}
 			if got := s.room(s.tally()); got != test.want {
 				t.Errorf("room for %d, want %d", got, test.want)
 			}

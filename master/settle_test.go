@@ -17,7 +17,7 @@ func TestFetchingIsBounded(t *testing.T) {
 	defer b.die()
 	h.do(func() {
 		for _, s := range h.dispatcher.seats {
-			s.spec.moves = true
+			s.spec.Moves = true
 		}
 		e.State = []byte("state")
 		for _, fd := range a.fds {
@@ -28,7 +28,7 @@ func TestFetchingIsBounded(t *testing.T) {
 		}
 		a.fds = nil
 		giver := h.dispatcher.find(0)
-		if err := h.set.Del(giver.spec.queue); err != nil { // as when it has been told
+		if err := h.set.Del(giver.spec.FD); err != nil { // as when it has been told
 			t.Error(err)
 		}
 		giver.gives = true

@@ -46,6 +46,11 @@ func (s *slot) pid() int {
 	return s.process.pid
 }
 
+// worker says which worker is in the slot. Only while there is a process.
+func (s *slot) worker() Worker {
+	return Worker{Slot: s.number, Generation: s.generation, Incarnation: s.incarnation, PID: s.process.pid}
+}
+
 // entry is the worker's part of its scoreboard. Only while there is a process.
 func (s *slot) entry() *ipc.Entry { return s.board.Entry(s.number) }
 

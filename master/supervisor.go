@@ -24,7 +24,7 @@ type supervisor struct {
 	notifier notifier
 	watch    watch
 
-	inbox mailbox[func()]
+	inbox mailbox[any] // events, and functions: see handle
 	wake  chan struct{}
 	done  chan struct{} // closed when run has returned
 
@@ -75,7 +75,7 @@ func newSupervisor(config *Config, d dispatch, p processes, looks sleeper) *supe
 // dispatch is the accept goroutine as the supervisor needs it. Each method
 // returns when what it says is done; what takes longer is told by a notice.
 type dispatch interface {
-	open([]seatSpec)             // let workers have connections; takes over their queues
+	open([]Queue)                // let workers have connections; takes over their queues
 	retire(slot int)             // no more for that one
 	bury(slot int)               // its worker is reaped: place anew what waits there; booked follows
 	ring(slot int, m ipc.Closed) // it has closed connections
@@ -125,8 +125,8 @@ func (s *supervisor) run() error {
 		}
 		select {
 		case <-s.wake:
-			for _, f := range s.inbox.take() {
-				f()
+			for _, message := range s.inbox.take() {
+				s.handle(message)
 			}
 			s.watch.rouse()
 		case <-s.watch.over: // here, not by a timer of its own: at rest it is the only thing that wakes the master
@@ -154,9 +154,6 @@ func (s *supervisor) do(f func()) bool {
 		return false
 	}
 }
-
-// notice takes what the accept goroutine has to tell.
-func (s *supervisor) notice(n notice) { s.inbox.put(func() { n.about(s) }) }
 
 // after has f run on the supervisor's goroutine after d, unless it is stopped.
 func (s *supervisor) after(d time.Duration, f func()) *time.Timer {

@@ -66,7 +66,7 @@ func (th *theatre) failTrials() {
 	if th.reload.moving() {
 		th.spoiled = th.generation
 	}
-	trialSpoiled{}.about(th.supervisor)
+	th.handle(GuardTripped{})
 }
 
 // moveAny asks a worker's connections to move, as a client does that goes.

@@ -26,9 +26,9 @@ const testDescriptors = 1000
 // replaced.
 func NewTestDispatcher(broken func(slot int, err error)) (*TestDispatcher, error) {
 	a, err := newAcceptor(Config{Logger: hclog.NewNullLogger(), Dispatch: "least"}, nil, testDescriptors,
-		func(n notice) {
-			if b, ok := n.(queueBroken); ok {
-				broken(b.spec.slot, b.err)
+		func(e Event) {
+			if b, ok := e.(QueueBroken); ok {
+				broken(b.Slot, b.Err)
 			}
 		})
 	if err != nil {
@@ -42,8 +42,8 @@ func NewTestDispatcher(broken func(slot int, err error)) (*TestDispatcher, error
 func (t *TestDispatcher) Open(slot, queue, workerEnd, capacity int, entry *ipc.Entry) {
 	a := t.acceptor
 	a.serial++
-	s := a.dispatcher.open(seatSpec{
-		slot: slot, queue: queue, workerEnd: workerEnd, capacity: capacity, closes: true, moves: true, entry: entry,
+	s := a.dispatcher.open(Queue{
+		Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: true, Entry: entry,
 	}, a.serial)
 	t.wrong = a.set.Add(queue, poller.In, tagSeat|s.serial)
 }
@@ -66,7 +66,7 @@ func (t *TestDispatcher) CloseQueue(slot int) { t.acceptor.dispatcher.retire(slo
 // Reaped is to be called when a slot's worker is dead.
 func (t *TestDispatcher) Reaped(slot int) {
 	if s := t.acceptor.dispatcher.bury(slot); s != nil {
-		_ = t.acceptor.set.Del(s.spec.queue) // it may have been taken out
+		_ = t.acceptor.set.Del(s.spec.FD) // it may have been taken out
 	}
 }
 

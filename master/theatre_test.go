@@ -19,7 +19,7 @@ type theatre struct {
 	ended   chan error
 	nextPID int
 	actors  map[int]*actor // by pid: processes that live
-	seats   map[int]*seatSpec
+	seats   map[int]*Queue
 	retired map[int]bool
 	closed  bool // the listeners
 	faults  []error
@@ -51,7 +51,7 @@ func newTheatre(workers, maxWorkers int) *theatre { return newTheatreOf(workers,
 func newTheatreOf(workers, maxWorkers int, moves bool) *theatre {
 	th := &theatre{moves: moves,
 		ended: make(chan error, 1), nextPID: 100, workers: workers,
-		actors: make(map[int]*actor), seats: make(map[int]*seatSpec), retired: make(map[int]bool),
+		actors: make(map[int]*actor), seats: make(map[int]*Queue), retired: make(map[int]bool),
 	}
 	config := Config{
 		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
@@ -151,12 +151,12 @@ func (th *theatre) exit(pid int, status unix.WaitStatus) {
 	}
 }
 
-func (th *theatre) open(specs []seatSpec) {
+func (th *theatre) open(specs []Queue) {
 	for _, spec := range specs {
-		if th.seats[spec.slot] != nil {
-			th.fault("slot %d: seated twice", spec.slot)
+		if th.seats[spec.Slot] != nil {
+			th.fault("slot %d: seated twice", spec.Slot)
 		}
-		th.seats[spec.slot] = &spec
+		th.seats[spec.Slot] = &spec
 	}
 }
 
@@ -171,15 +171,15 @@ func (th *theatre) bury(slot int) {
 	if th.seats[slot] == nil {
 		th.fault("slot %d: buried without a seat", slot)
 	}
-	th.notice(booked{spec: *th.seats[slot]})
+	th.inbox.put(QueueGone{Worker: th.seats[slot].Worker})
 	delete(th.seats, slot)
 	delete(th.retired, slot)
 }
 
 func (th *theatre) ring(int, ipc.Closed)  {}
 func (th *theatre) loads() map[int]int    { return nil }
-func (th *theatre) land(slot int)         { th.notice(landed{*th.seats[slot]}) }
-func (th *theatre) arrive()               { th.notice(arrived{}) }
+func (th *theatre) land(slot int)         { th.inbox.put(Landed{th.seats[slot].Worker}) }
+func (th *theatre) arrive()               { th.inbox.put(Arrived{}) }
 func (th *theatre) given(int, uint64) int { return 0 }
 func (th *theatre) forget(int, uint64)    {}
 
@@ -190,7 +190,7 @@ func (th *theatre) order(slot int, id uint64, to, count int) {
 }
 
 func (th *theatre) answered(slot int, id uint64, n int) {
-	th.notice(delivered{*th.seats[slot], id, max(0, n)})
+	th.inbox.put(MoveDone{th.seats[slot].Worker, id, max(0, n)})
 }
 func (th *theatre) park(with func(acceptEstate, []listenerEstate)) error {
 	with(acceptEstate{}, nil)

@@ -16,7 +16,7 @@ func (d *dispatcher) trialTally() (n trialTally, seen bool) {
 	n, seen = trialTally{tried: d.trial.tried, failed: d.trial.failed}, true
 	for _, seats := range [2][]*seat{d.seats, d.leaving} {
 		for _, s := range seats {
-			if s.spec.generation != d.trial.generation {
+			if s.spec.Generation != d.trial.generation {
 				continue
 			}
 			t := s.tally()
@@ -54,7 +54,7 @@ func (d *dispatcher) surveyTrial() {
 	}
 	if !d.trial.spoiled && d.trial.judge(n) {
 		d.trial.spoiled = true
-		d.report(trialSpoiled{n})
+		d.report(GuardTripped{n.tried, n.failed})
 	}
 	d.trialing = min(d.haven, d.trial.room(n))
 	if d.fromOld(nobody) && !d.trial.spoiled {
@@ -64,7 +64,7 @@ func (d *dispatcher) surveyTrial() {
 
 // buryTrial books a dead worker's part.
 func (d *dispatcher) buryTrial(s *seat) {
-	if d.trial.generation != 0 && s.spec.generation == d.trial.generation {
+	if d.trial.generation != 0 && s.spec.Generation == d.trial.generation {
 		d.trial.tried += s.final.thawed + s.died()
 		d.trial.failed += s.final.failed + s.died()
 	}
@@ -74,7 +74,7 @@ func (d *dispatcher) buryTrial(s *seat) {
 // end of a seat's queue, were left there, if it is that end: they are yet to arrive
 // somewhere. In the total of those moved they stay, and are not counted again.
 func (d *dispatcher) unmove(s *seat, end int) {
-	d.movedBefore = end == s.spec.workerEnd && s.movedIn > 0
+	d.movedBefore = end == s.spec.WorkerEnd && s.movedIn > 0
 	for i := range d.hand.Len() {
 		if d.movedBefore && d.hand.Frozen(i) && s.movedIn > 0 {
 			s.movedIn--
@@ -94,10 +94,10 @@ func (d *dispatcher) onTrial() bool {
 func (d *dispatcher) fromOld(slot int) bool {
 	for _, seats := range [2][]*seat{d.leaving, d.seats} {
 		for _, s := range seats {
-			if s.spec.slot == slot && s.phase != seatDead {
-				return s.spec.generation < d.trial.generation
+			if s.spec.Slot == slot && s.phase != seatDead {
+				return s.spec.Generation < d.trial.generation
 			}
-			if slot == nobody && s.spec.generation < d.trial.generation && s.phase != seatDead {
+			if slot == nobody && s.spec.Generation < d.trial.generation && s.phase != seatDead {
 				return true
 			}
 		}
@@ -117,10 +117,10 @@ func (d *dispatcher) home() *seat {
 	}
 	var other *seat
 	for _, s := range d.leaving {
-		if s.phase == seatDead || s.broken || !s.spec.moves || spoiled && s.spec.generation >= d.trial.generation || s.free(s.tally()) < d.handful() {
+		if s.phase == seatDead || s.broken || !s.spec.Moves || spoiled && s.spec.Generation >= d.trial.generation || s.free(s.tally()) < d.handful() {
 			continue
 		}
-		if s.spec.slot == d.from {
+		if s.spec.Slot == d.from {
 			return s
 		}
 		other = s
@@ -169,11 +169,11 @@ func (d *dispatcher) flushHome(s *seat, first, end int) bool {
 	if count == 0 {
 		return true
 	}
-	err := d.courier.Send(s.spec.queue, &d.out)
+	err := d.courier.Send(s.spec.FD, &d.out)
 	event := ipc.EventSend
 	if err == nil {
 		s.sent += uint64(count)
-		if s.spec.slot == d.from {
+		if s.spec.Slot == d.from {
 			s.home += uint64(count)
 		}
 	} else {

@@ -1,0 +1,31 @@
+package master
+
+import "fmt"
+
+// handle acts on one message to the supervisor: an event of the accept goroutine, or
+// a function.
+func (s *supervisor) handle(message any) {
+	switch m := message.(type) {
+	case func():
+		m()
+	case QueueBroken:
+		if slot := s.worker(m.Worker); slot != nil {
+			s.kill(slot, m.Err.Error())
+		}
+	case QueueIdle:
+		s.queueIdle(m)
+	case Landed:
+		s.landed(m)
+	case MoveDone:
+		s.moveDone(m)
+	case Arrived:
+		s.arrived()
+	case GuardTripped:
+		s.guardTripped(m)
+	case QueueGone:
+		s.queueGone(m)
+	case BatchEmpty: // what it was asked for is tried again by reconcile, which follows any event
+	default:
+		panic(fmt.Sprintf("the supervisor was sent a %T", m))
+	}
+}
