@@ -4,96 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// Entry is one slot's part of the scoreboard: two pairs of cache lines, the
-// first written by the worker and read by the master, the second the other way
-// round. Everything in it is atomic, and in the machine's own byte order.
-//
-//	  0  u64  received   connections taken from the queue
-//	  8  u64  closed     connections closed, added to after close(2)
-//	 16  u64  sequence   odd while handlers run, even while the loop waits
-//	 24  u64  thread     the loop's thread id, gettid(2)
-//	 32  u64  lost       of those closed, moved ones that could not be thawed, and
-//	                     any for which there was no descriptor
-//	 40  u64  thawed     moved connections that it tried to thaw, those lost included
-//	 48  u64  staying    open connections that cannot move
-//	 56  u64  pause      the longest time, in nanoseconds, from freezing to thawing
-//	                     of a connection that moved here
-//	 64  u64  cut        of those closed, open ones that a drain's deadline ended
-//	 72  u64  withheld   how many connections fewer than its capacity it can hold now
-//	128  u32  want_bell  the master waits for room: tell it of the next close
-//
-// A worker that adds to closed or thawed, or withholds less, and then finds want_bell set clears it and
-// sends one Closed on control (AddClosed, AddThawed, Withhold). The master sets want_bell and then
-// reads closed: either it sees the close, or the worker sees the wish. A worker
-// that keeps no entry leaves sequence 0.
-type Entry struct {
-	Received atomic.Uint64
-	Closed   atomic.Uint64
-	Sequence atomic.Uint64
-	Thread   atomic.Uint64
-	Lost     atomic.Uint64
-	Thawed   atomic.Uint64
-	Staying  atomic.Uint64
-	Pause    atomic.Uint64
-	Cut      atomic.Uint64
-	Withheld atomic.Uint64
-	_        [128 - 10*8]byte // 128, not 64: processors fetch lines in pairs
-
-	WantBell atomic.Uint32
-	_        [128 - 4]byte
-}
-
-// Reset zeroes the entry for the slot's next incarnation. The master calls it
-// when no worker uses the entry.
-func (e *Entry) Reset() {
-	e.Received.Store(0)
-	e.Closed.Store(0)
-	e.Sequence.Store(0)
-	e.Thread.Store(0)
-	e.Lost.Store(0)
-	e.Thawed.Store(0)
-	e.Staying.Store(0)
-	e.Pause.Store(0)
-	e.Cut.Store(0)
-	e.Withheld.Store(0)
-	e.WantBell.Store(0)
-}
-
-// AddClosed books n closed connections, and reports whether the bell is to be
-// rung. The worker calls it, after close(2).
-func (e *Entry) AddClosed(n uint64) (ring bool) {
-	e.Closed.Add(n)
-	return e.wanted()
-}
-
-// AddThawed books a moved connection that was brought back to life, after so long
-// a pause, or, counted in Lost before, was not; and reports whether the bell is to
-// be rung. Only the worker's loop calls it.
-func (e *Entry) AddThawed(pause time.Duration) (ring bool) {
-	e.Pause.Store(max(e.Pause.Load(), uint64(max(0, pause))))
-	e.Thawed.Add(1)
-	return e.wanted()
-}
-
-// Withhold books how many connections fewer than its capacity the worker can hold now.
-// It reports whether the bell is to be rung, which it is for less than before.
-func (e *Entry) Withhold(n int) (ring bool) {
-	before := e.Withheld.Swap(uint64(n))
-	return uint64(n) < before && e.wanted()
-}
-
-// wanted takes the master's wish for the bell.
-func (e *Entry) wanted() bool { return e.WantBell.Load() != 0 && e.WantBell.Swap(0) != 0 }
-
-// EntrySize is the size of an entry in bytes; entry i is at offset i*EntrySize.
-const EntrySize = int(unsafe.Sizeof(Entry{}))
 
 const scoreboardSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 

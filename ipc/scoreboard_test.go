@@ -3,7 +3,6 @@ package ipc
 import (
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"unsafe"
 
@@ -43,32 +42,6 @@ func again(t *testing.T, s *Scoreboard) *Scoreboard {
 		}
 	})
 	return other
-}
-
-// The layout is public: it is what the comment on Entry and PROTOCOL.md say.
-func TestEntryLayout(t *testing.T) {
-	var e Entry
-	tests := []struct {
-		field     string
-		got, want uintptr
-	}{
-		{"received", unsafe.Offsetof(e.Received), 0},
-		{"closed", unsafe.Offsetof(e.Closed), 8},
-		{"sequence", unsafe.Offsetof(e.Sequence), 16},
-		{"thread", unsafe.Offsetof(e.Thread), 24},
-		{"lost", unsafe.Offsetof(e.Lost), 32},
-		{"cut", unsafe.Offsetof(e.Cut), 64},
-		{"withheld", unsafe.Offsetof(e.Withheld), 72},
-		{"want_bell", unsafe.Offsetof(e.WantBell), 128},
-		{"the size of received", unsafe.Sizeof(e.Received), 8},
-		{"the size of want_bell", unsafe.Sizeof(e.WantBell), 4},
-		{"the size of an entry", uintptr(EntrySize), 256},
-	}
-	for _, test := range tests {
-		if test.got != test.want {
-			t.Errorf("%s: %d, want %d", test.field, test.got, test.want)
-		}
-	}
 }
 
 func TestScoreboardIsShared(t *testing.T) {
@@ -185,63 +158,4 @@ func TestOpenScoreboardRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestBell(t *testing.T) {
-	e := new(Entry)
-	if e.AddClosed(1) {
-		t.Error("rings without being asked")
-	}
-	e.WantBell.Store(1)
-	if !e.AddClosed(2) {
-		t.Error("does not ring when asked")
-	}
-	if e.AddClosed(1) {
-		t.Error("rings twice")
-	}
-	if got := e.Closed.Load(); got != 4 {
-		t.Errorf("%d closed, want 4", got)
-	}
-}
-
-// The master asks for the bell and looks again, the workers count and look
-// whether they were asked: no close is missed. One that is would hang the test.
-func TestNoBellIsMissed(t *testing.T) {
-	const workers, closes = 4, 5_000
-	master := board(t, workers)
-	shared := again(t, master)
-	bell := make(chan struct{}, 1) // as a socket with a message in it stays readable
-	var running sync.WaitGroup
-	for i := range workers {
-		running.Go(func() {
-			for range closes {
-				if shared.Entry(i).AddClosed(1) {
-					select {
-					case bell <- struct{}{}:
-					default:
-					}
-				}
-			}
-		})
-	}
-	closed := func() (sum uint64) {
-		for i := range workers {
-			sum += master.Entry(i).Closed.Load()
-		}
-		return sum
-	}
-	rings := 0
-	for seen := uint64(0); seen < workers*closes; {
-		for i := range workers {
-			master.Entry(i).WantBell.Store(1)
-		}
-		now := closed()
-		if now == seen {
-			<-bell
-			rings++
-		}
-		seen = now
-	}
-	running.Wait()
-	t.Logf("%d closes, waited %d times", workers*closes, rings)
 }

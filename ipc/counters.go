@@ -1,0 +1,172 @@
+package ipc
+
+import (
+	"fmt"
+	"iter"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Counters is the one list of what a worker counts: a field is a row. From it come
+// the layout of an Entry and its fields, how a Reading is bounded, what the master
+// keeps of workers that have died, what status shows, and the table in PROTOCOL.md
+// (go test ./ipc -update). A new counter is a new last row, and the place in the
+// worker that counts it; the rows that are there never move.
+//
+// T is atomic.Uint64 in the shared memory, and uint64 in a Reading. The tags are:
+//
+//	kind   counter      goes up; the master keeps the total of all workers, dead ones included
+//	       gauge        goes up and down, or is of this worker alone: gone with it
+//	       bookkeeping  no measurement: for master and worker to work together
+//	unit   what is counted
+//	bound  what it cannot exceed, if the worker tells the truth: see Books
+//	max    or the number that it cannot exceed
+//	help   for one who writes a worker, or reads a metric
+//
+// A row is bounded by rows before it alone.
+type Counters[T any] struct {
+	Received T `kind:"counter" unit:"connections" bound:"given" help:"connections taken from the queue"`
+	Closed   T `kind:"counter" unit:"connections" bound:"held" help:"connections closed, added to after close(2)"`
+	Sequence T `kind:"bookkeeping" unit:"turns" help:"goes up by one at every turn: odd while your code runs, even while it waits for events. 0: this worker keeps no entry"`
+	Thread   T `kind:"bookkeeping" unit:"thread id" max:"4194304" help:"the loop's thread id (gettid(2)), which gets SIGABRT when it hangs; 0: the process gets it"`
+	Lost     T `kind:"counter" unit:"connections" bound:"newly closed" help:"of those counted in 'closed', moved connections that could not be brought back to life, and any that came without their descriptors"`
+	Thawed   T `kind:"counter" unit:"connections" bound:"given" help:"moved connections that it tried to bring back to life, those in 'lost' included"`
+	Staying  T `kind:"gauge" unit:"connections" bound:"open" help:"open connections that cannot move"`
+	Pause    T `kind:"gauge" unit:"nanoseconds" max:"9223372036854775807" help:"the longest time from freezing to thawing of a connection that moved here, in nanoseconds"`
+	Cut      T `kind:"counter" unit:"connections" bound:"closed" help:"of those counted in 'closed', or about to be: open ones that the deadline of a drain ended"`
+	Withheld T `kind:"gauge" unit:"connections" max:"1073741824" help:"how many connections fewer than its 'capacity' it can hold now: what else it has open takes its descriptors"`
+}
+
+// rowCount is how many rows there are.
+const rowCount = int(unsafe.Sizeof(Counters[uint64]{}) / 8)
+
+// CounterKind is what a counter's value means over time.
+type CounterKind uint8
+
+// The kinds.
+const (
+	KindCounter     CounterKind = iota // goes up, and its total outlives the worker
+	KindGauge                          // is the worker's present value, and gone with it
+	KindBookkeeping                    // is no measurement
+)
+
+var kinds = [...]string{KindCounter: "counter", KindGauge: "gauge", KindBookkeeping: "bookkeeping"}
+
+func (k CounterKind) String() string {
+	if int(k) < len(kinds) {
+		return kinds[k]
+	}
+	return "kind " + strconv.Itoa(int(k))
+}
+
+// Counter is one row of the table: a number in the scoreboard entry.
+type Counter struct {
+	Name   string // in PROTOCOL.md and status: lower case, words joined by _
+	Unit   string // what is counted
+	Help   string // names of other fields stand between single quotes
+	Kind   CounterKind
+	Offset int  // in bytes from the beginning of the entry
+	Size   int  // in bytes: 8, or 4 of want_bell
+	Both   bool // master and worker write it; else the worker alone
+
+	bound bound
+	max   uint64
+	field int // which of a Reading's, or -1
+}
+
+// Kept reports whether the master keeps the counter's total through a worker's
+// death, so that it never goes down.
+func (c *Counter) Kept() bool { return c.Kind == KindCounter }
+
+// rows is the table, in the order of offsets.
+var rows = rowsOf(reflect.TypeFor[Entry]())
+
+// Rows returns every row, in the order of offsets. The caller does not change them.
+func Rows() []Counter { return rows }
+
+// rowsOf reads the table off an entry's type. A row that is not whole is a bug.
+func rowsOf(entry reflect.Type) (rows []Counter) {
+	field := 0
+	for _, f := range reflect.VisibleFields(entry) {
+		switch {
+		case f.Anonymous || f.Name == "_":
+			continue
+		case len(f.Index) == 1: // want_bell: not one of Counters
+			rows = append(rows, newRow(f, f.Offset, -1))
+		default:
+			rows = append(rows, newRow(f, entry.Field(f.Index[0]).Offset+f.Offset, field))
+			field++
+		}
+	}
+	return rows
+}
+
+func newRow(f reflect.StructField, offset uintptr, field int) Counter {
+	c := Counter{
+		Name: snakeCase(f.Name), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"),
+		Offset: int(offset), Size: int(f.Type.Size()), Both: f.Tag.Get("writer") == "both", field: field,
+	}
+	var err error
+	if c.Kind, err = parseKind(f.Tag.Get("kind")); err == nil {
+		c.bound, c.max, err = parseBound(f.Tag)
+	}
+	if err != nil || c.Unit == "" || c.Help == "" {
+		panic(fmt.Sprintf("ipc: row %s: unit %q, help %q, %v", c.Name, c.Unit, c.Help, err))
+	}
+	return c
+}
+
+func parseKind(name string) (CounterKind, error) {
+	for k, s := range kinds {
+		if s == name {
+			return CounterKind(k), nil
+		}
+	}
+	return 0, fmt.Errorf("no kind is called %q", name)
+}
+
+// snakeCase is the name that WantBell has outside Go: want_bell.
+func snakeCase(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if i > 0 && r >= 'A' && r <= 'Z' {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
+}
+
+// Reading is the counters of one worker as they were read at one moment: see
+// Entry.Load, which returns whatever the worker wrote, and Bound.
+type Reading Counters[uint64]
+
+// All returns every row and its value.
+func (r *Reading) All() iter.Seq2[*Counter, uint64] {
+	return func(yield func(*Counter, uint64) bool) {
+		for i := range rows {
+			if c := &rows[i]; c.field >= 0 && !yield(c, r.values()[c.field]) {
+				return
+			}
+		}
+	}
+}
+
+// AddKept adds another worker's counters to a total: those that are kept when it
+// dies.
+func (r *Reading) AddKept(other *Reading) {
+	for i, v := range other.values() {
+		r.values()[i] += v & limits[i].kept
+	}
+}
+
+// values are the fields by number, as the table counts them.
+func (r *Reading) values() *[rowCount]uint64 { return (*[rowCount]uint64)(unsafe.Pointer(r)) }
+
+// cells are an entry's, likewise.
+func (e *Entry) cells() *[rowCount]atomic.Uint64 {
+	return (*[rowCount]atomic.Uint64)(unsafe.Pointer(&e.Counters))
+}
