@@ -30,7 +30,7 @@ func (c *Conn) Close() error {
 	if !c.loop.here() {
 		return c.loop.stray("Conn.Close")
 	}
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return ErrClosed
 	}
 	c.end(nil)
@@ -44,10 +44,10 @@ func (c *Conn) CloseWrite() error {
 	if !c.loop.here() {
 		return c.loop.stray("Conn.CloseWrite")
 	}
-	if c.state.has(stateEnding | stateShut) {
+	if c.ending() || c.state.fin() != finNone {
 		return ErrClosed
 	}
-	c.state |= stateShut
+	c.state.setFin(finDue)
 	c.touch()
 	return nil
 }
@@ -58,7 +58,7 @@ func (c *Conn) Abort() error {
 	if !c.loop.here() {
 		return c.loop.stray("Conn.Abort")
 	}
-	if c.state.has(stateDead) {
+	if c.state.phase() >= phaseClosed {
 		return ErrClosed
 	}
 	c.blame(ErrAborted)
@@ -69,30 +69,29 @@ func (c *Conn) Abort() error {
 	return nil
 }
 
+// ending reports whether c is past Close, in whatever way.
+func (c *Conn) ending() bool { return !c.state.allows(mayCall) }
+
 // end asks for the end after flushing, because of cause, or in order.
 func (c *Conn) end(cause error) {
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return
 	}
-	if c.state.has(stateDialling) {
-		if cause == nil {
-			cause = ErrClosed
-		}
-		c.fail(cause)
-		return
+	if c.state.phase() == phaseDialling && cause == nil {
+		cause = ErrClosed // for who has dialled
 	}
 	c.blame(cause)
-	c.state |= stateClosing
+	c.state.step(eventClose)
 	c.touch()
 }
 
 // fail asks for the end without flushing.
 func (c *Conn) fail(cause error) {
-	if c.state.has(stateBroken | stateDead) {
+	if c.state.phase() >= phaseBroken {
 		return
 	}
 	c.blame(cause)
-	c.state |= stateBroken
+	c.state.step(eventFail)
 	c.touch()
 }
 
@@ -105,8 +104,8 @@ func (c *Conn) blame(cause error) {
 
 // touch has the loop settle c after the callback.
 func (c *Conn) touch() {
-	if !c.state.has(stateDirty) {
-		c.state |= stateDirty
+	if !c.state.due(dueSettle) {
+		c.state.owe(dueSettle)
 		c.loop.dirty = append(c.loop.dirty, c)
 	}
 }
@@ -114,29 +113,29 @@ func (c *Conn) touch() {
 // settle acts on what a callback, or an event, has changed. It runs outside of
 // callbacks, with nothing corked, and may make them.
 func (c *Conn) settle() {
-	c.state &^= stateDirty
+	c.state.settled(dueSettle)
 	switch {
-	case c.state.has(stateDead):
+	case c.state.phase() >= phaseClosed:
 		c.report()
-	case c.state.has(stateBroken):
+	case c.state.phase() >= phaseBroken:
 		c.finish()
-	case c.state.has(stateLinger):
-	case c.state.has(stateDialling):
+	case c.state.phase() == phaseLingering:
+	case c.state.phase() == phaseDialling:
 		c.settleDial()
 	case c.hasOutput():
-		if c.state.has(stateClosing) {
+		if c.state.phase() == phaseClosing {
 			c.boundFlush()
 		}
 		c.proceed()
-	case c.state.has(stateClosing):
-		if c.state.has(stateEOF) {
+	case c.state.phase() == phaseClosing:
+		if c.state.held(holdEOF) {
 			c.finish()
 		} else {
 			c.linger()
 		}
-	case c.state.has(stateShut) && !c.shut():
+	case c.state.fin() != finNone && !c.shut():
 		c.finish()
-	case c.state.has(stateShut) && c.state.has(stateEOF):
+	case c.state.fin() != finNone && c.state.held(holdEOF):
 		c.finish()
 	default:
 		c.proceed()
@@ -145,9 +144,9 @@ func (c *Conn) settle() {
 
 // proceed makes the callbacks that are due on a connection that goes on.
 func (c *Conn) proceed() {
-	if c.state.has(stateLow) {
-		c.state &^= stateLow
-		if session, ok := c.session.(LowSession); ok && !c.state.has(stateEnding) {
+	if c.state.due(dueLow) {
+		c.state.settled(dueLow)
+		if session, ok := c.session.(LowSession); ok && !c.ending() {
 			if err := c.callLow(session); err != nil {
 				c.end(err)
 			}
@@ -155,11 +154,11 @@ func (c *Conn) proceed() {
 			return
 		}
 	}
-	replay := c.state.has(stateReplay) && !c.state.has(statePaused|stateChoked|stateHeld)
+	replay := c.state.due(dueReplay) && !c.state.held(holdPaused|holdChoked|holdWork)
 	if replay {
-		c.state &^= stateReplay
+		c.state.settled(dueReplay)
 	}
-	if replay && !c.state.has(stateEnding) && c.left != nil && c.left.in != nil {
+	if replay && !c.ending() && c.left != nil && c.left.in != nil {
 		c.deliver(nil)
 	}
 	c.flowed()
@@ -168,10 +167,10 @@ func (c *Conn) proceed() {
 
 // shut sends FIN, once. It reports whether the connection is still good.
 func (c *Conn) shut() bool {
-	if c.state.has(stateShutDone) {
+	if c.state.fin() == finSent {
 		return true
 	}
-	c.state |= stateShutDone
+	c.state.setFin(finSent)
 	if unix.Shutdown(int(c.fd), unix.SHUT_WR) != nil {
 		c.blame(c.socketError()) // ENOTCONN: the peer has reset it, and this says how
 		return false
@@ -189,7 +188,7 @@ func (c *Conn) finish() {
 // the descriptor was passed, and may have another owner still (package poller).
 func (c *Conn) release() {
 	l := c.loop
-	if c.state.has(stateInSet) {
+	if c.state.watch() == watched {
 		_ = l.set.Del(int(c.fd)) // it is in the set, and about to be closed in any case
 	}
 	if l.corked == c {
@@ -200,16 +199,17 @@ func (c *Conn) release() {
 	c.dropFiles()
 	c.stopTiming()
 	l.table.remove(c)
-	if c.state.has(stateStays) {
+	if c.state.is(traitPinned) {
 		l.station.entry.Staying.Add(^uint64(0))
 	}
 	killpoint.Reach(killpoint.Closing)
 	fd := c.fd
 	atomic.StoreInt32(&c.fd, -1)
 	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) // nothing can be done about a failed close
-	c.state = c.state&^stateInSet | stateDead
+	c.state.setWatch(unwatched)
+	c.state.step(eventRelease)
 	killpoint.Reach(killpoint.Closed)
-	if c.state.has(stateDialled) {
+	if c.state.is(traitDialled) {
 		l.dialled--
 		return
 	}
@@ -219,12 +219,12 @@ func (c *Conn) release() {
 
 // report makes the session's last call.
 func (c *Conn) report() {
-	if c.state.has(stateReported) {
+	if c.state.phase() == phaseOver {
 		return
 	}
-	c.state |= stateReported
+	c.state.step(eventReport)
 	session, cause := c.session, c.cause()
-	if c.state.has(stateDialling) {
+	if c.left != nil && c.left.dialling != nil {
 		c.reportDial(cause)
 	}
 	c.session = nil

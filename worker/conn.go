@@ -59,7 +59,7 @@ type Conn struct {
 	index   uint32
 	alarm   uint32 // in the wheel; 0: nothing about it is timed
 	state   state
-	armed   uint16       // the conditions in the epoll set, when stateInSet
+	armed   uint16       // the conditions in the epoll set, while watched
 	port    uint16       // of remote
 	posted  atomic.Int32 // functions that wait; negative once closed
 }
@@ -69,40 +69,6 @@ type origin struct {
 	listener string
 	local    netip.AddrPort
 }
-
-// state is a set of facts about a connection.
-type state uint32
-
-const (
-	stateInSet    state = 1 << iota // in the epoll set
-	stateHungUp                     // EPOLLHUP came while not reading: out of the set until it reads again
-	stateEOF                        // the peer has finished sending
-	statePaused                     // by Pause
-	stateHeld                       // by Go: work is outstanding
-	stateChoked                     // output was above the high-water mark, and not yet below the low one
-	stateLow                        // choked has ended: Low is due
-	stateReplay                     // a pause has ended: Data is due for the input left, without more
-	stateShut                       // CloseWrite was called
-	stateShutDone                   // and FIN sent
-	stateClosing                    // Close was called: flush, then end
-	stateLinger                     // flushed and FIN sent: waiting for the peer to finish
-	stateBroken                     // input or output failed: end without flushing
-	stateDead                       // the descriptor is closed
-	stateReported                   // and the session knows
-	stateDrain                      // Drain was called
-	stateDirty                      // in the loop's list of those to settle
-	stateMoved                      // it comes from another worker
-	stateOwnIdle                    // SetIdleTimeout was called
-	stateStays                      // its session cannot be marshalled: it does not move
-	stateDialled                    // by this program: the master does not know it
-	stateDialling                   // and not yet there
-	stateLarge                      // its state did not fit into a packet, and there was no memfd for it
-)
-
-// stateEnding is every way of being past Close.
-const stateEnding = stateClosing | stateBroken | stateDead
-
-func (s state) has(any state) bool { return s&any != 0 }
 
 // ID returns the connection's number, unique for the life of the master; that of
 // one that this program has dialled is unique in its loop, and above 1<<63. It is
@@ -162,8 +128,8 @@ func (c *Conn) Pause() {
 		_ = c.loop.stray("Conn.Pause") // logged
 		return
 	}
-	if !c.state.has(stateEnding) {
-		c.state |= statePaused
+	if !c.ending() {
+		c.state.hold(holdPaused)
 		c.touch()
 	}
 }
@@ -175,8 +141,9 @@ func (c *Conn) Resume() {
 		_ = c.loop.stray("Conn.Resume") // logged
 		return
 	}
-	if !c.state.has(stateEnding) && c.state.has(statePaused) {
-		c.state = c.state&^statePaused | stateReplay
+	if !c.ending() && c.state.held(holdPaused) {
+		c.state.unhold(holdPaused)
+		c.state.owe(dueReplay)
 		c.touch()
 	}
 }

@@ -55,11 +55,11 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 		_ = c.loop.stray("Conn.SetIdleTimeout") // logged
 		return
 	}
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return
 	}
 	c.loop.refresh()
-	c.state |= stateOwnIdle
+	c.state.mark(traitOwnIdle)
 	c.setIdle(millis(d))
 }
 
@@ -72,7 +72,7 @@ func (c *Conn) SetReadDeadline(t time.Time) {
 		_ = c.loop.stray("Conn.SetReadDeadline") // logged
 		return
 	}
-	if !c.state.has(stateEnding) {
+	if !c.ending() {
 		c.leave().deadlines.read = c.loop.clockTime(t)
 		c.schedule()
 		c.tidy()
@@ -88,7 +88,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) {
 		_ = c.loop.stray("Conn.SetWriteDeadline") // logged
 		return
 	}
-	if !c.state.has(stateEnding) {
+	if !c.ending() {
 		c.leave().deadlines.write = c.loop.clockTime(t)
 		c.schedule()
 		c.tidy()
@@ -164,14 +164,14 @@ func (c *Conn) schedule() {
 // due returns the earliest deadline, or never.
 func (c *Conn) due() time.Duration {
 	due := never
-	if !c.state.has(stateEnding) {
+	if !c.ending() {
 		due = c.idleDeadline()
 	}
 	if c.left == nil {
 		return due
 	}
 	d := &c.left.deadlines
-	if d.read != 0 && !c.state.has(stateEnding|stateEOF) {
+	if d.read != 0 && !c.ending() && !c.state.held(holdEOF) {
 		due = min(due, d.read)
 	}
 	if d.write != 0 {
@@ -198,7 +198,7 @@ func (c *Conn) idleDeadline() time.Duration {
 // a third of the kernel's buffer is free, and a slow peer may have taken much
 // since it did.
 func (c *Conn) ring(now time.Duration) {
-	if c.hasOutput() && !c.state.has(stateBroken) {
+	if c.hasOutput() && c.state.phase() < phaseBroken {
 		c.flush()
 	}
 	if left := c.left; left != nil {
@@ -215,12 +215,12 @@ func (c *Conn) ring(now time.Duration) {
 		}
 		if d.read != 0 && d.read <= now {
 			d.read = 0
-			if !c.state.has(stateEOF) {
+			if !c.state.held(holdEOF) {
 				c.end(ErrReadTimeout)
 			}
 		}
 	}
-	if c.state.has(stateHeld) {
+	if c.state.held(holdWork) {
 		c.progressed() // its own work is: the timeout begins anew when that is done
 	}
 	if c.idleDeadline() <= now {
@@ -233,12 +233,12 @@ func (c *Conn) ring(now time.Duration) {
 // overstayed is called when the bound of a connection that ends has come.
 func (c *Conn) overstayed(now time.Duration) {
 	switch unsent := c.unsent(); {
-	case c.state.has(stateLinger):
+	case c.state.phase() == phaseLingering:
 		if !c.lingerOn(now) {
-			c.state |= stateBroken // for long enough
+			c.state.step(eventFail) // it has lingered for long enough
 			c.touch()
 		}
-	case c.state.has(stateDialling):
+	case c.state.phase() == phaseDialling:
 		c.fail(dialError(c.left.dialling.to, ErrDialTimeout))
 	case !c.hasOutput(): // flushed just now
 	case unsent+flushBytes <= c.left.flushing:

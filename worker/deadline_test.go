@@ -52,7 +52,7 @@ func TestTimeouts(t *testing.T) {
 			c.pass(9 * s)
 			c.write(1)
 			c.pass(s + late(10*s))
-			if !c.state.has(stateClosing) {
+			if c.state.phase() != phaseClosing {
 				c.t.Error("open")
 			}
 			c.pass(flushTime + s)
@@ -224,7 +224,7 @@ func TestTimeouts(t *testing.T) {
 				c.t.Error("flushed already")
 			}
 			c.pass(flushTime + s)
-			if !c.state.has(stateLinger) || c.closed {
+			if c.state.phase() != phaseLingering || c.closed {
 				c.t.Error("does not linger")
 			}
 			c.expectClose(nil)

@@ -125,7 +125,7 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	d.last++
 	c := &Conn{
 		loop: l, origin: d.desk.origin, remote: to.Remote.Addr(), port: to.Remote.Port(),
-		id: d.last, fd: -1, state: stateDialled | stateDialling,
+		id: d.last, fd: -1, state: newState(phaseDialling, traitDialled),
 	}
 	c.leave().dialling = &dialling{to: to, handler: h, failed: failed}
 	fd, err := -1, error(ErrStopped)
@@ -134,7 +134,7 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	}
 	if err != nil {
 		c.blame(dialError(to, err))
-		c.state |= stateDead
+		c.state.step(eventRelease)
 		d.owe(c)
 		return c
 	}
@@ -162,7 +162,7 @@ func (d *Dialer) refuse(err error, failed func(error)) *Conn {
 	if failed != nil {
 		d.Post(func() { failed(err) })
 	}
-	return &Conn{loop: d.loop, origin: d.desk.origin, id: firstDialled, fd: -1, state: stateDialled | stateDead | stateReported}
+	return &Conn{loop: d.loop, origin: d.desk.origin, id: firstDialled, fd: -1, state: newState(phaseOver, traitDialled)}
 }
 
 // owe has failed called for a connection that has no descriptor: in another turn,
@@ -245,7 +245,7 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 
 // connect asks the kernel for the connection, unless it has been given up.
 func (c *Conn) connect() {
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return
 	}
 	d := c.left.dialling
@@ -289,7 +289,7 @@ func (c *Conn) settleDial() {
 	if !d.there {
 		return
 	}
-	c.state &^= stateDialling
+	c.state.step(eventReached)
 	c.left.dialling = nil
 	c.left.deadlines.end = 0
 	c.schedule()

@@ -76,10 +76,10 @@ func (l *loop) keep() {
 // askToDrain tells the session, once.
 func (c *Conn) askToDrain() {
 	session, ok := c.session.(DrainSession)
-	if !ok || c.state.has(stateEnding|stateDrain) {
+	if !ok || c.ending() || c.state.is(traitDrained) {
 		return
 	}
-	c.state |= stateDrain
+	c.state.mark(traitDrained)
 	if err := c.callDrain(session); err != nil {
 		c.end(err)
 	}
@@ -117,7 +117,7 @@ func (l *loop) cutShort() {
 func (l *loop) countCut() {
 	cut := l.streams.live() + l.queue.packet.Len() - l.queue.at
 	l.table.each(func(c *Conn) {
-		if !c.state.has(stateDialled | stateEnding | stateLinger) {
+		if c.state.phase() == phaseOpen && !c.state.is(traitDialled) {
 			cut++
 		}
 	})

@@ -9,7 +9,7 @@ func (c *Conn) Flowing() bool {
 		_ = c.loop.stray("Conn.Flowing") // logged
 		return false
 	}
-	return !c.state.has(statePaused | stateChoked | stateHeld | stateEnding)
+	return !c.ending() && !c.state.held(holdPaused|holdChoked|holdWork)
 }
 
 // WhenFlowing has the loop call f, as a callback of this connection, when input
@@ -24,7 +24,7 @@ func (c *Conn) WhenFlowing(f func() error) {
 		_ = c.loop.stray("Conn.WhenFlowing") // logged
 		return
 	}
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return
 	}
 	c.leave().flowing = f

@@ -50,18 +50,18 @@ type LeaveSession interface {
 
 // movable reports whether a connection could move, if not now then later.
 func (c *Conn) movable() bool {
-	return c.session != nil && !c.state.has(stateStays|stateDialled)
+	return c.session != nil && !c.state.is(traitPinned|traitDialled)
 }
 
 // stay takes note that the connection does not move.
 func (c *Conn) stay() {
-	c.state |= stateStays
+	c.state.mark(traitPinned)
 	c.loop.station.entry.Staying.Add(1)
 }
 
 // decide is called when the session is there, and says whether it moves.
 func (c *Conn) decide() {
-	if c.state.has(stateDialled | stateDead) {
+	if c.state.is(traitDialled) || c.state.phase() >= phaseClosed {
 		return // it is this worker's, whatever its session; or Open has aborted it
 	}
 	switch c.session.(type) {
@@ -74,7 +74,7 @@ func (c *Conn) decide() {
 // restless reports whether a connection cannot move now, though it is movable:
 // it ends, or something of it would be lost.
 func (c *Conn) restless() bool {
-	if c.state.has(stateBroken|stateDead|stateLinger|stateHungUp|stateHeld) || c.waiting() {
+	if !c.state.allows(mayMove) || c.state.watch() == hungUp || c.state.held(holdWork) || c.waiting() {
 		return true
 	}
 	_, plain := c.session.(DataFunc)
@@ -92,10 +92,10 @@ const (
 // as the time before.
 func (c *Conn) staysLarge(err error) {
 	l := c.loop
-	if !c.state.has(stateLarge) {
+	if !c.state.is(traitLarge) {
 		l.log.Warn("connection stays for now, its state is large", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
 	}
-	c.state |= stateLarge
+	c.state.mark(traitLarge)
 	rest := &c.leave().large
 	rest.pause = min(max(2*rest.pause, largeRestMin), largeRestMax)
 	rest.until = l.turnTime() + rest.pause
@@ -110,11 +110,7 @@ type largeRest struct{ pause, until time.Duration }
 
 // describe fills in all of f but the session's state.
 func (c *Conn) describe(f *frozen, now time.Duration) {
-	for _, pair := range frozenStates {
-		if c.state.has(pair.state) {
-			f.flags |= pair.flag
-		}
-	}
+	f.flags = c.state.freeze()
 	if c.alarm != 0 {
 		a := c.loop.wheel.Value(c.alarm)
 		if f.idleMS = a.idleMS; f.idleMS != 0 { // else nobody kept account
@@ -147,5 +143,5 @@ func (c *Conn) gone() {
 	l.table.remove(c)
 	atomic.StoreInt32(&c.fd, -1)
 	c.session = nil
-	c.state = stateDead | stateReported
+	c.state.step(eventLeave)
 }

@@ -49,19 +49,51 @@ const (
 	frozenOwnIdle // the idle timeout is its own; else it is the worker's, whatever that is
 )
 
-// frozenStates pairs each flag with the fact that it stands for.
+// frozenStates pairs each flag with the fact that it stands for, those of FIN aside.
 var frozenStates = [...]struct {
-	flag  frozenFlags
-	state state
+	flag frozenFlags
+	fact state
 }{
-	{frozenEOF, stateEOF},
-	{frozenShut, stateShut},
-	{frozenShutFIN, stateShutDone},
-	{frozenPaused, statePaused},
-	{frozenChoked, stateChoked},
-	{frozenLow, stateLow},
-	{frozenReplay, stateReplay},
-	{frozenOwnIdle, stateOwnIdle},
+	{frozenEOF, state(holdEOF)},
+	{frozenPaused, state(holdPaused)},
+	{frozenChoked, state(holdChoked)},
+	{frozenLow, state(dueLow)},
+	{frozenReplay, state(dueReplay)},
+	{frozenOwnIdle, state(traitOwnIdle)},
+}
+
+// freeze returns the flags that stand for s.
+func (s state) freeze() (flags frozenFlags) {
+	for _, pair := range frozenStates {
+		if s&pair.fact != 0 {
+			flags |= pair.flag
+		}
+	}
+	switch s.fin() {
+	case finDue:
+		flags |= frozenShut
+	case finSent:
+		flags |= frozenShut | frozenShutFIN
+	}
+	return flags
+}
+
+// thaw makes of s what flags stand for, as far as they say anything.
+func (s *state) thaw(flags frozenFlags) {
+	for _, pair := range frozenStates {
+		*s &^= pair.fact
+		if flags&pair.flag != 0 {
+			*s |= pair.fact
+		}
+	}
+	switch {
+	case flags&frozenShutFIN != 0:
+		s.setFin(finSent)
+	case flags&frozenShut != 0:
+		s.setFin(finDue)
+	default:
+		s.setFin(finNone)
+	}
 }
 
 const (

@@ -59,12 +59,36 @@ func FuzzFrozen(f *testing.F) {
 // Each flag stands for one fact, and no two for the same.
 func TestFrozenStates(t *testing.T) {
 	var flags frozenFlags
-	var states state
+	var facts state
 	for _, pair := range frozenStates {
-		if flags&pair.flag != 0 || states&pair.state != 0 {
-			t.Errorf("flag %b or state %b stands there twice", pair.flag, pair.state)
+		if flags&pair.flag != 0 || facts&pair.fact != 0 {
+			t.Errorf("flag %b or fact %b stands there twice", pair.flag, pair.fact)
 		}
 		flags |= pair.flag
-		states |= pair.state
+		facts |= pair.fact
+	}
+	if facts&(phaseMask|watchMask|finMask) != 0 || flags&(frozenShut|frozenShutFIN) != 0 {
+		t.Errorf("flags %b, facts %b: what is no set is among them", flags, facts)
+	}
+}
+
+// What the flags say of a connection comes out of them again, whatever it was before.
+func TestStateFreezesAndThaws(t *testing.T) {
+	for flags := range frozenFlags(1 << 8) {
+		want := flags
+		if flags&frozenShutFIN != 0 {
+			want |= frozenShut // there is no FIN that was not asked for
+		}
+		for _, before := range []state{newState(phaseOpen, 0), newState(phaseOpen, traitMoved) | state(holdAny)} {
+			s := before
+			s.setFin(finSent)
+			s.thaw(flags)
+			if got := s.freeze(); got != want {
+				t.Errorf("flags %b thaw to what freezes as %b", flags, got)
+			}
+			if s.phase() != phaseOpen || s.is(traitMoved) != before.is(traitMoved) || s.held(holdWork) != before.held(holdWork) {
+				t.Errorf("flags %b changed %b to %b", flags, before, s)
+			}
+		}
 	}
 }

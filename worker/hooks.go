@@ -126,7 +126,7 @@ func (l *loop) tick(now time.Duration) {
 func (l *loop) conns(yield func(c *Conn) bool) {
 	for index := range l.table.size {
 		c := l.table.at(index)
-		if c != nil && c.session != nil && !c.state.has(stateEnding|stateDialled) && !yield(c) {
+		if c != nil && c.session != nil && !c.ending() && !c.state.is(traitDialled) && !yield(c) {
 			return
 		}
 	}

@@ -22,7 +22,7 @@ func (c *Conn) Peek() []byte {
 		_ = c.loop.stray("Conn.Peek") // logged
 		return nil
 	}
-	if c.left == nil || c.loop.reading == c || c.state.has(stateEnding) {
+	if c.left == nil || c.loop.reading == c || c.ending() {
 		return nil
 	}
 	return c.left.in
@@ -40,7 +40,7 @@ func (c *Conn) SetMaxInput(bytes int) {
 		_ = c.loop.stray("Conn.SetMaxInput") // logged
 		return
 	}
-	if !c.state.has(stateEnding) {
+	if !c.ending() {
 		c.leave().maxInput = max(bytes, 0)
 		c.tidy()
 	}
@@ -90,14 +90,14 @@ func (c *Conn) deliver(fresh []byte) {
 // delivered acts on what Data has returned. own says that the input is c's, and
 // not in the loop's buffer.
 func (c *Conn) delivered(in []byte, own bool, n int, err error) {
-	c.state &^= stateReplay // a pause that began and ended within the call is none
+	c.state.settled(dueReplay) // a pause that began and ended within the call is none
 	if err == nil && (n < 0 || n > len(in)) {
 		err = fmt.Errorf("%w: %d of %d bytes", ErrConsumed, n, len(in))
 	}
 	if err != nil {
 		c.end(err)
 	}
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		n = len(in)
 	}
 	c.keep(in[n:], own)
@@ -131,7 +131,7 @@ func (c *Conn) dropInput() {
 
 // endInput is called when the peer has finished sending.
 func (c *Conn) endInput() {
-	c.state |= stateEOF
+	c.state.hold(holdEOF)
 	c.touch()
 	session, ok := c.session.(EOFSession)
 	if !ok {

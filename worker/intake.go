@@ -149,6 +149,7 @@ func (l *loop) adopt(i int) error {
 		port:   q.envelope.Remote.Port(),
 		id:     q.envelope.ID,
 		fd:     int32(fd),
+		state:  newState(phaseOpen, 0),
 	}
 	l.table.add(c)
 	l.hungUp = false // it may dial: the drain's end is put off

@@ -9,15 +9,10 @@ import (
 
 // wants is the one place that says what epoll is to report of a connection.
 func (c *Conn) wants() (conditions uint32) {
-	switch {
-	case c.state.has(stateLinger):
-		return poller.In
-	case c.state.has(stateDialling):
-		return poller.Out
-	case c.hasOutput():
+	if c.state.phase() == phaseDialling || c.hasOutput() {
 		conditions |= poller.Out
 	}
-	if !c.state.has(stateEOF | statePaused | stateChoked | stateHeld | stateEnding) {
+	if c.state.reads() {
 		conditions |= poller.In
 	}
 	return conditions
@@ -29,20 +24,20 @@ func (c *Conn) wants() (conditions uint32) {
 // connection that hangs up while it does not read would be reported for ever.
 // It leaves the set until it wants something again.
 func (c *Conn) arm() {
-	if c.state.has(stateBroken | stateDead) {
+	if !c.state.allows(mayWatch) {
 		return // it will be settled
 	}
 	wants, set := c.wants(), c.loop.set
 	var err error
 	switch {
-	case c.state.has(stateInSet) && wants == uint32(c.armed):
+	case c.state.watch() == watched && wants == uint32(c.armed):
 		return
-	case c.state.has(stateInSet):
+	case c.state.watch() == watched:
 		err = set.Modify(int(c.fd), wants, c.loop.table.tag(c))
-	case c.state.has(stateHungUp) && wants == 0:
+	case c.state.watch() == hungUp && wants == 0:
 		return
 	default:
-		c.state = c.state&^stateHungUp | stateInSet
+		c.state.setWatch(watched)
 		err = set.Add(int(c.fd), wants, c.loop.table.tag(c))
 	}
 	c.armed = uint16(wants)
@@ -57,13 +52,13 @@ func (c *Conn) ready(conditions uint32) {
 	unasked := conditions & (poller.Err | poller.Hup)
 	if c.armed&poller.Out != 0 && conditions&(poller.Out|unasked) != 0 {
 		c.flush()
-		if c.state.has(stateEnding &^ stateClosing) {
+		if !c.state.allows(mayWatch) {
 			return
 		}
 	}
 	switch {
 	case conditions&(poller.In|unasked) == 0:
-	case c.state.has(stateLinger):
+	case c.state.phase() == phaseLingering:
 		c.discard()
 	case c.armed&poller.In != 0:
 		c.read()
@@ -89,10 +84,10 @@ func (c *Conn) socketError() error {
 // hangUp is called when both directions are shut on a connection that does not
 // read.
 func (c *Conn) hangUp() {
-	if c.state.has(stateEOF) {
+	if c.state.held(holdEOF) {
 		c.end(nil) // nothing can come or go
 		return
 	}
 	_ = c.loop.set.Del(int(c.fd)) // it is in the set
-	c.state = c.state&^stateInSet | stateHungUp
+	c.state.setWatch(hungUp)
 }

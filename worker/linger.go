@@ -26,7 +26,8 @@ func (c *Conn) linger() {
 	now := c.loop.turnTime()
 	c.setEnd(now + lingerTime)
 	c.left.lingerEnd, c.left.flushing = now+lingerMost, 0
-	c.state |= stateLinger
+	c.state.unhold(holdAny)
+	c.state.step(eventFlushed)
 	if !c.shut() {
 		c.finish()
 		return

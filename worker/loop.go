@@ -242,7 +242,7 @@ func (l *loop) end() {
 	l.hungUp = true
 	l.dropPacket()
 	l.table.each(func(c *Conn) {
-		if !c.state.has(stateLinger) { // that one has ended but for its peer
+		if c.state.phase() != phaseLingering { // that one has ended but for its peer
 			c.blame(ErrStopped)
 		}
 		c.finish()

@@ -118,7 +118,7 @@ func (l *loop) holdings(which func(c *Conn) int) []holding {
 	m := &l.memory
 	m.sizes = m.sizes[:0]
 	l.table.each(func(c *Conn) {
-		if c.left == nil || c.state.has(stateBroken|stateDead) {
+		if c.left == nil || !c.state.allows(mayWatch) {
 			return
 		}
 		if bytes := which(c); bytes > 0 {
@@ -204,7 +204,7 @@ func (l *loop) chokeMostOwed() {
 	m := &l.memory
 	others := 0
 	flowing := l.holdings(func(c *Conn) int {
-		if c.state.has(stateChoked | statePaused | stateHeld | stateEOF | stateEnding | stateDialling) {
+		if c.state.phase() != phaseOpen || !c.state.reads() {
 			return 0 // it reads nothing
 		}
 		bytes := c.owed()
@@ -216,7 +216,7 @@ func (l *loop) chokeMostOwed() {
 			break
 		}
 		others -= h.bytes
-		h.conn.state |= stateChoked
+		h.conn.state.hold(holdChoked)
 		h.conn.touch()
 	}
 }

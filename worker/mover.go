@@ -185,7 +185,7 @@ func (l *loop) swept() {
 	m.retry = l.now() + moveAgain
 	left := 0
 	l.table.each(func(c *Conn) {
-		if c.movable() && !c.restless() && !c.state.has(stateLarge) {
+		if c.movable() && !c.restless() && !c.state.is(traitLarge) {
 			left++
 		}
 	})

@@ -19,7 +19,7 @@ func (l *loop) freeze(c *Conn) bool {
 	if l.pack(c) {
 		return true
 	}
-	if !c.state.has(stateDead) {
+	if c.state.phase() < phaseClosed {
 		c.takePosts()
 	}
 	return false
@@ -37,7 +37,7 @@ func (l *loop) pack(c *Conn) bool {
 			l.settle()
 			err = errMarshalActs
 		}
-		if c.state.has(stateDead) {
+		if c.state.phase() >= phaseClosed {
 			return false
 		}
 		if err != nil {
@@ -98,9 +98,9 @@ func (l *loop) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
 // packed takes note that a connection is in the packet. No event finds it now.
 func (l *loop) packed(c *Conn) {
 	m := l.mover
-	if c.state.has(stateInSet) {
+	if c.state.watch() == watched {
 		_ = l.set.Del(int(c.fd)) // it is in the set
-		c.state &^= stateInSet
+		c.state.setWatch(unwatched)
 	}
 	stage := ipc.StageServing
 	stage.Step(ipc.EventFreeze)

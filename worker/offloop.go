@@ -48,11 +48,11 @@ func (c *Conn) Go(work, then func()) {
 		_ = c.loop.stray("Conn.Go") // logged
 		return
 	}
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return
 	}
 	c.leave().jobs++
-	c.state |= stateHeld
+	c.state.hold(holdWork)
 	c.touch()
 	c.loop.startWork(&job{conn: c, work: work, then: then})
 }
@@ -104,7 +104,7 @@ func (l *loop) finishWork(j *job) {
 		next := o.waiting[0]
 		o.waiting[0] = nil
 		o.waiting = o.waiting[1:]
-		if !next.conn.state.has(stateEnding) {
+		if !next.conn.ending() {
 			l.startWork(next)
 		}
 	}
@@ -116,11 +116,11 @@ func (l *loop) finishWork(j *job) {
 
 // finished calls then, and lets input go on.
 func (c *Conn) finished(j *job) {
-	if c.state.has(stateDead) {
+	if c.state.phase() >= phaseClosed {
 		return
 	}
 	switch {
-	case c.state.has(stateEnding):
+	case c.ending():
 	case j.err != nil:
 		c.end(j.err)
 	default:
@@ -128,12 +128,13 @@ func (c *Conn) finished(j *job) {
 			c.end(err)
 		}
 	}
-	if c.state.has(stateDead) || c.left == nil {
+	if c.state.phase() >= phaseClosed || c.left == nil {
 		return // then has aborted it
 	}
 	c.left.jobs--
 	if c.left.jobs == 0 {
-		c.state = c.state&^stateHeld | stateReplay
+		c.state.unhold(holdWork)
+		c.state.owe(dueReplay)
 		c.progressed()
 		c.touch()
 		c.tidy()

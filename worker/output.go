@@ -99,9 +99,9 @@ func (c *Conn) buffered() int {
 // admit says whether n bytes may be written.
 func (c *Conn) admit(n int) error {
 	switch {
-	case c.state.has(stateBroken) && !c.state.has(stateDead) && c.cause() != nil:
+	case c.state.phase() == phaseBroken && c.cause() != nil:
 		return c.cause() // until the callback has returned, and the connection is closed
-	case c.state.has(stateEnding | stateShut | stateDialling):
+	case !c.state.allows(mayWrite) || c.state.fin() != finNone:
 		return ErrClosed
 	case c.buffered()+n > c.loop.maxOutput:
 		if c.loop.corked == c {
@@ -182,7 +182,7 @@ func (c *Conn) gave(n int, errno syscall.Errno, first, second []byte) error {
 // made the end of the connection.
 func (c *Conn) spill(first, second []byte) error {
 	c.keepOutput(first, second)
-	if c.loop.grew(); c.state.has(stateBroken) {
+	if c.loop.grew(); c.state.phase() >= phaseBroken {
 		return c.cause()
 	}
 	return nil
@@ -204,7 +204,7 @@ func (c *Conn) keepOutput(first, second []byte) {
 	left.out = store.Append(left.out, first)
 	left.out = store.Append(left.out, second)
 	if len(left.out)-left.written >= c.loop.highMark() {
-		c.state |= stateChoked
+		c.state.hold(holdChoked)
 	}
 	c.touch()
 }
@@ -235,7 +235,7 @@ func (c *Conn) flush() {
 		}
 	}
 	if left.out == nil && left.files != nil {
-		if c.flushFile(); c.state.has(stateBroken) {
+		if c.flushFile(); c.state.phase() >= phaseBroken {
 			return
 		}
 	}
@@ -244,8 +244,9 @@ func (c *Conn) flush() {
 		c.tidy()
 		c.touch()
 	}
-	if c.state.has(stateChoked) && !choked {
-		c.state = c.state&^stateChoked | stateLow | stateReplay
+	if c.state.held(holdChoked) && !choked {
+		c.state.unhold(holdChoked)
+		c.state.owe(dueLow | dueReplay)
 		c.touch()
 	}
 }

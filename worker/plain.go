@@ -9,12 +9,16 @@ import "golang.org/x/sys/unix"
 // code at hand, and fetching that is what most of the time outside of the kernel
 // goes to.
 
-// stateAside is what makes no difference to that.
-const stateAside = stateStays | stateOwnIdle | stateMoved | stateDialled | stateLarge | stateDrain
+// aside is what makes no difference to that, and plainState all else of a plain
+// connection's state.
+const (
+	aside      = state(traitDialled | traitMoved | traitPinned | traitOwnIdle | traitDrained | traitLarge)
+	plainState = state(phaseOpen) | state(watched)<<watchShift
+)
 
 // plain reports whether nothing is unfinished about a connection, but what is in
 // the cork.
-func (c *Conn) plain() bool { return c.state&^stateAside == stateInSet && c.left == nil }
+func (c *Conn) plain() bool { return c.state&^aside == plainState && c.left == nil }
 
 // readPlain is read for a plain connection.
 func (c *Conn) readPlain() {
@@ -32,7 +36,7 @@ func (c *Conn) readPlain() {
 	l.reading = c
 	n, err := c.callData(in)
 	l.reading = nil
-	if err != nil || n != len(in) || c.state&^stateAside != stateInSet {
+	if err != nil || n != len(in) || c.state&^aside != plainState {
 		c.delivered(in, false, n, err)
 	}
 }

@@ -38,7 +38,7 @@ func (c *Conn) Post(f func(c *Conn)) bool {
 // receive calls what was posted.
 func (c *Conn) receive(f func(c *Conn)) {
 	c.posted.Add(-1)
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return
 	}
 	if err := c.callPosted(f); err != nil {

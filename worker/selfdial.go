@@ -58,9 +58,9 @@ func (c *Conn) dialAgain() {
 		c.fail(dialError(d.to, err))
 		return
 	}
-	if c.state.has(stateInSet) {
+	if c.state.watch() == watched {
 		_ = c.loop.set.Del(int(c.fd)) // it is in the set
-		c.state &^= stateInSet
+		c.state.setWatch(unwatched)
 	}
 	_ = unix.Close(int(c.fd)) // nothing was written
 	c.fd = int32(fd)

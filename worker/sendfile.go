@@ -111,7 +111,7 @@ func (c *Conn) sendFrom(fd int, off, n int64) error {
 		return fmt.Errorf("worker: send file: %w", err)
 	}
 	left.files = append(left.files, o)
-	c.state |= stateChoked
+	c.state.hold(holdChoked)
 	c.touch()
 	return nil
 }

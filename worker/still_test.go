@@ -138,11 +138,11 @@ func (s *still) read(n int) {
 func (s *still) expectAt(d time.Duration, want error) {
 	s.t.Helper()
 	s.pass(d - 1)
-	if s.state.has(stateEnding) {
+	if s.ending() {
 		s.t.Fatalf("closed early: %v", s.cause())
 	}
 	s.pass(1 + late(d))
-	if !s.state.has(stateEnding) {
+	if !s.ending() {
 		s.t.Fatalf("open after %v", d)
 	}
 	s.expectClose(want)
@@ -162,7 +162,7 @@ func (s *still) expectClose(want error) {
 
 func (s *still) expectOpen() {
 	s.t.Helper()
-	if s.state.has(stateEnding) {
+	if s.ending() {
 		s.t.Fatalf("closed: %v", s.cause())
 	}
 }

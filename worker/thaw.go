@@ -12,7 +12,7 @@ func (c *Conn) Moved() bool {
 		_ = c.loop.stray("Conn.Moved") // logged
 		return false
 	}
-	return c.state.has(stateMoved)
+	return c.state.is(traitMoved)
 }
 
 // StateVersion returns what WithStateVersion said in the worker that froze this
@@ -37,11 +37,11 @@ func (l *loop) thaw(c *Conn, state []byte) error {
 		return err
 	}
 	l.frozenAt = f.at
-	c.state |= stateMoved
+	c.state.mark(traitMoved)
 	l.thawing, l.thawingVersion, l.opening = c, f.version, c
 	err := c.callOpen(l.handler)
 	l.opening = nil
-	if err == nil && !c.state.has(stateDead) { // else Open has aborted it, and nothing of it is to go on
+	if err == nil && c.state.phase() < phaseClosed { // else Open has aborted it, and nothing of it is to go on
 		c.resume(&f)
 		err = c.restore(f.sessionState)
 	}
@@ -64,13 +64,8 @@ func (c *Conn) restore(state []byte) error {
 
 // resume puts back what was unfinished.
 func (c *Conn) resume(f *frozen) {
-	ownIdle := c.state & stateOwnIdle // of the new program's Open: it holds if the old had none
-	for _, pair := range frozenStates {
-		c.state &^= pair.state
-		if f.flags&pair.flag != 0 {
-			c.state |= pair.state
-		}
-	}
+	ownIdle := c.state.is(traitOwnIdle) // of the new program's Open: it holds if the old had none
+	c.state.thaw(f.flags)
 	l := c.loop
 	if len(f.in) > 0 {
 		c.leave().in = append(l.buffers.Get(len(f.in)), f.in...)
@@ -79,10 +74,12 @@ func (c *Conn) resume(f *frozen) {
 		c.leave().out = append(l.buffers.Get(len(f.out)), f.out...)
 	}
 	now := l.turnTime()
-	if c.state.has(stateOwnIdle) {
+	if c.state.is(traitOwnIdle) {
 		c.setIdle(f.idleMS)
 	}
-	c.state |= ownIdle
+	if ownIdle {
+		c.state.mark(traitOwnIdle)
+	}
 	if c.alarm != 0 {
 		l.wheel.Value(c.alarm).active = now - f.quiet
 	}

@@ -26,7 +26,7 @@ func (c *Conn) After(d time.Duration, f func()) *Timer {
 		return &Timer{loop: c.loop}
 	}
 	t, l := &Timer{loop: c.loop}, c.loop
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return t
 	}
 	now := l.refresh()
@@ -57,7 +57,7 @@ func (t *Timer) Stop() bool {
 		return false
 	}
 	t.remove()
-	return !c.state.has(stateEnding)
+	return !c.ending()
 }
 
 // remove makes the loop forget t.
@@ -89,7 +89,7 @@ func (t *Timer) remove() {
 func (t *Timer) run() {
 	c, f := t.conn, t.f
 	t.remove()
-	if c.state.has(stateEnding) {
+	if c.ending() {
 		return
 	}
 	if err := c.callAfter(f); err != nil && !c.isDesk() {

@@ -1,0 +1,104 @@
+package worker
+
+// state is what there is to know about a connection beside its buffers, in one word,
+// so that one compare tells a plain one (plain.go). Each part has a type and
+// accessors of its own:
+//
+//	bits  0 to 2   phase   where it is in its life
+//	      3 and 4  watch   whether epoll reports it
+//	      5 and 6  fin     whether this side has finished
+//	      8 to 11  hold    what holds its reading up
+//	     12 to 14  due     what is to be done for it
+//	     16 to 22  trait   what it is, which changes seldom
+type state uint32
+
+const (
+	phaseMask  state = 7
+	watchShift       = 3
+	watchMask  state = 3 << watchShift
+	finShift         = 5
+	finMask    state = 3 << finShift
+)
+
+// watch is what epoll knows of a connection.
+type watch uint8
+
+const (
+	unwatched watch = iota // not in the epoll set
+	watched                // in it
+	hungUp                 // EPOLLHUP came while not reading: out of it until it wants something
+)
+
+// fin is how far this side has come in finishing.
+type fin uint8
+
+const (
+	finNone fin = iota
+	finDue      // CloseWrite was called: FIN follows the output
+	finSent
+)
+
+// hold is a set of what holds reading up. Lingering, nothing does.
+type hold state
+
+const (
+	holdPaused hold = 1 << (8 + iota) // by Pause
+	holdWork                          // by Go: work is outstanding
+	holdChoked                        // output was above the high-water mark, and not yet below the low one
+	holdEOF                           // the peer has finished: nothing more comes
+
+	holdAny = holdPaused | holdWork | holdChoked | holdEOF
+)
+
+// due is a set of what is to be done for a connection.
+type due state
+
+const (
+	dueSettle due = 1 << (12 + iota) // it is in the loop's list of those to settle
+	dueLow                           // the session's Low: choked has ended
+	dueReplay                        // Data for the input left, without more: a hold has ended
+)
+
+// trait is a set of what a connection is. None but traitWrapped makes a difference to
+// the short way through (plain.go).
+type trait state
+
+const (
+	traitDialled trait = 1 << (16 + iota) // by this program: the master does not know it
+	traitMoved                            // it comes from another worker
+	traitPinned                           // its session cannot be marshalled: it does not move
+	traitOwnIdle                          // SetIdleTimeout was called
+	traitDrained                          // its session's Drain was called
+	traitLarge                            // its state did not fit into a packet, and there was no memfd for it
+)
+
+// newState is the state of a connection that begins in p.
+func newState(p phase, t trait) state { return state(p) | state(t) }
+
+func (s state) phase() phase         { return phase(s & phaseMask) }
+func (s *state) step(e phaseEvent)   { *s = *s&^phaseMask | state(s.phase().after(e)) }
+func (s state) allows(r rights) bool { return s.phase().allows(r) }
+
+func (s state) watch() watch      { return watch(s & watchMask >> watchShift) }
+func (s *state) setWatch(w watch) { *s = *s&^watchMask | state(w)<<watchShift }
+
+func (s state) fin() fin      { return fin(s & finMask >> finShift) }
+func (s *state) setFin(f fin) { *s = *s&^finMask | state(f)<<finShift }
+
+// held reports whether any of h holds reading up.
+func (s state) held(h hold) bool { return s&state(h) != 0 }
+func (s *state) hold(h hold)     { *s |= state(h) }
+func (s *state) unhold(h hold)   { *s &^= state(h) }
+
+// reads reports whether input is wanted.
+func (s state) reads() bool { return !s.held(holdAny) && s.allows(mayRead) }
+
+// due reports whether any of d is.
+func (s state) due(d due) bool { return s&state(d) != 0 }
+func (s *state) owe(d due)     { *s |= state(d) }
+func (s *state) settled(d due) { *s &^= state(d) }
+
+// is reports whether the connection has any of t.
+func (s state) is(t trait) bool { return s&state(t) != 0 }
+func (s *state) mark(t trait)   { *s |= state(t) }
+func (s *state) unmark(t trait) { *s &^= state(t) }
