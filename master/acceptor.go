@@ -13,6 +13,7 @@ import (
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,10 +35,11 @@ type acceptor struct {
 	dispatcher dispatcher
 	reserve    reserve
 
-	listeners []*listener
+	listeners []*listen.Listener
+	doors     []door // the listeners' own sockets, in their order
 	greeters  []*greeter
-	lobby     []arrival   // from greeters, and not yet counted: it waits for room
-	ready     []*listener // with clients waiting, as of the last wait
+	lobby     []arrival          // from greeters, and not yet counted: it waits for room
+	ready     []*listen.Listener // with clients waiting, as of the last wait
 	peer      unix.RawSockaddrAny
 	clock     ipc.Clock
 	lastID    uint64
@@ -83,7 +85,7 @@ const strandedLimit = 5 * time.Second
 
 // newAcceptor takes ownership of the listeners, unless it returns an error.
 // report is called on the accept goroutine, and must not block.
-func newAcceptor(config Config, listeners []*listener, descriptorLimit int, report func(Event)) (*acceptor, error) {
+func newAcceptor(config Config, listeners []*listen.Listener, descriptorLimit int, report func(Event)) (*acceptor, error) {
 	set, err := poller.New()
 	if err != nil {
 		return nil, err
@@ -94,7 +96,7 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, repo
 		return nil, err
 	}
 	a := &acceptor{
-		log: config.Logger, set: set, waker: waker, listeners: listeners,
+		log: config.Logger, set: set, waker: waker,
 		clock:   ipc.NewClock(),
 		batch:   batchOf(descriptorLimit),
 		stopped: make(chan struct{}),
@@ -104,7 +106,8 @@ func newAcceptor(config Config, listeners []*listener, descriptorLimit int, repo
 	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, report: report, rewatch: a.rewatch}
 	a.dispatcher.courier.Discard = a.dispatcher.junk.discard
 	a.configure(&config)
-	a.setBacklog(config.Backlog)
+	a.setListeners(listeners)
+	listen.SetBacklog(listeners, config.Backlog, a.log)
 	for range greetersFor(config.Acceptors, listeners) {
 		g, err := newGreeter(a)
 		if err != nil {
@@ -151,8 +154,8 @@ func (a *acceptor) handle(tag uint64) {
 			f()
 		}
 	case tagListener:
-		if i := int(tag &^ tagKind); i < len(a.listeners) {
-			a.ready = append(a.ready, a.listeners[i])
+		if i := int(tag &^ tagKind); i < len(a.doors) {
+			a.ready = append(a.ready, a.doors[i].listener)
 		}
 	case tagSeat:
 		a.returned(tag &^ tagKind)
@@ -213,7 +216,7 @@ func (a *acceptor) turn() {
 		}
 		switch quota := a.quota(); {
 		case quota > 0:
-			n, v := a.acceptFrom(l, l.fd, quota)
+			n, v := a.acceptFrom(l, l.FD, quota)
 			came += n
 			a.backoff.note(v)
 			a.settle()
@@ -295,8 +298,8 @@ func (a *acceptor) fetch() bool {
 
 // acceptFrom accepts into the hand, which is empty, no more than quota, from one
 // of a listener's sockets.
-func (a *acceptor) acceptFrom(l *listener, socket, quota int) (n int, v verdict) {
-	envelope := ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: a.clock.Now()}
+func (a *acceptor) acceptFrom(l *listen.Listener, socket, quota int) (n int, v verdict) {
+	envelope := ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: a.clock.Now()}
 	defer func() { a.pace.Came(n, envelope.Accepted) }()
 	for range quota {
 		fd, addr, errno := acceptOne(socket, &a.peer)
@@ -335,46 +338,55 @@ func (a *acceptor) welcome(e *ipc.Envelope, fd int) bool {
 	return true
 }
 
-func (a *acceptor) pause(l *listener, errno syscall.Errno) {
+func (a *acceptor) pause(l *listen.Listener, errno syscall.Errno) {
 	delay := a.backoff.grow(time.Now())
-	a.log.Warn("cannot accept, retrying", "listener", l.address, "error", errno, "after", delay)
+	a.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", delay)
 }
 
 // watchListeners puts all listeners into the epoll set, or takes them out.
 func (a *acceptor) watchListeners(on bool) {
-	for i, l := range a.listeners {
+	for i := range a.doors {
 		if on {
-			a.watch(l, uint64(i))
+			a.watch(&a.doors[i], uint64(i))
 		} else {
-			a.unwatch(l)
+			a.unwatch(&a.doors[i])
 		}
 	}
 }
 
-func (a *acceptor) watch(l *listener, index uint64) {
-	if l.watch {
+func (a *acceptor) watch(d *door, index uint64) {
+	if d.watched {
 		return
 	}
-	if err := a.set.Add(l.fd, poller.In, tagListener|index); err != nil {
-		a.log.Error("cannot watch a listener, retrying", "listener", l.address, "error", err)
+	if err := a.set.Add(d.fd, poller.In, tagListener|index); err != nil {
+		a.log.Error("cannot watch a listener, retrying", "listener", d.listener.Address, "error", err)
 		a.retryAt = time.Now().Add(time.Second)
 		return
 	}
-	l.watch = true
+	d.watched = true
 }
 
-func (a *acceptor) unwatch(l *listener) {
-	if l.watch {
-		_ = a.set.Del(l.fd) // it is in the set: Del cannot fail
-		l.watch = false
+func (a *acceptor) unwatch(d *door) {
+	if d.watched {
+		_ = a.set.Del(d.fd) // it is in the set: Del cannot fail
+		d.watched = false
+	}
+}
+
+// setListeners has the accept goroutine own other listeners. None is in the epoll
+// set: their tags are their places in the list.
+func (a *acceptor) setListeners(listeners []*listen.Listener) {
+	a.listeners, a.ready, a.doors = listeners, nil, nil
+	for _, l := range listeners {
+		a.doors = append(a.doors, door{fd: l.FD, listener: l})
 	}
 }
 
 func (a *acceptor) close() {
 	defer close(a.stopped)
 	a.closeLobby()
-	closeListeners(a.listeners)
-	a.listeners = nil
+	listen.CloseAll(a.listeners)
+	a.setListeners(nil)
 	a.dispatcher.abandon()
 	a.reserve.release()
 	_ = errors.Join(a.waker.Close(), a.set.Close()) // nothing is left that could be saved

@@ -203,7 +203,7 @@ func TestAcceptAndDispatchDoNotAllocate(t *testing.T) {
 		allocs = testing.AllocsPerRun(100, func() {
 			h.dispatcher.survey()
 
-			if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].fd, 1); n != 1 {
+			if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].FD, 1); n != 1 {
 				t.Errorf("accepted %d", n)
 			}
 			h.settle()

@@ -7,6 +7,8 @@ import (
 	"math"
 	"net"
 	"net/http"
+
+	"github.com/usher-go/usher/master/internal/descriptor"
 )
 
 // api answers on the control socket: each request when what it asks for is
@@ -227,7 +229,7 @@ func hijack(w http.ResponseWriter) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	return duplicate(raw)
+	return descriptor.Duplicate(raw)
 }
 
 // await returns what done is sent, unless nobody is left to send or to listen.

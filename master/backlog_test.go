@@ -5,15 +5,34 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
-// knock begins to connect, and does not wait for it.
-func knock(t *testing.T, l *listener) {
+// openAt returns the listeners of an address.
+func openAt(t testing.TB, s string) []*listen.Listener {
 	t.Helper()
-	family, address := unix.AF_UNIX, unix.Sockaddr(&unix.SockaddrUnix{Name: l.from.Path})
-	if l.addr.IsValid() {
-		family, address = unix.AF_INET, &unix.SockaddrInet4{Port: int(l.addr.Port()), Addr: l.addr.Addr().As4()}
+	address, err := ParseAddress(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolved, err := listen.Resolve([]Address{address}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listeners, err := listen.Open(listen.Settings{Addresses: resolved, Sockets: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listeners
+}
+
+// knock begins to connect, and does not wait for it.
+func knock(t *testing.T, l *listen.Listener) {
+	t.Helper()
+	family, address := unix.AF_UNIX, unix.Sockaddr(&unix.SockaddrUnix{Name: l.From.Path})
+	if l.Bound.IsValid() {
+		family, address = unix.AF_INET, &unix.SockaddrInet4{Port: int(l.Bound.Port()), Addr: l.Bound.Addr().As4()}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -34,22 +53,15 @@ func TestBacklogThatFillsAsItIsTaken(t *testing.T) {
 		for how, end := range map[string]func(*house, *Config){
 			"stop": func(h *house, _ *Config) { h.closeListeners() },
 			"removal": func(h *house, c *Config) {
-				h.apply(c, listenerChange{removed: h.listeners})
+				h.apply(c, listen.Change{Removed: h.listeners})
 			},
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
 				h := newHouse(t, 4000)
-				sockets, err := resolveAll(parseAll(t, address), nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				listeners, err := listenAll(sockets, 1, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
+				listeners := openAt(t, address)
 				l := listeners[0]
 				if name == "from systemd" {
-					l.from = Address{Network: "systemd"}
+					l.From = Address{Network: "systemd"}
 				}
 				config := &Config{Dispatch: "a knock for each"}
 				policies[config.Dispatch] = func(c []candidate, peer netip.Addr, turn int) int {
@@ -57,7 +69,7 @@ func TestBacklogThatFillsAsItIsTaken(t *testing.T) {
 					return policies["least"](c, peer, turn)
 				}
 				defer delete(policies, config.Dispatch)
-				h.apply(config, listenerChange{added: listeners, removed: h.listeners})
+				h.apply(config, listen.Change{Added: listeners, Removed: h.listeners})
 				h.do(func() { h.backoff.until = time.Now().Add(time.Hour) }) // none is accepted before the end
 				for range waited {
 					knock(t, l)

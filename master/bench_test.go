@@ -54,7 +54,7 @@ func BenchmarkAcceptAndDispatch(b *testing.B) {
 					}
 					b.StartTimer()
 					h.dispatcher.survey()
-					if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].fd, batch); n != batch && batch != 1 {
+					if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].FD, batch); n != batch && batch != 1 {
 						b.Errorf("accepted %d of %d", n, batch)
 					}
 					h.settle()

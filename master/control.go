@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/master/internal/fileid"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,7 +28,7 @@ type control struct {
 
 	mu      sync.Mutex
 	socket  int // owned; each session has a duplicate
-	file    *socketFile
+	file    listen.SocketFile
 	changed sync.Cond // paused or ended, which mu guards
 	paused  bool
 	ended   bool
@@ -90,7 +92,7 @@ func (s *session) end() {
 }
 
 // controlSocket is what the control socket's path is to be free for.
-var controlSocket = socketOwner{"master", "give this one another path with --control"}
+var controlSocket = listen.Purpose{Holder: "master", Other: "give this one another path with --control"}
 
 // newControl takes the path, which may be left over from a dead master.
 func newControl(config *Config, s *supervisor) (*control, error) {
@@ -103,13 +105,13 @@ func newControl(config *Config, s *supervisor) (*control, error) {
 
 // bindControl returns an owned socket that listens at the path of the
 // configuration, with mode 0600, and its file.
-func bindControl(config *Config) (socket int, file *socketFile, err error) {
+func bindControl(config *Config) (socket int, file listen.SocketFile, err error) {
 	if config.PrivateControl {
 		if err := privateFolder(filepath.Dir(config.Control)); err != nil {
-			return -1, nil, fmt.Errorf("control socket %s: %w; otherwise %s", config.Control, err, controlSocket.other)
+			return -1, listen.SocketFile{}, fmt.Errorf("control socket %s: %w; otherwise %s", config.Control, err, controlSocket.Other)
 		}
 	}
-	socket, file, err = bindSocket(config.Control, 0o600, controlSocket)
+	socket, file, err = listen.Unix(config.Control, 0o600, controlSocket)
 	if err != nil {
 		err = fmt.Errorf("control socket %s: %w", config.Control, err)
 	}
@@ -117,7 +119,7 @@ func bindControl(config *Config) (socket int, file *socketFile, err error) {
 }
 
 // inheritControl takes ownership of a socket that listens at path.
-func inheritControl(config *Config, socket int, file *socketFile, s *supervisor) *control {
+func inheritControl(config *Config, socket int, file listen.SocketFile, s *supervisor) *control {
 	c := &control{config: config, socket: socket, file: file, api: newAPI(s), log: s.log}
 	c.changed.L = &c.mu
 	return c
@@ -172,7 +174,7 @@ func (c *control) restore() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.file.there() || c.paused || c.ended { // paused: the next program has the socket, or is about to
+	if c.file.There() || c.paused || c.ended { // paused: the next program has the socket, or is about to
 		return
 	}
 	socket, file, err := bindControl(c.config)
@@ -191,10 +193,10 @@ func (c *control) restore() {
 }
 
 // handOver returns the socket, borrowed, and which file is its.
-func (c *control) handOver() (socket int, file fileID) {
+func (c *control) handOver() (socket int, file fileid.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.socket, c.file.carried()
+	return c.socket, c.file.Carried()
 }
 
 // open begins a session when no pause is on, and returns nil when it is over.
@@ -276,7 +278,7 @@ func (c *control) interrupt(error) {
 	if !first {
 		return
 	}
-	c.file.remove() // nobody else changes it now
+	c.file.Remove() // nobody else changes it now
 	c.pause()
 	c.changed.Broadcast()
 	_ = unix.Close(c.socket) // a listener has nothing to flush

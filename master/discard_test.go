@@ -2,7 +2,6 @@ package master
 
 import (
 	"errors"
-	"net"
 	"testing"
 
 	"github.com/usher-go/usher/fdpass"
@@ -24,48 +23,6 @@ func setLinger(t *testing.T, fd int) {
 	t.Helper()
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 3600}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// Accepted connections have the options of their listener, whoever bound it: with
-// SO_LINGER the master could wait for each that it closes.
-func TestInheritedListenersDoNotLinger(t *testing.T) {
-	for name, take := range map[string]func(fd int) (*listener, error){
-		"of systemd": adoptSocket,
-		"of the program before": func(fd int) (*listener, error) {
-			return inheritListeners([]listenerEstate{{FD: fd}})[0], nil
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			leaktest.Descriptors(t)
-			sockets, err := resolveAll(parseAll(t, "127.0.0.1:0"), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			bound, err := listenAll(sockets, 1, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			setLinger(t, bound[0].fd)
-			l, err := take(bound[0].fd)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.close()
-			client, err := net.Dial("tcp", bound[0].address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			fd, _, errno := acceptOne(l.fd, new(unix.RawSockaddrAny))
-			if errno != 0 {
-				t.Fatal(errno)
-			}
-			defer closeConn(fd)
-			if hasLinger(t, fd) {
-				t.Error("an accepted connection has SO_LINGER")
-			}
-		})
 	}
 }
 

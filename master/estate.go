@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/fileid"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,10 +28,10 @@ type estate struct {
 	Carry       []byte         // Config.Carry
 	Old         int            // descriptor: the executable that wrote it, to go back to
 	Control     int            // descriptor, -1: none
-	ControlFile fileID         // zero: not known
+	ControlFile fileid.ID      // zero: not known
 	Waiting     []int          // descriptors of those who wait for the answer to POST /v1/upgrade
 	Deaf        bool           // INT and QUIT are ignored
-	Listeners   []listenerEstate
+	Listeners   []listen.State
 	Slots       []slotEstate
 	Accept      acceptEstate
 
@@ -44,17 +46,6 @@ type estate struct {
 // estateFormat changes when a program could misunderstand another's estate. What
 // was written in format 1 is read too: see estate1.
 const estateFormat = 2
-
-type listenerEstate struct {
-	FD      int
-	More    []int // likewise: further sockets at the address
-	From    Address
-	Name    string
-	Address string
-	Addr    netip.AddrPort
-	HasFile bool   // a Unix socket's, made by the master
-	File    fileID // zero: not known
-}
 
 type slotEstate struct {
 	Number      int

@@ -6,13 +6,14 @@ import (
 
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // park stops the accept goroutine between two turns, with nothing in the hand,
 // and calls with, on this goroutine, for what it leaves. When with returns, it
 // goes on. It reports an error, and does not call with, if the hand cannot be
 // emptied: moved connections are in it that nobody has room for.
-func (a *acceptor) park(with func(acceptEstate, []listenerEstate)) error {
+func (a *acceptor) park(with func(acceptEstate, []listen.State)) error {
 	var err error
 	parked, released := make(chan struct{}), make(chan struct{})
 	a.mail.put(func() {
@@ -35,7 +36,7 @@ func (a *acceptor) park(with func(acceptEstate, []listenerEstate)) error {
 		return errStopping
 	}
 	if err == nil {
-		with(a.estate(), estateOf(a.listeners))
+		with(a.estate(), listen.States(a.listeners))
 	}
 	close(released)
 	return err
@@ -60,13 +61,6 @@ func (a *acceptor) estate() acceptEstate {
 	}
 	e.census = d.census.record()
 	return e
-}
-
-func estateOf(listeners []*listener) (estates []listenerEstate) {
-	for _, l := range listeners {
-		estates = append(estates, listenerEstate{l.fd, l.more, l.from, l.name, l.address, l.addr, l.file != nil, l.file.carried()})
-	}
-	return estates
 }
 
 func (s *seat) estate() seatEstate {
@@ -98,21 +92,6 @@ func (e *seatEstate) seat(entry *ipc.Entry) *seat {
 		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, closed: t.Closed, lost: t.Lost, movedIn: t.MovedIn, cut: t.Cut},
 		serial: e.Serial, landing: e.Landing, broken: e.Broken, stuck: e.Stuck,
 	}
-}
-
-// inheritListeners takes ownership of the listeners' sockets.
-func inheritListeners(estates []listenerEstate) (listeners []*listener) {
-	for _, e := range estates {
-		l := &listener{fd: e.FD, more: e.More, from: e.From, name: e.Name, address: e.Address, addr: e.Addr}
-		if e.HasFile {
-			l.file = carriedSocketFile(e.From.Path, e.File)
-		}
-		for _, fd := range l.sockets() {
-			_ = dontLinger(fd) // it is a socket; a program before this one may not have cared
-		}
-		listeners = append(listeners, l)
-	}
-	return listeners
 }
 
 // inherit takes over what another accept goroutine left, before this one runs.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // What the rate grants goes on in the next program: an upgrade is no way to a burst.
@@ -16,7 +17,7 @@ func TestEstateCarriesBucket(t *testing.T) {
 		h.bucket.tokens = 0.5
 	})
 	var e acceptEstate
-	if err := h.park(func(accept acceptEstate, _ []listenerEstate) { e = accept }); err != nil {
+	if err := h.park(func(accept acceptEstate, _ []listen.State) { e = accept }); err != nil {
 		t.Fatal(err)
 	}
 	for rate, most := range map[int]float64{10: 0.5, 20: 20} { // another one begins anew

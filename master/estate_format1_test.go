@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,9 +25,9 @@ func madeOf(e *estate) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("generation %d, %d workers wanted, reload asked for: %t", e.Generation, e.Target, e.Again)
 	line("of %s %s, carrying %q", filepath.Base(e.Program), e.Version, e.Carry)
-	for i, l := range inheritListeners(e.Listeners) {
+	for i, l := range listen.Restore(e.Listeners) {
 		line("listener %q, asked for as %+v, at %s (%v), socket %d and %v, its file: %t",
-			l.name, l.from, l.address, l.addr, l.fd, l.more, e.Listeners[i].HasFile) // of l: only if it is there now
+			l.Name, l.From, l.Address, l.Bound, l.FD, l.More, e.Listeners[i].HasFile) // of l: only if it is there now
 	}
 	for i := range e.Slots {
 		line("slot %s", slotMadeOf(&e.Slots[i]))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,8 +48,8 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"movedIn": carried, "cut": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "failed": "likewise", "untrue": moment, "staying": moment, "pause": moment, "withheld": moment,
 		}},
 		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried, "cut": carried}},
-		{listener{}, map[string]string{
-			"from": carried, "name": carried, "address": carried, "addr": carried, "fd": carried, "more": carried, "file": carried, "watch": moment,
+		{listen.Listener{}, map[string]string{
+			"From": carried, "Name": carried, "Address": carried, "Bound": carried, "FD": carried, "More": carried, "file": carried,
 		}},
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{lease{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
@@ -61,7 +62,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{acceptor{}, map[string]string{
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
-			"dispatcher": carried, "reserve": made, "listeners": carried, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
+			"dispatcher": carried, "reserve": made, "listeners": carried, "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
 			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": carried,
 			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
 			"news": calm, "strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,

@@ -11,6 +11,7 @@ import (
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,10 +46,10 @@ type greeter struct {
 	tray []arrival
 }
 
-// door is a socket that a greeter accepts from; it is borrowed.
+// door is a socket that is accepted from; it is borrowed.
 type door struct {
 	fd       int
-	listener *listener
+	listener *listen.Listener
 	watched  bool
 }
 
@@ -159,19 +160,19 @@ func (g *greeter) run() {
 }
 
 // greet accepts a batch at most.
-func (g *greeter) greet(l *listener, socket int) {
+func (g *greeter) greet(l *listen.Listener, socket int) {
 	now := g.clock.Now()
 	for n := 0; n < g.batch; {
 		fd, addr, errno := acceptOne(socket, &g.peer)
 		if errno == 0 {
-			g.fresh = append(g.fresh, arrival{ipc.Envelope{Local: l.addr, Listener: l.name, Accepted: now, Remote: addr}, fd})
+			g.fresh = append(g.fresh, arrival{ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: now, Remote: addr}, fd})
 			g.pace.Came(1, now)
 			n++
 			continue
 		}
 		v := judge(errno)
 		if v == acceptPause {
-			g.log.Warn("cannot accept, retrying", "listener", l.address, "error", errno, "after", g.backoff.grow(time.Now()))
+			g.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", g.backoff.grow(time.Now()))
 		} else {
 			g.backoff.note(v)
 		}
@@ -241,7 +242,7 @@ func (g *greeter) watch(on bool) {
 		default:
 			err := g.set.Add(d.fd, poller.In, tagListener|uint64(i))
 			if d.watched = err == nil; err != nil {
-				g.log.Error("cannot watch a listener, retrying", "listener", d.listener.address, "error", err)
+				g.log.Error("cannot watch a listener, retrying", "listener", d.listener.Address, "error", err)
 			}
 		}
 	}

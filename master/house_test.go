@@ -25,18 +25,7 @@ type house struct {
 func newHouse(t testing.TB, descriptorLimit int) *house {
 	t.Helper()
 	leaktest.Descriptors(t)
-	address, err := ParseAddress("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sockets, err := resolveAll([]Address{address}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listeners, err := listenAll(sockets, 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	listeners := openAt(t, "127.0.0.1:0")
 	board, err := ipc.NewScoreboard(8)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +54,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 			t.Error(err)
 		}
 	})
-	return &house{TB: t, acceptor: a, board: board, addr: listeners[0].address, broken: broken}
+	return &house{TB: t, acceptor: a, board: board, addr: listeners[0].Address, broken: broken}
 }
 
 // fakeWorker reads its end of a queue when told to.

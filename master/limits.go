@@ -3,6 +3,8 @@ package master
 import (
 	"net/netip"
 	"time"
+
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // limits are what the operator set for new connections. Those that are there
@@ -68,9 +70,9 @@ func (a *acceptor) overLimit() bool {
 }
 
 // turnAway accepts and closes a batch.
-func (a *acceptor) turnAway(l *listener) verdict {
+func (a *acceptor) turnAway(l *listen.Listener) verdict {
 	for range a.batch {
-		fd, addr, errno := acceptOne(l.fd, &a.peer)
+		fd, addr, errno := acceptOne(l.FD, &a.peer)
 		if errno == 0 {
 			a.refuse(fd, addr, "overload")
 			continue

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // With overload close, clients are closed when a limit is reached, and only then: a
@@ -47,7 +48,7 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 		})
 		h.call(3) // they wait until the hand is empty
 		h.until(func(Counts) (seen bool) {
-			h.do(func() { seen = waiting(h.listeners[0].fd) == 3 })
+			h.do(func() { seen = listen.Waiting(h.listeners[0].FD) == 3 })
 			return seen
 		})
 		movers(1)
@@ -81,15 +82,15 @@ func TestAcceptedWithoutRoom(t *testing.T) {
 	h := newHouse(t, 1000)
 	h.do(func() { h.limits = limits{conns: 1} })
 	h.do(func() {
-		fd, _, errno := acceptOne(h.listeners[0].fd, &h.peer)
+		fd, _, errno := acceptOne(h.listeners[0].FD, &h.peer)
 		for errno != 0 {
 			h.call(1)
-			fd, _, errno = acceptOne(h.listeners[0].fd, &h.peer)
+			fd, _, errno = acceptOne(h.listeners[0].FD, &h.peer)
 		}
 		h.lobby = append(h.lobby, arrival{ipc.Envelope{Listener: "web", Accepted: 7}, fd})
 	})
 	var e acceptEstate
-	if err := h.park(func(accept acceptEstate, _ []listenerEstate) { e = accept }); err != nil {
+	if err := h.park(func(accept acceptEstate, _ []listen.State) { e = accept }); err != nil {
 		t.Fatal(err)
 	}
 	if len(e.Lobby) != 1 || e.Lobby[0].Listener != "web" || e.Lobby[0].Accepted != 7 {

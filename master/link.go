@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/master/internal/descriptor"
 	"golang.org/x/sys/unix"
 )
 
@@ -73,7 +74,7 @@ func (l *link) ending() ending { return ending{zombie: l.ended, exited: l.exited
 
 // ended looks who else has the worker's end of control, before they are told to end.
 func (l *link) ended() {
-	poll := []unix.PollFd{{Fd: int32(descriptorOf(l.control.File))}}
+	poll := []unix.PollFd{{Fd: int32(descriptor.Of(l.control.File))}}
 	n, err := unix.Poll(poll, 0)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,7 +132,7 @@ func (p *process) heirloom() heirloom {
 	defer l.mu.Unlock()
 	h := heirloom{
 		PID: p.pid, Queue: p.queue, WorkerEnd: p.workerEnd,
-		Control: descriptorOf(l.control.File), Stderr: descriptorOf(l.words.from),
+		Control: descriptor.Of(l.control.File), Stderr: descriptor.Of(l.words.from),
 	}
 	if l.paused && !l.over {
 		h.First, h.Said, h.Lines, h.Rest = l.words.kept.first, l.words.kept.count, l.words.kept.last, l.words.rest

@@ -3,6 +3,8 @@ package master
 import (
 	"math"
 	"slices"
+
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // This file is the accept goroutine's side of its greeters.
@@ -13,8 +15,8 @@ func (a *acceptor) hire() {
 	for n, g := range a.greeters {
 		var doors []door
 		for _, l := range a.listeners {
-			if n < len(l.more) {
-				doors = append(doors, door{fd: l.more[n], listener: l})
+			if n < len(l.More) {
+				doors = append(doors, door{fd: l.More[n], listener: l})
 			}
 		}
 		if len(doors) > 0 {
@@ -124,15 +126,12 @@ func (a *acceptor) anyWaiting() bool {
 	return false
 }
 
-// acceptors is how many accept goroutines there are.
-func (a *acceptor) acceptors() int { return 1 + len(a.greeters) }
-
 // greetersFor returns how many greeters there are to be: those asked for, and no
 // fewer than there are sockets for, which an upgrade may have brought.
-func greetersFor(acceptors int, listeners []*listener) int {
+func greetersFor(acceptors int, listeners []*listen.Listener) int {
 	n := acceptors - 1
 	for _, l := range listeners {
-		n = max(n, len(l.more))
+		n = max(n, len(l.More))
 	}
 	return n
 }

@@ -30,10 +30,12 @@ package master
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 
 	"github.com/oklog/run"
 	"github.com/usher-go/usher/internal/fdtable"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -95,29 +97,29 @@ func start(config *Config, addresses []Address, limit int) (*members, error) {
 
 // open is start for a server that was none before.
 func open(config *Config, addresses []Address, limit int, signals *signals) (*members, error) {
-	inherited, err := inherit()
+	passed, err := listen.TakePassed()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	defer inherited.close()
-	sockets, err := resolveAll(addresses, nil)
+	defer passed.Close()
+	resolved, err := listen.Resolve(addresses, nil)
 	if err != nil {
 		return nil, err
 	}
 	signals.catchEnds() // not before: a name server may take its time
-	listeners, err := listenAll(sockets, config.Acceptors, inherited)
+	listeners, err := listen.Open(listen.Settings{Addresses: resolved, Sockets: config.Acceptors}, passed)
 	if err != nil {
 		return nil, err
 	}
 	worker, err := openProgram(config)
 	if err != nil {
-		closeListeners(listeners)
+		listen.CloseAll(listeners)
 		return nil, err
 	}
 	m, err := newMembers(config, listeners, limit)
 	if err != nil {
 		worker.close()
-		closeListeners(listeners)
+		listen.CloseAll(listeners)
 		return nil, err
 	}
 	m.super.setProgram(m.super.generation, worker)
@@ -151,7 +153,7 @@ type members struct {
 }
 
 // newMembers takes ownership of the listeners, unless it returns an error.
-func newMembers(config *Config, listeners []*listener, limit int) (*members, error) {
+func newMembers(config *Config, listeners []*listen.Listener, limit int) (*members, error) {
 	m := &members{reap: newReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
 	var err error
 	var looks sleeper

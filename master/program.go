@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/usher-go/usher/master/internal/fileid"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +33,7 @@ type program struct {
 
 // fileVersion tells what is at a path from what was there.
 type fileVersion struct {
-	ID         fileID
+	ID         fileid.ID
 	Size       int64
 	MtimeNanos int64
 }
@@ -118,7 +119,7 @@ func versionOf(file *os.File) (fileVersion, error) {
 }
 
 func versionAt(info os.FileInfo) fileVersion {
-	return fileVersion{idOf(info), info.Size(), info.ModTime().UnixNano()}
+	return fileVersion{fileid.Of(info), info.Size(), info.ModTime().UnixNano()}
 }
 
 const elfMagic = "\x7fELF"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // reload is a change of generations under way: the new one's workers start
@@ -19,7 +20,7 @@ type reload struct {
 	generation int
 	config     *Config // once it is read
 	since      time.Time
-	listeners  listenerChange
+	listeners  listen.Change
 	target     int              // workers wanted before
 	account    *account         // of the old workers, once they leave
 	failed     *GuardTripped    // too many could not be restored: the reason is being found out; nil: not so
@@ -56,7 +57,7 @@ type outcome struct {
 // reloadPlan is a configuration that was read and found possible.
 type reloadPlan struct {
 	config  Config
-	sockets []resolved
+	sockets []listen.Resolved
 	program *program // owned; nil with an error
 	err     error
 }
@@ -129,7 +130,7 @@ func (s *supervisor) beginReload() {
 		reopening.wait()
 		control.restore()
 		p := planReload(&old, func() { // reading is over
-			s.inbox.put(func() { r.limit.Reset(readLimit + resolveLimit) })
+			s.inbox.put(func() { r.limit.Reset(readLimit + listen.ResolveLimit) })
 		})
 		plan <- p
 		s.inbox.put(func() {
@@ -174,7 +175,7 @@ func planReload(old *Config, read func()) reloadPlan {
 		return reloadPlan{err: err}
 	}
 	read()
-	sockets, err := resolveAll(addresses, old.addresses())
+	sockets, err := listen.Resolve(addresses, old.addresses())
 	return reloadPlan{next, sockets, worker, err}
 }
 
@@ -182,7 +183,8 @@ func planReload(old *Config, read func()) reloadPlan {
 func (s *supervisor) startReload(p reloadPlan) {
 	r := s.reload
 	if p.err == nil {
-		r.listeners, p.err = s.dispatch.planListeners(p.sockets, p.config.Backlog)
+		held, sockets := s.dispatch.heldListeners()
+		r.listeners, p.err = listen.Plan(listen.Settings{Addresses: p.sockets, Sockets: sockets, Backlog: p.config.Backlog}, held)
 	}
 	if p.err != nil {
 		p.program.close()
@@ -334,7 +336,7 @@ func (s *supervisor) abortReload(err error) {
 		if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // and nobody has scaled since
 			s.target = r.target
 		}
-		closeListeners(r.listeners.added)
+		listen.CloseAll(r.listeners.Added)
 		s.notifier.ready() // again
 		for _, slot := range s.staff(r.generation) {
 			s.end(slot, "reload failed")

@@ -1,8 +1,11 @@
 package master
 
 import (
+	"slices"
+
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // This file is what other goroutines may ask of the accept goroutine.
@@ -90,7 +93,7 @@ func (a *acceptor) loads() map[int]int {
 func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally, listeners []ListenerStatus) {
 	tallies = make(map[int]tally)
 	a.do(func() {
-		listeners = describe(a.listeners)
+		listeners = listen.Describe(a.listeners)
 		counts = a.dispatcher.counts()
 		for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 			for _, s := range seats {
@@ -109,15 +112,47 @@ func (a *acceptor) closeListeners() {
 	a.do(func() {
 		a.dismiss()
 		for _, l := range a.listeners {
-			l.stopQueueing()
+			l.StopQueueing()
 		}
 		a.receiveAll()
 		a.turnAwayLobby()
-		for _, l := range a.listeners {
+		for i, l := range a.listeners {
 			a.takeBacklog(l)
-			a.unwatch(l)
-			l.close()
+			a.unwatch(&a.doors[i])
+			l.Close()
 		}
-		a.listeners, a.ready = nil, nil
+		a.setListeners(nil)
 	})
+}
+
+// heldListeners returns the listeners there are, borrowed, and how many sockets each
+// TCP address has, one for each accept goroutine.
+func (a *acceptor) heldListeners() (held []*listen.Listener, sockets int) {
+	a.do(func() { held, sockets = slices.Clone(a.listeners), 1+len(a.greeters) })
+	return held, sockets
+}
+
+// apply puts a configuration in force, and takes over the listeners that are
+// added. What already waits at a listener that is removed is accepted first, as
+// far as there is room.
+func (a *acceptor) apply(c *Config, change listen.Change) {
+	a.do(func() {
+		a.configure(c)
+		a.dismiss()
+		defer a.hire()
+		a.watchListeners(false)
+		a.ready = nil
+		for _, l := range change.Removed {
+			l.StopQueueing()
+			a.takeBacklog(l)
+			l.Close()
+		}
+		a.setListeners(change.Apply(a.listeners, a.log))
+	})
+}
+
+// configure sets policy and limits.
+func (a *acceptor) configure(c *Config) {
+	a.limit(c)
+	a.dispatcher.policy, a.dispatcher.byPeer = policies[c.Dispatch], c.Dispatch == "hash"
 }

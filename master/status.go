@@ -1,6 +1,10 @@
 package master
 
-import "os"
+import (
+	"os"
+
+	"github.com/usher-go/usher/master/internal/listen"
+)
 
 // Status is the answer of GET /v1/status. Its JSON fields are stable; more may
 // be added.
@@ -14,10 +18,7 @@ type Status struct {
 }
 
 // ListenerStatus is one listener: Address has the real port.
-type ListenerStatus struct {
-	Name    string `json:"name"`
-	Address string `json:"address"`
-}
+type ListenerStatus = listen.Status
 
 // WorkerStatus is one slot. Its counts are of the present incarnation.
 type WorkerStatus struct {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -81,18 +82,18 @@ type dispatch interface {
 	ring(slot int, m ipc.Closed) // it has closed connections
 	loads() map[int]int          // of the open seats, by slot
 	snapshot() (Counts, map[int]tally, []ListenerStatus)
-	try(generation int, limit float64)                    // how many moves to it may fail; 0 ends that
-	land(slot int)                                        // landed follows
-	arrive()                                              // arrived follows
-	order(slot int, id uint64, to, count int)             // who gets what a worker gives back by an order; delivered follows
-	answered(slot int, id uint64, given int)              // so many it has given back by it; negative: all that it has given so far
-	given(slot int, id uint64) int                        // so many have come back by it so far
-	forget(slot int, id uint64)                           // the order is no more
-	anyStuck() bool                                       // some worker takes nothing from its queue
-	park(with func(acceptEstate, []listenerEstate)) error // nothing moves meanwhile; with errNotYet, emptyHanded follows
+	try(generation int, limit float64)                  // how many moves to it may fail; 0 ends that
+	land(slot int)                                      // landed follows
+	arrive()                                            // arrived follows
+	order(slot int, id uint64, to, count int)           // who gets what a worker gives back by an order; delivered follows
+	answered(slot int, id uint64, given int)            // so many it has given back by it; negative: all that it has given so far
+	given(slot int, id uint64) int                      // so many have come back by it so far
+	forget(slot int, id uint64)                         // the order is no more
+	anyStuck() bool                                     // some worker takes nothing from its queue
+	park(with func(acceptEstate, []listen.State)) error // nothing moves meanwhile; with errNotYet, emptyHanded follows
 
-	planListeners(addresses []resolved, backlog int) (listenerChange, error)
-	apply(*Config, listenerChange)
+	heldListeners() (held []*listen.Listener, sockets int) // borrowed; and how many sockets each TCP address has
+	apply(*Config, listen.Change)
 	closeListeners()
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -122,7 +123,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err = newMembers(config, inheritListeners(e.Listeners), limit)
+	m, err = newMembers(config, listen.Restore(e.Listeners), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 		return nil, err
 	}
 	if config.Control != "" {
-		m.control = inheritControl(config, e.Control, carriedSocketFile(config.Control, e.ControlFile), m.super)
+		m.control = inheritControl(config, e.Control, listen.CarriedSocketFile(config.Control, e.ControlFile), m.super)
 	}
 	m.commit(e, memory, boards)
 	return m, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -192,7 +193,7 @@ func (th *theatre) order(slot int, id uint64, to, count int) {
 func (th *theatre) answered(slot int, id uint64, n int) {
 	th.inbox.put(MoveDone{th.seats[slot].Worker, id, max(0, n)})
 }
-func (th *theatre) park(with func(acceptEstate, []listenerEstate)) error {
+func (th *theatre) park(with func(acceptEstate, []listen.State)) error {
 	with(acceptEstate{}, nil)
 	return nil
 }
@@ -207,10 +208,8 @@ func (th *theatre) anyStuck() bool {
 func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {
 	return Counts{}, nil, nil
 }
-func (th *theatre) planListeners([]resolved, int) (listenerChange, error) {
-	return listenerChange{}, nil
-}
-func (th *theatre) apply(*Config, listenerChange) {}
+func (th *theatre) heldListeners() ([]*listen.Listener, int) { return nil, 1 }
+func (th *theatre) apply(*Config, listen.Change)             {}
 
 // look runs f on the supervisor's goroutine, which alone touches all this.
 func (th *theatre) look(f func()) {

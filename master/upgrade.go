@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // An upgrade in place: the master becomes its own new program by exec(2). The
@@ -80,7 +81,7 @@ func (s *supervisor) askUpgrade(client int) {
 func (s *supervisor) testUpgrade() {
 	u := s.upgrade
 	var e *estate
-	err := s.dispatch.park(func(accept acceptEstate, listeners []listenerEstate) { e = s.estate(accept, listeners) })
+	err := s.dispatch.park(func(accept acceptEstate, listeners []listen.State) { e = s.estate(accept, listeners) })
 	if err != nil {
 		s.laterUpgrade(err)
 		return
@@ -205,7 +206,7 @@ func (s *supervisor) succeed() error {
 	}
 	defer s.succession.reaper.release()
 	var failure error
-	err := s.dispatch.park(func(accept acceptEstate, listeners []listenerEstate) {
+	err := s.dispatch.park(func(accept acceptEstate, listeners []listen.State) {
 		if !s.inbox.empty() {
 			failure = errNotYet
 			return
@@ -219,7 +220,7 @@ func (s *supervisor) succeed() error {
 
 // estate describes everything. What workers have said is complete only when
 // their links are paused.
-func (s *supervisor) estate(accept acceptEstate, listeners []listenerEstate) *estate {
+func (s *supervisor) estate(accept acceptEstate, listeners []listen.State) *estate {
 	e := &estate{
 		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.succession.path, Carry: s.config.Carry,
 		Worker: s.programs[s.generation].estate(),

@@ -34,6 +34,9 @@ var rules = []rule{
 	{"ipc", []string{"fdpass"}, sys},
 	{"internal/load", []string{"worker", "ipc", "fdpass", "internal/..."}, anything}, // a part of the command
 	{"internal/...", nil, sys},
+	{"master/internal/fileid", nil, sys},
+	{"master/internal/descriptor", nil, sys},
+	{"master/internal/listen", []string{"ipc", "fdpass", "internal/...", "master/internal/fileid", "master/internal/descriptor"}, anything},
 	{"master...", []string{"master...", "ipc", "fdpass", "internal/..."}, anything},
 	{"worker...", []string{"worker...", "ipc", "fdpass", "internal/..."}, anything},
 	{"...", anything, anything}, // programs
@@ -126,6 +129,8 @@ func TestWrongArrowsAreFound(t *testing.T) {
 		{"internal/poller", []string{module + "/fdpass"}, []string{"internal/poller -> fdpass"}},
 		{"master", []string{module + "/ipc", module + "/fdpass", module + "/internal/poller", hclog}, nil},
 		{"master", []string{module + "/worker"}, []string{"master -> worker"}},
+		{"master/internal/listen", []string{module + "/ipc", module + "/master/internal/fileid", hclog}, nil},
+		{"master/internal/listen", []string{module + "/master"}, []string{"master/internal/listen -> master"}},
 		{"master/api", []string{module + "/worker/stream"}, []string{"master/api -> worker/stream"}},
 		{"worker", []string{module + "/ipc", module + "/internal/poller"}, nil},
 		{"worker", []string{module + "/master", module + "/master/api"}, []string{"worker -> master", "worker -> master/api"}},

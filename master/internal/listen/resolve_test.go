@@ -1,4 +1,4 @@
-package master
+package listen
 
 import (
 	"errors"
@@ -38,7 +38,7 @@ func TestResolve(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := resolveAll(parseAll(t, test.in), nil)
+			got, err := Resolve(parseAll(t, test.in), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +51,7 @@ func TestResolve(t *testing.T) {
 		"tcp4://[::1]:80":     "family that tcp4 asks for",
 		"tcp6://127.0.0.1:80": "family that tcp6 asks for",
 	} {
-		if got, err := resolveAll(parseAll(t, in), nil); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := Resolve(parseAll(t, in), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %+v, %v; want it to say %q", in, got, err, want)
 		}
 	}
@@ -61,14 +61,14 @@ func TestResolve(t *testing.T) {
 // than before is new.
 func TestNamesInForceAreNotLookedUp(t *testing.T) {
 	const name = "a name with spaces:80" // which would be an error
-	got, err := resolveAll(parseAll(t, "web="+name, "127.0.0.1:80"), parseAll(t, name, "unix:///run/x"))
+	got, err := Resolve(parseAll(t, "web="+name, "127.0.0.1:80"), parseAll(t, name, "unix:///run/x"))
 	if err != nil || got[0].bind.IsValid() || got[0].Name != "web" || !got[1].bind.IsValid() {
 		t.Errorf("%+v, %v; want the second looked up alone", got, err)
 	}
-	if got, err := resolveAll(parseAll(t, name, name), parseAll(t, name)); err == nil {
+	if got, err := Resolve(parseAll(t, name, name), parseAll(t, name)); err == nil {
 		t.Errorf("%+v, want the second to be looked up", got)
 	}
-	if l, err := listenAll(got[:1], 1, nil); !errors.Is(err, errNotResolved) {
+	if l, err := Open(Settings{Addresses: got[:1], Sockets: 1}, nil); !errors.Is(err, errNotResolved) {
 		t.Errorf("%v, %v; want %v", l, err, errNotResolved)
 	}
 }

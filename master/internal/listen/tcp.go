@@ -1,4 +1,4 @@
-package master
+package listen
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func listenTCP(address resolved, sockets int) (*listener, error) {
+func openTCP(address Resolved, sockets int) (*Listener, error) {
 	addr, dual := address.bind, address.dual
 	if !addr.IsValid() {
 		return nil, errNotResolved
@@ -27,7 +27,7 @@ func listenTCP(address resolved, sockets int) (*listener, error) {
 		return nil, err
 	}
 	if err := l.multiply(sockets-1, dual); err != nil {
-		l.close()
+		l.Close()
 		return nil, err
 	}
 	return l, nil
@@ -40,16 +40,16 @@ var errNotResolved = errors.New("its name was not looked up")
 // multiply makes more sockets at the listener's address, one SO_REUSEPORT group.
 // The first was bound without that, so that it found out whether another program
 // listens there (socket(7)); the kernel asks for it when the next one is bound.
-func (l *listener) multiply(more int, dual bool) error {
+func (l *Listener) multiply(more int, dual bool) error {
 	if more < 1 {
 		return nil
 	}
 	share := []socketOption{{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}}
-	if err := setOptions(l.fd, share); err != nil {
+	if err := setOptions(l.FD, share); err != nil {
 		return err
 	}
 	for range more {
-		fd, err := bindTCP(l.addr, dual, share...)
+		fd, err := bindTCP(l.Bound, dual, share...)
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (l *listener) multiply(more int, dual bool) error {
 		if err != nil {
 			return err
 		}
-		l.more = append(l.more, other.fd)
+		l.More = append(l.More, other.FD)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package master
+package listen
 
 import (
 	"errors"
@@ -12,6 +12,9 @@ import (
 	"github.com/usher-go/usher/internal/leaktest"
 	"golang.org/x/sys/unix"
 )
+
+// testSocket is what the sockets of these tests are for.
+var testSocket = Purpose{"master", "give this one another path with --control"}
 
 // shortDir is t.TempDir with a path that leaves room for a socket's name.
 func shortDir(t *testing.T) string {
@@ -27,7 +30,7 @@ func shortDir(t *testing.T) string {
 // leftOver makes the socket of a process that is dead.
 func leftOver(t *testing.T, path string) {
 	t.Helper()
-	fd, _, err := bindSocket(path, 0o600, controlSocket)
+	fd, _, err := Unix(path, 0o600, testSocket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +52,7 @@ func TestOneGetsADeadSocket(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				<-start
-				fd, _, err := bindSocket(path, 0o600, controlSocket)
+				fd, _, err := Unix(path, 0o600, testSocket)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -107,7 +110,7 @@ func TestSocketModeLeavesTheUmaskAlone(t *testing.T) {
 	for range 300 {
 		for _, mode := range []fs.FileMode{0o600, 0o666, 0o711, 0} {
 			path := filepath.Join(dir, "s")
-			fd, file, err := bindSocket(path, mode, listenerSocket)
+			fd, file, err := Unix(path, mode, unixListener)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +121,7 @@ func TestSocketModeLeavesTheUmaskAlone(t *testing.T) {
 			if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != want {
 				t.Fatalf("%v, %v; want mode %v", info, err, want)
 			}
-			file.remove()
+			file.Remove()
 			_ = unix.Close(fd)
 		}
 	}
@@ -142,7 +145,7 @@ func TestSocketPathsThatCannotBe(t *testing.T) {
 		file:                                         "a file that is not a socket",
 		"/sys/s":                                     "may this user write to the folder?",
 	} {
-		fd, _, err := bindSocket(path, 0o600, controlSocket)
+		fd, _, err := Unix(path, 0o600, testSocket)
 		if err == nil {
 			_ = unix.Close(fd)
 		}
@@ -156,19 +159,19 @@ func TestSocketPathsThatCannotBe(t *testing.T) {
 func TestSocketFileOfAnother(t *testing.T) {
 	leaktest.Descriptors(t)
 	path := filepath.Join(shortDir(t), "s")
-	fd, file, err := bindSocket(path, 0o600, listenerSocket)
+	fd, file, err := Unix(path, 0o600, unixListener)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	carried := carriedSocketFile(path, file.carried())
-	if !carried.there() {
+	carried := CarriedSocketFile(path, file.Carried())
+	if !carried.There() {
 		t.Error("it is not there")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if carried.there() {
+	if carried.There() {
 		t.Error("it is there still")
 	}
 	if err := os.WriteFile(path, nil, 0o640); err != nil {
@@ -177,7 +180,7 @@ func TestSocketFileOfAnother(t *testing.T) {
 	if err := carried.setMode(0o666); err == nil {
 		t.Error("the mode of another's file was changed")
 	}
-	carried.remove()
+	carried.Remove()
 	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o640 {
 		t.Errorf("%v, %v; want the other file as it was", info, err)
 	}

@@ -1,4 +1,4 @@
-package master
+package listen
 
 import (
 	"errors"
@@ -9,85 +9,65 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/master/internal/fileid"
 	"golang.org/x/sys/unix"
 )
 
-// socketFile is a Unix socket's file, to be removed by who made it, unless
-// another has taken its place since. Its path is kept as it was given: a name of
-// two spellings is one file.
-type socketFile struct {
+// SocketFile is a Unix socket's file, to be removed by who made it, unless another
+// has taken its place since. Its path is kept as it was given: a name of two
+// spellings is one file. The zero value is no file, and never there.
+type SocketFile struct {
 	path string
-	id   fileID
+	id   fileid.ID
 }
 
-// fileID tells a file from all others that there are at the time.
-type fileID struct{ Dev, Ino uint64 }
-
-// identify returns the id of what is at path, whose last part is not followed if
-// it is a symlink, and false if there is nothing.
-func identify(path string) (id fileID, ok bool) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return fileID{}, false
-	}
-	return idOf(info), true
-}
-
-func idOf(info fs.FileInfo) fileID {
-	stat := info.Sys().(*syscall.Stat_t)
-	return fileID{stat.Dev, stat.Ino}
-}
-
-// newSocketFile returns nil, which the methods know, if there is no such file.
-func newSocketFile(path string) *socketFile {
-	id, ok := identify(path)
+// findSocketFile returns what is at path, or no file.
+func findSocketFile(path string) SocketFile {
+	id, ok := fileid.At(path)
 	if !ok {
-		return nil
+		return SocketFile{}
 	}
-	return &socketFile{path, id}
+	return SocketFile{path, id}
 }
 
-// carriedSocketFile is newSocketFile for the file that a program before this one
-// made, which may be gone, and another's in its place. That program may not have
-// said which one it was.
-func carriedSocketFile(path string, id fileID) *socketFile {
-	if id == (fileID{}) {
-		return newSocketFile(path)
+// CarriedSocketFile returns the file that a program before this one made at path,
+// which may be gone, and another's in its place. id is what its Carried was; the zero
+// value, of a program that did not say, stands for what is there.
+func CarriedSocketFile(path string, id fileid.ID) SocketFile {
+	if id == (fileid.ID{}) {
+		return findSocketFile(path)
 	}
-	return &socketFile{path, id}
+	return SocketFile{path, id}
 }
 
-// carried is the id for the program that takes over; nil has none.
-func (f *socketFile) carried() fileID {
-	if f == nil {
-		return fileID{}
-	}
-	return f.id
-}
+// Carried returns the file's id, for the program that takes over.
+func (f SocketFile) Carried() fileid.ID { return f.id }
 
-// there reports whether the file is where it was made: a cleaner may have
-// removed it. nil never is.
-func (f *socketFile) there() bool {
-	if f == nil {
+// isNone reports whether this is no file.
+func (f SocketFile) isNone() bool { return f == SocketFile{} }
+
+// There reports whether the file is where it was made: a cleaner may have removed it.
+func (f SocketFile) There() bool {
+	if f.isNone() {
 		return false
 	}
-	id, ok := identify(f.path)
+	id, ok := fileid.At(f.path)
 	return ok && id == f.id
 }
 
-func (f *socketFile) remove() {
-	if f.there() {
+// Remove removes the file, if it is there.
+func (f SocketFile) Remove() {
+	if f.There() {
 		_ = os.Remove(f.path) // someone else was faster
 	}
 }
 
 // setMode changes the file's mode, and no other file's, whatever is put in its
 // place meanwhile.
-func (f *socketFile) setMode(mode fs.FileMode) error {
+func (f SocketFile) setMode(mode fs.FileMode) error {
 	fd, err := unix.Open(f.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: f.path, Err: err}
@@ -97,54 +77,55 @@ func (f *socketFile) setMode(mode fs.FileMode) error {
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return os.NewSyscallError("fstat", err)
 	}
-	if (fileID{stat.Dev, stat.Ino}) != f.id {
+	if (fileid.ID{Dev: stat.Dev, Ino: stat.Ino}) != f.id {
 		return fmt.Errorf("%s is another's file by now", f.path)
 	}
 	return os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), mode) // fchmod(2) does not take such a descriptor
 }
 
-// socketOwner is whose a socket is, in the words of errors about its path.
-type socketOwner struct {
-	kind  string // of process that would hold it
-	other string // how to choose another path
+// Purpose is what a Unix socket is for, in the words of errors about its path.
+type Purpose struct {
+	Holder string // what kind of process would hold the path: "master"
+	Other  string // how to choose another path: "choose another path with --listen"
 }
 
-// bindSocket returns an owned socket that listens at path, which may be left over
-// from a dead process, and its file, or nil for a name without one. mode is the
-// file's; 0: as the umask has it.
+// Unix returns an owned socket that listens at path, which may be left over from a
+// dead process, and its file, or none for a name without one (unix(7)). mode is the
+// file's; 0: as the umask has it. It blocks as long as the file system does, and up to
+// folderLimit while others make sockets in the folder.
 //
 // Whoever binds there by this function, in whichever process, takes turns from the
 // look at what is there until the socket listens: or two that find the same dead
 // one would each remove it, the slower one the faster one's.
-func bindSocket(path string, mode fs.FileMode, owner socketOwner) (fd int, file *socketFile, err error) {
+func Unix(path string, mode fs.FileMode, purpose Purpose) (fd int, file SocketFile, err error) {
 	if len(path) > maxUnixPath {
-		return -1, nil, fmt.Errorf("too long for a Unix socket: %d bytes, %d fit; %s", len(path), maxUnixPath, owner.other)
+		return -1, SocketFile{}, fmt.Errorf("too long for a Unix socket: %d bytes, %d fit; %s", len(path), maxUnixPath, purpose.Other)
 	}
 	hasFile := !strings.HasPrefix(path, "@")
 	if hasFile {
 		unlock, err := lockFolder(filepath.Dir(path))
 		if err != nil {
-			return -1, nil, fmt.Errorf("%w, or %s", err, owner.other)
+			return -1, SocketFile{}, fmt.Errorf("%w, or %s", err, purpose.Other)
 		}
 		defer unlock()
-		if err := clearPath(path, owner); err != nil {
-			return -1, nil, err
+		if err := clearPath(path, purpose); err != nil {
+			return -1, SocketFile{}, err
 		}
 	}
 	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, nil, os.NewSyscallError("socket", err)
+		return -1, SocketFile{}, os.NewSyscallError("socket", err)
 	}
 	if file, err = bindWithMode(fd, path, mode, hasFile); err == nil {
 		err = os.NewSyscallError("listen", unix.Listen(fd, backlogOr(0)))
 	}
 	if err != nil {
-		file.remove()
+		file.Remove()
 		_ = unix.Close(fd) // the first error is the one to report
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-			err = fmt.Errorf("%w; may this user write to the folder? Otherwise %s", err, owner.other)
+			err = fmt.Errorf("%w; may this user write to the folder? Otherwise %s", err, purpose.Other)
 		}
-		return -1, nil, err
+		return -1, SocketFile{}, err
 	}
 	return fd, file, nil
 }
@@ -153,21 +134,21 @@ func bindSocket(path string, mode fs.FileMode, owner socketOwner) (fd int, file 
 // for, not even before it listens: the kernel takes them from the unbound socket's
 // own mode, less the umask (unix_bind_bsd in net/unix/af_unix.c). The umask is the
 // process's, and stays as it is: files are created meanwhile, and workers started.
-func bindWithMode(fd int, path string, mode fs.FileMode, hasFile bool) (*socketFile, error) {
+func bindWithMode(fd int, path string, mode fs.FileMode, hasFile bool) (SocketFile, error) {
 	if mode != 0 {
 		if err := unix.Fchmod(fd, uint32(mode)); err != nil {
-			return nil, os.NewSyscallError("fchmod", err)
+			return SocketFile{}, os.NewSyscallError("fchmod", err)
 		}
 	}
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return nil, os.NewSyscallError("bind", err)
+		return SocketFile{}, os.NewSyscallError("bind", err)
 	}
 	if !hasFile {
-		return nil, nil
+		return SocketFile{}, nil
 	}
-	file := newSocketFile(path)
-	if file == nil {
-		return nil, fmt.Errorf("%s was removed at once", path)
+	file := findSocketFile(path)
+	if file.isNone() {
+		return SocketFile{}, fmt.Errorf("%s was removed at once", path)
 	}
 	if mode != 0 {
 		return file, file.setMode(mode) // what the umask took
@@ -212,28 +193,28 @@ func lockFolder(path string) (unlock func(), err error) {
 
 // clearPath removes the socket of a process that is dead, and refuses anything
 // else.
-func clearPath(path string, owner socketOwner) error {
+func clearPath(path string, purpose Purpose) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("%w; %s", err, owner.other)
+		return fmt.Errorf("%w; %s", err, purpose.Other)
 	case info.Mode()&fs.ModeSocket == 0:
-		return fmt.Errorf("there is a file that is not a socket; remove it, or %s", owner.other)
+		return fmt.Errorf("there is a file that is not a socket; remove it, or %s", purpose.Other)
 	}
 	conn, err := net.Dial("unix", path)
 	switch {
 	case err == nil:
 		defer conn.Close()
 		if peerPID(conn) == os.Getpid() {
-			return fmt.Errorf("this server has a socket there itself; %s", owner.other)
+			return fmt.Errorf("this server has a socket there itself; %s", purpose.Other)
 		}
-		return fmt.Errorf("held by a live %s (pid %d); stop that one, or %s", owner.kind, peerPID(conn), owner.other)
+		return fmt.Errorf("held by a live %s (pid %d); stop that one, or %s", purpose.Holder, peerPID(conn), purpose.Other)
 	case errors.Is(err, unix.ECONNREFUSED):
 		return os.Remove(path)
 	}
-	return fmt.Errorf("%w; %s", err, owner.other)
+	return fmt.Errorf("%w; %s", err, purpose.Other)
 }
 
 // peerPID returns the pid of the process that listens at the other end, or 0.

@@ -1,4 +1,4 @@
-package master
+package listen
 
 import (
 	"errors"
@@ -11,11 +11,11 @@ import (
 // portTries is how many free ports are tried for one that is free in both families.
 const portTries = 100
 
-// listenBoth binds an address and the one beside it, of another family, at the same
+// openBoth binds an address and the one beside it, of another family, at the same
 // port; or one of them, where this machine has no other.
-func listenBoth(address resolved, sockets int) (listeners []*listener, err error) {
+func openBoth(address Resolved, sockets int) (listeners []*Listener, err error) {
 	for range portTries {
-		listeners, err = listenPair(address, sockets)
+		listeners, err = openPair(address, sockets)
 		if address.bind.Port() != 0 || !errors.Is(err, unix.EADDRINUSE) {
 			break
 		} // else another program has the port in one family
@@ -23,20 +23,20 @@ func listenBoth(address resolved, sockets int) (listeners []*listener, err error
 	return listeners, err
 }
 
-func listenPair(address resolved, sockets int) (listeners []*listener, err error) {
+func openPair(address Resolved, sockets int) (listeners []*Listener, err error) {
 	for _, bind := range []netip.AddrPort{address.bind, address.also} {
 		one := address
 		one.bind = bind
 		if len(listeners) > 0 {
-			one.bind = netip.AddrPortFrom(bind.Addr(), listeners[0].addr.Port())
+			one.bind = netip.AddrPortFrom(bind.Addr(), listeners[0].Bound.Port())
 		}
-		var l *listener
-		l, err = listenTCP(one, sockets)
+		var l *Listener
+		l, err = openTCP(one, sockets)
 		switch {
 		case err == nil:
 			listeners = append(listeners, l)
 		case !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EAFNOSUPPORT):
-			closeListeners(listeners)
+			CloseAll(listeners)
 			return nil, fmt.Errorf("%s: %w", one.bind, err)
 		}
 	}

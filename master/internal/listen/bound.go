@@ -1,4 +1,4 @@
-package master
+package listen
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/usher-go/usher/master/internal/fileid"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,61 +17,61 @@ import (
 
 // is reports whether the listener is what an address asks for that is written in
 // another way.
-func (l *listener) is(address resolved) bool {
+func (l *Listener) is(address Resolved) bool {
 	switch {
-	case l.from.Network == "systemd" || address.Network == "systemd":
+	case l.From.Network == "systemd" || address.Network == "systemd":
 		return false // it is systemd's as well
 	case address.Network == "unix":
-		id, ok := identify(address.Path)
-		return ok && l.file.there() && l.file.id == id
-	case !l.addr.IsValid() || !address.bind.IsValid() || address.bind.Addr().Zone() != "":
+		id, ok := fileid.At(address.Path)
+		return ok && l.file.There() && l.file.id == id
+	case !l.Bound.IsValid() || !address.bind.IsValid() || address.bind.Addr().Zone() != "":
 		return false
 	}
-	port := l.addr.Port()
-	if l.from.Port == 0 && address.Port == 0 {
+	port := l.Bound.Port()
+	if l.From.Port == 0 && address.Port == 0 {
 		port = 0 // any will do, and it has one
 	}
-	return address.bind == netip.AddrPortFrom(l.addr.Addr(), port) && address.dual == l.dual()
+	return address.bind == netip.AddrPortFrom(l.Bound.Addr(), port) && address.dual == l.dual()
 }
 
 // dual reports whether the socket takes clients of both families.
-func (l *listener) dual() bool {
-	if !l.addr.IsValid() || !l.addr.Addr().Is6() || !l.addr.Addr().IsUnspecified() {
+func (l *Listener) dual() bool {
+	if !l.Bound.IsValid() || !l.Bound.Addr().Is6() || !l.Bound.Addr().IsUnspecified() {
 		return false
 	}
-	only, err := unix.GetsockoptInt(l.fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+	only, err := unix.GetsockoptInt(l.FD, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
 	return err == nil && only == 0
 }
 
 // lostFile reports whether the listener is a Unix socket whose file was removed:
 // nobody can connect to it any more.
-func (l *listener) lostFile() bool {
-	return l.from.Network == "unix" && !strings.HasPrefix(l.from.Path, "@") && !l.file.there()
+func (l *Listener) lostFile() bool {
+	return l.From.Network == "unix" && !strings.HasPrefix(l.From.Path, "@") && !l.file.There()
 }
 
 // explainOverlap says who has what an address asks for: another program, or this
 // server, by a listener that it holds or has just made.
-func (r resolved) explainOverlap(err error, held, made []*listener) error {
+func (r Resolved) explainOverlap(err error, held, made []*Listener) error {
 	for _, l := range made {
 		if r.overlaps(l) {
-			return fmt.Errorf("%w: it overlaps with %s, which is to be served as well; leave one of the two out", err, l.address)
+			return fmt.Errorf("%w: it overlaps with %s, which is to be served as well; leave one of the two out", err, l.Address)
 		}
 	}
 	for _, l := range held {
 		if r.overlaps(l) {
 			return fmt.Errorf("%w: it overlaps with %s, where this server listens itself; reload twice: with another address in the place of %s, then with %s",
-				err, l.address, l.address, r.Address)
+				err, l.Address, l.Address, r.Address)
 		}
 	}
 	return fmt.Errorf("%w; stop the program that listens there, or choose another address with --listen", err)
 }
 
 // overlaps reports whether a client could mean the one or the other.
-func (r resolved) overlaps(l *listener) bool {
-	if !r.bind.IsValid() || !l.addr.IsValid() || r.bind.Port() != l.addr.Port() {
+func (r Resolved) overlaps(l *Listener) bool {
+	if !r.bind.IsValid() || !l.Bound.IsValid() || r.bind.Port() != l.Bound.Port() {
 		return false
 	}
-	mine, its := r.bind.Addr().WithZone(""), l.addr.Addr()
+	mine, its := r.bind.Addr().WithZone(""), l.Bound.Addr()
 	return mine == its || covers(mine, r.dual, its) || covers(its, l.dual(), mine)
 }
 
@@ -78,6 +79,14 @@ func (r resolved) overlaps(l *listener) bool {
 // has that one as well.
 func covers(every netip.Addr, dual bool, one netip.Addr) bool {
 	return every.IsUnspecified() && (dual || every.Is4() == one.Is4())
+}
+
+// mode is what the mode of the file of a Unix socket is to be.
+func (l *Listener) mode() fs.FileMode {
+	if l.From.Mode != 0 {
+		return l.From.Mode
+	}
+	return 0o777 &^ umask()
 }
 
 // umask is the process's. To ask umask(2) would be to change it for a moment.

@@ -1,4 +1,4 @@
-package master
+package listen
 
 import (
 	"context"
@@ -9,31 +9,31 @@ import (
 	"time"
 )
 
-// resolved is an address that can be bound without asking anybody.
-type resolved struct {
+// Resolved is an address that can be bound without asking anybody.
+type Resolved struct {
 	Address
 	bind netip.AddrPort // of TCP; invalid if it was not looked up, since it is in force
 	dual bool           // a socket bound to it takes clients of both families
 	also netip.AddrPort // another to bind beside it, where this machine has it; invalid: none
 }
 
-// resolveLimit is how long all the names of a configuration may take.
-const resolveLimit = 10 * time.Second
+// ResolveLimit is how long all the names of a configuration may take.
+const ResolveLimit = 10 * time.Second
 
-// resolveAll looks up the names in addresses. Those that are inForce as well keep
+// Resolve looks up the names in addresses. Those that are inForce as well keep
 // their sockets, so nobody is asked about them: a reload needs no name server for
 // a name that was there before.
 //
-// It blocks for up to resolveLimit: neither the supervisor nor the accept
+// It blocks for up to ResolveLimit: neither the supervisor nor the accept
 // goroutine may wait for it while clients are served.
-func resolveAll(addresses, inForce []Address) ([]resolved, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), resolveLimit)
+func Resolve(addresses, inForce []Address) ([]Resolved, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), ResolveLimit)
 	defer cancel()
 	kept := make(map[Address]int)
 	for _, address := range inForce {
 		kept[address.place()]++
 	}
-	all := make([]resolved, len(addresses))
+	all := make([]Resolved, len(addresses))
 	for i, address := range addresses {
 		all[i].Address = address
 		if place := address.place(); kept[place] > 0 { // the same one again, as port 0 may be, is another
@@ -42,7 +42,7 @@ func resolveAll(addresses, inForce []Address) ([]resolved, error) {
 		}
 		if err := all[i].resolve(ctx); err != nil {
 			if ctx.Err() != nil {
-				err = fmt.Errorf("%w: no answer within %v; check the name server (resolv.conf(5)), or listen on an IP address", err, resolveLimit)
+				err = fmt.Errorf("%w: no answer within %v; check the name server (resolv.conf(5)), or listen on an IP address", err, ResolveLimit)
 			}
 			return nil, fmt.Errorf("listen on %s: %w", address, err)
 		}
@@ -52,7 +52,7 @@ func resolveAll(addresses, inForce []Address) ([]resolved, error) {
 
 // resolve finds the TCP address to bind. A name is looked up; its first IPv4
 // address counts, or its first, if it has none.
-func (r *resolved) resolve(ctx context.Context) error {
+func (r *Resolved) resolve(ctx context.Context) error {
 	switch r.Network {
 	case "unix", "systemd":
 		return nil
@@ -80,7 +80,7 @@ func isLocalhost(host string) bool {
 }
 
 // bindLoopback binds localhost: a client may find it by either family.
-func (r *resolved) bindLoopback() {
+func (r *Resolved) bindLoopback() {
 	four := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), r.Port)
 	six := netip.AddrPortFrom(netip.IPv6Loopback(), r.Port)
 	switch r.Network {

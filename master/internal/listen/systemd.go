@@ -1,4 +1,4 @@
-package master
+package listen
 
 import (
 	"errors"
@@ -9,21 +9,24 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/descriptor"
 	"golang.org/x/sys/unix"
 )
 
-// inheritance is the sockets that systemd passed (sd_listen_fds(3)).
-type inheritance struct {
+// Passed is the sockets that systemd passed (sd_listen_fds(3)). The zero value has
+// none.
+type Passed struct {
 	files []*os.File // owned; nil once taken
 }
 
-// inherit takes what systemd passed to this process out of its environment,
-// so that workers do not take it for theirs. The caller closes it.
-func inherit() (*inheritance, error) {
+// TakePassed takes what systemd passed to this process out of its environment,
+// so that workers do not take it for theirs. The caller closes it. An error is about
+// the environment.
+func TakePassed() (*Passed, error) {
 	if err := checkPassed(); err != nil {
 		return nil, err
 	}
-	return &inheritance{files: activation.Files(true)}, nil
+	return &Passed{files: activation.Files(true)}, nil
 }
 
 // checkPassed refuses a number of sockets that cannot be: activation believes it.
@@ -35,35 +38,35 @@ func checkPassed() error {
 	const first, most = 3, 1 << 20 // sd_listen_fds(3); the kernel's usual bound of descriptors (nr_open in proc(5))
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > most {
-		return fmt.Errorf("%w: LISTEN_FDS is %q, want the number of sockets that systemd passes", ErrConfig, text)
+		return fmt.Errorf("LISTEN_FDS is %q, want the number of sockets that systemd passes", text)
 	}
 	for fd := first; fd < first+n; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return fmt.Errorf("%w: LISTEN_FDS is %d, but descriptor %d is not open", ErrConfig, n, fd)
+			return fmt.Errorf("LISTEN_FDS is %d, but descriptor %d is not open", n, fd)
 		}
 	}
 	return nil
 }
 
 // take returns the sockets that address asks for by name, or all that are left.
-func (h *inheritance) take(address Address) (listeners []*listener, err error) {
-	for i, file := range h.files {
+func (p *Passed) take(address Address) (listeners []*Listener, err error) {
+	for i, file := range p.files {
 		if file == nil || address.Inherited != "" && address.Inherited != file.Name() {
 			continue
 		}
-		h.files[i] = nil
+		p.files[i] = nil
 		l, err := adopt(file)
 		if err != nil {
-			closeListeners(listeners)
+			CloseAll(listeners)
 			return nil, fmt.Errorf("socket %s from systemd: %w", file.Name(), err)
 		}
-		l.from, l.name = address, address.Name
-		if l.name == "" && !strings.HasPrefix(file.Name(), "LISTEN_FD_") { // which stands for no name
-			l.name = file.Name()
+		l.From, l.Name = address, address.Name
+		if l.Name == "" && !strings.HasPrefix(file.Name(), "LISTEN_FD_") { // which stands for no name
+			l.Name = file.Name()
 		}
-		if len(l.name) > ipc.MaxNameInBatch {
-			closeListeners(append(listeners, l))
-			return nil, fmt.Errorf("socket %s from systemd: a name of %d bytes, at most %d; see FileDescriptorName=", l.name, len(l.name), ipc.MaxNameInBatch)
+		if len(l.Name) > ipc.MaxNameInBatch {
+			CloseAll(append(listeners, l))
+			return nil, fmt.Errorf("socket %s from systemd: a name of %d bytes, at most %d; see FileDescriptorName=", l.Name, len(l.Name), ipc.MaxNameInBatch)
 		}
 		listeners = append(listeners, l)
 	}
@@ -74,13 +77,13 @@ func (h *inheritance) take(address Address) (listeners []*listener, err error) {
 }
 
 // adopt makes a listener of a file. It takes ownership of it, even on error.
-func adopt(file *os.File) (*listener, error) {
+func adopt(file *os.File) (*Listener, error) {
 	defer file.Close()
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	fd, err := duplicate(raw)
+	fd, err := descriptor.Duplicate(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +95,7 @@ func adopt(file *os.File) (*listener, error) {
 }
 
 // adoptSocket checks and configures what systemd bound. It borrows fd on error.
-func adoptSocket(fd int) (*listener, error) {
+func adoptSocket(fd int) (*Listener, error) {
 	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt", err)
@@ -114,15 +117,15 @@ func adoptSocket(fd int) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.addr.IsValid() {
+	if l.Bound.IsValid() {
 		err = setOptions(fd, inheritedOptions)
 	}
 	return l, err
 }
 
-// close closes what nobody asked for.
-func (h *inheritance) close() {
-	for _, file := range h.files {
+// Close closes what nobody asked for.
+func (p *Passed) Close() {
+	for _, file := range p.files {
 		if file != nil {
 			_ = file.Close() // a listener has nothing to flush
 		}

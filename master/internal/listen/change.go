@@ -1,0 +1,120 @@
+package listen
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Change is what a reload does to the listeners: planned and bound while the old ones
+// serve, put in force in one go, or dropped. Those added are owned by it until then.
+// The zero value changes nothing but the backlog, and keeps every listener.
+type Change struct {
+	Added   []*Listener
+	Removed []*Listener
+
+	kept    map[*Listener]Address // as they are called from now on
+	order   map[Address]int       // of their places in the configuration
+	backlog int
+}
+
+// Plan compares addresses with the listeners there are, and binds those that are
+// new. A listener stays that is written as before, port 0 and inherited ones
+// included, or is bound to what another spelling means; one whose file is gone is
+// made anew. It looks up no name, and changes nothing of held, which are borrowed.
+func Plan(s Settings, held []*Listener) (Change, error) {
+	change := Change{kept: make(map[*Listener]Address), order: make(map[Address]int), backlog: s.Backlog}
+	old := make(map[Address][]*Listener)
+	for _, l := range held {
+		old[l.From.place()] = append(old[l.From.place()], l)
+	}
+	var respelled, fresh []Resolved
+	for i, address := range s.Addresses {
+		change.order[address.place()] = i
+		kept, ok := old[address.place()]
+		if !ok {
+			respelled = append(respelled, address)
+			continue
+		}
+		if address.Network == "systemd" {
+			delete(old, address.place())
+		} else if kept, old[address.place()] = cutPort(kept); len(old[address.place()]) == 0 {
+			delete(old, address.place())
+		}
+		for _, l := range kept {
+			change.kept[l] = address.Address
+		}
+	}
+	for _, address := range respelled {
+		free := func(l *Listener) bool { _, taken := change.kept[l]; return !taken && l.is(address) }
+		if i := slices.IndexFunc(held, free); i >= 0 {
+			change.kept[held[i]] = address.Address
+		} else {
+			fresh = append(fresh, address)
+		}
+	}
+	for _, l := range held {
+		address, stays := change.kept[l]
+		if stays && l.lostFile() {
+			delete(change.kept, l)
+			fresh, stays = append(fresh, Resolved{Address: address}), false
+		}
+		if !stays {
+			change.Removed = append(change.Removed, l)
+		}
+	}
+	var err error
+	change.Added, err = openAll(Settings{Addresses: fresh, Sockets: s.Sockets}, &Passed{}, held)
+	return change, err
+}
+
+// cutPort returns the listeners that have the first one's port, and the others: of
+// the same address written again, as with port 0 it may be.
+func cutPort(listeners []*Listener) (first, rest []*Listener) {
+	for _, l := range listeners {
+		if l.Bound.Port() == listeners[0].Bound.Port() {
+			first = append(first, l)
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	return first, rest
+}
+
+// Apply returns the listeners there are from now on, in the order of the
+// configuration: those that stay of held, with the names and the modes that they are
+// written with now, and those added, which the caller owns from now on. It does not
+// close those removed, which is left to the caller. What cannot be changed is logged.
+func (c Change) Apply(held []*Listener, log hclog.Logger) []*Listener {
+	for l, address := range c.kept {
+		if err := l.call(address); err != nil {
+			log.Warn("cannot change a socket's mode", "listener", l.Address, "mode", fmt.Sprintf("%04o", l.mode()), "error", err)
+		}
+	}
+	listeners := slices.Clone(c.Added)
+	for _, l := range held {
+		if !slices.Contains(c.Removed, l) {
+			listeners = append(listeners, l)
+		}
+	}
+	slices.SortStableFunc(listeners, func(l, m *Listener) int {
+		return c.order[l.From.place()] - c.order[m.From.place()]
+	})
+	SetBacklog(listeners, c.backlog, log)
+	return listeners
+}
+
+// call gives a listener that stays the name and the mode that it is written with
+// now.
+func (l *Listener) call(address Address) error {
+	if address.Network != "systemd" || address.Name != "" {
+		l.Name = address.Name
+	}
+	before := l.From.Mode
+	l.From = address
+	if l.file.isNone() || address.Mode == before {
+		return nil
+	}
+	return l.file.setMode(l.mode())
+}

@@ -1,0 +1,30 @@
+// Package listen makes the sockets that a master accepts from: TCP, with both
+// families and several sockets at an address, Unix sockets and their files, and what
+// systemd passes.
+//
+// An address goes through these hands:
+//
+//	ParseAddress  what an operator writes       -> Address
+//	Resolve       a name is looked up           -> Resolved
+//	Open          all are bound, at the start   -> []*Listener
+//	Plan, Apply   at a reload: what stays, what is new, what goes
+//	States, Restore  in an upgrade in place: handed over and taken over
+//
+// Nothing here has a goroutine. What may block for longer than a system call (Resolve,
+// and Unix sockets on a slow file system) says so. It is not about accepting: who owns
+// a Listener accepts from it as it likes.
+package listen
+
+// Status is a listener as it is shown; Address has the real port.
+type Status struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// Describe returns how listeners are shown, in their order.
+func Describe(listeners []*Listener) (status []Status) {
+	for _, l := range listeners {
+		status = append(status, Status{Name: l.Name, Address: l.Address})
+	}
+	return status
+}
