@@ -1,42 +1,142 @@
 package master
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
-// lifeRows is the table of a slot's life as it is to be: of each life the turns
-// that lead on, and where to. All others leave it as it is.
-var lifeRows = map[life]map[turn]life{
-	lifeGone:      {turnStarted: lifeStarting, turnEnd: lifeRemoved, turnExited: lifeGone},
-	lifeStarting:  {turnReady: lifeWaiting, turnEnd: lifeCut, turnCondemned: lifeKilled, turnExited: lifeGone},
-	lifeWaiting:   {turnSeated: lifeServing, turnEnd: lifeCut, turnCondemned: lifeKilled, turnExited: lifeGone},
-	lifeServing:   {turnAsked: lifeAsked, turnMove: lifeMoving, turnPark: lifeParked, turnFinish: lifeFinishing, turnEnd: lifeCut, turnCondemned: lifeKilled, turnExited: lifeGone},
-	lifeAsked:     {turnSpared: lifeServing, turnMove: lifeMoving, turnPark: lifeParked, turnFinish: lifeFinishing, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeKilled:    {turnEnd: lifeCut, turnExited: lifeGone},
-	lifeMoving:    {turnGaveAll: lifeHolding, turnRecall: lifeRecalled, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeHolding:   {turnLanded: lifeLanded, turnRecall: lifeRecalled, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeLanded:    {turnReleased: lifeEmptying, turnRecall: lifeRecalled, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeEmptying:  {turnRecall: lifeRecalled, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeRecalled:  {turnGaveAll: lifeReturning, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeReturning: {turnLanded: lifeParked, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeParked:    {turnMove: lifeMoving, turnFinish: lifeFinishing, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeFinishing: {turnMove: lifeMoving, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeCut:       {turnExited: lifeRemoved},
-	lifeRemoved:   {},
+// lifeRule says of one turn in which lives it can happen, and what follows: by what
+// is true of a life, and only where that is the point of it by its name.
+type lifeRule struct {
+	turn turn
+	when func(life) bool
+	then func(life) life
 }
 
-// All pairs: what is to happen does, and nothing else.
+func in(lives ...life) func(life) bool {
+	return func(l life) bool { return slices.Contains(lives, l) }
+}
+
+func to(l life) func(life) life { return func(life) life { return l } }
+
+// running reports whether there is a process.
+func running(l life) bool { return l != lifeGone && l != lifeRemoved }
+
+// doomed reports whether the process was told to end, or killed.
+func doomed(l life) bool { return l == lifeKilled || l == lifeCut }
+
+// afterDeath is where a slot is whose worker is gone: those wanted are replaced.
+func afterDeath(l life) life {
+	if l.stays() {
+		return lifeGone
+	}
+	return lifeRemoved
+}
+
+// lifeRules are what lifeTable is to say.
+var lifeRules = []lifeRule{
+	// A worker comes up in four steps; none can be left out, nor happens twice.
+	{turnStarted, in(lifeGone), to(lifeStarting)},
+	{turnReady, in(lifeStarting), to(lifeWaiting)},
+	{turnSeated, in(lifeWaiting), to(lifeServing)},
+
+	// One that serves can be asked to leave, and asked to stay again.
+	{turnAsked, func(l life) bool { return l.serves() && l.stays() }, to(lifeAsked)},
+	{turnSpared, func(l life) bool { return l.serves() && !l.stays() }, to(lifeServing)},
+
+	// Whoever serves may be sent away in each of three ways; who keeps connections
+	// for lack of a place may be given one, or, if it was not to finish, told to.
+	{turnMove, func(l life) bool { return l.serves() || l == lifeParked || l == lifeFinishing }, to(lifeMoving)},
+	{turnPark, life.serves, to(lifeParked)},
+	{turnFinish, func(l life) bool { return l.serves() || l == lifeParked }, to(lifeFinishing)},
+
+	// What moves is given, arrives, and is let go; while that lasts it may be
+	// recalled, and then what was given last arrives as well.
+	{turnGaveAll, in(lifeMoving, lifeRecalled), func(l life) life {
+		if l.gives() {
+			return lifeHolding
+		}
+		return lifeReturning
+	}},
+	{turnLanded, in(lifeHolding, lifeReturning), func(l life) life {
+		if l.gives() {
+			return lifeLanded
+		}
+		return lifeParked
+	}},
+	{turnReleased, in(lifeLanded), to(lifeEmptying)},
+	{turnRecall, life.gives, to(lifeRecalled)},
+
+	// Any process can be killed, once, and any told to end, which a kill for another
+	// reason does not replace; without a process the slot is at its end at once.
+	{turnCondemned, func(l life) bool { return running(l) && !doomed(l) }, func(l life) life {
+		if l.stays() {
+			return lifeKilled
+		}
+		return lifeCut
+	}},
+	{turnEnd, func(l life) bool { return l != lifeCut && l != lifeRemoved }, func(l life) life {
+		if running(l) {
+			return lifeCut
+		}
+		return lifeRemoved
+	}},
+	{turnExited, func(l life) bool { return l != lifeRemoved }, afterDeath}, // of gone: it could not be started
+}
+
+// brokenRule returns the first rule that a table does not follow, or nothing.
+func brokenRule(table *[lifeRemoved + 1]map[turn]life) string {
+	for _, rule := range lifeRules {
+		for l := lifeGone; l <= lifeRemoved; l++ {
+			next, ok := table[l][rule.turn]
+			switch want := rule.when(l); {
+			case ok != want:
+				return fmt.Sprintf("%v in %v: possible %v, want %v", rule.turn, l, ok, want)
+			case ok && next != rule.then(l):
+				return fmt.Sprintf("%v in %v: leads to %v, want %v", rule.turn, l, next, rule.then(l))
+			}
+		}
+	}
+	return ""
+}
+
+// The table says what the rules say.
 func TestLife(t *testing.T) {
+	if broken := brokenRule(&lifeTable); broken != "" {
+		t.Error(broken)
+	}
+	for turn := turnStarted; turn <= turnExited; turn++ {
+		if !slices.ContainsFunc(lifeRules, func(r lifeRule) bool { return r.turn == turn }) {
+			t.Errorf("%v: there is no rule", turn)
+		}
+	}
+	if l, ok := lifeRemoved.next(turnStarted); l != lifeRemoved || ok {
+		t.Errorf("what cannot happen leads to %v, %v", l, ok)
+	}
+}
+
+// No cell of the table can be anything else: a transition left out, added, or leading
+// elsewhere breaks a rule.
+func TestEachTransitionIsRuled(t *testing.T) {
 	for l := lifeGone; l <= lifeRemoved; l++ {
 		for turn := turnStarted; turn <= turnExited; turn++ {
-			want, wantOK := lifeRows[l][turn]
-			if !wantOK {
-				want = l
-			}
-			if got, ok := l.next(turn); got != want || ok != wantOK {
-				t.Errorf("%v.next(%v) = %v, %v; want %v, %v", l, turn, got, ok, want, wantOK)
+			was, possible := lifeTable[l][turn]
+			for to := lifeGone - 1; to <= lifeRemoved; to++ { // the one before the first: it is left out
+				if none := to < lifeGone; none && !possible || !none && possible && to == was {
+					continue
+				}
+				mutated := lifeTable
+				mutated[l] = maps.Clone(lifeTable[l])
+				if delete(mutated[l], turn); to >= lifeGone {
+					mutated[l][turn] = to
+				}
+				if brokenRule(&mutated) == "" {
+					t.Errorf("%v in %v may lead to %d, and no rule is broken", turn, l, to)
+				}
 			}
 		}
 	}
@@ -85,6 +185,33 @@ func TestLifeEnds(t *testing.T) {
 		}
 		if l != lifeRemoved {
 			t.Fatalf("it ends %v", l)
+		}
+	})
+}
+
+// Whatever happens, in whatever order: connections are given to none but those that
+// came up, whoever leaves does not serve again, and only who moves says that it does.
+func TestLifeOnlyGoesOn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l, ready, seated, left := lifeGone, false, false, false
+		for range rapid.IntRange(0, 40).Draw(t, "turns") {
+			turn := turn(rapid.IntRange(int(turnStarted), int(turnExited)).Draw(t, "turn"))
+			next, ok := l.next(turn)
+			switch {
+			case !ok && next != l:
+				t.Fatalf("%v cannot happen in %v, and leads to %v", turn, l, next)
+			case ok && turn == turnStarted:
+				ready, seated = false, false
+			case ok && turn == turnReady:
+				ready = true
+			case ok && turn == turnSeated:
+				seated = true
+			}
+			left = left || next.state() == StateDraining && !next.stays()
+			if next.serves() && !(ready && seated) || left && (next.serves() || next.stays()) || l == lifeRemoved && next != l {
+				t.Fatalf("%v in %v leads to %v; ready %v, seated %v, left %v", turn, l, next, ready, seated, left)
+			}
+			l = next
 		}
 	})
 }
