@@ -1,5 +1,5 @@
 // Command bench measures usher beside a C epoll server and others, on this
-// machine, and writes the tables of the README. scripts/bench runs it.
+// machine, and writes the tables of docs/performance.md. scripts/bench runs it.
 //
 // What counts is the ratio to the reference in the same round: rounds are
 // interleaved, one slice of each server after another, so that what disturbs the
@@ -62,7 +62,7 @@ type bench struct {
 
 func main() {
 	b := &bench{grid: newGrid()}
-	write := flag.Bool("write", false, "write the tables into README.md, and the plots into testdata/bench/plots; needs all parts")
+	write := flag.Bool("write", false, "write the tables into docs/performance.md, and the plots into testdata/bench/plots; needs all parts")
 	flag.BoolVar(&b.quick, "quick", false, "fewer and shorter slices, for a look")
 	flag.BoolVar(&b.peers, "peers", true, "measure others than the references in C too")
 	also := flag.String("also", "", "another build of usher, to measure beside this one")
@@ -132,7 +132,7 @@ func (b *bench) main(names []string, write bool) (err error) {
 	text := b.markdown()
 	fmt.Printf("\n%s\n%v in all\n", text, time.Since(began).Round(time.Second))
 	if write {
-		return b.writeReadme(text)
+		return writePage(filepath.Join(b.source, "..", "..", "docs", "performance.md"), text)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (b *bench) profile() error {
 		return nil
 	}
 	b.reached("steady echo of 64 B, 50 connections: the worker's time outside of the kernel", "< 12 %",
-		fmt.Sprintf("%.1f %% of %d samples ([picture](testdata/bench/plots/profile.svg))", 100*float64(outside)/float64(root.count), root.count))
+		fmt.Sprintf("%.1f %% of %d samples ([picture](../testdata/bench/plots/profile.svg))", 100*float64(outside)/float64(root.count), root.count))
 	if b.quick {
 		return nil
 	}

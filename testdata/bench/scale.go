@@ -54,7 +54,7 @@ func (b *bench) scale() error {
 		if err := b.draw(a, points); err != nil {
 			return err
 		}
-		b.figure("%s from %d to %d: %s from %v to %v ([plot](testdata/bench/plots/%s.svg))", a.label, a.values[0], a.values[len(a.values)-1], a.cost,
+		b.figure("%s from %d to %d: %s from %v to %v ([plot](../testdata/bench/plots/%s.svg))", a.label, a.values[0], a.values[len(a.values)-1], a.cost,
 			time.Duration(points[0].Y), time.Duration(points[len(points)-1].Y), a.file)
 	}
 	return b.policies()
@@ -73,7 +73,7 @@ func (b *bench) policies() error {
 		points = append(points, plot.Point{X: float64(n + 1), Y: float64(cost)})
 		text += fmt.Sprintf(" %s %v,", policy, cost)
 	}
-	b.figure("%s [plot](testdata/bench/plots/policies.svg)", text)
+	b.figure("%s [plot](../testdata/bench/plots/policies.svg)", text)
 	return b.draw(axis{file: "policies", title: "CPU per connection by --dispatch: 16 workers", label: fmt.Sprint(names), cost: "CPU per connection"}, points)
 }
 

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
@@ -44,7 +42,7 @@ func (b *bench) figure(format string, args ...any) {
 	b.say("%s", b.figures[len(b.figures)-1])
 }
 
-// markdown is the tables, as they stand in the README.
+// markdown is the tables, as they stand in docs/performance.md.
 func (b *bench) markdown() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "On %s.\n", b.machine())
@@ -73,22 +71,22 @@ func (b *bench) markdown() string {
 	return out.String()
 }
 
-// The marks in the README between which the tables stand.
+// The marks in docs/performance.md between which the tables stand.
 const (
 	beginMark = "<!-- scripts/bench writes from here -->\n"
 	endMark   = "<!-- to here -->\n"
 )
 
-func (b *bench) writeReadme(text string) error {
-	path := filepath.Join(b.source, "..", "..", "README.md")
-	readme, err := os.ReadFile(path)
+// writePage puts text between the marks of the page at path.
+func writePage(path, text string) error {
+	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, found := strings.Cut(string(readme), beginMark)
+	before, rest, found := strings.Cut(string(page), beginMark)
 	_, after, closed := strings.Cut(rest, endMark)
 	if !found || !closed {
-		return errors.New("README.md has no marks to write between")
+		return fmt.Errorf("%s has no marks to write between", path)
 	}
 	return os.WriteFile(path, []byte(before+beginMark+text+endMark+after), 0o644)
 }
