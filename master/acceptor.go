@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/internal/mailbox"
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
@@ -30,7 +31,7 @@ type acceptor struct {
 	log        hclog.Logger
 	set        *poller.Set
 	waker      *poller.Waker
-	mail       mailbox[func()]
+	mail       mailbox.Mailbox[func()]
 	events     [64]poller.Event
 	dispatcher dispatcher
 	reserve    reserve
@@ -101,7 +102,7 @@ func newAcceptor(config Config, listeners []*listen.Listener, descriptorLimit in
 		batch:   batchOf(descriptorLimit),
 		stopped: make(chan struct{}),
 	}
-	a.mail.notify = waker.Wake
+	a.mail.Notify = waker.Wake
 	a.reserve.size = max(a.batch, 2) // a connection with a large state brings two
 	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, report: report, rewatch: a.rewatch}
 	a.dispatcher.courier.Discard = a.dispatcher.junk.discard
@@ -122,7 +123,7 @@ func newAcceptor(config Config, listeners []*listen.Listener, descriptorLimit in
 
 // interrupt ends run.
 func (a *acceptor) interrupt(error) {
-	a.mail.put(func() { a.ending = true })
+	a.mail.Put(func() { a.ending = true })
 }
 
 // run is the accept goroutine.
@@ -150,7 +151,7 @@ func (a *acceptor) handle(tag uint64) {
 	switch tag & tagKind {
 	case tagWaker:
 		a.waker.Clear()
-		for _, f := range a.mail.take() {
+		for _, f := range a.mail.Take() {
 			f()
 		}
 	case tagListener:

@@ -32,7 +32,7 @@ func (s *supervisor) setAlarm(slot *slot, kind alarmKind, d time.Duration) {
 	slot.quiet()
 	a := &alarm{kind: kind, due: time.Now().Add(d)}
 	a.timer = time.AfterFunc(d, func() {
-		s.inbox.put(func() {
+		s.inbox.Put(func() {
 			if slot.alarm == a {
 				slot.alarm = nil
 				s.rang(slot, kind)

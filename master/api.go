@@ -102,7 +102,7 @@ func (a api) scale(r *http.Request) (any, error) {
 	}
 	s, done := a.supervisor, make(chan scaled, 1)
 	var asked *scaling
-	s.inbox.put(func() {
+	s.inbox.Put(func() {
 		to := s.target
 		if request.By != nil {
 			to += int(*request.By)
@@ -113,7 +113,7 @@ func (a api) scale(r *http.Request) (any, error) {
 	})
 	result, err := await(a, r, done)
 	if err != nil {
-		s.inbox.put(func() { s.forgetScaling(asked) }) // behind what has set it
+		s.inbox.Put(func() { s.forgetScaling(asked) }) // behind what has set it
 		return nil, err
 	}
 	return struct {
@@ -149,10 +149,10 @@ func (a api) move(r *http.Request) (any, error) {
 	if request.Count != nil {
 		m.count = int(*request.Count)
 	}
-	a.supervisor.inbox.put(func() { a.supervisor.move(&m) })
+	a.supervisor.inbox.Put(func() { a.supervisor.move(&m) })
 	result, err := await(a, r, m.done)
 	if err != nil {
-		a.supervisor.inbox.put(func() { a.supervisor.forgetMove(&m) })
+		a.supervisor.inbox.Put(func() { a.supervisor.forgetMove(&m) })
 		return nil, err
 	}
 	return struct {
@@ -163,7 +163,7 @@ func (a api) move(r *http.Request) (any, error) {
 
 func (a api) reload(r *http.Request) (any, error) {
 	s, done := a.supervisor, make(chan outcome, 1)
-	s.inbox.put(func() { s.askReload(done) })
+	s.inbox.Put(func() { s.askReload(done) })
 	result, err := await(a, r, done)
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (a api) stop(r *http.Request) (any, error) {
 	if request.Now {
 		mode = stopQuick
 	}
-	a.supervisor.inbox.put(func() { a.supervisor.stop(mode) })
+	a.supervisor.inbox.Put(func() { a.supervisor.stop(mode) })
 	select {
 	case <-a.supervisor.done:
 		return struct{}{}, nil

@@ -18,7 +18,7 @@ func (s *supervisor) queueIdle(e QueueIdle) {
 	}
 	go func() { // it may have many descriptors
 		if holdsNot(e.PID, e.Inode) {
-			s.inbox.put(QueueBroken{e.Worker, errQueueClosed})
+			s.inbox.Put(QueueBroken{e.Worker, errQueueClosed})
 		}
 	}()
 }

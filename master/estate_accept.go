@@ -16,7 +16,7 @@ import (
 func (a *acceptor) park(with func(acceptEstate, []listen.State)) error {
 	var err error
 	parked, released := make(chan struct{}), make(chan struct{})
-	a.mail.put(func() {
+	a.mail.Put(func() {
 		d := &a.dispatcher
 		a.dismiss()
 		defer a.hire()

@@ -133,7 +133,7 @@ func (s *supervisor) turn(slot *slot, t turn) bool {
 func (s *supervisor) eventsOf(slot *slot) processEvents {
 	incarnation := slot.incarnation
 	post := func(f func()) {
-		s.inbox.put(func() {
+		s.inbox.Put(func() {
 			if slot.incarnation == incarnation && slot.process != nil {
 				f()
 			}

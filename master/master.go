@@ -1,7 +1,7 @@
 // Package master accepts connections and hands them to worker processes.
 //
 // One process, six actors, each a goroutine that owns its state; the others
-// send it functions to run (see mailbox):
+// send it functions to run (see package mailbox):
 //
 //	acceptor    accepts, dispatches, owns the queues and their ledgers; may have
 //	            greeters accept beside it (--acceptors)
@@ -160,7 +160,7 @@ func newMembers(config *Config, listeners []*listen.Listener, limit int) (*membe
 	if looks, m.endLooks, err = newSleeper(); err != nil {
 		return nil, err
 	}
-	m.accept, err = newAcceptor(*config, listeners, limit, func(e Event) { m.super.inbox.put(e) })
+	m.accept, err = newAcceptor(*config, listeners, limit, func(e Event) { m.super.inbox.Put(e) })
 	if err != nil {
 		m.endLooks()
 		return nil, err
@@ -173,7 +173,7 @@ func newMembers(config *Config, listeners []*listen.Listener, limit int) (*membe
 		signalThread: m.reap.signalThread,
 		stopped:      stopped,
 	}, looks)
-	m.super.notifier.ask = m.accept.mail.put
+	m.super.notifier.ask = func(f func()) { m.accept.mail.Put(f) }
 	return m, nil
 }
 
@@ -211,7 +211,7 @@ func (m *members) run(ctx context.Context) error {
 	actors.Add(func() error {
 		select {
 		case <-ctx.Done():
-			super.inbox.put(func() { super.stop(stopGraceful) })
+			super.inbox.Put(func() { super.stop(stopGraceful) })
 			<-done
 		case <-done:
 		}

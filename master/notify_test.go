@@ -85,7 +85,7 @@ func TestWatchdog(t *testing.T) {
 					t.Errorf("%d looks in an hour, want 480, as without a watchdog", got)
 				}
 				stands := make(chan struct{})
-				th.inbox.put(func() { <-stands })
+				th.inbox.Put(func() { <-stands })
 				if got := pingsIn(time.Hour); got != 0 {
 					t.Errorf("%d signs of life of a supervisor that stands still", got)
 				}

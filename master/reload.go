@@ -130,10 +130,10 @@ func (s *supervisor) beginReload() {
 		reopening.wait()
 		control.restore()
 		p := planReload(&old, func() { // reading is over
-			s.inbox.put(func() { r.limit.Reset(readLimit + listen.ResolveLimit) })
+			s.inbox.Put(func() { r.limit.Reset(readLimit + listen.ResolveLimit) })
 		})
 		plan <- p
-		s.inbox.put(func() {
+		s.inbox.Put(func() {
 			if s.reload != r {
 				p.program.close() // nobody waited for it
 				return

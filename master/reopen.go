@@ -22,7 +22,7 @@ func (s *supervisor) reopenLogs() {
 	go func() {
 		err := reopen()
 		close(over)
-		s.inbox.put(func() { s.logsReopened(err) })
+		s.inbox.Put(func() { s.logsReopened(err) })
 	}()
 }
 

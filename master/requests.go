@@ -14,7 +14,7 @@ import (
 // accept goroutine has ended it runs f at once: nobody else does then.
 func (a *acceptor) do(f func()) {
 	done := make(chan struct{})
-	a.mail.put(func() { f(); close(done) })
+	a.mail.Put(func() { f(); close(done) })
 	select {
 	case <-done:
 	case <-a.stopped:
@@ -29,7 +29,7 @@ func (a *acceptor) do(f func()) {
 // ring passes on a worker's word that it has closed connections: the bell, if
 // it keeps the scoreboard, or else their number; and, if asked for, their ids.
 func (a *acceptor) ring(slot int, closed ipc.Closed) {
-	a.mail.put(func() {
+	a.mail.Put(func() {
 		if s := a.dispatcher.find(slot); s != nil && !s.keepsBoard() {
 			s.reported = min(s.reported+uint64(max(closed.Count, len(closed.IDs))), s.sent-s.drained-s.back)
 		}

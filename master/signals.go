@@ -142,7 +142,7 @@ func (n *signals) hold() (release func()) {
 func (n *signals) handle(got os.Signal) {
 	for _, row := range signalTable {
 		if row.signal == got && !n.ignores(row.when) {
-			n.supervisor.inbox.put(func() {
+			n.supervisor.inbox.Put(func() {
 				n.supervisor.log.Debug("signal", "signal", unix.SignalName(got.(unix.Signal)))
 				row.do(n.supervisor)
 			})

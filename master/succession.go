@@ -105,7 +105,7 @@ func (s *succession) become(e *estate, test *selfTest) error {
 	}
 	defer release()
 	defer s.signals.hold()()
-	if !s.signals.supervisor.inbox.empty() {
+	if !s.signals.supervisor.inbox.Empty() {
 		return errNotYet // the next program would not know of it
 	}
 	s.notifier.flush(handOverLimit)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/mailbox"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ type supervisor struct {
 	notifier notifier
 	watch    watch
 
-	inbox mailbox[any] // events, and functions: see handle
+	inbox mailbox.Mailbox[any] // events, and functions: see handle
 	wake  chan struct{}
 	done  chan struct{} // closed when run has returned
 
@@ -64,7 +65,7 @@ func newSupervisor(config *Config, d dispatch, p processes, looks sleeper) *supe
 		notifier: newNotifier(), watch: watch{sleeper: looks}, hangUps: newHangUps(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	s.inbox.notify = func() {
+	s.inbox.Notify = func() {
 		select {
 		case s.wake <- struct{}{}:
 		default: // it is awake already
@@ -126,7 +127,7 @@ func (s *supervisor) run() error {
 		}
 		select {
 		case <-s.wake:
-			for _, message := range s.inbox.take() {
+			for _, message := range s.inbox.Take() {
 				s.handle(message)
 			}
 			s.watch.rouse()
@@ -139,7 +140,7 @@ func (s *supervisor) run() error {
 // interrupt ends run quickly and waits for its end: the other actors must
 // outlive it.
 func (s *supervisor) interrupt(error) {
-	s.inbox.put(func() { s.stop(stopQuick) })
+	s.inbox.Put(func() { s.stop(stopQuick) })
 	<-s.done
 }
 
@@ -147,7 +148,7 @@ func (s *supervisor) interrupt(error) {
 // false if the supervisor has ended.
 func (s *supervisor) do(f func()) bool {
 	ran := make(chan struct{})
-	s.inbox.put(func() { f(); close(ran) })
+	s.inbox.Put(func() { f(); close(ran) })
 	select {
 	case <-ran:
 		return true
@@ -158,7 +159,7 @@ func (s *supervisor) do(f func()) bool {
 
 // after has f run on the supervisor's goroutine after d, unless it is stopped.
 func (s *supervisor) after(d time.Duration, f func()) *time.Timer {
-	return time.AfterFunc(d, func() { s.inbox.put(f) })
+	return time.AfterFunc(d, func() { s.inbox.Put(f) })
 }
 
 // reconcile brings the workers to what is wanted. Whatever it finds undone waits

@@ -172,15 +172,15 @@ func (th *theatre) bury(slot int) {
 	if th.seats[slot] == nil {
 		th.fault("slot %d: buried without a seat", slot)
 	}
-	th.inbox.put(QueueGone{Worker: th.seats[slot].Worker})
+	th.inbox.Put(QueueGone{Worker: th.seats[slot].Worker})
 	delete(th.seats, slot)
 	delete(th.retired, slot)
 }
 
 func (th *theatre) ring(int, ipc.Closed)  {}
 func (th *theatre) loads() map[int]int    { return nil }
-func (th *theatre) land(slot int)         { th.inbox.put(Landed{th.seats[slot].Worker}) }
-func (th *theatre) arrive()               { th.inbox.put(Arrived{}) }
+func (th *theatre) land(slot int)         { th.inbox.Put(Landed{th.seats[slot].Worker}) }
+func (th *theatre) arrive()               { th.inbox.Put(Arrived{}) }
 func (th *theatre) given(int, uint64) int { return 0 }
 func (th *theatre) forget(int, uint64)    {}
 
@@ -191,7 +191,7 @@ func (th *theatre) order(slot int, id uint64, to, count int) {
 }
 
 func (th *theatre) answered(slot int, id uint64, n int) {
-	th.inbox.put(MoveDone{th.seats[slot].Worker, id, max(0, n)})
+	th.inbox.Put(MoveDone{th.seats[slot].Worker, id, max(0, n)})
 }
 func (th *theatre) park(with func(acceptEstate, []listen.State)) error {
 	with(acceptEstate{}, nil)

@@ -89,7 +89,7 @@ func (s *supervisor) testUpgrade() {
 	u.stage = upgradeTesting
 	go func() {
 		test, err := s.succession.test(e)
-		s.inbox.put(func() {
+		s.inbox.Put(func() {
 			switch {
 			case s.upgrade != u: // it was given up
 				test.end()
@@ -120,7 +120,7 @@ func (s *supervisor) proceedUpgrade() {
 		u.stage = upgradePausing
 		go func() {
 			s.succession.control.pause()
-			s.inbox.put(func() {
+			s.inbox.Put(func() {
 				u.stage = upgradePaused
 				if s.upgrade != u {
 					s.succession.control.resume()
@@ -198,7 +198,7 @@ func (s *supervisor) succeed() error {
 			pids = append(pids, slot.process.pid)
 		}
 	}
-	if !s.inbox.empty() {
+	if !s.inbox.Empty() {
 		return errNotYet // what was read is to be acted on first
 	}
 	if !s.succession.reaper.hold(pids) {
@@ -207,7 +207,7 @@ func (s *supervisor) succeed() error {
 	defer s.succession.reaper.release()
 	var failure error
 	err := s.dispatch.park(func(accept acceptEstate, listeners []listen.State) {
-		if !s.inbox.empty() {
+		if !s.inbox.Empty() {
 			failure = errNotYet
 			return
 		}

@@ -62,7 +62,7 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 		return err
 	}
 	l.settle()
-	defer context.AfterFunc(ctx, func() { l.mailbox.post(func() { l.stopped = true }) })()
+	defer context.AfterFunc(ctx, func() { l.calls.Put(func() { l.stopped = true }) })()
 	if err := l.runClient(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}

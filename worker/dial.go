@@ -58,8 +58,8 @@ type Dialer struct {
 	loop *loop
 	desk *Conn  // no connection: what the loop calls for the Dialer itself
 	last uint64 // the id given last
-	run  int    // dialled since the mailbox was last needed for it
-	owed int    // calls of failed that are in the mailbox
+	run  int    // dialled since loop.messages was last needed for it
+	owed int    // calls of failed that are in loop.messages
 }
 
 // firstDialled is the first id of dialled connections: the master's never come
@@ -94,7 +94,7 @@ type dialling struct {
 // nothing tells when there is room.
 const dialRetry = 5 * time.Millisecond
 
-// dialRun is how many are dialled before the next ones wait in the mailbox for the
+// dialRun is how many are dialled before the next ones wait in loop.messages for the
 // loop to look at other events. Without it, a server that refuses at once and a
 // failed that dials at once would have the loop to themselves.
 const dialRun = 64
@@ -146,12 +146,12 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 		c.setEnd(now + min(to.Timeout, never-now))
 	}
 	if d.run == dialRun {
-		l.mailbox.put(letter{f: func(*Conn) { d.run = 0 }})
+		l.messages.Put(message{f: func(*Conn) { d.run = 0 }})
 	}
 	if d.run++; d.run <= dialRun {
 		c.connect()
 	} else {
-		l.mailbox.put(letter{f: func(*Conn) { c.connect() }})
+		l.messages.Put(message{f: func(*Conn) { c.connect() }})
 	}
 	return c
 }
@@ -169,7 +169,7 @@ func (d *Dialer) refuse(err error, failed func(error)) *Conn {
 // since the next may be no better.
 func (d *Dialer) owe(c *Conn) {
 	d.owed++
-	d.loop.mailbox.put(letter{f: func(*Conn) {
+	d.loop.messages.Put(message{f: func(*Conn) {
 		d.owed--
 		c.touch()
 	}})
@@ -189,7 +189,7 @@ func (d *Dialer) After(wait time.Duration, f func()) *Timer {
 // block. It returns false, and f is not called, once the loop has ended, or when too
 // many functions wait (see Conn.Post); while the loop ends f may not be called either.
 func (d *Dialer) Post(f func()) bool {
-	return d.loop.mailbox.offer(letter{f: func(*Conn) {
+	return d.loop.messages.Offer(message{f: func(*Conn) {
 		_ = d.desk.callAfter(f) // a panic is logged
 	}})
 }

@@ -34,7 +34,7 @@ func Held(c *Conn) int { return c.loop.buffers.Held() }
 // what the kernel tells of it, as when the kernel's queue is full.
 func MissCloses(l net.Listener, f func()) {
 	streams := l.(*streamListener).loop.streams
-	streams.loop.mailbox.post(func() {
+	streams.loop.calls.Put(func() {
 		f()
 		streams.watch.Take(func(int32) {}, func() {})
 		streams.missed()
@@ -48,7 +48,7 @@ func MemoryLimit(c *Conn) int { return c.loop.memory.limit }
 // when the user has no more watches. It returns when that is so.
 func StopWatching(l net.Listener) {
 	streams, done := l.(*streamListener).loop.streams, make(chan struct{})
-	streams.loop.mailbox.post(func() {
+	streams.loop.calls.Put(func() {
 		streams.watch.Close()
 		streams.watch, streams.unwatches = nil, errors.New("for the test")
 		close(done)

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/buffers"
 	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/internal/mailbox"
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/internal/timerwheel"
@@ -23,7 +24,7 @@ import (
 const eventsPerTurn = 256
 
 // loop is the event loop of a worker, and owns its connections. Everything here
-// is its goroutine's alone, except for the mailbox, ended, and what never
+// is its goroutine's alone, except for calls, messages, ended, and what never
 // changes.
 //
 // One turn: wait; serve each ready connection once, settling after each what its
@@ -46,7 +47,10 @@ type loop struct {
 	sequence uint64 // as in ipc.Entry
 	epoch    time.Time
 	clock    func() time.Duration // since epoch, from any goroutine
-	mailbox  mailbox
+	waker    *poller.Waker
+	calls    mailbox.Mailbox[func()]  // what the loop itself is to do
+	messages mailbox.Bounded[message] // see message
+	served   bool                     // this turn's share of messages is used up
 	offloop  offloop
 	// mustYield: the loop always waits through the scheduler. parks: as a
 	// goroutine, on whatever thread, since all connections are other goroutines'.
@@ -131,7 +135,8 @@ func newLoop(s station, link *control, h Handler, o options) (*loop, error) {
 	l.mustYield = strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1")
 	waker, err := poller.NewWaker(set, tagWaker)
 	if err == nil {
-		l.mailbox.waker = waker
+		l.waker, l.calls.Notify = waker, waker.Wake
+		l.messages.Limit, l.messages.Notify = maxMessages, waker.Wake
 		err = set.Add(s.queue, poller.In, tagQueue)
 	}
 	if err == nil {
@@ -187,10 +192,10 @@ func (l *loop) run() error {
 	}
 }
 
-// turnOver is one turn, which waits for so long unless letters are left. It returns
-// how many events came and letters were read.
+// turnOver is one turn, which waits for so long unless messages are left. It returns
+// how many events came and messages were read.
 func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
-	if l.mailbox.left() {
+	if l.messages.Left() {
 		timeout = 0
 	}
 	l.beat()
@@ -206,7 +211,7 @@ func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
 // Without due nothing is planned for any time.
 func (l *loop) act(n int, due bool) (int, error) {
 	l.known = false
-	l.mailbox.served = false
+	l.served = false
 	if l.queue.pending() { // of an earlier turn
 		if _, err := l.takeIn(); err != nil {
 			return n, err
@@ -220,8 +225,8 @@ func (l *loop) act(n int, due bool) (int, error) {
 			return n, err
 		}
 	}
-	if l.mailbox.left() { // of an earlier turn
-		n += l.readLetters()
+	if l.messages.Left() { // of an earlier turn
+		n += l.readMessages()
 	}
 	if due {
 		l.expire(l.turnTime())
@@ -260,8 +265,10 @@ func (l *loop) end() {
 
 // close releases the loop's descriptors, after end.
 func (l *loop) close() {
-	if l.mailbox.waker != nil {
-		l.mailbox.close()
+	if l.waker != nil {
+		l.calls.Close()
+		l.messages.Close()
+		_ = l.waker.Close() // an eventfd has nothing to flush
 	}
 	l.streams.close()
 	_ = l.set.Close()               // an epoll set has nothing to flush
@@ -295,8 +302,8 @@ func (l *loop) serve(event *poller.Event) error {
 		}
 		return err
 	case tagWaker:
-		l.obeyOrders()
-		l.readLetters()
+		l.runCalls()
+		l.readMessages()
 	case tagStreams:
 		l.streams.ready()
 	default:
@@ -340,12 +347,12 @@ func (l *loop) obey(m ipc.Message) {
 		if m.DeadlineMS > 0 {
 			deadline = l.now() + time.Duration(m.DeadlineMS)*time.Millisecond
 		}
-		l.mailbox.post(func() {
+		l.calls.Put(func() {
 			l.drain.told = true
 			l.beginDrain(deadline, m.Mode == ipc.DrainMove)
 		})
 	case ipc.Move:
-		l.mailbox.post(func() {
+		l.calls.Put(func() {
 			switch {
 			case m.Count == 0 && m.ID == 0:
 				l.keep()
@@ -357,7 +364,7 @@ func (l *loop) obey(m ipc.Message) {
 			}
 		})
 	case ipc.Stop:
-		l.mailbox.post(func() { l.stopped = true })
+		l.calls.Put(func() { l.stopped = true })
 		select {
 		case <-l.ended:
 		case <-time.After(stopTime):
@@ -374,7 +381,7 @@ func (l *loop) obey(m ipc.Message) {
 // known. Until then they are served.
 func (l *loop) terminate() {
 	l.control.send(ipc.Draining{})
-	l.mailbox.post(func() {
+	l.calls.Put(func() {
 		if l.drain.on {
 			return
 		}

@@ -200,18 +200,18 @@ func (l *loop) runPosts(c *Conn) bool {
 	if !l.sendMoved() { // nothing frozen is to be touched by a callback
 		return false
 	}
-	m := &l.mailbox
-	m.takeLetters()
-	n, begun := int64(0), l.now()
-	for c.waiting() && m.left() {
-		l.open(m.next())
+	m := &l.messages
+	m.Collect()
+	n, begun := 0, l.now()
+	for c.waiting() && m.Left() {
+		l.open(m.Next())
 		l.settle()
 		l.progress()
-		if n++; n%lettersPerClock == 0 && l.now()-begun > moveTime {
+		if n++; n%messagesPerClock == 0 && l.now()-begun > moveTime {
 			break
 		}
 	}
-	m.waiting.Add(-n)
+	m.Done(n)
 	return !c.waiting()
 }
 

@@ -70,7 +70,7 @@ func (l *loop) startWork(j *job) {
 	}
 	o.working++
 	go func() {
-		defer l.mailbox.put(letter{job: j}) // however it ends
+		defer l.messages.Put(message{job: j}) // however it ends
 		j.run()
 	}()
 }

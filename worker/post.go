@@ -28,7 +28,7 @@ func (c *Conn) Post(f func(c *Conn)) bool {
 		c.posted.Add(-1)
 		return false
 	}
-	if c.loop.mailbox.offer(letter{conn: c, f: f}) {
+	if c.loop.messages.Offer(message{conn: c, f: f}) {
 		return true
 	}
 	c.posted.Add(-1)

@@ -14,7 +14,7 @@ import (
 // connections in, any goroutine accepts them. What waits in it is bounded by the
 // worker's capacity, as all its connections are.
 type streamListener struct {
-	loop *loop // whose log and mailbox are used
+	loop *loop // whose log and calls are used
 
 	mu       sync.Mutex
 	changed  sync.Cond // pending or draining
@@ -60,7 +60,7 @@ func (l *streamListener) Accept() (net.Conn, error) {
 // worker then drains.
 func (l *streamListener) Close() error {
 	if !l.close() {
-		l.loop.mailbox.post(l.loop.streams.left)
+		l.loop.calls.Put(l.loop.streams.left)
 	}
 	return nil
 }

@@ -133,7 +133,7 @@ func (s *streams) start() {
 	for handler, listener := range s.listeners {
 		go func() {
 			err := handler.call(listener)
-			s.loop.mailbox.post(func() { s.returned(listener, err) })
+			s.loop.calls.Put(func() { s.returned(listener, err) })
 		}()
 	}
 }

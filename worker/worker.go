@@ -152,7 +152,7 @@ type station struct {
 //	loop      this goroutine     owns connections; ends when drained, on stop, or on an error
 //	listener  its own goroutine  reads control; ends when the loop has, by closing control
 //
-// The listener passes on what it reads through the loop's mailbox, and sees the
+// The listener passes on what it reads through the loop's calls, and sees the
 // master's end while the loop is stuck in a handler.
 func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
 	o := newOptions(opts)

@@ -99,7 +99,7 @@ func TestPostsDoNotKeepTheMasterWaiting(t *testing.T) {
 	b := newBurst(t, 1, nil)
 	posted := b.post()
 	b.say(ipc.Stop{})
-	b.until(func() bool { return b.exits.Load() > 0 }) // it is in the mailbox, and the loop stands still
+	b.until(func() bool { return b.exits.Load() > 0 }) // it waits, and the loop stands still
 	close(b.release)
 	b.wait()
 	if b.called > 1000 {
@@ -145,7 +145,7 @@ func TestPostsHaveABoundForTheWorker(t *testing.T) {
 	b.end()
 }
 
-// However letters, turns and pages fall together, each is acted on once and in order.
+// However messages, turns and pages fall together, each is acted on once and in order.
 func TestPostsKeepTheirOrder(t *testing.T) {
 	b := newBurst(t, 1, nil)
 	close(b.release)

@@ -1,0 +1,64 @@
+// Package mailbox passes messages from any goroutine to the one that owns an event
+// loop, which reads them in order. What a message is, is its user's affair.
+//
+// Two kinds: a Mailbox never refuses, for what is bounded by itself; a Bounded is for
+// callers who could be faster than the loop. Both tell the loop by a function, most
+// often a poller.Waker's Wake.
+package mailbox
+
+import "sync"
+
+// Mailbox takes messages from any goroutine for one that reads them in order.
+// Putting never blocks, so that no two loops can wait for each other; what may be put
+// is bounded by what there is (workers, signals, requests), not by the mailbox. The
+// zero value with Notify set is an empty one.
+type Mailbox[M any] struct {
+	// Notify is called in each Put, on the putting goroutine and under the mailbox's
+	// lock: it must not block, and never runs after Close. It is set before the first Put.
+	Notify func()
+
+	mu     sync.Mutex
+	closed bool
+	posted []M
+	taken  []M // the reader's, kept to be filled again
+}
+
+// Put leaves a message for the reader. It returns false, and nothing comes of the
+// message, once the mailbox is closed; a reader that is about to end may not read it
+// either.
+func (m *Mailbox[M]) Put(message M) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.posted = append(m.posted, message)
+	m.Notify()
+	return true
+}
+
+// Take returns all that was put since the last call, valid until the next. Only the
+// reader calls it.
+func (m *Mailbox[M]) Take() []M {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.taken)
+	m.posted, m.taken = m.taken[:0], m.posted
+	return m.taken
+}
+
+// Empty reports whether nothing was put since the last Take. It is for any goroutine.
+func (m *Mailbox[M]) Empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.posted) == 0
+}
+
+// Close drops what was not taken, and has every further Put return false. When it
+// returns, no Notify runs, and none will.
+func (m *Mailbox[M]) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.posted = nil
+}

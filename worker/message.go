@@ -1,0 +1,73 @@
+package worker
+
+import "time"
+
+// message is what another goroutine has for the loop: work that is done, a function
+// for a connection, or a function for the loop. Messages wait in loop.messages, which
+// is bounded for all connections together. The loop acts on a share of them in each
+// turn, so that those who post do not have it to themselves. What the loop itself is
+// to do, at its master's word say, is in loop.calls, and comes before all messages.
+type message struct {
+	job  *job
+	conn *Conn
+	f    func(c *Conn) // c is nil without conn
+}
+
+const (
+	// maxMessages bounds what waits, at 24 MiB beside what the functions hold.
+	maxMessages = 1 << 20
+	// messagesPerTurn and messageTime bound how long messages keep events and timers
+	// waiting. The clock is read for every few messages.
+	messagesPerTurn  = eventsPerTurn
+	messageTime      = time.Millisecond
+	messagesPerClock = 16
+)
+
+// runCalls acts on what the loop itself is to do, and collects the messages that have
+// come.
+func (l *loop) runCalls() {
+	l.waker.Clear()
+	l.messages.Collect()
+	for _, call := range l.calls.Take() {
+		call()
+		l.settle()
+		l.progress()
+	}
+}
+
+// readMessages acts on this turn's share of the messages, once, and returns how many
+// those were.
+func (l *loop) readMessages() (n int) {
+	if l.served {
+		return 0
+	}
+	l.served = true
+	begun := time.Duration(0)
+	for n < messagesPerTurn && l.messages.Left() {
+		l.open(l.messages.Next())
+		l.settle()
+		l.progress()
+		if n++; n%messagesPerClock == 0 {
+			now := l.now()
+			if n == messagesPerClock {
+				begun = now
+			} else if now-begun > messageTime {
+				break
+			}
+		}
+	}
+	l.messages.Done(n)
+	return n
+}
+
+// open acts on one message.
+func (l *loop) open(m message) {
+	switch {
+	case m.job != nil:
+		l.finishWork(m.job)
+	case m.conn != nil:
+		m.conn.receive(m.f)
+	default:
+		m.f(nil)
+	}
+}
