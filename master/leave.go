@@ -2,7 +2,6 @@ package master
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
@@ -53,8 +52,8 @@ func (s *supervisor) leavesUntil() time.Time {
 // somewhereToGo reports whether there is another worker that connections of this
 // one can move to.
 func (s *supervisor) somewhereToGo(from *slot) bool {
-	for _, slot := range s.slots {
-		if slot != nil && slot != from && slot.life == lifeServing && slot.generation == s.generation && slot.ready.Moves {
+	for slot := range s.slots.all() {
+		if slot != from && slot.life == lifeServing && slot.generation == s.generation && slot.ready.Moves {
 			return true
 		}
 	}
@@ -157,9 +156,9 @@ func (s *supervisor) guideLeavers() {
 	if s.stopping != stopNot {
 		return
 	}
-	for _, slot := range s.slots {
+	for slot := range s.slots.all() {
 		switch {
-		case slot == nil || !slot.ready.Moves:
+		case !slot.ready.Moves:
 		case s.somewhereToGo(slot):
 			if slot.life == lifeParked || slot.life == lifeFinishing && !slot.kept() && slot.generation == s.generation {
 				s.moveAway(slot)
@@ -179,12 +178,12 @@ func (s *supervisor) guideLeavers() {
 // releaseEmpty lets those go that keep connections which have all ended meanwhile:
 // a worker that may be given some back does not go by itself.
 func (s *supervisor) releaseEmpty() {
-	if !slices.ContainsFunc(s.slots, func(slot *slot) bool { return slot != nil && slot.life == lifeParked }) {
+	if !s.slots.some(func(slot *slot) bool { return slot.life == lifeParked }) {
 		return
 	}
 	_, tallies, _ := s.dispatch.snapshot()
-	for _, slot := range s.slots {
-		if slot != nil && slot.life == lifeParked && tallies[slot.number].load() == 0 {
+	for slot := range s.slots.all() {
+		if slot.life == lifeParked && tallies[slot.number].load() == 0 {
 			slot.until = s.leavesUntil()
 			s.finish(slot)
 		}
@@ -201,7 +200,7 @@ func (s *supervisor) end(slot *slot, why string) {
 	switch {
 	case slot.life == lifeRemoved:
 		slot.quiet()
-		s.slots[slot.number] = nil
+		s.slots.remove(slot)
 	case before != lifeKilled:
 		if before.serves() {
 			s.dropOrder(slot, "the worker leaves: "+why)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
@@ -20,15 +19,11 @@ import (
 // is no room it reports false: reconcile tries again when a worker is gone, as
 // those that hold the slots are finishing.
 func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
-	number, held, kept := -1, 0, 0
-	for i, slot := range s.slots {
-		switch {
-		case slot == nil && number < 0:
-			number = i
-		case slot == nil:
-		case slot.kept(): // those may stay for ever, and others are not to wait for that
+	held, kept := 0, 0
+	for slot := range s.slots.all() {
+		if slot.kept() { // those may stay for ever, and others are not to wait for that
 			kept++
-		default:
+		} else {
 			held++
 		}
 	}
@@ -39,12 +34,8 @@ func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
 		s.log.Debug("no slot left, waiting for a worker that drains", "limit", 2*s.config.MaxWorkers, "kept", kept)
 		return false
 	}
-	slot := &slot{number: number, generation: generation, config: config, deaths: deaths}
-	if number < 0 {
-		slot.number = len(s.slots)
-		s.slots = append(s.slots, nil)
-	}
-	s.slots[slot.number] = slot
+	slot := &slot{number: s.slots.free(), generation: generation, config: config, deaths: deaths}
+	s.slots.put(slot)
 	if delay := respawnDelay(deaths, rand.Float64()); delay > 0 {
 		s.startLater(slot, delay)
 	} else {
@@ -57,15 +48,15 @@ func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
 // timeout for it, as there are too many of them: the one with the fewest. If some
 // slot will be free by itself, nobody has to go.
 func (s *supervisor) cutKept() {
-	if slices.ContainsFunc(s.slots, func(slot *slot) bool {
-		return slot != nil && slot.life.state() == StateDraining && !slot.kept()
+	if s.slots.some(func(slot *slot) bool {
+		return slot.life.state() == StateDraining && !slot.kept()
 	}) {
 		return
 	}
 	_, tallies, _ := s.dispatch.snapshot()
 	var fewest *slot
-	for _, slot := range s.slots {
-		if slot != nil && slot.kept() && (fewest == nil || tallies[slot.number].load() < tallies[fewest.number].load()) {
+	for slot := range s.slots.all() {
+		if slot.kept() && (fewest == nil || tallies[slot.number].load() < tallies[fewest.number].load()) {
 			fewest = slot
 		}
 	}
@@ -148,10 +139,7 @@ func (s *supervisor) eventsOf(slot *slot) processEvents {
 
 // worker returns the slot that a worker is in, or nil if it is there no more.
 func (s *supervisor) worker(w Worker) *slot {
-	if w.Slot >= len(s.slots) {
-		return nil
-	}
-	slot := s.slots[w.Slot]
+	slot := s.slots.at(w.Slot)
 	if slot == nil || slot.process == nil || slot.worker() != w {
 		return nil
 	}
@@ -310,7 +298,7 @@ func (s *supervisor) died(slot *slot, err error) {
 		s.turn(slot, turnEnd) // nobody takes its place
 	}
 	if slot.life == lifeRemoved {
-		s.slots[slot.number] = nil
+		s.slots.remove(slot)
 		return
 	}
 	slot.deaths++

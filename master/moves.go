@@ -88,8 +88,8 @@ func (s *supervisor) proceedMoves() {
 // strandMoves has workers give no more back for a slot that serves no more. What
 // they gave before that was seen goes to others, which the answer then says.
 func (s *supervisor) strandMoves() {
-	for _, slot := range s.slots {
-		if slot == nil || slot.order == nil {
+	for slot := range s.slots.all() {
+		if slot.order == nil {
 			continue
 		}
 		o := slot.order
@@ -103,11 +103,8 @@ func (s *supervisor) strandMoves() {
 // canMove reports whether a slot's worker serves, and can give and take moved
 // connections.
 func (s *supervisor) canMove(number int) bool {
-	if number < 0 || number >= len(s.slots) || s.slots[number] == nil {
-		return false
-	}
-	slot := s.slots[number]
-	return slot.life.serves() && slot.ready.Moves
+	slot := s.slots.at(number)
+	return slot != nil && slot.life.serves() && slot.ready.Moves
 }
 
 func (s *supervisor) beginMove(m *moveRequest) {
@@ -135,10 +132,8 @@ func (s *supervisor) movePossible(m *moveRequest) error {
 	case m.to != nobody && !s.canMove(m.to):
 		return fmt.Errorf("slot %d has no ready worker that can take moved connections; see usher status", m.to)
 	}
-	for number := range s.slots {
-		if number != m.from && s.canMove(number) {
-			return nil
-		}
+	if s.slots.some(func(slot *slot) bool { return slot.number != m.from && s.canMove(slot.number) }) {
+		return nil
 	}
 	return fmt.Errorf("there is no other ready worker to move connections to; usher scale +1 starts one")
 }

@@ -254,8 +254,8 @@ func (s *supervisor) closePrograms() {
 
 // ofGeneration returns all slots of a generation.
 func (s *supervisor) ofGeneration(generation int) (slots []*slot) {
-	for _, slot := range s.slots {
-		if slot != nil && slot.generation == generation {
+	for slot := range s.slots.all() {
+		if slot.generation == generation {
 			slots = append(slots, slot)
 		}
 	}

@@ -253,8 +253,8 @@ func (s *supervisor) switchOver() {
 // generation can read their state. One that had no deadline has one again.
 func (s *supervisor) moveKept() {
 	_, tallies, _ := s.dispatch.snapshot()
-	for _, slot := range s.slots {
-		if slot == nil || !slot.ready.Moves || slot.life != lifeFinishing && slot.life != lifeParked || !s.somewhereToGo(slot) {
+	for slot := range s.slots.all() {
+		if !slot.ready.Moves || slot.life != lifeFinishing && slot.life != lifeParked || !s.somewhereToGo(slot) {
 			continue
 		}
 		s.reload.account.join(slot, tallies[slot.number])

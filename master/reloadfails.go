@@ -10,8 +10,8 @@ import (
 
 // The old workers keep what has not moved yet.
 func (s *supervisor) guardTripped(e GuardTripped) {
-	for _, slot := range s.slots {
-		if slot != nil && slot.generation < s.generation {
+	for slot := range s.slots.all() {
+		if slot.generation < s.generation {
 			s.keep(slot)
 		}
 	}

@@ -43,10 +43,7 @@ func (s *supervisor) status() Status {
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
 		Listeners: listeners, Workers: []WorkerStatus{}, Connections: counts,
 	}
-	for _, slot := range s.slots {
-		if slot == nil {
-			continue
-		}
+	for slot := range s.slots.all() {
 		t := tallies[slot.number]
 		staying := t.active()
 		if slot.ready.Moves {

@@ -36,9 +36,8 @@ func (s *supervisor) stop(mode stopMode) {
 		s.notifier.stopping()
 	}
 	s.stopping = mode
-	for _, slot := range s.slots {
+	for slot := range s.slots.all() {
 		switch {
-		case slot == nil:
 		case mode == stopQuick || !slot.life.serves() && slot.life.state() != StateDraining || slot.life == lifeKilled:
 			s.end(slot, "stopping")
 		case slot.life.gives():
@@ -76,8 +75,8 @@ func (s *supervisor) stopWaiting() {
 
 // proceedStop has those finish that serve, once nothing moves to them any more.
 func (s *supervisor) proceedStop() {
-	for _, slot := range s.slots {
-		if slot != nil && (slot.life == lifeRecalled || slot.life == lifeReturning) {
+	for slot := range s.slots.all() {
+		if slot.life == lifeRecalled || slot.life == lifeReturning {
 			return // it will say so, or landingLimit ends it
 		}
 	}
@@ -89,8 +88,8 @@ func (s *supervisor) stopServing() {
 		return
 	}
 	s.stopping = stopGraceful
-	for _, slot := range s.slots {
-		if slot != nil && slot.life.serves() {
+	for slot := range s.slots.all() {
+		if slot.life.serves() {
 			s.leave(slot, "stopping")
 		}
 	}

@@ -30,7 +30,7 @@ type supervisor struct {
 	wake  chan struct{}
 	done  chan struct{} // closed when run has returned
 
-	slots      []*slot          // by number; nil where there is none
+	slots      slots
 	programs   map[int]*program // owned, by generation
 	generation int              // the one that serves
 	target     int              // workers wanted
@@ -122,7 +122,7 @@ func (s *supervisor) run() error {
 	}
 	for {
 		s.reconcile()
-		if s.stopping != stopNot && s.empty() {
+		if s.stopping != stopNot && s.slots.none() {
 			return s.failure
 		}
 		select {
@@ -224,21 +224,12 @@ func (s *supervisor) newestConfig() *Config {
 
 // staff returns the slots of a generation that are to stay.
 func (s *supervisor) staff(generation int) (staff []*slot) {
-	for _, slot := range s.slots {
-		if slot != nil && slot.generation == generation && slot.life.stays() {
+	for slot := range s.slots.all() {
+		if slot.generation == generation && slot.life.stays() {
 			staff = append(staff, slot)
 		}
 	}
 	return staff
-}
-
-func (s *supervisor) empty() bool {
-	for _, slot := range s.slots {
-		if slot != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // allReady reports whether all wanted workers of a generation are ready.
@@ -286,8 +277,8 @@ const maxLingering = 3
 // lingering returns the generations that have workers draining, oldest first.
 // Those whose connections are still moving do not count: that is soon over.
 func (s *supervisor) lingering() (generations []int) {
-	for _, slot := range s.slots {
-		if slot != nil && slot.life.lingers() && !slices.Contains(generations, slot.generation) {
+	for slot := range s.slots.all() {
+		if slot.life.lingers() && !slices.Contains(generations, slot.generation) {
 			generations = append(generations, slot.generation)
 		}
 	}
@@ -297,8 +288,8 @@ func (s *supervisor) lingering() (generations []int) {
 
 // cutShort ends the workers that still drain in some generations.
 func (s *supervisor) cutShort(generations []int) {
-	for _, slot := range s.slots {
-		if slot != nil && slot.life.lingers() && slices.Contains(generations, slot.generation) {
+	for slot := range s.slots.all() {
+		if slot.life.lingers() && slices.Contains(generations, slot.generation) {
 			s.log.Warn("cutting a drain short, too many workers are draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 			s.end(slot, "too many workers are draining")
 		}

@@ -113,8 +113,8 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 	// All obstacles gone, everything comes to what is wanted.
 	th.look(func() {
 		th.mute, th.failStart, th.reread = false, nil, nil
-		for _, slot := range th.slots {
-			if slot != nil && slot.kept() {
+		for slot := range th.slots.all() {
+			if slot.kept() {
 				th.exit(slot.pid(), 0) // its last connection is gone
 			}
 		}

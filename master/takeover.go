@@ -211,10 +211,7 @@ func (s *supervisor) inherit(e *estate, r *reaper, boards map[int]*ipc.Scoreboar
 	for i := range e.Slots {
 		from := &e.Slots[i]
 		slot := from.slot(s.config)
-		for len(s.slots) <= from.Number {
-			s.slots = append(s.slots, nil)
-		}
-		s.slots[from.Number] = slot
+		s.slots.put(slot)
 		if h := from.Process; h != nil {
 			slot.board = boards[from.Number]
 			slot.process = inheritProcess(*h, r, s.log.With("slot", from.Number), s.config.LogWriter, s.eventsOf(slot))

@@ -235,10 +235,7 @@ func (th *theatre) check() error {
 			return fmt.Errorf("slot %d: serves in generation %d before the switch from %d", number, slot.generation, th.generation)
 		}
 	}
-	for _, slot := range th.slots {
-		if slot == nil {
-			continue
-		}
+	for slot := range th.slots.all() {
 		if (slot.process != nil) != (slot.life != lifeGone) || (slot.board != nil) != (slot.process != nil) {
 			return fmt.Errorf("slot %d: %v, process %v, scoreboard %v", slot.number, slot.life, slot.process, slot.board)
 		}

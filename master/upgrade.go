@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
@@ -142,7 +141,7 @@ func (s *supervisor) proceedUpgrade() {
 // after all goes to whoever has fewest then.
 func (s *supervisor) busy() bool {
 	return s.reload != nil || len(s.scalings) > 0 || len(s.moves) > 0 ||
-		slices.ContainsFunc(s.slots, func(slot *slot) bool { return slot != nil && slot.order != nil && !slot.order.abandoned })
+		s.slots.some(func(slot *slot) bool { return slot.order != nil && !slot.order.abandoned })
 }
 
 // defersReload reports whether a reload is left to the program that takes over:
@@ -177,8 +176,8 @@ func (s *supervisor) refuseUpgrade(err error) {
 }
 
 func (s *supervisor) resumeLinks() {
-	for _, slot := range s.slots {
-		if slot != nil && slot.process != nil {
+	for slot := range s.slots.all() {
+		if slot.process != nil {
 			slot.process.link.resume()
 		}
 	}
@@ -192,8 +191,8 @@ func (s *supervisor) succeed() error {
 	began := ipc.NewClock().Now()
 	defer s.resumeLinks() // what is to be waited for may be a worker's word
 	var pids []int
-	for _, slot := range s.slots {
-		if slot != nil && slot.process != nil {
+	for slot := range s.slots.all() {
+		if slot.process != nil {
 			slot.process.link.pause()
 			pids = append(pids, slot.process.pid)
 		}
@@ -231,10 +230,8 @@ func (s *supervisor) estate(accept acceptEstate, listeners []listen.State) *esta
 	if s.succession.control != nil {
 		e.Control, e.ControlFile = s.succession.control.handOver()
 	}
-	for _, slot := range s.slots {
-		if slot != nil {
-			e.Slots = append(e.Slots, slot.estate())
-		}
+	for slot := range s.slots.all() {
+		e.Slots = append(e.Slots, slot.estate())
 	}
 	return e
 }

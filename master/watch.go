@@ -93,8 +93,8 @@ func (s *supervisor) look(now time.Time) {
 		_, tallies, _ = s.dispatch.snapshot()
 	}
 	moving := false
-	for _, slot := range s.slots {
-		if slot == nil || !slot.life.serves() && !slot.kept() {
+	for slot := range s.slots.all() {
+		if !slot.life.serves() && !slot.kept() {
 			continue // one that has to be gone by some time will be, hanging or not
 		}
 		if late {
@@ -122,8 +122,8 @@ func (s *supervisor) settledDown() bool {
 	if s.reload != nil || s.stopping != stopNot || c.Rebalance || c.RecycleConns > 0 || c.RecycleAge > 0 || c.RecycleRSS > 0 {
 		return false
 	}
-	for _, slot := range s.slots {
-		if slot != nil && !slot.life.serves() {
+	for slot := range s.slots.all() {
+		if !slot.life.serves() {
 			return false
 		}
 	}
@@ -233,8 +233,8 @@ func (s *supervisor) recycle(now time.Time) {
 // stopRecycling lets the worker whose lease is over stay for now, and gives up
 // the successor that is not ready: a reload replaces them all.
 func (s *supervisor) stopRecycling() {
-	for _, slot := range s.slots {
-		if slot != nil && s.turn(slot, turnSpared) {
+	for slot := range s.slots.all() {
+		if s.turn(slot, turnSpared) {
 			slot.why = ""
 			s.leave(s.idlest(slot.generation), "a reload replaces all workers")
 		}
@@ -253,8 +253,8 @@ func (s *supervisor) dismissAsked() {
 	if !s.allReady(s.generation) {
 		return
 	}
-	for _, slot := range s.slots {
-		if slot != nil && slot.life == lifeAsked {
+	for slot := range s.slots.all() {
+		if slot.life == lifeAsked {
 			s.leave(slot, slot.why)
 		}
 	}
