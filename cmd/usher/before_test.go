@@ -12,14 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// before is the commit of the tree that servers are upgraded from: the last one
-// that hands over format 1.
-const before = "5dcfcbe"
+// before are the commits of the trees that servers are upgraded from.
+var before = []struct{ name, commit string }{
+	{"format 1", "5dcfcbe"}, // the last one that hands it over
+	{"format 2", "7708740"}, // the last one whose master is one package
+}
 
-// buildBefore returns the path of the test binary of the tree before this one,
-// which is the command and its worker programs as they were. It skips the test
-// where that cannot be had.
-func buildBefore(t *testing.T) string {
+// buildBefore returns the path of the test binary of a tree before this one, which
+// is the command and its worker programs as they were. It skips the test where
+// that cannot be had: the clone may be shallow.
+func buildBefore(t *testing.T, commit string) string {
 	t.Helper()
 	for _, tool := range []string{"git", "tar", "go"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -28,8 +30,8 @@ func buildBefore(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	archive := filepath.Join(dir, "before.tar")
-	if got, err := exec.Command("git", "-C", "../..", "archive", "--output", archive, before).CombinedOutput(); err != nil {
-		t.Skipf("the tree before this one is not in the repository's history: git archive %s: %v: %s", before, err, got)
+	if got, err := exec.Command("git", "-C", "../..", "archive", "--output", archive, commit).CombinedOutput(); err != nil {
+		t.Skipf("the tree before this one is not in the repository's history: git archive %s: %v: %s", commit, err, got)
 	}
 	binary := filepath.Join(dir, "before")
 	build := exec.Command("go", "test", "-c", "-trimpath", "-o", binary, "./cmd/usher") // -trimpath: what is compiled is cached, whatever the folder
@@ -42,7 +44,7 @@ func buildBefore(t *testing.T) string {
 	return binary
 }
 
-// aged is a server that was started as the tree before this one has it.
+// aged is a server that was started as a tree before this one has it.
 type aged struct {
 	*server
 	file    *program // that the master was started from

@@ -8,24 +8,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A server of the tree before this one, under load and in the middle of whatever
-// it does, is upgraded in place: its workers go on to serve, move and drain under
+// A server of a tree before this one, under load and in the middle of whatever it
+// does, is upgraded in place: its workers go on to serve, move and drain under
 // this tree's master, and no client notices.
 func TestUpgradeFromBefore(t *testing.T) {
-	old := buildBefore(t)
-	for _, story := range []struct {
-		name string
-		tell func(t *testing.T, old string)
-	}{
-		{"at rest", upgradedAtRest},
-		{"in a reload", upgradedInReload},
-		{"while a worker gives back", upgradedWhileMoving},
-		{"after a bad deploy", upgradedAfterBadDeploy},
-		{"while workers finish", upgradedWhileFinishing},
-		{"with limits and acceptors", upgradedWithLimits},
-	} {
-		t.Run(story.name, func(t *testing.T) { story.tell(t, old) })
+	for _, tree := range before {
+		t.Run(tree.name, func(t *testing.T) {
+			old := buildBefore(t, tree.commit)
+			for _, story := range upgradesFromBefore {
+				t.Run(story.name, func(t *testing.T) { story.tell(t, old) })
+			}
+		})
 	}
+}
+
+var upgradesFromBefore = []struct {
+	name string
+	tell func(t *testing.T, old string)
+}{
+	{"at rest", upgradedAtRest},
+	{"in a reload", upgradedInReload},
+	{"while a worker gives back", upgradedWhileMoving},
+	{"after a bad deploy", upgradedAfterBadDeploy},
+	{"while workers finish", upgradedWhileFinishing},
+	{"with limits and acceptors", upgradedWithLimits},
 }
 
 // All that can be done to workers is done to the old ones, under this master.
