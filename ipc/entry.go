@@ -58,6 +58,15 @@ func (e *Entry) Load() (r Reading) {
 	return r
 }
 
+// ThreadID is the thread of the worker's loop, to send a signal to; 0: the worker does
+// not say. It is no other process's if it is sent to with the worker's pid
+// (tgkill(2)), whatever the worker writes.
+func (e *Entry) ThreadID() int {
+	r := e.Load()
+	r.Bound(Books{Before: new(Reading)})
+	return int(r.Thread)
+}
+
 // AddClosed books n closed connections, and reports whether the bell is to be
 // rung. The worker calls it, after close(2).
 func (e *Entry) AddClosed(n uint64) (ring bool) {

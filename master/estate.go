@@ -275,15 +275,15 @@ func ago(d time.Duration) time.Time {
 	return time.Now().Add(-d)
 }
 
-func (l lease) estate() leaseEstate { return leaseEstate{l.conns, l.age, l.rss} }
-func (l leaseEstate) lease() lease  { return lease{l.Conns, l.Age, l.RSS} }
+func (l recycleLimits) estate() leaseEstate { return leaseEstate{l.conns, l.age, l.rss} }
+func (l leaseEstate) limits() recycleLimits { return recycleLimits{l.Conns, l.Age, l.RSS} }
 
 // estate describes a slot whose link is paused.
 func (s *slot) estate() slotEstate {
 	e := slotEstate{
 		Number: s.number, Generation: s.generation, Life: s.life, Why: s.why, HasUntil: !s.until.IsZero(),
 		Restarts: s.restarts, Incarnation: s.incarnation, Ready: s.ready, Killed: s.killed,
-		Age: since(s.readyAt), Lease: s.lease.estate(), Deaths: s.deaths, Accidents: s.accidents, Board: -1,
+		Age: since(s.readyAt), Lease: s.recycleAt.estate(), Deaths: s.deaths, Accidents: s.accidents, Board: -1,
 	}
 	if e.HasUntil {
 		e.UntilIn = time.Until(s.until)
@@ -304,7 +304,7 @@ func (e *slotEstate) slot(config *Config) *slot {
 	s := &slot{
 		number: e.Number, generation: e.Generation, config: config, life: e.Life, why: e.Why,
 		restarts: e.Restarts, incarnation: e.Incarnation, ready: e.Ready, killed: e.Killed,
-		readyAt: ago(e.Age), lease: e.Lease.lease(), deaths: e.Deaths, accidents: e.Accidents,
+		readyAt: ago(e.Age), recycleAt: e.Lease.limits(), deaths: e.Deaths, accidents: e.Accidents,
 	}
 	if e.HasUntil {
 		s.until = time.Now().Add(e.UntilIn)

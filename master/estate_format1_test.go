@@ -71,8 +71,8 @@ func slotMadeOf(e *slotEstate) string {
 	say(e.HasUntil, fmt.Sprintf("until %v from then on", e.UntilIn.Round(time.Millisecond)))
 	say(e.Process != nil, fmt.Sprintf("scoreboard %d", e.Board))
 	say(s.killed != "", "ended by the master: "+s.killed)
-	if s.lease != (lease{}) {
-		say(true, fmt.Sprintf("leaves after %d connections, %v, %d bytes", s.lease.conns, s.lease.age, s.lease.rss))
+	if s.recycleAt != (recycleLimits{}) {
+		say(true, fmt.Sprintf("leaves after %d connections, %v, %d bytes", s.recycleAt.conns, s.recycleAt.age, s.recycleAt.rss))
 	}
 	alarms := map[alarmKind]string{
 		alarmBoot: "is to be ready", alarmRespawn: "starts again", alarmDrained: "is to be gone",

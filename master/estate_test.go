@@ -27,7 +27,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		{slot{}, map[string]string{
 			"number": carried, "generation": carried, "config": made, "life": carried, "why": carried, "until": carried,
 			"restarts": carried, "incarnation": carried, "process": carried, "board": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
-			"killed": carried, "readyAt": carried, "pulse": moment, "lease": carried,
+			"killed": carried, "readyAt": carried, "hang": moment, "recycleAt": carried,
 			"deaths": carried, "accidents": carried, "alarm": carried,
 		}},
 		{seat{}, map[string]string{
@@ -52,7 +52,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"From": carried, "Name": carried, "Address": carried, "Bound": carried, "FD": carried, "More": carried, "file": carried,
 		}},
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
-		{lease{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
+		{recycleLimits{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
 		{dispatcher{}, map[string]string{
 			"log": made, "courier": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
 			"from": calm, "to": calm, "policy": made, "byPeer": made,
@@ -68,7 +68,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"news": calm, "strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,
 		}},
 		{supervisor{}, map[string]string{
-			"config": made, "log": made, "dispatch": made, "processes": made, "notifier": made, "watch": moment,
+			"config": made, "log": made, "dispatch": made, "processes": made, "notifier": made, "sampling": moment,
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
 			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": carried,

@@ -177,7 +177,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	}
 	slot.quiet()
 	slot.ready, slot.readyAt, slot.accidents = m, time.Now(), 0
-	slot.pulse, slot.lease = pulse{}, newLease(slot.config)
+	slot.hang, slot.recycleAt = hangDetector{}, newRecycleLimits(slot.config)
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 }
 

@@ -148,7 +148,7 @@ type members struct {
 	control *control // nil: none
 	pidFile string
 
-	endLooks func() // of the supervisor at its workers
+	endSleep func() // of the supervisor, between two samples of its workers
 	program  string // the path by which this program was started
 }
 
@@ -156,13 +156,13 @@ type members struct {
 func newMembers(config *Config, listeners []*listen.Listener, limit int) (*members, error) {
 	m := &members{reap: newReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
 	var err error
-	var looks sleeper
-	if looks, m.endLooks, err = newSleeper(); err != nil {
+	var sleeper sleeper
+	if sleeper, m.endSleep, err = newSleeper(); err != nil {
 		return nil, err
 	}
 	m.accept, err = newAcceptor(*config, listeners, limit, func(e Event) { m.super.inbox.Put(e) })
 	if err != nil {
-		m.endLooks()
+		m.endSleep()
 		return nil, err
 	}
 	m.super = newSupervisor(config, m.accept, processes{
@@ -172,7 +172,7 @@ func newMembers(config *Config, listeners []*listen.Listener, limit int) (*membe
 		signal:       m.reap.signal,
 		signalThread: m.reap.signalThread,
 		stopped:      stopped,
-	}, looks)
+	}, sleeper)
 	m.super.notifier.ask = func(f func()) { m.accept.mail.Put(f) }
 	return m, nil
 }
@@ -183,13 +183,13 @@ func (m *members) close() {
 		m.control.interrupt(nil)
 	}
 	m.accept.close()
-	m.endLooks()
+	m.endSleep()
 }
 
 // run runs the actors, once.
 func (m *members) run(ctx context.Context) error {
 	defer m.signals.release() // when nothing is left that others can see
-	defer m.endLooks()
+	defer m.endSleep()
 	defer removePIDFile(m.pidFile)
 	super := m.super
 	defer super.notifier.flush(sayLimit)

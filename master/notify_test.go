@@ -53,7 +53,7 @@ func TestNotifierNobodyReads(t *testing.T) {
 // alive, and no more once the supervisor or the accept goroutine stands still:
 // however short that time, and though the master rests.
 func TestWatchdog(t *testing.T) {
-	for name, watchdog := range map[string]time.Duration{"shorter than a look": 500 * time.Millisecond, "longer than a rest": time.Minute} {
+	for name, watchdog := range map[string]time.Duration{"shorter than a sample": 500 * time.Millisecond, "longer than a rest": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				th := rest(t, 30*time.Second)
@@ -76,13 +76,13 @@ func TestWatchdog(t *testing.T) {
 					synctest.Wait()
 					return int(pings.Load() - before)
 				}
-				th.looksIn(time.Minute) // to rest again
-				looks := th.looks.Load()
+				th.samplesIn(time.Minute) // to rest again
+				samples := th.samples.Load()
 				if got, want := pingsIn(time.Hour), int(time.Hour/(watchdog/2)); got != want {
 					t.Errorf("%d signs of life in an hour, want %d", got, want)
 				}
-				if got := th.looks.Load() - looks; got != 480 {
-					t.Errorf("%d looks in an hour, want 480, as without a watchdog", got)
+				if got := th.samples.Load() - samples; got != 480 {
+					t.Errorf("%d samples in an hour, want 480, as without a watchdog", got)
 				}
 				stands := make(chan struct{})
 				th.inbox.Put(func() { <-stands })

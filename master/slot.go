@@ -24,8 +24,8 @@ type slot struct {
 	readyAt     time.Time
 	order       *moveOrder // to give connections back, while it serves; nil: none is outstanding
 	killed      string     // why the supervisor ended it; empty: it did not
-	pulse       pulse
-	lease       lease
+	hang        hangDetector
+	recycleAt   recycleLimits
 
 	deaths    int    // young ones in a row
 	accidents int    // times in a row that a signal meant for others ended it before it was ready

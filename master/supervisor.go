@@ -24,7 +24,7 @@ type supervisor struct {
 	processes processes
 
 	notifier notifier
-	watch    watch
+	sampling sampling
 
 	inbox mailbox.Mailbox[any] // events, and functions: see handle
 	wake  chan struct{}
@@ -58,11 +58,11 @@ type supervisor struct {
 	clients    []int       // connections, owned, of those who wait for what comes of it
 }
 
-func newSupervisor(config *Config, d dispatch, p processes, looks sleeper) *supervisor {
+func newSupervisor(config *Config, d dispatch, p processes, sleeper sleeper) *supervisor {
 	s := &supervisor{
 		config: config, log: config.Logger, dispatch: d, processes: p,
 		generation: 1, target: config.Workers, programs: make(map[int]*program),
-		notifier: newNotifier(), watch: watch{sleeper: looks}, hangUps: newHangUps(),
+		notifier: newNotifier(), sampling: sampling{sleeper: sleeper}, hangUps: newHangUps(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.inbox.Notify = func() {
@@ -116,7 +116,7 @@ func (s *supervisor) run() error {
 		}
 	}()
 	s.alive(time.Now()) // at once: the program before may have done so a while ago
-	s.watch.next(time.Now(), sampleEvery)
+	s.sampling.plan(time.Now(), sampleEvery)
 	if !s.booted {
 		defer s.sayWhatStarts().Stop()
 	}
@@ -130,8 +130,8 @@ func (s *supervisor) run() error {
 			for _, message := range s.inbox.Take() {
 				s.handle(message)
 			}
-			s.watch.rouse()
-		case <-s.watch.over: // here, not by a timer of its own: at rest it is the only thing that wakes the master
+			s.sampling.endRest()
+		case <-s.sampling.over: // here, not by a timer of its own: at rest it is the only thing that wakes the master
 			s.timeUp(time.Now())
 		}
 	}

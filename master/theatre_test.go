@@ -30,7 +30,7 @@ type theatre struct {
 	failStart error // starting one fails with this
 	reread    error
 	workers   int           // in the configuration, as read next
-	looks     atomic.Int64  // that the supervisor took
+	samples   atomic.Int64  // that the supervisor took
 	aborted   time.Time     // when a worker last was, for it hung
 	answers   []chan scaled // that are to come
 	spoiled   int           // the generation that cannot restore connections
@@ -202,7 +202,7 @@ func (th *theatre) try(int, float64) {}
 
 func (th *theatre) closeListeners() { th.closed = true }
 func (th *theatre) anyStuck() bool {
-	th.looks.Add(1) // each look asks this, and nothing else does
+	th.samples.Add(1) // each sample asks this, and nothing else does
 	return false
 }
 func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestRestingLook(t *testing.T) {
+func TestRestEvery(t *testing.T) {
 	tests := map[string]struct{ hangTimeout, want time.Duration }{
 		"the default":           {hangTimeout: 30 * time.Second, want: 7500 * time.Millisecond},
 		"nothing asked for":     {want: longestRest},
@@ -14,13 +14,13 @@ func TestRestingLook(t *testing.T) {
 		"the shortest there is": {hangTimeout: 2 * sampleEvery, want: sampleEvery},
 	}
 	for name, test := range tests {
-		if got := restingLook(test.hangTimeout); got != test.want {
+		if got := restEvery(test.hangTimeout); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
 }
 
-// rest starts two workers that wait, and lets time pass until the looks at them
+// rest starts two workers that wait, and lets time pass until samples of them
 // have become rare.
 func rest(t *testing.T, hangTimeout time.Duration) *theatre {
 	th := newTheatre(2, 2)
@@ -37,21 +37,21 @@ func rest(t *testing.T, hangTimeout time.Duration) *theatre {
 	return th
 }
 
-// looksIn returns how many looks there are in some time of rest.
-func (th *theatre) looksIn(d time.Duration) int {
-	before := th.looks.Load()
+// samplesIn returns how many samples there are in some time of rest.
+func (th *theatre) samplesIn(d time.Duration) int {
+	before := th.samples.Load()
 	time.Sleep(d)
 	synctest.Wait()
-	return int(th.looks.Load() - before)
+	return int(th.samples.Load() - before)
 }
 
-// While nothing happens looks are rare, and whatever happens brings them back.
-func TestLooksRest(t *testing.T) {
+// While nothing happens samples are rare, and whatever happens brings them back.
+func TestSamplesRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hangTimeout = 30 * time.Second
 		th := rest(t, hangTimeout)
-		if got := th.looksIn(time.Hour); got != 480 {
-			t.Errorf("at rest: %d looks in an hour, want 480", got)
+		if got := th.samplesIn(time.Hour); got != 480 {
+			t.Errorf("at rest: %d samples in an hour, want 480", got)
 		}
 		entry := th.entries[1]
 		disturb := map[string]func(){
@@ -63,25 +63,25 @@ func TestLooksRest(t *testing.T) {
 		for _, name := range []string{"an event", "a worker that is busy", "and waits again", "a connection"} {
 			disturb[name]()
 			if name != "an event" { // which brings it at once
-				for th.looksIn(sampleEvery/10) == 0 {
+				for th.samplesIn(sampleEvery/10) == 0 {
 				}
 			}
-			if got := th.looksIn(sampleEvery); got != 1 {
-				t.Errorf("after %s: %d looks in a second, want 1", name, got)
+			if got := th.samplesIn(sampleEvery); got != 1 {
+				t.Errorf("after %s: %d samples in a second, want 1", name, got)
 			}
 			if name != "a worker that is busy" {
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if got := th.looksIn(time.Minute); got != 8 {
-					t.Errorf("a while after %s: %d looks in a minute, want 8", name, got)
+				if got := th.samplesIn(time.Minute); got != 8 {
+					t.Errorf("a while after %s: %d samples in a minute, want 8", name, got)
 				}
 			}
 		}
 	})
 }
 
-// What only a look finds due keeps it coming.
-func TestLooksDoNotRest(t *testing.T) {
+// What only a sample finds due keeps it coming.
+func TestSamplesDoNotRest(t *testing.T) {
 	tests := map[string]func(*theatre){
 		"rebalance":     func(th *theatre) { th.config.Rebalance = true },
 		"recycle-conns": func(th *theatre) { th.config.RecycleConns = 1000 },
@@ -95,8 +95,8 @@ func TestLooksDoNotRest(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				th := rest(t, 30*time.Second)
 				th.look(func() { set(th) })
-				if got := th.looksIn(time.Minute); got < 59 {
-					t.Errorf("%d looks in a minute, want one a second", got)
+				if got := th.samplesIn(time.Minute); got < 59 {
+					t.Errorf("%d samples in a minute, want one a second", got)
 				}
 				th.look(func() { th.slots[0].life = lifeServing })
 			})
@@ -104,7 +104,7 @@ func TestLooksDoNotRest(t *testing.T) {
 	}
 }
 
-// A hang that begins in the midst of a rest is found by the next look, and its
+// A hang that begins in the midst of a rest is found by the next sample, and its
 // time counts from there.
 func TestHangFromRest(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Second, 3 * time.Second, 7400 * time.Millisecond} {
@@ -118,9 +118,9 @@ func TestHangFromRest(t *testing.T) {
 			time.Sleep(time.Minute)
 			var aborted time.Time
 			th.look(func() { aborted = th.aborted })
-			most := hangTimeout + restingLook(hangTimeout) + sampleEvery
+			most := hangTimeout + restEvery(hangTimeout) + sampleEvery
 			if took := aborted.Sub(start); took < hangTimeout-sampleEvery/10 || took > most {
-				t.Errorf("%v after a look: aborted after %v, want from %v to %v", after, took, hangTimeout, most)
+				t.Errorf("%v after a sample: aborted after %v, want from %v to %v", after, took, hangTimeout, most)
 			}
 		})
 	}
