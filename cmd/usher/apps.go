@@ -3,7 +3,6 @@ package main
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/usher-go/usher/worker"
 )
@@ -14,10 +13,10 @@ var apps = map[string]worker.Handler{
 	"lines": lines{},
 }
 
-func appNames() string { return strings.Join(slices.Sorted(maps.Keys(apps)), ",") }
+func appNames() []string { return slices.Sorted(maps.Keys(apps)) }
 
 // beWorker is the way past the command line's parser for a worker that a master
-// starts, as settings.program has it: a megabyte of memory, and time, for each. It
+// starts, as reading.program has it: a megabyte of memory, and time, for each. It
 // returns if this is none.
 func beWorker(args []string) {
 	if len(args) == 2 && args[0] == "worker" && apps[args[1]] != nil && worker.IsWorker() {

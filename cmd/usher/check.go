@@ -7,13 +7,11 @@ import (
 	"github.com/usher-go/usher/master"
 )
 
-// checkCommand takes what serve takes, and says what it would do.
-type checkCommand struct {
-	Settings settings `embed:""`
-}
+// checkCommand takes the settings, as serve does, and says what that would do.
+type checkCommand struct{}
 
-func (c *checkCommand) Run(s *sources, r *reading) error {
-	config, err := c.Settings.config(s, r)
+func (checkCommand) Run(s *sources, r *reading) error {
+	config, err := r.config(s)
 	if err != nil {
 		return err
 	}

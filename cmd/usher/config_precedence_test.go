@@ -5,41 +5,35 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 )
 
 // A flag wins over the environment, that over the file, that over the default:
-// for each setting that is declared.
+// for each setting that all of them have.
 func TestPrecedence(t *testing.T) {
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "USHER_") {
-			t.Setenv(name, "") // so that it is restored
-			os.Unsetenv(name)
-		}
-	}
+	withoutVariables(t)
 	defaults := mustRead(t, "serve")
-	for _, flag := range defaults.context.Selected().Flags {
-		if flag.Name == "help" || beforeFile[flag.Name] {
+	for _, row := range settings {
+		if row.argument || row.beforeFile {
 			continue
 		}
-		t.Run(flag.Name, func(t *testing.T) {
-			initial := valueOf(t, defaults, flag.Name)
-			values := examples(flag.Value)
+		t.Run(row.key, func(t *testing.T) {
+			initial := valueOf(defaults, row)
+			values := examples(row)
 			typed, other := values[0], values[1]
 			file := filepath.Join(t.TempDir(), "usher.toml")
 			write := func(value string) {
-				if err := os.WriteFile(file, []byte(flag.Name+" = "+inTOML(flag.Value, value)+"\n"), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				writeFile(t, file, row.key+" = "+row.kind().inFile(value)+"\n")
 			}
 			check := func(from, want string, args ...string) {
 				t.Helper()
 				r := mustRead(t, append([]string{"serve"}, args...)...)
-				if got := valueOf(t, r, flag.Name); got != inGo(flag.Value, want) || got == initial {
+				if got := valueOf(r, row); got != inGo(row, want) || got == initial {
 					t.Errorf("%s: %s, want %s, which is not the default %s", from, got, want, initial)
 				}
 			}
@@ -47,24 +41,40 @@ func TestPrecedence(t *testing.T) {
 			check("file", typed, "--config", file)
 			write(other)
 			check("file", other, "--config", file)
-			t.Setenv(flag.Envs[0], typed)
+			t.Setenv(row.variable(), typed)
 			check("environment over file", typed, "--config", file)
 			check("environment", typed)
-			t.Setenv(flag.Envs[0], other)
+			t.Setenv(row.variable(), other)
 			write(other)
-			check("flag over both", typed, "--config", file, "--"+flag.Name+"="+typed)
-			os.Unsetenv(flag.Envs[0])
-			check("flag over file", typed, "--config", file, "--"+flag.Name+"="+typed)
+			check("flag over both", typed, "--config", file, "--"+row.key+"="+typed)
+			os.Unsetenv(row.variable())
+			check("flag over file", typed, "--config", file, "--"+row.key+"="+typed)
 		})
+	}
+}
+
+// withoutVariables has the test's environment set nothing.
+func withoutVariables(t *testing.T) {
+	t.Helper()
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "USHER_") {
+			t.Setenv(name, "") // so that it is restored
+			os.Unsetenv(name)
+		}
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // The program after -- wins over the file's, which is taken as it is written.
 func TestProgramPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "usher.toml")
-	if err := os.WriteFile(file, []byte(`program = ["./w", "a,b", "--", "-x"]`), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, `program = ["./w", "a,b", "--", "-x"]`)
 	tests := []struct {
 		args, want []string
 	}{
@@ -79,7 +89,7 @@ func TestProgramPrecedence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		config, err := r.cli.Serve.Settings.config(s, r)
+		config, err := r.config(s)
 		if diff := cmp.Diff(test.want, config.Program); err != nil || diff != "" {
 			t.Errorf("%q: %v; program, -want +got:\n%s", test.args, err, diff)
 		}
@@ -96,58 +106,43 @@ func mustRead(t *testing.T, args ...string) *reading {
 }
 
 // valueOf returns a setting as it is in force.
-func valueOf(t *testing.T, r *reading, name string) string {
-	t.Helper()
-	flag := findFlag(r.context.Selected(), name)
-	if flag == nil {
-		t.Fatalf("no flag %s", name)
-	}
-	return fmt.Sprint(flag.Target.Interface())
+func valueOf(r *reading, row *setting) string {
+	return fmt.Sprint(reflect.ValueOf(row.field(&r.values)).Elem())
 }
 
-// examples returns two good values of a setting that are not its default, or
-// that and one more if there are but two.
-func examples(setting *kong.Value) []string {
-	if setting.Enum != "" {
-		var good []string
-		for _, value := range setting.EnumSlice() {
-			if value != setting.Default {
-				good = append(good, value)
-			}
-		}
+// examples returns two good values of a setting, written as for a flag, that are not
+// its default; or one twice, if there are but two in all.
+func examples(row *setting) []string {
+	if row.choices != nil {
+		good := slices.DeleteFunc(slices.Clone(row.choices), func(value string) bool { return value == row.byDefault })
 		return append(good, good[0])
 	}
-	switch setting.Target.Type() {
-	case reflect.TypeFor[bool]():
+	switch row.field(new(values)).(type) {
+	case *bool:
 		return []string{"true", "true"} // there is no third
-	case reflect.TypeFor[int](), reflect.TypeFor[byteSize]():
-		return []string{"7", "8"}
-	case reflect.TypeFor[percentage]():
+	case *int:
+		return []string{"3", "4"}
+	case *byteSize:
+		return []string{"7340032", "8MiB"}
+	case *percentage:
 		return []string{"7%", "8%"}
-	case reflect.TypeFor[string](), reflect.TypeFor[[]string]():
-		return []string{"/one", "/two"}
+	case *time.Duration:
+		return []string{"7s", "8s"}
 	}
-	return []string{"7s", "8s"}
-}
-
-// inTOML writes a value as the file has it.
-func inTOML(setting *kong.Value, value string) string {
-	switch setting.Target.Type() {
-	case reflect.TypeFor[int](), reflect.TypeFor[bool]():
-		return value
-	case reflect.TypeFor[[]string]():
-		return fmt.Sprintf("[%q]", value)
-	}
-	return fmt.Sprintf("%q", value)
+	return []string{"/one", "/two"}
 }
 
 // inGo writes a value as fmt does.
-func inGo(setting *kong.Value, value string) string {
-	if setting.Target.Type() == reflect.TypeFor[[]string]() {
+func inGo(row *setting, value string) string {
+	switch row.field(new(values)).(type) {
+	case *[]string:
 		return "[" + value + "]"
-	}
-	if setting.Target.Type() == reflect.TypeFor[percentage]() {
+	case *percentage:
 		return strings.TrimSuffix(value, "%")
+	case *byteSize:
+		var size byteSize
+		_ = size.UnmarshalText([]byte(value)) // then it is not what is wanted
+		return fmt.Sprint(int64(size))
 	}
 	return value
 }
@@ -162,8 +157,8 @@ func TestPercentage(t *testing.T) {
 	} {
 		var p percentage
 		err := p.UnmarshalText([]byte(test.text))
-		if (err != nil) != (test.want == 7777) || err == nil && p.config() != test.want {
-			t.Errorf("%q: %v, %v; want %v", test.text, p.config(), err, test.want)
+		if (err != nil) != (test.want == 7777) || err == nil && float64(p) != test.want {
+			t.Errorf("%q: %v, %v; want %v", test.text, p, err, test.want)
 		}
 	}
 }

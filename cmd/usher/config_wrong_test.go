@@ -120,7 +120,7 @@ func TestWrongEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.cli.Check.Settings.config(s, r)
+	_, err = r.config(s)
 	if want := "USHER_MAX_CONNS: max-conns is -1, want 0 or more"; err == nil || err.Error() != want || exitStatus(err) != exitUsage {
 		t.Errorf("%v, want %q and exit status %d", err, want, exitUsage)
 	}

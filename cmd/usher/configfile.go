@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"strings"
-	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/alecthomas/kong"
@@ -34,9 +32,8 @@ type entry struct {
 // not meant as a configuration.
 const maxConfigFile = 1 << 20
 
-// read reads the file and checks each value by the declaration of the
-// command's flag of the same name, whether it is in force or not.
-func (f *configFile) read(path string, command *kong.Node) error {
+// read reads the file and checks each value, whether it is in force or not.
+func (f *configFile) read(path string) error {
 	text, err := readFile(path)
 	if err != nil {
 		return configError(err.Error())
@@ -44,11 +41,11 @@ func (f *configFile) read(path string, command *kong.Node) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return configError(path + " is empty; one without settings needs a comment (# …)")
 	}
-	return f.parse(path, text, command)
+	return f.parse(path, text)
 }
 
 // parse is read for a text that was at path.
-func (f *configFile) parse(path string, text []byte, command *kong.Node) error {
+func (f *configFile) parse(path string, text []byte) error {
 	f.path, f.text, f.entries = path, text, make(map[string]entry)
 	var undecoded map[string]toml.Primitive
 	document, err := toml.Decode(string(text), &undecoded)
@@ -58,7 +55,6 @@ func (f *configFile) parse(path string, text []byte, command *kong.Node) error {
 		}
 		return f.wrong(0, err.Error())
 	}
-	declared := declarations(command)
 	for _, key := range document.Keys() {
 		name := key[0]
 		if _, seen := f.entries[name]; seen {
@@ -66,10 +62,11 @@ func (f *configFile) parse(path string, text []byte, command *kong.Node) error {
 		}
 		e := locate(document, undecoded[name])
 		f.entries[name] = e
-		if declared[name] == nil {
-			return f.wrong(e.line, unknownKey(name, declared))
+		row := inFile(name)
+		if row == nil {
+			return f.wrong(e.line, unknownKey(name))
 		}
-		if want := mismatch(e.value, declared[name]); want != "" {
+		if want := row.mismatch(e.value); want != "" {
 			return f.wrong(e.line, fmt.Sprintf("%s is %s, want %s", name, show(e.value), want))
 		}
 	}
@@ -106,82 +103,12 @@ func locate(document toml.MetaData, p toml.Primitive) entry {
 	return entry{l.value, at.Position.Line}
 }
 
-// beforeFile are the settings that say where the file is, and so are not in it.
-var beforeFile = map[string]bool{"config": true, "directory": true}
-
-// declarations returns what the file may set, by name: the command's flags, and
-// its program.
-func declarations(command *kong.Node) map[string]*kong.Value {
-	declared := make(map[string]*kong.Value)
-	for _, flag := range command.Flags {
-		if flag.Name != "help" && !beforeFile[flag.Name] {
-			declared[flag.Name] = flag.Value
-		}
-	}
-	for _, argument := range command.Positional {
-		declared[argument.Name] = argument
-	}
-	return declared
-}
-
-func unknownKey(name string, declared map[string]*kong.Value) string {
+func unknownKey(name string) string {
 	meant := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
-	if declared[meant] != nil {
+	if inFile(meant) != nil {
 		return fmt.Sprintf("unknown key %q, want %s", name, meant)
 	}
 	return fmt.Sprintf("unknown key %q, want the name of a flag of usher serve without its dashes, or program", name)
-}
-
-// kinds is how values are written in the file, by the type of the setting.
-var kinds = map[reflect.Type]struct {
-	fits func(value any) bool
-	want string
-}{
-	reflect.TypeFor[string]():        {is[string], "a string"},
-	reflect.TypeFor[int]():           {is[int64], "a whole number"},
-	reflect.TypeFor[bool]():          {is[bool], "true or false"},
-	reflect.TypeFor[time.Duration](): {is[string], `a duration such as "30s" or "1h30m"`},
-	reflect.TypeFor[percentage]():    {func(v any) bool { return is[string](v) }, `a share such as "1%"`},
-	reflect.TypeFor[byteSize]():      {func(v any) bool { return is[string](v) || is[int64](v) }, `a size such as "512MiB"`},
-	reflect.TypeFor[[]string]():      {isStrings, `a list of strings such as ["one", "two"]`},
-}
-
-func is[T any](value any) bool { _, ok := value.(T); return ok }
-
-func isStrings(value any) bool {
-	list, ok := value.([]any)
-	for _, element := range list {
-		ok = ok && is[string](element)
-	}
-	return ok
-}
-
-// mismatch returns what a setting wants instead of a value, or nothing.
-func mismatch(value any, setting *kong.Value) (want string) {
-	kind := kinds[setting.Target.Type()]
-	want = kind.want
-	if setting.Enum != "" {
-		want = "one of " + strings.Join(setting.EnumSlice(), ", ")
-	}
-	if !kind.fits(value) {
-		return want
-	}
-	if list, ok := value.([]any); ok {
-		for _, element := range list {
-			if strings.ContainsRune(element.(string), 0) {
-				return "strings without a zero byte"
-			}
-		}
-		return ""
-	}
-	if setting.Enum != "" && !setting.EnumMap()[value.(string)] {
-		return want
-	}
-	scan := kong.Scan().PushTyped(fmt.Sprint(value), kong.FlagValueToken)
-	if setting.Mapper.Decode(&kong.DecodeContext{Value: setting, Scan: scan}, reflect.New(setting.Target.Type()).Elem()) != nil {
-		return want
-	}
-	return ""
 }
 
 func show(value any) string {

@@ -12,13 +12,6 @@ import (
 // be a configuration, of another server: at the default address, of the default
 // program. So what says which server this is does not change by being left out.
 
-// kept are the settings that a reload does not take from a file by their absence,
-// and how the file says that the default is wanted.
-var kept = []struct{ key, byDefault string }{
-	{"listen", `listen = ["127.0.0.1:8888"]`},
-	{"program", `program = []`},
-}
-
 // complete refuses a file that lacks what the text in force has.
 func (f *configFile) complete(inForce []byte) error {
 	if f.path == "" {
@@ -28,10 +21,10 @@ func (f *configFile) complete(inForce []byte) error {
 	if _, err := toml.Decode(string(inForce), &before); err != nil {
 		return nil // it has been in force: another version of usher took it
 	}
-	for _, setting := range kept {
-		_, was := before[setting.key]
-		if _, is := f.entries[setting.key]; was && !is {
-			return f.wrong(0, fmt.Sprintf("%s is missing, which the file had; is it cut off? To go back to the default, write %s", setting.key, setting.byDefault))
+	for _, row := range settings {
+		_, was := before[row.key]
+		if _, is := f.entries[row.key]; row.kept && was && !is {
+			return f.wrong(0, fmt.Sprintf("%s is missing, which the file had; is it cut off? To go back to the default, write %s = %s", row.key, row.key, row.kind().inFile(row.byDefault)))
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -97,19 +96,6 @@ func TestAnEmptyConfigurationAtTheStart(t *testing.T) {
 	}
 	for _, command := range []string{"serve", "check"} {
 		checkComplaint(t, usher(t, command, "--config", path), exitUsage, path, "is empty", "comment")
-	}
-}
-
-// The words to type are those of the default.
-func TestKeptByDefault(t *testing.T) {
-	for _, setting := range kept {
-		if setting.key != "listen" {
-			continue
-		}
-		field, _ := reflect.TypeFor[settings]().FieldByName("Listen")
-		if want := fmt.Sprintf("listen = [%q]", field.Tag.Get("default")); setting.byDefault != want {
-			t.Errorf("%s, want %s", setting.byDefault, want)
-		}
 	}
 }
 

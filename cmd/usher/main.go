@@ -22,8 +22,8 @@ const (
 )
 
 type cli struct {
-	Serve   serveCommand   `cmd:"" help:"Accept connections and hand them to worker processes."`
-	Check   checkCommand   `cmd:"" help:"Check a configuration without starting anything."`
+	Serve   serveCommand   `cmd:"" settings:"" help:"Accept connections and hand them to worker processes."`
+	Check   checkCommand   `cmd:"" settings:"" help:"Check a configuration without starting anything."`
 	Status  statusCommand  `cmd:"" help:"Show a running server's workers and connections."`
 	Scale   scaleCommand   `cmd:"" help:"Start or end workers of a running server."`
 	Reload  reloadCommand  `cmd:"" help:"Have a running server read its configuration again and replace its workers."`

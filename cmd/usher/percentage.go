@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// percentage is a share, in percent, that is written with its sign.
+// percentage is a share, in percent, that is written with its sign. None at all is -1,
+// as master.Config has it, where 0 stands for the default.
 type percentage float64
 
 // UnmarshalText reads 1% or 0.5%.
@@ -16,14 +17,9 @@ func (p *percentage) UnmarshalText(text []byte) error {
 	if !found || err != nil || !(n >= 0 && n <= 100) {
 		return fmt.Errorf("expected a share from 0%% to 100%% but got %q", text)
 	}
+	if n == 0 {
+		n = -1
+	}
 	*p = percentage(n)
 	return nil
-}
-
-// config returns what master.Config takes, where 0 is the default.
-func (p percentage) config() float64 {
-	if p == 0 {
-		return -1
-	}
-	return float64(p)
 }

@@ -11,12 +11,10 @@ import (
 	"github.com/usher-go/usher/master"
 )
 
-type serveCommand struct {
-	Settings settings `embed:""`
-}
+type serveCommand struct{}
 
-func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
-	config, err := c.Settings.config(s, r)
+func (serveCommand) Run(s *sources, r *reading, o *outputs) error {
+	config, err := r.config(s)
 	if err != nil {
 		return err
 	}
@@ -24,7 +22,7 @@ func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
 		return err
 	}
 	config.LogWriter = o.stderr
-	if path := s.origin.fixed(c.Settings.LogFile); path != "" {
+	if path := string(r.values.logFile); path != "" {
 		file, err := openLogFile(path, o.stderr)
 		if err != nil {
 			return err
@@ -34,30 +32,30 @@ func (c *serveCommand) Run(s *sources, r *reading, o *outputs) error {
 	config.Logger = config.LogWriter.Logger(hclog.LoggerOptions{
 		Name:       "usher",
 		Level:      config.LogLevel,
-		JSONFormat: c.Settings.LogFormat == "json",
+		JSONFormat: r.values.logFormat == "json",
 	})
 	stdout := o.add(master.NewLogWriter(os.Stdout))
 	config.Started = func(status master.Status) {
-		s.sayDirectory(config.Logger, c.Settings.Directory)
+		s.sayDirectory(config.Logger, r.values.directory)
 		announce(stdout, status)
 	}
-	config.Reread = func(inForce *master.Config) (master.Config, error) { return c.reread(s, inForce) }
+	config.Reread = func(inForce *master.Config) (master.Config, error) { return r.again(s, inForce) }
 	return master.Run(context.Background(), config)
 }
 
-// reread returns the configuration anew, for a reload. It changes nothing.
-func (c *serveCommand) reread(s *sources, inForce *master.Config) (master.Config, error) {
-	r, err := s.reread()
+// again returns the configuration anew, for a reload, given what was read at the
+// start. It changes nothing.
+func (r *reading) again(s *sources, inForce *master.Config) (master.Config, error) {
+	next, err := s.reread()
 	if err != nil {
 		return master.Config{}, err
 	}
-	next := &r.cli.Serve.Settings
-	if err := c.Settings.allows(next); err != nil {
-		return master.Config{}, err
-	}
-	config, err := next.config(s, r)
+	config, err := next.config(s)
 	if err == nil {
-		err = r.file.complete(textIn(inForce.Carry))
+		err = next.file.complete(textIn(inForce.Carry))
+	}
+	if err == nil {
+		err = r.values.allows(&next.values)
 	}
 	return config, err
 }

@@ -1,128 +1,192 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"slices"
-	"strings"
-	"time"
+	"runtime"
+	"strconv"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/master"
 )
 
-// settings are the one list of what can be set; see sources.
-type settings struct {
-	Config            string        `placeholder:"PATH" help:"Configuration file, in TOML: every flag is a key (drain-timeout = \"30s\"), and so is program. Flags and the environment win over it. It is read again by a reload."`
-	Directory         string        `placeholder:"PATH" help:"Folder that workers are started in, and that relative paths count from, by flag or environment only; a symlink in it is followed anew by each reload. Without it: the folder that this is started in."`
-	Listen            []string      `placeholder:"[NAME=]ADDRESS" default:"127.0.0.1:8888" help:"Address to serve: HOST:PORT (also after tcp://, tcp4://, tcp6://), unix:///PATH?mode=0660, or systemd://[NAME]. Repeatable. Port 0 picks a free one."`
-	Workers           int           `default:"${cpus}" help:"How many workers to start (${default}: the number of CPUs)."`
-	MaxWorkers        int           `default:"256" help:"How many workers there may be after scaling up."`
-	App               string        `default:"echo" enum:"${apps}" help:"Built-in worker to run when no program is given: ${enum}."`
-	Dispatch          string        `default:"least" enum:"${policies}" help:"How a worker is chosen for a connection: ${enum}."`
-	MaxConns          int           `default:"0" help:"Most connections at a time; 0: no limit."`
-	MaxConnsPerIP     int           `name:"max-conns-per-ip" default:"0" help:"Most connections at a time from one address (IPv6: from one network of 64 bits), further ones are closed; 0: no limit."`
-	MaxConnsPerWorker int           `default:"0" help:"Most connections of a worker at a time; 0: as many as it has descriptors for, but 1 under --dispatch queue."`
-	AcceptRate        int           `default:"0" help:"Most connections to accept in a second; 0: no limit."`
-	Overload          string        `default:"wait" enum:"wait,close" help:"What becomes of clients beyond --max-conns, --accept-rate or the workers' room: ${enum}."`
-	QueueTimeout      time.Duration `default:"0s" help:"How long after it was accepted a connection is still worth serving; a worker closes it then; 0: for ever."`
-	Acceptors         int           `default:"1" help:"Goroutines that accept, each from a TCP socket of its own; one serves some 100,000 connections a second."`
-	Backlog           int           `default:"0" help:"Most clients that wait in the kernel for each listener; 0: as many as it allows (somaxconn)."`
-	IdleTimeout       time.Duration `default:"0s" help:"After how long without a byte a connection is closed; 0: never."`
-	DrainTimeout      time.Duration `default:"30s" help:"How long connections may go on when their worker leaves."`
-	BootTimeout       time.Duration `default:"10s" help:"How long a worker may take to get ready."`
-	HangTimeout       time.Duration `default:"30s" help:"How long a worker may stand still in one handler before it is aborted; 0: for ever."`
-	RecycleConns      int           `default:"0" help:"After how many connections a worker is replaced, give or take a tenth; 0: never."`
-	RecycleAge        time.Duration `default:"0s" help:"At what age a worker is replaced, give or take a tenth; 0: never."`
-	RecycleRSS        byteSize      `name:"recycle-rss" default:"0" placeholder:"SIZE" help:"With how much resident memory a worker is replaced, such as 512MiB, give or take a tenth; 0: never."`
-	WorkerMemory      byteSize      `default:"0" placeholder:"SIZE" help:"How much memory the connections of a worker may buffer, all together, such as 256MiB: above it those that are owed most are no longer read from, above twice that the largest are closed; 0: an eighth of the memory there is, divided by --workers or the number of CPUs, whichever is more."`
-	Rebalance         bool          `help:"Move live connections from the fullest workers to the emptiest, until all have as many."`
-	MoveFailures      percentage    `default:"1%" placeholder:"SHARE" help:"Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers (${default})."`
-	Control           string        `default:"${control}" placeholder:"PATH" help:"Control socket, for usher status and the like (${default})."`
-	PIDFile           string        `name:"pid-file" placeholder:"PATH" help:"File to write the master's pid to."`
-	LogFile           string        `placeholder:"PATH" help:"File to log to instead of standard error; after it was renamed a reload, or usher logs reopen, opens it anew."`
-	LogLevel          string        `default:"info" enum:"trace,debug,info,warn,error" help:"Least serious messages to log: ${enum}."`
-	LogFormat         string        `default:"text" enum:"text,json" help:"Log lines for people or for programs: ${enum}."`
-
-	Program []string `arg:"" optional:"" env:"" help:"After --: the worker program and its arguments."`
-}
-
-// config returns what the master is to do. Its errors are about what was typed
-// or wrap master.ErrConfig.
-func (c *settings) config(s *sources, r *reading) (master.Config, error) {
-	program, given, err := c.program(s, r)
-	if err != nil {
-		return master.Config{}, usageError{err}
-	}
-	config := master.Config{
-		Listen:            c.Listen,
-		Program:           program,
-		ProgramGiven:      given,
-		App:               c.App,
-		Workers:           c.Workers,
-		MaxWorkers:        c.MaxWorkers,
-		Dispatch:          c.Dispatch,
-		MaxConns:          c.MaxConns,
-		MaxConnsPerIP:     c.MaxConnsPerIP,
-		MaxConnsPerWorker: c.MaxConnsPerWorker,
-		AcceptRate:        c.AcceptRate,
-		Overload:          c.Overload,
-		QueueTimeout:      c.QueueTimeout,
-		Acceptors:         c.Acceptors,
-		Backlog:           c.Backlog,
-		IdleTimeout:       c.IdleTimeout,
-		DrainTimeout:      c.DrainTimeout,
-		BootTimeout:       c.BootTimeout,
-		HangTimeout:       c.HangTimeout,
-		RecycleConns:      c.RecycleConns,
-		RecycleAge:        c.RecycleAge,
-		Rebalance:         c.Rebalance,
-		MoveFailures:      c.MoveFailures.config(),
-		RecycleRSS:        int64(c.RecycleRSS),
-		WorkerMemory:      int64(c.WorkerMemory),
-		Control:           s.origin.fixed(c.Control),
-		PrivateControl:    c.Control == defaultControl().path && defaultControl().private,
-		PIDFile:           s.origin.fixed(c.PIDFile),
-		LogLevel:          hclog.LevelFromString(c.LogLevel),
-		Version:           version(),
-		Directory:         r.directory,
-		Carry:             s.origin.pack(r.file.text),
-	}
-	return config, r.locate(config.Check())
-}
-
-// program returns what to start as a worker, and where that was given: the program
-// after --, or the file's, or this one as a worker that runs an app.
-func (c *settings) program(s *sources, r *reading) (program []string, given string, err error) {
-	if len(c.Program) > 0 {
-		if !slices.Contains(s.args, "--") {
-			return nil, "", fmt.Errorf("unexpected argument %s; a worker program comes after --", c.Program[0])
-		}
-		return c.Program, "the path after --", nil
-	}
-	if program := r.file.strings("program"); len(program) > 0 {
-		return program, "program at " + r.file.at(r.file.entries["program"].line), nil
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, "", errors.New("cannot find this program's own file; give a worker program after --")
-	}
-	return []string{self, "worker", c.App}, "usher's own file, which has the app " + c.App, nil
-}
-
-// allows refuses a change that the master does not know of and that needs a
-// new one.
-func (c *settings) allows(next *settings) error {
-	var changed []string
-	if next.LogFile != c.LogFile {
-		changed = append(changed, "log-file")
-	}
-	if next.LogFormat != c.LogFormat {
-		changed = append(changed, "log-format")
-	}
-	if len(changed) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", master.ErrConfig, strings.Join(changed, ", "))
+// settings are all that an operator can set for usher serve and usher check, in the
+// order of --help.
+var settings = []*setting{
+	{
+		key: "config", field: func(v *values) any { return &v.configFile },
+		placeholder: "PATH", beforeFile: true,
+		help: `Configuration file, in TOML: every flag is a key (drain-timeout = "30s"), and so is program. Flags and the environment win over it. It is read again by a reload.`,
+		more: "A pipe serves, and cannot be reloaded.",
+	},
+	{
+		key: "directory", field: func(v *values) any { return &v.directory },
+		placeholder: "PATH", beforeFile: true,
+		help: "Folder that workers are started in, and that relative paths count from, by flag or environment only; a symlink in it is followed anew by each reload. Without it: the folder that this is started in.",
+	},
+	{
+		key: "listen", field: func(v *values) any { return &v.Listen },
+		byDefault: "127.0.0.1:8888", placeholder: "[NAME=]ADDRESS", kept: true,
+		help: "Address to serve: HOST:PORT (also after tcp://, tcp4://, tcp6://), unix:///PATH?mode=0660, or systemd://[NAME]. Repeatable. Port 0 picks a free one.",
+		more: "`:9000` takes IPv4 and IPv6, `localhost` is both; of another name the first IPv4 address counts. `unix://@name` is a socket without a file. `systemd://NAME` is what a `.socket` unit passes by `FileDescriptorName=`, `systemd://` all that it passes.",
+	},
+	{
+		key: "workers", field: func(v *values) any { return &v.Workers },
+		byDefault: "the number of CPUs", computed: func() string { return strconv.Itoa(runtime.NumCPU()) },
+		unit: "workers", wants: "at least 1",
+		help: "How many workers to start.",
+	},
+	{
+		key: "max-workers", field: func(v *values) any { return &v.MaxWorkers },
+		byDefault: strconv.Itoa(master.DefaultMaxWorkers), unit: "workers", wants: "at least workers", fixed: true,
+		help: "How many workers there may be after scaling up.",
+		more: "There are slots for twice as many: the old ones and the new ones of a reload.",
+	},
+	{
+		key: "app", field: func(v *values) any { return &v.App },
+		byDefault: "echo", choices: appNames(),
+		help: "Built-in worker to run when no program is given.",
+		more: "`echo` sends the bytes back, `lines` answers each line after the worker's pid and the client's address.",
+	},
+	{
+		key: "dispatch", field: func(v *values) any { return &v.Dispatch },
+		byDefault: master.DefaultPolicy, choices: master.Policies(),
+		help: "How a worker is chosen for a connection.",
+		more: "`least`: the one with the fewest; `round-robin`: each in turn; `hash`: by the client's address; `queue`: whoever is free, the rest waits.",
+	},
+	{
+		key: "max-conns", field: func(v *values) any { return &v.MaxConns },
+		byDefault: "0", unit: "connections", wants: "0 or more",
+		help: "Most connections at a time; 0: no limit.",
+		more: "Clients beyond wait in the kernel, unless `overload` says otherwise.",
+	},
+	{
+		key: "max-conns-per-ip", field: func(v *values) any { return &v.MaxConnsPerIP },
+		byDefault: "0", unit: "connections", wants: "0 or more",
+		help: "Most connections at a time from one address (IPv6: from one network of 64 bits), further ones are closed; 0: no limit.",
+		more: "Those closed are counted as refused.",
+	},
+	{
+		key: "max-conns-per-worker", field: func(v *values) any { return &v.MaxConnsPerWorker },
+		byDefault: "0", unit: "connections", wants: "0 or more",
+		help: "Most connections of a worker at a time; 0: as many as it has descriptors for, but 1 under --dispatch queue.",
+	},
+	{
+		key: "accept-rate", field: func(v *values) any { return &v.AcceptRate },
+		byDefault: "0", unit: "connections a second", wants: "0 or more",
+		help: "Most connections to accept in a second; 0: no limit.",
+		more: "They may come in bursts of a second's worth.",
+	},
+	{
+		key: "overload", field: func(v *values) any { return &v.Overload },
+		byDefault: master.OverloadWait, choices: []string{master.OverloadWait, master.OverloadClose},
+		help: "What becomes of clients beyond --max-conns, --accept-rate or the workers' room.",
+		more: "`wait`: they wait in the kernel; `close`: they are accepted, closed and counted as refused.",
+	},
+	{
+		key: "queue-timeout", field: func(v *values) any { return &v.QueueTimeout },
+		byDefault: "0s", wants: "0 or more",
+		help: "How long after it was accepted a connection is still worth serving; a worker closes it then; 0: for ever.",
+	},
+	{
+		key: "acceptors", field: func(v *values) any { return &v.Acceptors },
+		byDefault: "1", wants: fmt.Sprintf("1 to %d", master.MaxAcceptors), fixed: true,
+		help: "Goroutines that accept, each from a TCP socket of its own; one serves some 100,000 connections a second.",
+	},
+	{
+		key: "backlog", field: func(v *values) any { return &v.Backlog },
+		byDefault: "0", unit: "clients", wants: "0 or more",
+		help: "Most clients that wait in the kernel for each listener; 0: as many as it allows (somaxconn).",
+	},
+	{
+		key: "idle-timeout", field: func(v *values) any { return &v.IdleTimeout },
+		byDefault: "0s", wants: "0 or more",
+		help: "After how long without a byte a connection is closed; 0: never.",
+		more: "Work of `Conn.Go` counts as a byte does. Workers that serve by `worker.Streams` have timeouts of their own.",
+	},
+	{
+		key: "drain-timeout", field: func(v *values) any { return &v.DrainTimeout },
+		byDefault: "30s", wants: "0 or more",
+		help: "How long connections may go on when their worker leaves.",
+		more: "It is for those that cannot move to another worker.",
+	},
+	{
+		key: "boot-timeout", field: func(v *values) any { return &v.BootTimeout },
+		byDefault: master.DefaultBootTimeout.String(), wants: "more than 0",
+		help: "How long a worker may take to get ready.",
+		more: "The server serves once each of the first workers is ready or has failed.",
+	},
+	{
+		key: "hang-timeout", field: func(v *values) any { return &v.HangTimeout },
+		byDefault: "30s", wants: "0 or at least 2s",
+		help: "How long a worker may stand still in one handler before it is aborted; 0: for ever.",
+		more: "After a rest a hang is found up to a quarter later, at most 15 s.",
+	},
+	{
+		key: "recycle-conns", field: func(v *values) any { return &v.RecycleConns },
+		byDefault: "0", unit: "connections", wants: "0 or more",
+		help: "After how many connections a worker is replaced, give or take a tenth; 0: never.",
+		more: "Its successor is started first.",
+	},
+	{
+		key: "recycle-age", field: func(v *values) any { return &v.RecycleAge },
+		byDefault: "0s", wants: "0 or more",
+		help: "At what age a worker is replaced, give or take a tenth; 0: never.",
+		more: "Its successor is started first.",
+	},
+	{
+		key: "recycle-rss", field: func(v *values) any { return (*byteSize)(&v.RecycleRSS) },
+		byDefault: "0", unit: "bytes", wants: "0 or more", placeholder: "SIZE",
+		help: "With how much resident memory a worker is replaced, such as 512MiB, give or take a tenth; 0: never.",
+		more: "Its successor is started first.",
+	},
+	{
+		key: "worker-memory", field: func(v *values) any { return (*byteSize)(&v.WorkerMemory) },
+		byDefault: "0", unit: "bytes", wants: fmt.Sprintf("0 or at least %d", master.MinWorkerMemory), placeholder: "SIZE",
+		help: "How much memory the connections of a worker may buffer, all together, such as 256MiB: above it those that are owed most are no longer read from, above twice that the largest are closed; 0: an eighth of the memory there is, divided by --workers or the number of CPUs, whichever is more.",
+		more: "The memory there is: the machine's, or the control group's where that is less.",
+	},
+	{
+		key: "rebalance", field: func(v *values) any { return &v.Rebalance },
+		help: "Move live connections from the fullest workers to the emptiest, until all have as many.",
+	},
+	{
+		key: "move-failures", field: func(v *values) any { return (*percentage)(&v.MoveFailures) },
+		byDefault: fmt.Sprintf("%v%%", master.DefaultMoveFailures), wants: "at most 100%", placeholder: "SHARE",
+		help: "Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers.",
+		more: "It counts from 100 connections on; of fewer three may be lost. `usher reload` then says why.",
+	},
+	{
+		key: "control", field: func(v *values) any { return (*madePath)(&v.Control) },
+		byDefault: "`$XDG_RUNTIME_DIR/usher.sock`, else `/run/usher.sock` for root, else `usher-UID/usher.sock` in the temporary folder",
+		computed:  func() string { return defaultControl().path }, placeholder: "PATH", fixed: true,
+		help: "Control socket, for usher status and the like.",
+		more: "Its mode is 0600. The folder `usher-UID` is made with mode 0700, or checked to be this user's alone.",
+	},
+	{
+		key: "pid-file", field: func(v *values) any { return (*madePath)(&v.PIDFile) },
+		placeholder: "PATH", fixed: true,
+		help: "File to write the master's pid to.",
+		more: "A symlink is followed, a device written to.",
+	},
+	{
+		key: "log-file", field: func(v *values) any { return &v.logFile },
+		placeholder: "PATH", fixed: true,
+		help: "File to log to instead of standard error; after it was renamed a reload, or usher logs reopen, opens it anew.",
+		more: "What nobody reads is dropped beyond 1 MiB, and counted in the log.",
+	},
+	{
+		key: "log-level", field: func(v *values) any { return &v.logLevel },
+		byDefault: "info", choices: []string{"trace", "debug", "info", "warn", "error"},
+		help: "Least serious messages to log.",
+	},
+	{
+		key: "log-format", field: func(v *values) any { return &v.logFormat },
+		byDefault: "text", choices: []string{"text", "json"}, fixed: true,
+		help: "Log lines for people or for programs.",
+	},
+	{
+		key: "program", field: func(v *values) any { return &v.Program },
+		argument: true, kept: true,
+		help: "After --: the worker program and its arguments.",
+		more: "Without one the built-in worker runs that `app` names; an empty list in the file says that this is meant.",
+	},
 }

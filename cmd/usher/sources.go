@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -13,10 +11,8 @@ import (
 
 // sources are what settings come from, the stronger first: the command line,
 // the environment, the configuration file, the defaults. The first two are as
-// at the start; the file is read anew by each read.
-//
-// The one list of settings is the struct settings. Flags, variables, keys of
-// the file, their types and the help are all derived from it.
+// at the start; the file is read anew by each read. What can be set is in the table
+// settings.
 type sources struct {
 	args    []string
 	origin  origin
@@ -37,8 +33,8 @@ func newSources(args []string) *sources {
 
 // reading is what one reading of the sources gave.
 type reading struct {
-	cli       cli
 	context   *kong.Context
+	values    values
 	directory string // where workers are started, without symlinks; empty: where this process is
 	file      configFile
 }
@@ -47,18 +43,22 @@ type reading struct {
 // are about what was typed.
 func (s *sources) read() (*reading, error) {
 	r := new(reading)
-	parser, err := kong.New(&r.cli,
+	parser, err := kong.New(new(cli),
 		kong.Name("usher"),
 		kong.Description("A prefork TCP server: one master accepts, worker processes serve."),
 		kong.DefaultEnvars("USHER"),
-		kong.Vars{"policies": strings.Join(master.Policies(), ","), "cpus": strconv.Itoa(runtime.NumCPU()), "apps": appNames(), "control": defaultControl().path, "version": versionLine(), "controls": strings.Join(controlDefaults(), ", ")},
+		kong.Vars{"apps": strings.Join(appNames(), ","), "version": versionLine(), "controls": strings.Join(controlDefaults(), ", ")},
+		takeSettings(&r.values),
 		kong.Bind(s, r),
 	)
 	if err != nil {
 		panic(err) // the declarations are wrong
 	}
-	r.context, err = parser.Parse(numbersLast(s.args))
-	return r, err
+	if r.context, err = parser.Parse(numbersLast(s.args)); err != nil {
+		return r, err
+	}
+	r.values.place(s.origin)
+	return r, nil
 }
 
 // reread is read for a reload, which needs a file that can be read again.
@@ -67,21 +67,17 @@ func (s *sources) reread() (*reading, error) {
 	return s.read()
 }
 
-// BeforeResolve reads the file, if the command has one. kong calls it once the
+// BeforeResolve reads the file, if the command takes the settings. kong calls it once the
 // command line is parsed and the environment read.
 func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
 	command := context.Selected()
-	if command == nil {
-		return nil
-	}
-	flag := findFlag(command, "config")
-	if flag == nil {
+	if command == nil || !command.Tag.Has(settingsTag) {
 		return nil
 	}
 	if err := s.enter(r, context.FlagValue(findFlag(command, "directory")).(string)); err != nil {
 		return err
 	}
-	path := context.FlagValue(flag).(string)
+	path := context.FlagValue(findFlag(command, "config")).(string)
 	if path == "" {
 		return nil
 	}
@@ -89,14 +85,14 @@ func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
 	context.AddResolver(&r.file)
 	if text := s.carried; text != nil {
 		s.carried = nil // from now on it is read
-		return r.file.parse(path, text, command)
+		return r.file.parse(path, text)
 	}
 	if s.again {
 		if err := readOnce(path); err != nil {
 			return err
 		}
 	}
-	return r.file.read(path, command)
+	return r.file.read(path)
 }
 
 // findFlag returns the flag of a command by its name, or nil.

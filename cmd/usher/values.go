@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/master"
+)
+
+// values are what the settings are, as one reading of the sources has them. The
+// fields of settings point into it.
+type values struct {
+	master.Config // what the master takes as it was set; the rest is filled in by config
+
+	configFile string
+	directory  string // by its name; Config.Directory is where that leads
+	logFile    madePath
+	logLevel   string
+	logFormat  string
+}
+
+// place has the paths of what is made at the start count from where they did then.
+func (v *values) place(o origin) {
+	for _, row := range settings {
+		if path, ok := row.field(v).(*madePath); ok {
+			*path = madePath(o.fixed(string(*path)))
+		}
+	}
+}
+
+// allows refuses a reload that changes what only a new master can.
+func (v *values) allows(next *values) error {
+	var changed []string
+	for _, row := range settings {
+		if row.fixed && !reflect.DeepEqual(row.field(v), row.field(next)) {
+			changed = append(changed, row.key)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	slices.Sort(changed)
+	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", master.ErrConfig, strings.Join(changed, ", "))
+}
+
+// config returns what the master is to do. Its errors are about what was typed
+// or wrap master.ErrConfig.
+func (r *reading) config(s *sources) (master.Config, error) {
+	config := r.values.Config
+	var err error
+	if config.Program, config.ProgramGiven, err = r.program(s); err != nil {
+		return master.Config{}, usageError{err}
+	}
+	config.PrivateControl = config.Control == defaultControl().path && defaultControl().private
+	config.LogLevel = hclog.LevelFromString(r.values.logLevel)
+	config.Version = version()
+	config.Directory = r.directory
+	config.Carry = s.origin.pack(r.file.text)
+	return config, r.locate(config.Check())
+}
+
+// program returns what to start as a worker, and where that was given: the program
+// after --, or the file's, or this one as a worker that runs an app.
+func (r *reading) program(s *sources) (program []string, given string, err error) {
+	if typed := r.values.Program; len(typed) > 0 {
+		if !slices.Contains(s.args, "--") {
+			return nil, "", fmt.Errorf("unexpected argument %s; a worker program comes after --", typed[0])
+		}
+		return typed, "the path after --", nil
+	}
+	if program := r.file.strings("program"); len(program) > 0 {
+		return program, "program at " + r.file.at(r.file.entries["program"].line), nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, "", errors.New("cannot find this program's own file; give a worker program after --")
+	}
+	return []string{self, "worker", r.values.App}, "usher's own file, which has the app " + r.values.App, nil
+}
