@@ -14,7 +14,6 @@ import (
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,16 +30,16 @@ type acceptor struct {
 	log        hclog.Logger
 	set        *poller.Set
 	waker      *poller.Waker
-	mail       mailbox.Mailbox[func()]
+	mail       mailbox.Mailbox[posted]
 	events     [64]poller.Event
 	dispatcher dispatcher
 	reserve    reserve
 
-	listeners []*listen.Listener
+	listeners []*Listener
 	doors     []door // the listeners' own sockets, in their order
 	greeters  []*greeter
-	lobby     []arrival          // from greeters, and not yet counted: it waits for room
-	ready     []*listen.Listener // with clients waiting, as of the last wait
+	lobby     []arrival   // from greeters, and not yet counted: it waits for room
+	ready     []*Listener // with clients waiting, as of the last wait
 	peer      unix.RawSockaddrAny
 	clock     ipc.Clock
 	lastID    uint64
@@ -67,6 +66,7 @@ type acceptor struct {
 
 	stuck atomic.Bool // some worker takes nothing from its queue; any goroutine may read it
 
+	resumed chan struct{} // the supervisor's: closed by Resume; nil: it has not paused
 	stopped chan struct{} // closed when run has returned
 	ending  bool
 }
@@ -84,9 +84,8 @@ const (
 // can thaw them, while there is none: its successor may be starting.
 const strandedLimit = 5 * time.Second
 
-// newAcceptor takes ownership of the listeners, unless it returns an error.
-// report is called on the accept goroutine, and must not block.
-func newAcceptor(config Config, listeners []*listen.Listener, descriptorLimit int, report func(Event)) (*acceptor, error) {
+// newAcceptor makes the accept goroutine, which begins with run.
+func newAcceptor(setup Setup) (*acceptor, error) {
 	set, err := poller.New()
 	if err != nil {
 		return nil, err
@@ -97,19 +96,18 @@ func newAcceptor(config Config, listeners []*listen.Listener, descriptorLimit in
 		return nil, err
 	}
 	a := &acceptor{
-		log: config.Logger, set: set, waker: waker,
+		log: setup.Logger, set: set, waker: waker,
 		clock:   ipc.NewClock(),
-		batch:   batchOf(descriptorLimit),
+		batch:   batchOf(setup.DescriptorLimit),
 		stopped: make(chan struct{}),
 	}
 	a.mail.Notify = waker.Wake
 	a.reserve.size = max(a.batch, 2) // a connection with a large state brings two
-	a.dispatcher = dispatcher{log: config.Logger, maxQueuedTotal: descriptorLimit / 2, report: report, rewatch: a.rewatch}
+	a.dispatcher = dispatcher{log: setup.Logger, maxQueuedTotal: setup.DescriptorLimit / 2, report: setup.Report, rewatch: a.rewatch}
 	a.dispatcher.courier.Discard = a.dispatcher.junk.discard
-	a.configure(&config)
-	a.setListeners(listeners)
-	listen.SetBacklog(listeners, config.Backlog, a.log)
-	for range greetersFor(config.Acceptors, listeners) {
+	a.configure(setup.Settings)
+	a.setListeners(setup.Listeners)
+	for range setup.Acceptors - 1 {
 		g, err := newGreeter(a)
 		if err != nil {
 			a.closeLobby()
@@ -121,11 +119,6 @@ func newAcceptor(config Config, listeners []*listen.Listener, descriptorLimit in
 	return a, nil
 }
 
-// interrupt ends run.
-func (a *acceptor) interrupt(error) {
-	a.mail.Put(func() { a.ending = true })
-}
-
 // run is the accept goroutine.
 func (a *acceptor) run() error {
 	runtime.LockOSThread()
@@ -134,25 +127,33 @@ func (a *acceptor) run() error {
 	a.reserve.fill()
 	a.hire()
 	for !a.ending {
-		a.turn()
-		a.gather()
-		n, err := a.set.Wait(a.events[:], a.timeout())
-		if err != nil {
+		if err := a.cycle(); err != nil {
 			return fmt.Errorf("accept loop: %w", err)
-		}
-		for i := range a.events[:n] {
-			a.handle(a.events[i].Tag())
 		}
 	}
 	return nil
+}
+
+// cycle takes a turn, and waits for what brings the next one.
+func (a *acceptor) cycle() error {
+	a.turn()
+	a.gather()
+	n, err := a.set.Wait(a.events[:], a.timeout())
+	for i := range a.events[:n] {
+		a.handle(a.events[i].Tag())
+	}
+	return err
 }
 
 func (a *acceptor) handle(tag uint64) {
 	switch tag & tagKind {
 	case tagWaker:
 		a.waker.Clear()
-		for _, f := range a.mail.Take() {
-			f()
+		for _, p := range a.mail.Take() {
+			answer := a.act(p.request)
+			if p.answer != nil {
+				p.answer <- answer
+			}
 		}
 	case tagListener:
 		if i := int(tag &^ tagKind); i < len(a.doors) {
@@ -299,7 +300,7 @@ func (a *acceptor) fetch() bool {
 
 // acceptFrom accepts into the hand, which is empty, no more than quota, from one
 // of a listener's sockets.
-func (a *acceptor) acceptFrom(l *listen.Listener, socket, quota int) (n int, v verdict) {
+func (a *acceptor) acceptFrom(l *Listener, socket, quota int) (n int, v verdict) {
 	envelope := ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: a.clock.Now()}
 	defer func() { a.pace.Came(n, envelope.Accepted) }()
 	for range quota {
@@ -309,7 +310,7 @@ func (a *acceptor) acceptFrom(l *listen.Listener, socket, quota int) (n int, v v
 				continue
 			}
 			if v == acceptPause {
-				a.pause(l, errno)
+				a.backOff(l, errno)
 			}
 			return n, v
 		}
@@ -339,7 +340,7 @@ func (a *acceptor) welcome(e *ipc.Envelope, fd int) bool {
 	return true
 }
 
-func (a *acceptor) pause(l *listen.Listener, errno syscall.Errno) {
+func (a *acceptor) backOff(l *Listener, errno syscall.Errno) {
 	delay := a.backoff.grow(time.Now())
 	a.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", delay)
 }
@@ -374,19 +375,10 @@ func (a *acceptor) unwatch(d *door) {
 	}
 }
 
-// setListeners has the accept goroutine own other listeners. None is in the epoll
-// set: their tags are their places in the list.
-func (a *acceptor) setListeners(listeners []*listen.Listener) {
-	a.listeners, a.ready, a.doors = listeners, nil, nil
-	for _, l := range listeners {
-		a.doors = append(a.doors, door{fd: l.FD, listener: l})
-	}
-}
-
 func (a *acceptor) close() {
 	defer close(a.stopped)
 	a.closeLobby()
-	listen.CloseAll(a.listeners)
+	a.watchListeners(false)
 	a.setListeners(nil)
 	a.dispatcher.abandon()
 	a.reserve.release()

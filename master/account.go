@@ -42,7 +42,7 @@ const stillLimit = 10 * time.Second
 
 // openAccount begins an account of workers that are about to leave.
 func (s *supervisor) openAccount(leaving []*slot) *account {
-	counts, tallies, _ := s.dispatch.snapshot()
+	counts, tallies := s.dispatch.Snapshot()
 	a := &account{before: counts}
 	for _, slot := range leaving {
 		if slot.process != nil && slot.process.seated {
@@ -68,7 +68,7 @@ func (s *supervisor) watchAccount(a *account) {
 		if a.closed {
 			return
 		}
-		_, tallies, _ := s.dispatch.snapshot()
+		_, tallies := s.dispatch.Snapshot()
 		for _, l := range a.leavers {
 			now, alive := tallies[l.slot.number]
 			switch {
@@ -109,7 +109,7 @@ func (s *supervisor) closeAccounts() {
 				continue
 			}
 			if tallies == nil {
-				_, tallies, _ = s.dispatch.snapshot()
+				_, tallies = s.dispatch.Snapshot()
 			}
 			a.enter(l, tallies[l.slot.number])
 		}
@@ -142,7 +142,7 @@ func (a *account) over() bool {
 func (s *supervisor) close(a *account) (departures, error) {
 	a.closed = true
 	a.limit.Stop()
-	counts, tallies, _ := s.dispatch.snapshot()
+	counts, tallies := s.dispatch.Snapshot()
 	for _, l := range a.leavers { // those that a failure leaves open
 		if !l.over && l.slot.incarnation == l.worker {
 			a.enter(l, tallies[l.slot.number])

@@ -31,6 +31,43 @@ func (d *dispatcher) counts() Counts {
 	return c
 }
 
+// snapshot is what there is at one moment.
+type snapshot struct {
+	counts  Counts
+	tallies map[int]tally // of the living workers, by slot
+}
+
+func (d *dispatcher) snapshot() snapshot {
+	s := snapshot{d.counts(), make(map[int]tally)}
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, seat := range seats {
+			if seat.phase != seatDead {
+				s.tallies[seat.spec.Slot] = seat.tally()
+			}
+		}
+	}
+	return s
+}
+
+// loads returns the load of each open seat by slot.
+func (d *dispatcher) loads() map[int]int {
+	loads := make(map[int]int)
+	for _, s := range d.seats {
+		loads[s.spec.Slot] = s.tally().load()
+	}
+	return loads
+}
+
+// connsClosed takes a worker's word that it has closed connections.
+func (d *dispatcher) connsClosed(slot int, closed ipc.Closed) {
+	if s := d.find(slot); s != nil && !s.keepsBoard() {
+		s.reported = min(s.reported+uint64(max(closed.Count, len(closed.IDs))), s.sent-s.drained-s.back)
+	}
+	for _, id := range closed.IDs {
+		d.census.gone(id)
+	}
+}
+
 // add adds a seat. What a dead worker leaves is queued until its queue is
 // drained: only then is it known what died with it, and lost never goes down.
 func (c *Counts) add(s *seat) {

@@ -27,7 +27,7 @@ func TestMovedNeverGoesDown(t *testing.T) {
 	e := a.receive(conns)
 	b := h.hire(1, 100)
 	movers(1)
-	h.retire(0)
+	h.CloseQueue(0)
 	e.State = []byte("state")
 	for _, fd := range a.fds {
 		a.packet.Add(&e, fd)
@@ -45,7 +45,7 @@ func TestMovedNeverGoesDown(t *testing.T) {
 		h.do(func() { out = h.dispatcher.handful() == conns })
 		return out
 	})
-	counts, _, _ := h.snapshot()
+	counts, _ := h.Snapshot()
 	if counts.Moved != conns {
 		t.Errorf("%d moved, before it was %d", counts.Moved, conns)
 	}

@@ -39,7 +39,7 @@ func TestGivenBackDoesNotLinger(t *testing.T) {
 	b := h.hire(1, 100)
 	defer b.die()
 	h.do(func() { h.dispatcher.find(1).spec.Moves = true })
-	h.retire(0)
+	h.CloseQueue(0)
 	e.State = []byte("state")
 	a.packet.Add(&e, a.fds[0])
 	a.fds = nil

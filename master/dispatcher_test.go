@@ -41,19 +41,21 @@ type clerk struct {
 
 const officeSlots = 4
 
-func newOffice(t *rapid.T, config Config) *office {
+func newOffice(t *rapid.T, settings Settings) *office {
 	board, err := ipc.NewScoreboard(officeSlots)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Logger = hclog.NewNullLogger()
-	a, err := newAcceptor(config, nil, 200, func(e Event) {
-		switch e := e.(type) {
-		case QueueBroken:
-			t.Fatalf("slot %d is broken: %v", e.Slot, e.Err)
-		case GuardTripped:
-			t.Fatalf("a trial that was not asked for failed: %+v", e)
-		}
+	a, err := newAcceptor(Setup{
+		Settings: settings, Logger: hclog.NewNullLogger(), Acceptors: 1, DescriptorLimit: 200,
+		Report: func(e Event) {
+			switch e := e.(type) {
+			case QueueBroken:
+				t.Fatalf("slot %d is broken: %v", e.Slot, e.Err)
+			case GuardTripped:
+				t.Fatalf("a trial that was not asked for failed: %+v", e)
+			}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -226,8 +228,8 @@ func (o *office) check() {
 func TestDispatcherModel(t *testing.T) {
 	leaktest.Descriptors(t)
 	rapid.Check(t, func(t *rapid.T) {
-		o := newOffice(t, Config{
-			Dispatch:      rapid.SampledFrom(Policies()).Draw(t, "policy"),
+		o := newOffice(t, Settings{
+			Policy:        rapid.SampledFrom(Policies()).Draw(t, "policy"),
 			MaxConns:      rapid.SampledFrom([]int{0, 0, 7}).Draw(t, "max conns"),
 			MaxConnsPerIP: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max conns per ip"),
 		})
@@ -280,7 +282,7 @@ func TestGivenBackWithNobodyToTakeIt(t *testing.T) {
 	leaktest.Descriptors(t)
 	open := func() int { return leaktest.Count(t) }
 	rapid.Check(t, func(t *rapid.T) {
-		o := newOffice(t, Config{Dispatch: "least"})
+		o := newOffice(t, Settings{Policy: "least"})
 		defer o.leave()
 		o.hire(0, 1000, true)
 		for len(o.owner) < 200 {

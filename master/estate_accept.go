@@ -6,40 +6,51 @@ import (
 
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/listen"
 )
 
-// park stops the accept goroutine between two turns, with nothing in the hand,
-// and calls with, on this goroutine, for what it leaves. When with returns, it
-// goes on. It reports an error, and does not call with, if the hand cannot be
-// emptied: moved connections are in it that nobody has room for.
-func (a *acceptor) park(with func(acceptEstate, []listen.State)) error {
-	var err error
-	parked, released := make(chan struct{}), make(chan struct{})
-	a.mail.Put(func() {
-		d := &a.dispatcher
-		a.dismiss()
-		defer a.hire()
-		a.receiveAll() // those for whom there is no room, perhaps for long, are handed over
-		if d.handful() > 0 {
-			err = fmt.Errorf("%w: %d connections wait for a worker that can take them", errNotYet, d.handful())
-			a.news.parking = true
-			close(parked)
-			return
-		}
-		close(parked)
-		<-released
-	})
+// paused is what the accept goroutine leaves while it is paused, or why it is not.
+type paused struct {
+	accept acceptEstate
+	err    error
+}
+
+// Pause stops the accept goroutine between two turns, with nothing in the hand, and
+// returns what it has, until Resume. With an error it goes on: errNotYet, if the hand
+// cannot be emptied, since moved connections are in it that nobody has room for;
+// BatchEmpty follows when it is empty. The supervisor calls both.
+func (a *acceptor) Pause() (acceptEstate, error) {
+	r := pauseRequest{make(chan paused, 1), make(chan struct{})}
+	a.post(r)
 	select {
-	case <-parked:
+	case p := <-r.paused:
+		if p.err == nil {
+			a.resumed = r.resumed
+		}
+		return p.accept, p.err
 	case <-a.stopped:
-		return errStopping
+		return acceptEstate{}, errStopping
 	}
-	if err == nil {
-		with(a.estate(), listen.States(a.listeners))
+}
+
+// Resume has the accept goroutine go on, after Pause without an error.
+func (a *acceptor) Resume() {
+	close(a.resumed)
+	a.resumed = nil
+}
+
+// pause is Pause, and returns when Resume is called.
+func (a *acceptor) pause(r pauseRequest) {
+	d := &a.dispatcher
+	a.dismiss()
+	defer a.hire()
+	a.receiveAll() // those for whom there is no room, perhaps for long, are handed over
+	if d.handful() > 0 {
+		a.news.parking = true
+		r.paused <- paused{err: fmt.Errorf("%w: %d connections wait for a worker that can take them", errNotYet, d.handful())}
+		return
 	}
-	close(released)
-	return err
+	r.paused <- paused{accept: a.estate()}
+	<-r.resumed
 }
 
 func (a *acceptor) estate() acceptEstate {

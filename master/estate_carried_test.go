@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // What the rate grants goes on in the next program: an upgrade is no way to a burst.
@@ -16,10 +15,11 @@ func TestEstateCarriesBucket(t *testing.T) {
 		h.limits.rate, h.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
 		h.bucket.tokens = 0.5
 	})
-	var e acceptEstate
-	if err := h.park(func(accept acceptEstate, _ []listen.State) { e = accept }); err != nil {
+	e, err := h.Pause()
+	if err != nil {
 		t.Fatal(err)
 	}
+	h.Resume()
 	for rate, most := range map[int]float64{10: 0.5, 20: 20} { // another one begins anew
 		next := acceptor{bucket: newBucket(rate, time.Now())}
 		if err := next.inherit(&e, nil); err != nil {

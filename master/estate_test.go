@@ -62,13 +62,13 @@ func TestEstateKnowsEveryField(t *testing.T) {
 		}},
 		{acceptor{}, map[string]string{
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
-			"dispatcher": carried, "reserve": made, "listeners": carried, "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
+			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
 			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": carried,
 			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
-			"news": calm, "strandedUntil": calm, "inspectAt": moment, "stuck": carried, "stopped": made, "ending": calm,
+			"news": calm, "strandedUntil": calm, "inspectAt": moment, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
 		}},
 		{supervisor{}, map[string]string{
-			"config": made, "log": made, "dispatch": made, "processes": made, "notifier": made, "sampling": moment,
+			"config": made, "log": made, "listeners": carried, "sockets": "as many as there are", "dispatch": made, "processes": made, "notifier": made, "sampling": moment,
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
 			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": carried,

@@ -11,7 +11,6 @@ import (
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,7 +48,7 @@ type greeter struct {
 // door is a socket that is accepted from; it is borrowed.
 type door struct {
 	fd       int
-	listener *listen.Listener
+	listener *Listener
 	watched  bool
 }
 
@@ -160,7 +159,7 @@ func (g *greeter) run() {
 }
 
 // greet accepts a batch at most.
-func (g *greeter) greet(l *listen.Listener, socket int) {
+func (g *greeter) greet(l *Listener, socket int) {
 	now := g.clock.Now()
 	for n := 0; n < g.batch; {
 		fd, addr, errno := acceptOne(socket, &g.peer)

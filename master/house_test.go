@@ -3,6 +3,7 @@ package master
 import (
 	"fmt"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,41 +21,102 @@ type house struct {
 	board  *ipc.Scoreboard
 	addr   string
 	broken chan string
+	looks  chan func() // for do; has room for one
+	ended  chan struct{}
 }
 
 func newHouse(t testing.TB, descriptorLimit int) *house {
 	t.Helper()
 	leaktest.Descriptors(t)
-	listeners := openAt(t, "127.0.0.1:0")
+	listener := listenAt(t, "tcp", "127.0.0.1:0")
 	board, err := ipc.NewScoreboard(8)
 	if err != nil {
 		t.Fatal(err)
 	}
 	broken := make(chan string, 100)
-	config := Config{Logger: hclog.NewNullLogger(), Dispatch: DefaultPolicy}
-	a, err := newAcceptor(config, listeners, descriptorLimit, func(e Event) {
-		switch e := e.(type) {
-		case QueueBroken:
-			broken <- fmt.Sprint(e.Slot, " ", e.Err)
-		case GuardTripped:
-			broken <- fmt.Sprint("trial ", e)
-		}
+	a, err := newAcceptor(Setup{
+		Logger: hclog.NewNullLogger(), Listeners: []Listener{listener}, Acceptors: 1, DescriptorLimit: descriptorLimit,
+		Report: func(e Event) {
+			switch e := e.(type) {
+			case QueueBroken:
+				broken <- fmt.Sprint(e.Slot, " ", e.Err)
+			case GuardTripped:
+				broken <- fmt.Sprint("trial ", e)
+			}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- a.run() }()
+	h := &house{
+		TB: t, acceptor: a, board: board, addr: listener.Address, broken: broken,
+		looks: make(chan func(), 1), ended: make(chan struct{}),
+	}
+	go h.run()
 	t.Cleanup(func() {
 		a.interrupt(nil)
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		<-h.ended
 		if err := board.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &house{TB: t, acceptor: a, board: board, addr: listeners[0].Address, broken: broken}
+	return h
+}
+
+// run is the accept goroutine, which the test looks at between two turns.
+func (h *house) run() {
+	defer close(h.ended)
+	defer h.acceptor.close()
+	h.reserve.fill()
+	h.acceptor.hire()
+	for !h.ending {
+		if err := h.cycle(); err != nil {
+			h.Error(err)
+			return
+		}
+		select {
+		case look := <-h.looks:
+			look()
+		default:
+		}
+	}
+}
+
+// do runs f on the accept goroutine and returns when it has run.
+func (h *house) do(f func()) {
+	h.Helper()
+	done := make(chan struct{})
+	h.looks <- func() { defer close(done); f() }
+	h.waker.Wake()
+	select {
+	case <-done:
+	case <-h.ended:
+		h.Fatal("the accept goroutine has ended")
+	}
+}
+
+// listenAt returns a listener at an address, whose sockets are closed at the end of the
+// test, or by closeSockets.
+func listenAt(t testing.TB, network, address string) Listener {
+	t.Helper()
+	from, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close() // it lives on in the duplicate
+	l := Listener{Address: from.Addr().String(), FD: -1}
+	if network == "tcp" {
+		l.Bound = from.Addr().(*net.TCPAddr).AddrPort()
+	}
+	raw, err := from.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) { l.FD, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(l.FD) }) // the test's own
+	return l
 }
 
 // fakeWorker reads its end of a queue when told to.
@@ -82,7 +144,7 @@ func (h *house) hire(slot, capacity int) *fakeWorker {
 	w := &fakeWorker{house: h, slot: slot, end: end, entry: h.board.Entry(slot)}
 	w.entry.Reset()
 	w.entry.Sequence.Store(1)
-	h.open([]Queue{{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Entry: w.entry}})
+	h.Open([]Queue{{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Entry: w.entry}})
 	return w
 }
 
@@ -130,7 +192,7 @@ func (w *fakeWorker) closeOne() {
 	_ = unix.Close(w.fds[0])
 	w.fds = w.fds[1:]
 	if w.entry.AddClosed(1) {
-		w.house.ring(w.slot, ipc.Closed{})
+		w.house.ConnsClosed(w.slot, ipc.Closed{})
 	}
 }
 
@@ -139,7 +201,7 @@ func (w *fakeWorker) die() {
 	fdpass.CloseAll(w.fds)
 	w.fds = nil
 	_ = unix.Close(w.end)
-	w.house.bury(w.slot)
+	w.house.Reaped(w.slot)
 }
 
 // call connects so many clients, which are closed at the end of the test.
@@ -166,7 +228,7 @@ func (h *house) until(ok func(Counts) bool) Counts {
 				sequence.Add(2)
 			}
 		}
-		counts, _, _ := h.snapshot()
+		counts, _ := h.Snapshot()
 		if sum := counts.Queued + counts.Active + counts.Closed + counts.Refused + counts.Lost; sum != counts.Accepted {
 			h.Fatalf("the books do not balance: %+v", counts)
 		}

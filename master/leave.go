@@ -27,7 +27,7 @@ func (s *supervisor) leave(slot *slot, why string) {
 	s.dropOrder(slot, "the worker leaves: "+why)
 	slot.why, slot.until = why, s.leavesUntil()
 	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
-	s.dispatch.retire(slot.number)
+	s.dispatch.CloseQueue(slot.number)
 	switch {
 	case s.stopping != stopNot || !slot.ready.Moves:
 		s.finish(slot)
@@ -134,7 +134,7 @@ func (s *supervisor) gave(slot *slot, m ipc.Moved) {
 	case m.ID != 0 || slot.life.serves():
 		s.orderAnswered(slot, m)
 	case s.turn(slot, turnGaveAll):
-		s.dispatch.land(slot.number)
+		s.dispatch.AwaitLanding(slot.number)
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *supervisor) releaseEmpty() {
 	if !s.slots.some(func(slot *slot) bool { return slot.life == lifeParked }) {
 		return
 	}
-	_, tallies, _ := s.dispatch.snapshot()
+	_, tallies := s.dispatch.Snapshot()
 	for slot := range s.slots.all() {
 		if slot.life == lifeParked && tallies[slot.number].load() == 0 {
 			slot.until = s.leavesUntil()
@@ -204,7 +204,7 @@ func (s *supervisor) end(slot *slot, why string) {
 	case before != lifeKilled:
 		if before.serves() {
 			s.dropOrder(slot, "the worker leaves: "+why)
-			s.dispatch.retire(slot.number)
+			s.dispatch.CloseQueue(slot.number)
 		}
 		s.tell(slot, ipc.Stop{})
 		s.setAlarm(slot, alarmEnded, stopGrace)

@@ -3,8 +3,6 @@ package master
 import (
 	"net/netip"
 	"time"
-
-	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // limits are what the operator set for new connections. Those that are there
@@ -15,18 +13,28 @@ type limits struct {
 	close bool
 }
 
+// configure sets policy and limits.
+func (a *acceptor) configure(s Settings) {
+	a.limit(s)
+	name := s.Policy
+	if name == "" {
+		name = DefaultPolicy
+	}
+	a.dispatcher.policy, a.dispatcher.byPeer = policies[name], name == "hash"
+}
+
 // limit sets the limits, which may change while serving.
-func (a *acceptor) limit(c *Config) {
-	l := limits{conns: c.MaxConns, rate: c.AcceptRate, close: c.Overload == OverloadClose}
+func (a *acceptor) limit(s Settings) {
+	l := limits{conns: s.MaxConns, rate: s.AcceptRate, close: s.CloseOverLimit}
 	if l.rate != a.limits.rate {
 		a.bucket = newBucket(l.rate, time.Now())
 	}
 	a.limits = l
 	switch census := &a.dispatcher.census; {
-	case census.on() && c.MaxConnsPerIP > 0:
-		census.limit = c.MaxConnsPerIP
+	case census.on() && s.MaxConnsPerIP > 0:
+		census.limit = s.MaxConnsPerIP
 	default:
-		*census = newCensus(c.MaxConnsPerIP)
+		*census = newCensus(s.MaxConnsPerIP)
 	}
 }
 
@@ -70,7 +78,7 @@ func (a *acceptor) overLimit() bool {
 }
 
 // turnAway accepts and closes a batch.
-func (a *acceptor) turnAway(l *listen.Listener) verdict {
+func (a *acceptor) turnAway(l *Listener) verdict {
 	for range a.batch {
 		fd, addr, errno := acceptOne(l.FD, &a.peer)
 		if errno == 0 {
@@ -79,7 +87,7 @@ func (a *acceptor) turnAway(l *listen.Listener) verdict {
 		}
 		if v := judge(errno); v != acceptNext {
 			if v == acceptPause {
-				a.pause(l, errno)
+				a.backOff(l, errno)
 			}
 			return v
 		}

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // With overload close, clients are closed when a limit is reached, and only then: a
@@ -48,7 +47,7 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 		})
 		h.call(3) // they wait until the hand is empty
 		h.until(func(Counts) (seen bool) {
-			h.do(func() { seen = listen.Waiting(h.listeners[0].FD) == 3 })
+			h.do(func() { seen = waiting(h.listeners[0].FD) == 3 })
 			return seen
 		})
 		movers(1)
@@ -89,13 +88,14 @@ func TestAcceptedWithoutRoom(t *testing.T) {
 		}
 		h.lobby = append(h.lobby, arrival{ipc.Envelope{Listener: "web", Accepted: 7}, fd})
 	})
-	var e acceptEstate
-	if err := h.park(func(accept acceptEstate, _ []listen.State) { e = accept }); err != nil {
+	e, err := h.Pause()
+	if err != nil {
 		t.Fatal(err)
 	}
+	h.Resume()
 	if len(e.Lobby) != 1 || e.Lobby[0].Listener != "web" || e.Lobby[0].Accepted != 7 {
 		t.Errorf("%+v", e.Lobby)
 	}
-	h.closeListeners()
+	h.CloseListeners()
 	h.until(func(c Counts) bool { return c.Accepted == 1 && c.Refused == 1 })
 }

@@ -53,7 +53,7 @@ func (s *supervisor) cutKept() {
 	}) {
 		return
 	}
-	_, tallies, _ := s.dispatch.snapshot()
+	_, tallies := s.dispatch.Snapshot()
 	var fewest *slot
 	for slot := range s.slots.all() {
 		if slot.kept() && (fewest == nil || tallies[slot.number].load() < tallies[fewest.number].load()) {
@@ -159,7 +159,7 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 		s.log.Error("connections lost: they could not be restored", "slot", slot.number, "pid", slot.pid(), "count", m.Count, "error", m.Error)
 		s.lossExplained(m.Error)
 	case ipc.Closed:
-		s.dispatch.ring(slot.number, m)
+		s.dispatch.ConnsClosed(slot.number, m)
 	}
 }
 
@@ -192,7 +192,7 @@ func (s *supervisor) seatWaiting() {
 		}
 	}
 	if len(queues) > 0 {
-		s.dispatch.open(queues)
+		s.dispatch.Open(queues)
 		s.rebalance()
 	}
 }
@@ -229,7 +229,7 @@ func (s *supervisor) condemn(slot *slot, why string) {
 	if s.turn(slot, turnCondemned) {
 		slot.quiet()
 		if served {
-			s.dispatch.retire(slot.number)
+			s.dispatch.CloseQueue(slot.number)
 		}
 	}
 }
@@ -240,7 +240,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	before := slot.life
 	s.dropOrder(slot, "its worker died")
 	if process.seated {
-		s.dispatch.bury(slot.number)
+		s.dispatch.Reaped(slot.number)
 	} else {
 		closeQueue(process.queue, process.workerEnd)
 	}

@@ -3,8 +3,6 @@ package master
 import (
 	"math"
 	"slices"
-
-	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // This file is the accept goroutine's side of its greeters.
@@ -124,14 +122,4 @@ func (a *acceptor) anyWaiting() bool {
 		}
 	}
 	return false
-}
-
-// greetersFor returns how many greeters there are to be: those asked for, and no
-// fewer than there are sockets for, which an upgrade may have brought.
-func greetersFor(acceptors int, listeners []*listen.Listener) int {
-	n := acceptors - 1
-	for _, l := range listeners {
-		n = max(n, len(l.More))
-	}
-	return n
 }

@@ -160,7 +160,11 @@ func newMembers(config *Config, listeners []*listen.Listener, limit int) (*membe
 	if sleeper, m.endSleep, err = newSleeper(); err != nil {
 		return nil, err
 	}
-	m.accept, err = newAcceptor(*config, listeners, limit, func(e Event) { m.super.inbox.Put(e) })
+	sockets := socketsOf(config.Acceptors, listeners)
+	m.accept, err = newAcceptor(Setup{
+		Settings: config.dispatchSettings(), Logger: config.Logger, Listeners: toAccept(listeners), Acceptors: sockets,
+		DescriptorLimit: limit, Report: m.happened,
+	})
 	if err != nil {
 		m.endSleep()
 		return nil, err
@@ -173,8 +177,20 @@ func newMembers(config *Config, listeners []*listen.Listener, limit int) (*membe
 		signalThread: m.reap.signalThread,
 		stopped:      stopped,
 	}, sleeper)
-	m.super.notifier.ask = func(f func()) { m.accept.mail.Put(f) }
+	m.super.listeners, m.super.sockets = listeners, sockets
+	listen.SetBacklog(listeners, config.Backlog, config.Logger)
 	return m, nil
+}
+
+// happened takes an event of the accept goroutine, which calls it. That it is alive
+// the service manager hears at once: the supervisor was, when it asked, and need not be
+// woken for it.
+func (m *members) happened(e Event) {
+	if _, ok := e.(Alive); ok {
+		m.super.notifier.alive()
+		return
+	}
+	m.super.inbox.Put(e)
 }
 
 // close undoes start.
@@ -183,6 +199,7 @@ func (m *members) close() {
 		m.control.interrupt(nil)
 	}
 	m.accept.close()
+	listen.CloseAll(m.super.listeners)
 	m.endSleep()
 }
 

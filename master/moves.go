@@ -108,7 +108,7 @@ func (s *supervisor) canMove(number int) bool {
 }
 
 func (s *supervisor) beginMove(m *moveRequest) {
-	_, tallies, _ := s.dispatch.snapshot()
+	_, tallies := s.dispatch.Snapshot()
 	count := min(m.count, tallies[m.from].active())
 	if m.to != nobody {
 		count = min(count, s.queue(s.slots[m.to]).Capacity-tallies[m.to].load())
@@ -142,7 +142,7 @@ func (s *supervisor) movePossible(m *moveRequest) error {
 // particular. It has none outstanding.
 func (s *supervisor) giveOrder(slot *slot, to, count int) *moveOrder {
 	s.lastMove++
-	counts, tallies, _ := s.dispatch.snapshot()
+	counts, tallies := s.dispatch.Snapshot()
 	o := &moveOrder{id: s.lastMove, before: counts, closed: tallies[slot.number].closed}
 	slot.order = o
 	worker := slot.incarnation
@@ -151,7 +151,7 @@ func (s *supervisor) giveOrder(slot *slot, to, count int) *moveOrder {
 			s.cancelOrder(slot)
 		}
 	})
-	s.dispatch.order(slot.number, o.id, to, count)
+	s.dispatch.BeginMove(slot.number, o.id, to, count)
 	s.tell(slot, ipc.Move{ID: o.id, Count: count})
 	return o
 }
@@ -162,9 +162,9 @@ func (s *supervisor) orderAnswered(slot *slot, m ipc.Moved) {
 	switch o := slot.order; {
 	case o == nil || m.ID != 0 && m.ID != o.id: // it was forgotten meanwhile
 	case m.ID == 0:
-		s.dispatch.answered(slot.number, o.id, -1)
+		s.dispatch.AnswerMove(slot.number, o.id, -1)
 	default:
-		s.dispatch.answered(slot.number, o.id, m.Count)
+		s.dispatch.AnswerMove(slot.number, o.id, m.Count)
 	}
 }
 
@@ -188,7 +188,7 @@ func (s *supervisor) answerMove(slot *slot, moved int, incomplete error) {
 	if o.request == nil {
 		return
 	}
-	counts, tallies, _ := s.dispatch.snapshot()
+	counts, tallies := s.dispatch.Snapshot()
 	result := moveDone{departures: departures{Moved: uint64(moved), Lost: counts.Lost - o.before.Lost}, incomplete: incomplete}
 	if now, ok := tallies[slot.number]; ok { // else it is dead, and all that it had is gone with it
 		result.Drained, result.Staying = now.closed-o.closed, uint64(max(0, now.active()))
@@ -214,7 +214,7 @@ func (s *supervisor) cancelOrder(slot *slot) {
 		}
 		o.abandoned = true
 		if o.request != nil {
-			s.answerMove(slot, s.dispatch.given(slot.number, o.id),
+			s.answerMove(slot, s.dispatch.MovedSoFar(slot.number, o.id),
 				fmt.Errorf("slot %d (pid %d) has not answered within %v; it is told to give no more back", slot.number, slot.pid(), moveLimit+cancelLimit))
 		}
 	})
@@ -224,8 +224,8 @@ func (s *supervisor) cancelOrder(slot *slot) {
 func (s *supervisor) dropOrder(slot *slot, why string) {
 	if slot.order != nil {
 		id := slot.order.id
-		s.answerMove(slot, s.dispatch.given(slot.number, id), fmt.Errorf("slot %d: %s", slot.number, why))
-		s.dispatch.forget(slot.number, id)
+		s.answerMove(slot, s.dispatch.MovedSoFar(slot.number, id), fmt.Errorf("slot %d: %s", slot.number, why))
+		s.dispatch.ForgetMove(slot.number, id)
 		s.endOrder(slot)
 	}
 }
@@ -240,7 +240,7 @@ func (s *supervisor) rebalance() {
 	if !s.config.Rebalance || s.reload != nil || s.stopping != stopNot {
 		return
 	}
-	loads := s.dispatch.loads()
+	loads := s.dispatch.Loads()
 	var movable []*slot
 	total := 0
 	for _, slot := range s.staff(s.generation) {

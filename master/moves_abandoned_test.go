@@ -36,7 +36,7 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 			slots := th.slots
 			defer func() { th.slots, th.succession = slots, nil }()
 			th.slots, th.succession = nil, &succession{signals: &signals{}}
-			if e := th.estate(acceptEstate{}, nil); e.LastMove != id {
+			if e := th.estate(acceptEstate{}); e.LastMove != id {
 				t.Errorf("the last order's id in the estate is %d, want %d: a late answer would look like another order's", e.LastMove, id)
 			}
 		})

@@ -34,58 +34,52 @@ func (o *seatOrder) destination() int {
 // given returns how many came back by the order and have not gone home.
 func (s *seat) given() int { return int((s.back - s.order.start) - (s.home - s.order.home)) }
 
-// land has landed told once nothing that a worker has given back is on its way.
-func (a *acceptor) land(slot int) {
-	a.do(func() {
-		if s := a.dispatcher.find(slot); s != nil {
-			s.landing = true
-		}
-	})
+// awaitLanding has Landed told of a slot's worker.
+func (d *dispatcher) awaitLanding(slot int) {
+	if s := d.find(slot); s != nil {
+		s.landing = true
+	}
 }
 
-// arrive has arrived told once nothing is on its way to the generation on trial.
-func (a *acceptor) arrive() { a.do(func() { a.news.arriving = true }) }
-
-// order says who is to get what a worker gives back, so many, and has delivered
-// told once they have it. The worker has no other order.
-func (a *acceptor) order(slot int, id uint64, to, count int) {
-	a.do(func() {
-		if s := a.dispatcher.find(slot); s != nil {
-			s.order = &seatOrder{id: id, to: to, count: count, start: s.back, home: s.home}
-		}
-	})
+// beginMove gives a seat an order.
+func (d *dispatcher) beginMove(r beginMoveRequest) {
+	if s := d.find(r.slot); s != nil {
+		s.order = &seatOrder{id: r.id, to: r.to, count: r.count, start: s.back, home: s.home}
+	}
 }
 
-// ordered calls f with the seat of a slot that has the order.
-func (a *acceptor) ordered(slot int, id uint64, f func(*seat)) {
-	a.do(func() {
-		if s := a.dispatcher.find(slot); s != nil && s.order != nil && s.order.id == id {
-			f(s)
-		}
-	})
+// ordered returns the seat of a slot that has the order, or nil.
+func (d *dispatcher) ordered(slot int, id uint64) *seat {
+	if s := d.find(slot); s != nil && s.order != nil && s.order.id == id {
+		return s
+	}
+	return nil
 }
 
-// answered takes a worker's word that it gives back so many by an order, and no
-// more; negative: it did not say how many.
-func (a *acceptor) answered(slot int, id uint64, given int) {
-	a.ordered(slot, id, func(s *seat) {
-		if given >= 0 {
-			s.order.count = min(given, s.order.count) // more than asked for nobody gives
-		} else {
-			s.order.open = true
-		}
-	})
+// answerMove takes a worker's word on what it gave back by an order.
+func (d *dispatcher) answerMove(r answerMoveRequest) {
+	switch s := d.ordered(r.slot, r.id); {
+	case s == nil:
+	case r.given >= 0:
+		s.order.count = min(r.given, s.order.count) // more than asked for nobody gives
+	default:
+		s.order.open = true
+	}
 }
 
-// given returns how many have come back by an order so far.
-func (a *acceptor) given(slot int, id uint64) (n int) {
-	a.ordered(slot, id, func(s *seat) { n = s.given() })
-	return n
+// movedSoFar returns how many have come back by an order so far.
+func (d *dispatcher) movedSoFar(slot int, id uint64) int {
+	if s := d.ordered(slot, id); s != nil {
+		return s.given()
+	}
+	return 0
 }
 
-// forget ends an order.
-func (a *acceptor) forget(slot int, id uint64) {
-	a.ordered(slot, id, func(s *seat) { s.order = nil })
+// forgetMove ends an order.
+func (d *dispatcher) forgetMove(slot int, id uint64) {
+	if s := d.ordered(slot, id); s != nil {
+		s.order = nil
+	}
 }
 
 // tellNews tells what has become so.

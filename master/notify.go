@@ -21,7 +21,6 @@ type notifier struct {
 // them, which is there only while there are some.
 type messages struct {
 	send func(string)
-	ask  func(func()) // has the accept goroutine call a function; nil: there is none
 
 	mu    sync.Mutex
 	queue []string
@@ -61,19 +60,12 @@ func (n notifier) stopping() { n.say(daemon.SdNotifyStopping) }
 // time that the manager waits, as sd_watchdog_enabled(3) has it.
 func (n notifier) every() time.Duration { return n.watchdog / 2 }
 
-// alive is to be called regularly by the supervisor, which is alive then. The
-// manager hears of it from the accept goroutine, so that neither can stand still
-// unnoticed.
+// alive says that the master is, at the supervisor's asking and by the accept
+// goroutine, so that neither can stand still unnoticed.
 func (n notifier) alive() {
-	if n.watchdog == 0 {
-		return
+	if n.watchdog > 0 {
+		n.say(daemon.SdNotifyWatchdog)
 	}
-	ping := func() { n.say(daemon.SdNotifyWatchdog) }
-	if n.ask == nil {
-		ping()
-		return
-	}
-	n.ask(ping)
 }
 
 // say queues a message: a sign of life not twice in a row, for it adds nothing.

@@ -55,7 +55,7 @@ func (s *supervisor) recycle(now time.Time) {
 	}
 	var tallies map[int]tally
 	if s.config.RecycleConns > 0 {
-		_, tallies, _ = s.dispatch.snapshot()
+		_, tallies = s.dispatch.Snapshot()
 	}
 	var oldest *slot
 	var reason string

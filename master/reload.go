@@ -183,8 +183,7 @@ func planReload(old *Config, read func()) reloadPlan {
 func (s *supervisor) startReload(p reloadPlan) {
 	r := s.reload
 	if p.err == nil {
-		held, sockets := s.dispatch.heldListeners()
-		r.listeners, p.err = listen.Plan(listen.Settings{Addresses: p.sockets, Sockets: sockets, Backlog: p.config.Backlog}, held)
+		r.listeners, p.err = listen.Plan(listen.Settings{Addresses: p.sockets, Sockets: s.sockets, Backlog: p.config.Backlog}, s.listeners)
 	}
 	if p.err != nil {
 		p.program.close()
@@ -236,8 +235,8 @@ func (s *supervisor) switchOver() {
 	}
 	s.config = r.config
 	s.seatWaiting()
-	s.dispatch.apply(r.config, r.listeners)
-	s.dispatch.try(s.generation, r.config.moveFailures())
+	s.applyListeners(r.listeners)
+	s.dispatch.Guard(s.generation, r.config.moveFailures())
 	for _, slot := range old {
 		s.leave(slot, "replaced by a new generation")
 	}
@@ -252,7 +251,7 @@ func (s *supervisor) switchOver() {
 // moveKept has those that leave already move what they have kept: perhaps this
 // generation can read their state. One that had no deadline has one again.
 func (s *supervisor) moveKept() {
-	_, tallies, _ := s.dispatch.snapshot()
+	_, tallies := s.dispatch.Snapshot()
 	for slot := range s.slots.all() {
 		if !slot.ready.Moves || slot.life != lifeFinishing && slot.life != lifeParked || !s.somewhereToGo(slot) {
 			continue
@@ -266,7 +265,7 @@ func (s *supervisor) moveKept() {
 func (s *supervisor) awaitArrival() {
 	r := s.reload
 	r.stage = reloadArriving
-	s.dispatch.arrive()
+	s.dispatch.AwaitArrival()
 	r.limit = s.after(stillLimit, func() {
 		if s.reload == r {
 			r.account.silent = append(r.account.silent, "some worker of the new generation")
@@ -285,7 +284,7 @@ func (s *supervisor) arrived() {
 // finishReload is called once every connection has moved that can.
 func (s *supervisor) finishReload() {
 	r := s.reload
-	s.dispatch.try(0, 0)
+	s.dispatch.Guard(0, 0)
 	o := s.closeReload()
 	if o.incomplete == nil {
 		s.log.Info("reloaded", o.fields...)
@@ -307,7 +306,7 @@ func (s *supervisor) closeReload() closedReload {
 	s.reload = nil
 	o := outcome{generation: r.generation}
 	o.departures, o.incomplete = s.close(r.account)
-	_, tallies, _ := s.dispatch.snapshot()
+	_, tallies := s.dispatch.Snapshot()
 	pause := time.Duration(0)
 	for _, slot := range s.staff(s.generation) {
 		pause = max(pause, min(tallies[slot.number].pause, time.Since(r.since)))

@@ -1,158 +1,207 @@
 package master
 
 import (
-	"slices"
+	"fmt"
 
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/listen"
 )
 
-// This file is what other goroutines may ask of the accept goroutine.
+// This file is what other goroutines ask of the accept goroutine: each request is a
+// value, which act is the one place to act on, between two turns.
+type (
+	openRequest        struct{ queues []Queue }
+	closeRequest       struct{ slot int }
+	reapedRequest      struct{ slot int }
+	connsClosedRequest struct {
+		slot   int
+		closed ipc.Closed
+	}
+	loadsRequest    struct{} // answered by a map[int]int
+	snapshotRequest struct{} // answered by a snapshot
+	guardRequest    struct {
+		generation int
+		limit      float64
+	}
+	landingRequest   struct{ slot int }
+	arrivalRequest   struct{}
+	beginMoveRequest struct {
+		slot      int
+		id        uint64
+		to, count int
+	}
+	answerMoveRequest struct {
+		slot  int
+		id    uint64
+		given int
+	}
+	movedRequest struct { // answered by an int
+		slot int
+		id   uint64
+	}
+	forgetMoveRequest struct {
+		slot int
+		id   uint64
+	}
+	configureRequest struct {
+		settings  Settings
+		listeners []Listener
+	}
+	closeListenersRequest struct{}
+	pingRequest           struct{}
+	stopRequest           struct{}
+	pauseRequest          struct {
+		paused  chan paused // has room for one
+		resumed chan struct{}
+	}
+)
 
-// do runs f on the accept goroutine and returns when it has run. After the
-// accept goroutine has ended it runs f at once: nobody else does then.
-func (a *acceptor) do(f func()) {
-	done := make(chan struct{})
-	a.mail.Put(func() { f(); close(done) })
-	select {
-	case <-done:
-	case <-a.stopped:
-		select {
-		case <-done:
-		default:
-			f()
+// posted is a request on its way. Whoever waits for the answer is sent it, which may
+// be nil; without answer nobody waits.
+type posted struct {
+	request any
+	answer  chan any // has room for one
+}
+
+// act acts on a request, and returns the answer to it.
+func (a *acceptor) act(request any) (answer any) {
+	d := &a.dispatcher
+	switch r := request.(type) {
+	case openRequest:
+		a.openQueues(r.queues)
+	case closeRequest:
+		d.retire(r.slot)
+	case reapedRequest:
+		if s := d.bury(r.slot); s != nil {
+			_ = a.set.Del(s.spec.FD) // it may have been taken out when it broke
 		}
+	case connsClosedRequest:
+		d.connsClosed(r.slot, r.closed)
+	case loadsRequest:
+		return d.loads()
+	case snapshotRequest:
+		return d.snapshot()
+	case guardRequest:
+		d.try(r.generation, r.limit)
+	case landingRequest:
+		d.awaitLanding(r.slot)
+	case arrivalRequest:
+		a.news.arriving = true
+	case beginMoveRequest:
+		d.beginMove(r)
+	case answerMoveRequest:
+		d.answerMove(r)
+	case movedRequest:
+		return d.movedSoFar(r.slot, r.id)
+	case forgetMoveRequest:
+		d.forgetMove(r.slot, r.id)
+	case configureRequest:
+		a.change(r)
+	case closeListenersRequest:
+		a.closeListeners()
+	case pingRequest:
+		d.report(Alive{})
+	case pauseRequest:
+		a.pause(r)
+	case stopRequest:
+		a.ending = true
+	default:
+		panic(fmt.Sprintf("the accept goroutine was asked a %T", r))
+	}
+	return nil
+}
+
+// post leaves a request for which nobody waits.
+func (a *acceptor) post(request any) { a.mail.Put(posted{request: request}) }
+
+// ask returns the answer to a request when it was acted on. After the accept
+// goroutine has ended it acts on it at once: nobody else does then.
+func (a *acceptor) ask(request any) any {
+	p := posted{request, make(chan any, 1)}
+	a.mail.Put(p)
+	select {
+	case answer := <-p.answer:
+		return answer
+	case <-a.stopped:
+	}
+	select {
+	case answer := <-p.answer:
+		return answer
+	default:
+		return a.act(request)
 	}
 }
 
-// ring passes on a worker's word that it has closed connections: the bell, if
-// it keeps the scoreboard, or else their number; and, if asked for, their ids.
-func (a *acceptor) ring(slot int, closed ipc.Closed) {
-	a.mail.Put(func() {
-		if s := a.dispatcher.find(slot); s != nil && !s.keepsBoard() {
-			s.reported = min(s.reported+uint64(max(closed.Count, len(closed.IDs))), s.sent-s.drained-s.back)
-		}
-		for _, id := range closed.IDs {
-			a.dispatcher.census.gone(id)
-		}
-	})
-}
-
-// open lets workers have connections, all from the same moment on. It takes over
+// Open lets workers have connections, all from the same moment on. It takes over
 // their queues' descriptors.
-func (a *acceptor) open(specs []Queue) {
-	a.do(func() {
-		for _, spec := range specs {
-			a.serial++
-			s := a.dispatcher.open(spec, a.serial)
-			if err := a.set.Add(spec.FD, poller.In, tagSeat|s.serial); err != nil {
-				a.dispatcher.report(QueueBroken{spec.Worker, err})
-			}
+func (a *acceptor) Open(queues []Queue) { a.ask(openRequest{queues}) }
+
+// CloseQueue stops sending to a worker that is asked to finish.
+func (a *acceptor) CloseQueue(slot int) { a.ask(closeRequest{slot}) }
+
+// Reaped says that a slot's worker is dead: what waits in its queue is placed anew,
+// and QueueGone follows. When it returns, the scoreboard entry is no longer used.
+func (a *acceptor) Reaped(slot int) { a.ask(reapedRequest{slot}) }
+
+// ConnsClosed passes on a worker's word that it has closed connections: the bell, if
+// it keeps the scoreboard, or else their number; and, if asked for, their ids. It does
+// not wait.
+func (a *acceptor) ConnsClosed(slot int, closed ipc.Closed) { a.post(connsClosedRequest{slot, closed}) }
+
+// Loads returns the load of each worker that gets connections, by slot.
+func (a *acceptor) Loads() map[int]int { return a.ask(loadsRequest{}).(map[int]int) }
+
+// Snapshot returns the totals, and the counts of each living worker by slot.
+func (a *acceptor) Snapshot() (Counts, map[int]tally) {
+	s := a.ask(snapshotRequest{}).(snapshot)
+	return s.counts, s.tallies
+}
+
+// AnyStuck reports whether some worker takes nothing from its queue. It may be called
+// from any goroutine.
+func (a *acceptor) AnyStuck() bool { return a.stuck.Load() }
+
+// Guard watches how connections fare that move to a generation: no more than limit, a
+// share of those tried, may fail. GuardTripped follows if more do. Generation 0 ends it.
+func (a *acceptor) Guard(generation int, limit float64) { a.ask(guardRequest{generation, limit}) }
+
+// AwaitLanding has Landed follow once nothing that a worker has given back is on its way.
+func (a *acceptor) AwaitLanding(slot int) { a.ask(landingRequest{slot}) }
+
+// AwaitArrival has Arrived follow once nothing is on its way to the guarded generation.
+func (a *acceptor) AwaitArrival() { a.ask(arrivalRequest{}) }
+
+// BeginMove says who is to get what a worker gives back by an order, so many; MoveDone
+// follows once they have it. The worker has no other order.
+func (a *acceptor) BeginMove(slot int, id uint64, to, count int) {
+	a.ask(beginMoveRequest{slot, id, to, count})
+}
+
+// AnswerMove passes on a worker's word that it gives back so many by an order, and no
+// more; negative: all that it has given so far.
+func (a *acceptor) AnswerMove(slot int, id uint64, given int) {
+	a.ask(answerMoveRequest{slot, id, given})
+}
+
+// MovedSoFar returns how many have come back by an order so far.
+func (a *acceptor) MovedSoFar(slot int, id uint64) int { return a.ask(movedRequest{slot, id}).(int) }
+
+// ForgetMove ends an order.
+func (a *acceptor) ForgetMove(slot int, id uint64) { a.ask(forgetMoveRequest{slot, id}) }
+
+// Ping has Alive follow. It does not wait.
+func (a *acceptor) Ping() { a.post(pingRequest{}) }
+
+// interrupt ends run.
+func (a *acceptor) interrupt(error) { a.post(stopRequest{}) }
+
+// openQueues adds a seat for each.
+func (a *acceptor) openQueues(queues []Queue) {
+	for _, q := range queues {
+		a.serial++
+		s := a.dispatcher.open(q, a.serial)
+		if err := a.set.Add(q.FD, poller.In, tagSeat|s.serial); err != nil {
+			a.dispatcher.report(QueueBroken{q.Worker, err})
 		}
-	})
-}
-
-// retire stops sending to a worker that is asked to finish.
-func (a *acceptor) retire(slot int) {
-	a.do(func() { a.dispatcher.retire(slot) })
-}
-
-// bury has the queue of a reaped worker placed anew. When it returns, the
-// scoreboard entry is no longer used.
-func (a *acceptor) bury(slot int) {
-	a.do(func() {
-		if s := a.dispatcher.bury(slot); s != nil {
-			_ = a.set.Del(s.spec.FD) // it may have been taken out when it broke
-		}
-	})
-}
-
-// try begins a trial of a generation that connections move to: no more than
-// limit, a share of those tried, may fail. Generation 0 ends it.
-func (a *acceptor) try(generation int, limit float64) {
-	a.do(func() { a.dispatcher.try(generation, limit) })
-}
-
-// anyStuck reports whether some worker takes nothing from its queue.
-func (a *acceptor) anyStuck() bool { return a.stuck.Load() }
-
-// loads returns the load of each open seat by slot.
-func (a *acceptor) loads() map[int]int {
-	loads := make(map[int]int)
-	a.do(func() {
-		for _, s := range a.dispatcher.seats {
-			loads[s.spec.Slot] = s.tally().load()
-		}
-	})
-	return loads
-}
-
-// snapshot returns the totals, the tally of each living worker by slot, and
-// what the listeners are.
-func (a *acceptor) snapshot() (counts Counts, tallies map[int]tally, listeners []ListenerStatus) {
-	tallies = make(map[int]tally)
-	a.do(func() {
-		listeners = listen.Describe(a.listeners)
-		counts = a.dispatcher.counts()
-		for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
-			for _, s := range seats {
-				if s.phase != seatDead {
-					tallies[s.spec.Slot] = s.tally()
-				}
-			}
-		}
-	})
-	return counts, tallies, listeners
-}
-
-// closeListeners accepts what already waits in the backlogs, as far as there
-// is room, and closes the listeners.
-func (a *acceptor) closeListeners() {
-	a.do(func() {
-		a.dismiss()
-		for _, l := range a.listeners {
-			l.StopQueueing()
-		}
-		a.receiveAll()
-		a.turnAwayLobby()
-		for i, l := range a.listeners {
-			a.takeBacklog(l)
-			a.unwatch(&a.doors[i])
-			l.Close()
-		}
-		a.setListeners(nil)
-	})
-}
-
-// heldListeners returns the listeners there are, borrowed, and how many sockets each
-// TCP address has, one for each accept goroutine.
-func (a *acceptor) heldListeners() (held []*listen.Listener, sockets int) {
-	a.do(func() { held, sockets = slices.Clone(a.listeners), 1+len(a.greeters) })
-	return held, sockets
-}
-
-// apply puts a configuration in force, and takes over the listeners that are
-// added. What already waits at a listener that is removed is accepted first, as
-// far as there is room.
-func (a *acceptor) apply(c *Config, change listen.Change) {
-	a.do(func() {
-		a.configure(c)
-		a.dismiss()
-		defer a.hire()
-		a.watchListeners(false)
-		a.ready = nil
-		for _, l := range change.Removed {
-			l.StopQueueing()
-			a.takeBacklog(l)
-			l.Close()
-		}
-		a.setListeners(change.Apply(a.listeners, a.log))
-	})
-}
-
-// configure sets policy and limits.
-func (a *acceptor) configure(c *Config) {
-	a.limit(c)
-	a.dispatcher.policy, a.dispatcher.byPeer = policies[c.Dispatch], c.Dispatch == "hash"
+	}
 }

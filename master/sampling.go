@@ -80,7 +80,7 @@ func (s *supervisor) timeUp(now time.Time) {
 // alive tells the service manager, if it wants to know, and plans the next time.
 func (s *supervisor) alive(now time.Time) {
 	if every := s.notifier.every(); every > 0 {
-		s.notifier.alive()
+		s.dispatch.Ping() // who says so
 		s.sampling.ping = now.Add(every)
 	}
 }
@@ -88,10 +88,10 @@ func (s *supervisor) alive(now time.Time) {
 // sample takes one sample of every worker, acts on what it shows, and plans the next.
 func (s *supervisor) sample(now time.Time) {
 	late := now.Sub(s.sampling.due) > sampleLate
-	stuck := s.dispatch.anyStuck()
+	stuck := s.dispatch.AnyStuck()
 	var tallies map[int]tally
 	if stuck { // else no queue holds anything for long
-		_, tallies, _ = s.dispatch.snapshot()
+		_, tallies = s.dispatch.Snapshot()
 	}
 	moving := false
 	for slot := range s.slots.all() {

@@ -57,7 +57,7 @@ func (s *supervisor) joinScalings(slot *slot) {
 	if len(s.scalings) == 0 || !slot.life.serves() {
 		return
 	}
-	_, tallies, _ := s.dispatch.snapshot()
+	_, tallies := s.dispatch.Snapshot()
 	for _, c := range s.scalings {
 		c.account.join(slot, tallies[slot.number])
 	}

@@ -38,10 +38,10 @@ type WorkerStatus struct {
 
 // status reports on everything. On the supervisor's goroutine.
 func (s *supervisor) status() Status {
-	counts, tallies, listeners := s.dispatch.snapshot()
+	counts, tallies := s.dispatch.Snapshot()
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
-		Listeners: listeners, Workers: []WorkerStatus{}, Connections: counts,
+		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: counts,
 	}
 	for slot := range s.slots.all() {
 		t := tallies[slot.number]

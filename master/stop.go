@@ -31,7 +31,7 @@ func (s *supervisor) stop(mode stopMode) {
 	}
 	if s.stopping == stopNot {
 		s.stopBy = time.Now().Add(s.config.DrainTimeout + drainGrace)
-		s.dispatch.closeListeners()
+		s.closeListeners()
 		s.stopWaiting()
 		s.notifier.stopping()
 	}
@@ -103,7 +103,7 @@ func (s *supervisor) interrupted() {
 		return
 	}
 	s.stop(stopGraceful)
-	counts, _, _ := s.dispatch.snapshot()
+	counts, _ := s.dispatch.Snapshot()
 	if n := counts.Active + counts.Queued; n > 0 {
 		s.log.Warn(fmt.Sprintf("waiting for %d connections; interrupt again to quit", n))
 	}

@@ -21,6 +21,8 @@ type supervisor struct {
 	config    *Config // of the generation that serves
 	log       hclog.Logger
 	dispatch  dispatch
+	listeners []*listen.Listener // owned; dispatch accepts from them
+	sockets   int                // that each TCP address has, one for each goroutine that accepts
 	processes processes
 
 	notifier notifier
@@ -74,28 +76,32 @@ func newSupervisor(config *Config, d dispatch, p processes, sleeper sleeper) *su
 	return s
 }
 
-// dispatch is the accept goroutine as the supervisor needs it. Each method
-// returns when what it says is done; what takes longer is told by a notice.
+// dispatch is the accept goroutine as the supervisor needs it. Each method returns
+// when what it says is done, unless it is told otherwise; what takes longer is told by
+// an event.
 type dispatch interface {
-	open([]Queue)                // let workers have connections; takes over their queues
-	retire(slot int)             // no more for that one
-	bury(slot int)               // its worker is reaped: place anew what waits there; booked follows
-	ring(slot int, m ipc.Closed) // it has closed connections
-	loads() map[int]int          // of the open seats, by slot
-	snapshot() (Counts, map[int]tally, []ListenerStatus)
-	try(generation int, limit float64)                  // how many moves to it may fail; 0 ends that
-	land(slot int)                                      // landed follows
-	arrive()                                            // arrived follows
-	order(slot int, id uint64, to, count int)           // who gets what a worker gives back by an order; delivered follows
-	answered(slot int, id uint64, given int)            // so many it has given back by it; negative: all that it has given so far
-	given(slot int, id uint64) int                      // so many have come back by it so far
-	forget(slot int, id uint64)                         // the order is no more
-	anyStuck() bool                                     // some worker takes nothing from its queue
-	park(with func(acceptEstate, []listen.State)) error // nothing moves meanwhile; with errNotYet, emptyHanded follows
+	Open([]Queue)
+	CloseQueue(slot int)
+	Reaped(slot int)
+	ConnsClosed(slot int, closed ipc.Closed)
+	Loads() map[int]int
+	Snapshot() (Counts, map[int]tally)
+	AnyStuck() bool
 
-	heldListeners() (held []*listen.Listener, sockets int) // borrowed; and how many sockets each TCP address has
-	apply(*Config, listen.Change)
-	closeListeners()
+	Guard(generation int, limit float64)
+	AwaitLanding(slot int)
+	AwaitArrival()
+	BeginMove(slot int, id uint64, to, count int)
+	AnswerMove(slot int, id uint64, given int)
+	MovedSoFar(slot int, id uint64) int
+	ForgetMove(slot int, id uint64)
+
+	Pause() (acceptEstate, error)
+	Resume()
+	Ping()
+
+	Configure(Settings, []Listener)
+	CloseListeners()
 }
 
 // processes is how the supervisor starts and signals worker processes.
@@ -246,7 +252,7 @@ func (s *supervisor) allReady(generation int) bool {
 // idlest returns the slot that costs least to give up: one without a ready
 // worker, or else the one with the smallest load; of equals the youngest.
 func (s *supervisor) idlest(generation int) *slot {
-	loads := s.dispatch.loads()
+	loads := s.dispatch.Loads()
 	weigh := func(slot *slot) int {
 		switch slot.life {
 		case lifeGone, lifeKilled:

@@ -25,12 +25,14 @@ const testDescriptors = 1000
 // NewTestDispatcher makes one. broken is called about a worker that is to be
 // replaced.
 func NewTestDispatcher(broken func(slot int, err error)) (*TestDispatcher, error) {
-	a, err := newAcceptor(Config{Logger: hclog.NewNullLogger(), Dispatch: "least"}, nil, testDescriptors,
-		func(e Event) {
+	a, err := newAcceptor(Setup{
+		Logger: hclog.NewNullLogger(), Acceptors: 1, DescriptorLimit: testDescriptors,
+		Report: func(e Event) {
 			if b, ok := e.(QueueBroken); ok {
 				broken(b.Slot, b.Err)
 			}
-		})
+		},
+	})
 	if err != nil {
 		return nil, err
 	}

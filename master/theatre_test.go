@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +22,10 @@ type theatre struct {
 	seats   map[int]*Queue
 	retired map[int]bool
 	closed  bool // the listeners
-	faults  []error
+	paused  bool // the accept goroutine
+
+	acceptStands bool // the accept goroutine stands still
+	faults       []error
 
 	mute      bool  // workers started from now on never say ready
 	moves     bool  // they can move connections
@@ -152,64 +154,75 @@ func (th *theatre) exit(pid int, status unix.WaitStatus) {
 	}
 }
 
-func (th *theatre) open(specs []Queue) {
-	for _, spec := range specs {
-		if th.seats[spec.Slot] != nil {
-			th.fault("slot %d: seated twice", spec.Slot)
+func (th *theatre) Open(queues []Queue) {
+	for _, q := range queues {
+		if th.seats[q.Slot] != nil {
+			th.fault("slot %d: seated twice", q.Slot)
 		}
-		th.seats[spec.Slot] = &spec
+		th.seats[q.Slot] = &q
 	}
 }
 
-func (th *theatre) retire(slot int) {
+func (th *theatre) CloseQueue(slot int) {
 	if th.seats[slot] == nil || th.retired[slot] {
-		th.fault("slot %d: retired without an open seat", slot)
+		th.fault("slot %d: closed without an open queue", slot)
 	}
 	th.retired[slot] = true
 }
 
-func (th *theatre) bury(slot int) {
+func (th *theatre) Reaped(slot int) {
 	if th.seats[slot] == nil {
-		th.fault("slot %d: buried without a seat", slot)
+		th.fault("slot %d: reaped without a queue", slot)
 	}
 	th.inbox.Put(QueueGone{Worker: th.seats[slot].Worker})
 	delete(th.seats, slot)
 	delete(th.retired, slot)
 }
 
-func (th *theatre) ring(int, ipc.Closed)  {}
-func (th *theatre) loads() map[int]int    { return nil }
-func (th *theatre) land(slot int)         { th.inbox.Put(Landed{th.seats[slot].Worker}) }
-func (th *theatre) arrive()               { th.inbox.Put(Arrived{}) }
-func (th *theatre) given(int, uint64) int { return 0 }
-func (th *theatre) forget(int, uint64)    {}
+func (th *theatre) ConnsClosed(int, ipc.Closed) {}
+func (th *theatre) Loads() map[int]int          { return nil }
+func (th *theatre) AwaitLanding(slot int)       { th.inbox.Put(Landed{th.seats[slot].Worker}) }
+func (th *theatre) AwaitArrival()               { th.inbox.Put(Arrived{}) }
+func (th *theatre) MovedSoFar(int, uint64) int  { return 0 }
+func (th *theatre) ForgetMove(int, uint64)      {}
 
-func (th *theatre) order(slot int, id uint64, to, count int) {
+func (th *theatre) BeginMove(slot int, id uint64, to, count int) {
 	if th.retired[slot] || th.seats[slot] == nil {
 		th.fault("slot %d: an order to one that does not serve", slot)
 	}
 }
 
-func (th *theatre) answered(slot int, id uint64, n int) {
+func (th *theatre) AnswerMove(slot int, id uint64, n int) {
 	th.inbox.Put(MoveDone{th.seats[slot].Worker, id, max(0, n)})
 }
-func (th *theatre) park(with func(acceptEstate, []listen.State)) error {
-	with(acceptEstate{}, nil)
-	return nil
+
+func (th *theatre) Pause() (acceptEstate, error) {
+	th.paused = true
+	return acceptEstate{}, nil
 }
 
-func (th *theatre) try(int, float64) {}
+func (th *theatre) Resume() {
+	if !th.paused {
+		th.fault("resumed without a pause")
+	}
+	th.paused = false
+}
 
-func (th *theatre) closeListeners() { th.closed = true }
-func (th *theatre) anyStuck() bool {
+func (th *theatre) Ping() {
+	if !th.acceptStands {
+		th.notifier.alive()
+	}
+}
+
+func (th *theatre) Guard(int, float64) {}
+
+func (th *theatre) CloseListeners() { th.closed = true }
+func (th *theatre) AnyStuck() bool {
 	th.samples.Add(1) // each sample asks this, and nothing else does
 	return false
 }
-func (th *theatre) snapshot() (Counts, map[int]tally, []ListenerStatus) {
-	return Counts{}, nil, nil
-}
-func (th *theatre) heldListeners() ([]*listen.Listener, int) { return nil, 1 }
-func (th *theatre) apply(*Config, listen.Change)             {}
+func (th *theatre) Snapshot() (Counts, map[int]tally) { return Counts{}, nil }
+func (th *theatre) Configure(Settings, []Listener)    {}
 
 // look runs f on the supervisor's goroutine, which alone touches all this.
 func (th *theatre) look(f func()) {
@@ -242,6 +255,9 @@ func (th *theatre) check() error {
 		if slot.alarm == nil && !slot.kept() && slot.life != lifeWaiting && !slot.life.serves() && slot.killed == "" {
 			return fmt.Errorf("slot %d: %v, without a limit", slot.number, slot.life)
 		}
+	}
+	if th.paused {
+		return errors.New("the accept goroutine was paused, and not resumed")
 	}
 	if th.target < 1 || th.target > th.config.MaxWorkers {
 		return fmt.Errorf("%d workers wanted", th.target)

@@ -79,12 +79,13 @@ func (s *supervisor) askUpgrade(client int) {
 // testUpgrade has a child read the estate as it is now.
 func (s *supervisor) testUpgrade() {
 	u := s.upgrade
-	var e *estate
-	err := s.dispatch.park(func(accept acceptEstate, listeners []listen.State) { e = s.estate(accept, listeners) })
+	accept, err := s.dispatch.Pause()
 	if err != nil {
 		s.laterUpgrade(err)
 		return
 	}
+	e := s.estate(accept)
+	s.dispatch.Resume()
 	u.stage = upgradeTesting
 	go func() {
 		test, err := s.succession.test(e)
@@ -204,27 +205,27 @@ func (s *supervisor) succeed() error {
 		return errNotYet // one is dead, and the event is under way
 	}
 	defer s.succession.reaper.release()
-	var failure error
-	err := s.dispatch.park(func(accept acceptEstate, listeners []listen.State) {
-		if !s.inbox.Empty() {
-			failure = errNotYet
-			return
-		}
-		e := s.estate(accept, listeners)
-		e.Began, e.Groups = int64(began), s.succession.reaper.heldGroups()
-		failure = s.succession.become(e, s.upgrade.test)
-	})
-	return errors.Join(err, failure)
+	accept, err := s.dispatch.Pause()
+	if err != nil {
+		return err
+	}
+	defer s.dispatch.Resume()
+	if !s.inbox.Empty() {
+		return errNotYet
+	}
+	e := s.estate(accept)
+	e.Began, e.Groups = int64(began), s.succession.reaper.heldGroups()
+	return s.succession.become(e, s.upgrade.test)
 }
 
 // estate describes everything. What workers have said is complete only when
 // their links are paused.
-func (s *supervisor) estate(accept acceptEstate, listeners []listen.State) *estate {
+func (s *supervisor) estate(accept acceptEstate) *estate {
 	e := &estate{
 		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.succession.path, Carry: s.config.Carry,
 		Worker: s.programs[s.generation].estate(),
 		Old:    s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.deaf,
-		Listeners: listeners, Accept: accept,
+		Listeners: listen.States(s.listeners), Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove,
 	}
 	if s.succession.control != nil {

@@ -1,10 +1,7 @@
 package listen
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strconv"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -29,40 +26,4 @@ func backlogOr(n int) int {
 		return 1<<31 - 1
 	}
 	return n
-}
-
-// StopQueueing has no further client wait at a listener that is about to close, so
-// that those that come are refused, and not reset by its close. One that systemd
-// passed is systemd's too, for the next who asks for it, and goes on.
-func (l *Listener) StopQueueing() {
-	if l.From.Network == "systemd" {
-		return
-	}
-	for _, fd := range l.Sockets() {
-		if l.Bound.IsValid() {
-			_ = unix.Listen(fd, 0) // it listens; shutdown(2) would reset those that wait
-		} else {
-			_ = unix.Shutdown(fd, unix.SHUT_RD) // those that wait can be accepted
-		}
-	}
-}
-
-// Waiting returns how many clients wait at a listening socket, or the most that
-// may, if the kernel does not tell. It borrows the socket.
-func Waiting(socket int) int {
-	// Of one that listens it is the length of the queue (tcp_get_info in the
-	// kernel's net/ipv4/tcp.c).
-	if info, err := unix.GetsockoptTCPInfo(socket, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-		return int(info.Unacked)
-	}
-	const usual = 4096
-	text, err := os.ReadFile("/proc/sys/net/core/somaxconn")
-	if err != nil {
-		return usual
-	}
-	n, err := strconv.Atoi(string(bytes.TrimSpace(text)))
-	if err != nil || n < 0 {
-		return usual
-	}
-	return n + 1 // the kernel takes one more than the backlog
 }
