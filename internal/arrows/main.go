@@ -1,5 +1,5 @@
 // Command arrows measures the structure of a Go module, so that one can tell what
-// a rebuilding has changed:
+// a rebuilding has changed.
 //
 //	go run ./internal/arrows [-names] [-files PACKAGE] [DIRECTORY]
 //
