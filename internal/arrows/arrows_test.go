@@ -36,7 +36,8 @@ var rules = []rule{
 	{"internal/...", nil, sys},
 	{"master/internal/fileid", nil, sys},
 	{"master/internal/descriptor", nil, sys},
-	{"master/internal/listen", []string{"ipc", "fdpass", "internal/...", "master/internal/fileid", "master/internal/descriptor"}, anything},
+	// A room of the master knows the floor below, and neither another one nor the house.
+	{"master/internal/...", []string{"ipc", "fdpass", "internal/...", "master/internal/fileid", "master/internal/descriptor"}, anything},
 	{"master...", []string{"master...", "ipc", "fdpass", "internal/..."}, anything},
 	{"worker...", []string{"worker...", "ipc", "fdpass", "internal/..."}, anything},
 	{"...", anything, anything}, // programs
@@ -132,6 +133,11 @@ func TestWrongArrowsAreFound(t *testing.T) {
 		{"master/internal/listen", []string{module + "/ipc", module + "/master/internal/fileid", hclog}, nil},
 		{"master/internal/listen", []string{module + "/master"}, []string{"master/internal/listen -> master"}},
 		{"master/api", []string{module + "/worker/stream"}, []string{"master/api -> worker/stream"}},
+		{"master", []string{module + "/master/internal/dispatch", module + "/master/internal/child"}, nil},
+		{"master/internal/dispatch", []string{module + "/ipc", module + "/fdpass", module + "/internal/poller", module + "/master/internal/fileid", hclog}, nil},
+		{"master/internal/dispatch", []string{module + "/master/internal/child"}, []string{"master/internal/dispatch -> master/internal/child"}},
+		{"master/internal/listen", []string{module + "/master"}, []string{"master/internal/listen -> master"}},
+		{"master/internal/fileid", []string{module + "/ipc"}, []string{"master/internal/fileid -> ipc"}},
 		{"worker", []string{module + "/ipc", module + "/internal/poller"}, nil},
 		{"worker", []string{module + "/master", module + "/master/api"}, []string{"worker -> master", "worker -> master/api"}},
 		{"worker", []string{module + "/cmd/usher"}, []string{"worker -> cmd/usher"}},
