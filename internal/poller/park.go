@@ -39,7 +39,7 @@ func (s *Set) Park() error {
 	}
 	s.parking = p // from here on the file closes the descriptor
 	p.look = func(fd uintptr) bool {
-		p.n, p.errno = retry(int(fd), p.events, 0)
+		p.n, p.errno = look(int(fd), p.events)
 		return p.n > 0 || p.errno != 0
 	}
 	return err
@@ -59,14 +59,14 @@ func (p *parking) wait(set int, events []Event, timeout time.Duration) (int, err
 	err := p.conn.Read(p.look)
 	p.events = nil
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		p.n, p.errno = retry(set, events, 0) // it may be over before the look
+		p.n, p.errno = look(set, events) // it may be over before the look
 		err = nil
 	}
 	if err != nil {
 		return 0, err
 	}
 	if p.errno != 0 {
-		return 0, os.NewSyscallError("epoll_pwait", p.errno)
+		return 0, os.NewSyscallError(waitCall, p.errno)
 	}
 	return p.n, nil
 }

@@ -2,7 +2,6 @@ package poller
 
 import (
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,8 +12,8 @@ import (
 // it back, which costs as much again as the whole wait. So:
 //
 //   - Wait raw. A P that is held for 10 ms makes the runtime's monitor signal
-//     the thread (sysmon and retake in runtime/proc.go), and epoll_pwait
-//     returns EINTR, always (signal(7)).
+//     the thread (sysmon and retake in runtime/proc.go), and the wait
+//     returns EINTR, as epoll_pwait, poll and kevent always do (signal(7)).
 //   - On EINTR, if a raw wait returned since the one before, the loop has work:
 //     wait raw again. A wait through the scheduler would cost more than itself:
 //     the monitor takes the P away from it, and having done so looks again every
@@ -38,14 +37,14 @@ const coolWaits = 64
 
 func (w *waiter) wait(set int, events []Event, millis int) (int, syscall.Errno) {
 	if millis == 0 {
-		return retry(set, events, millis)
+		return look(set, events)
 	}
 	if w.yield {
-		return scheduled(set, events, millis)
+		return throughScheduler(set, events, millis)
 	}
 	if w.cool > 0 {
 		w.cool--
-		return scheduled(set, events, millis)
+		return throughScheduler(set, events, millis)
 	}
 	n, errno := raw(set, events, millis)
 	if errno != unix.EINTR {
@@ -62,38 +61,26 @@ func (w *waiter) wait(set int, events []Event, millis int) (int, syscall.Errno) 
 	return w.wait(set, events, millis) // a call: here the scheduler gets its turn, which the signal asked for
 }
 
-func retry(set int, events []Event, millis int) (int, syscall.Errno) {
+// look finds what is ready, without waiting, whatever signals come.
+func look(set int, events []Event) (int, syscall.Errno) {
 	for {
-		n, errno := raw(set, events, millis)
+		n, errno := raw(set, events, 0)
 		if errno != unix.EINTR {
 			return n, errno
 		}
 	}
 }
 
-func raw(set int, events []Event, millis int) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(set),
-		uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(millis), 0, 0)
-	return int(n), errno
-}
-
-// scheduled waits through the scheduler. An interrupted wait without limit
+// throughScheduler waits with the P given up. An interrupted wait without limit
 // goes on; one with a limit ends early.
-func scheduled(set int, events []Event, millis int) (int, syscall.Errno) {
+func throughScheduler(set int, events []Event, millis int) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(set),
-			uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(millis), 0, 0)
+		n, errno := scheduled(set, events, millis)
 		if errno != unix.EINTR {
-			return int(n), errno
+			return n, errno
 		}
 		if millis > 0 {
 			return 0, 0
 		}
 	}
-}
-
-func epollCtl(set, op, fd int, event *unix.EpollEvent) syscall.Errno {
-	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(set), uintptr(op), uintptr(fd),
-		uintptr(unsafe.Pointer(event)), 0, 0)
-	return errno
 }

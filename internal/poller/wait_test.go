@@ -6,35 +6,11 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// Signals do not end a wait without limit.
-func TestSignalsDoNotEndAWait(t *testing.T) {
-	eachWay(t, func(t *testing.T, s *Set) {
-		w := newWaker(t, s, 1)
-		runtime.LockOSThread()
-		thread := unix.Gettid()
-		var running sync.WaitGroup
-		running.Go(func() {
-			for range 1_000 {
-				if err := unix.Tgkill(os.Getpid(), thread, unix.SIGURG); err != nil {
-					t.Error(err)
-				}
-			}
-			w.Wake()
-		})
-		if got, want := ready(t, s, -1), fmt.Sprintf("1:%x", In); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-		running.Wait()
-		runtime.UnlockOSThread()
-	})
-}
 
 // What a blocked wait costs: the ticks of CPU that its thread used in a second.
 // The bound is wide: a loop that spins would use all hundred.

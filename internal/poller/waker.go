@@ -1,34 +1,25 @@
 package poller
 
-import (
-	"os"
-	"sync/atomic"
-	"syscall"
-	"unsafe"
+import "sync/atomic"
 
-	"golang.org/x/sys/unix"
-)
-
-// Waker ends another goroutine's Wait (eventfd(2)). Any number of Wake calls
-// before the loop calls Clear cost one system call and one event. What was
-// published before Wake is seen after the Clear that follows.
+// Waker ends another goroutine's Wait. The contract says who may call what.
 type Waker struct {
-	fd   int
+	bell bell
 	rung atomic.Bool
 }
 
 // NewWaker adds a waker to set under tag. The caller closes it after the last
 // possible Wake.
 func NewWaker(set *Set, tag uint64) (*Waker, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	bell, err := newBell()
 	if err != nil {
-		return nil, os.NewSyscallError("eventfd", err)
-	}
-	if err := set.Add(fd, In, tag); err != nil {
-		_ = unix.Close(fd) // the error of Add is the one to report
 		return nil, err
 	}
-	return &Waker{fd: fd}, nil
+	if err := set.Add(bell.fd(), In, tag); err != nil {
+		_ = bell.close() // the error of Add is the one to report
+		return nil, err
+	}
+	return &Waker{bell: bell}, nil
 }
 
 // Wake makes the next Wait, or the present one, return the waker's tag. It may
@@ -37,20 +28,18 @@ func (w *Waker) Wake() {
 	if w.rung.Swap(true) {
 		return
 	}
-	one := uint64(1)
-	// A failed write can only mean that the counter is full: the event is pending then.
-	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(w.fd), uintptr(unsafe.Pointer(&one)), 8)
+	w.bell.ring()
 }
 
 // Clear consumes the event. The loop calls it before it looks at what it was
 // woken for, so that a Wake in between is not lost.
 func (w *Waker) Clear() {
-	var count uint64
-	_, _, _ = syscall.RawSyscall(unix.SYS_READ, uintptr(w.fd), uintptr(unsafe.Pointer(&count)), 8) // EAGAIN: nothing was pending
+	w.bell.clear()
 	// Swap, not Store: reading what Wake wrote is what orders the two (the Go
-	// memory model). A Wake from here on writes again.
+	// memory model). A Wake from here on rings again.
 	w.rung.Swap(false)
 }
 
-// Close closes the eventfd, which leaves the set by that: nobody else owns it.
-func (w *Waker) Close() error { return os.NewSyscallError("close", unix.Close(w.fd)) }
+// Close closes what was in the set, which leaves it by that: nobody else owns it. The
+// set's loop calls it, or anybody once the loop has ended.
+func (w *Waker) Close() error { return w.bell.close() }
