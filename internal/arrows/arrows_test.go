@@ -33,6 +33,10 @@ var rules = []rule{
 	{"fdpass", nil, sys},
 	{"ipc", []string{"fdpass"}, sys},
 	{"internal/load", []string{"worker", "ipc", "fdpass", "internal/..."}, anything}, // a part of the command
+	{"internal/poller/pollertest", []string{"internal/poller", "internal/leaktest"}, sys},
+	{"internal/timerwheel", nil, nil},
+	{"internal/buffers", nil, nil},
+	{"internal/mailbox", nil, nil},
 	{"internal/...", nil, sys},
 	{"master/internal/fileid", nil, sys},
 	{"master/internal/descriptor", nil, sys},
@@ -128,6 +132,8 @@ func TestWrongArrowsAreFound(t *testing.T) {
 		{"ipc", []string{module + "/internal/poller"}, []string{"ipc -> internal/poller"}},
 		{"ipc", []string{hclog}, []string{"ipc -> " + hclog}},
 		{"internal/poller", []string{module + "/fdpass"}, []string{"internal/poller -> fdpass"}},
+		{"internal/poller", []string{module + "/internal/mailbox"}, []string{"internal/poller -> internal/mailbox"}},
+		{"internal/mailbox", []string{"sync", "golang.org/x/sys/unix"}, []string{"internal/mailbox -> golang.org/x/sys/unix"}},
 		{"master", []string{module + "/ipc", module + "/fdpass", module + "/internal/poller", hclog}, nil},
 		{"master", []string{module + "/worker"}, []string{"master -> worker"}},
 		{"master/internal/listen", []string{module + "/ipc", module + "/master/internal/fileid", hclog}, nil},
@@ -146,7 +152,7 @@ func TestWrongArrowsAreFound(t *testing.T) {
 		{"cmd/usher", []string{module + "/master", module + "/worker", module + "/ipc", hclog}, nil},
 	}
 	for _, test := range tests {
-		graph := []node{{ImportPath: "errors", Standard: true}, {ImportPath: module + "/" + test.from, Deps: test.to}}
+		graph := []node{{ImportPath: "errors", Standard: true}, {ImportPath: "sync", Standard: true}, {ImportPath: module + "/" + test.from, Deps: test.to}}
 		if got := wrong(graph, rules); !slices.Equal(got, test.want) {
 			t.Errorf("%s -> %q: found %q, want %q", test.from, test.to, got, test.want)
 		}
