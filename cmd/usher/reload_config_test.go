@@ -192,26 +192,6 @@ func TestReloadListeners(t *testing.T) {
 	}
 }
 
-// What a reload cannot change is named; whatever else the file says then waits.
-func TestReloadCannotChange(t *testing.T) {
-	t.Parallel()
-	s := serveConfigured(t, `app = "lines"`, `workers = 1`)
-	other := filepath.Join(t.TempDir(), "other")
-	for _, change := range []struct{ key, line string }{
-		{"max-workers", `max-workers = 100`},
-		{"control", fmt.Sprintf("control = %q", other)},
-		{"pid-file", fmt.Sprintf("pid-file = %q", other)},
-		{"log-file", fmt.Sprintf("log-file = %q", other)},
-		{"log-format", `log-format = "json"`},
-	} {
-		s.write(`app = "lines"`, `workers = 2`, change.line)
-		s.refusesReload(change.key+" cannot change by a reload", "restart")
-	}
-	s.write(`app = "lines"`, `workers = 1`)
-	s.reload()
-	s.stop()
-}
-
 // What the command line says wins at a reload too, and a relative path of the
 // file is found wherever the master is started.
 func TestReloadKeepsCommandLine(t *testing.T) {

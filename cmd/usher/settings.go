@@ -88,7 +88,7 @@ var settings = []*setting{
 	},
 	{
 		key: "acceptors", field: func(v *values) any { return &v.Acceptors },
-		byDefault: "1", wants: fmt.Sprintf("1 to %d", master.MaxAcceptors), fixed: true,
+		byDefault: "1", unit: "goroutines", wants: fmt.Sprintf("1 to %d", master.MaxAcceptors), fixed: true,
 		help: "Goroutines that accept, each from a TCP socket of its own; one serves some 100,000 connections a second.",
 	},
 	{
@@ -134,13 +134,13 @@ var settings = []*setting{
 	},
 	{
 		key: "recycle-rss", field: func(v *values) any { return (*byteSize)(&v.RecycleRSS) },
-		byDefault: "0", unit: "bytes", wants: "0 or more", placeholder: "SIZE",
+		byDefault: "0", wants: "0 or more", placeholder: "SIZE",
 		help: "With how much resident memory a worker is replaced, such as 512MiB, give or take a tenth; 0: never.",
 		more: "Its successor is started first.",
 	},
 	{
 		key: "worker-memory", field: func(v *values) any { return (*byteSize)(&v.WorkerMemory) },
-		byDefault: "0", unit: "bytes", wants: fmt.Sprintf("0 or at least %d", master.MinWorkerMemory), placeholder: "SIZE",
+		byDefault: "0", wants: fmt.Sprintf("0 or at least %d", master.MinWorkerMemory), placeholder: "SIZE",
 		help: "How much memory the connections of a worker may buffer, all together, such as 256MiB: above it those that are owed most are no longer read from, above twice that the largest are closed; 0: an eighth of the memory there is, divided by --workers or the number of CPUs, whichever is more.",
 		more: "The memory there is: the machine's, or the control group's where that is less.",
 	},
