@@ -21,6 +21,7 @@ var settings = []*setting{
 		key: "directory", field: func(v *values) any { return &v.directory },
 		placeholder: "PATH", beforeFile: true,
 		help: "Folder that workers are started in, and that relative paths count from, by flag or environment only; a symlink in it is followed anew by each reload. Without it: the folder that this is started in.",
+		more: "That folder is known as `$PWD` has it, if that is where this is; a symlink is followed anew only if it is in that name.",
 	},
 	{
 		key: "listen", field: func(v *values) any { return &v.Listen },
@@ -147,12 +148,13 @@ var settings = []*setting{
 	{
 		key: "rebalance", field: func(v *values) any { return &v.Rebalance },
 		help: "Move live connections from the fullest workers to the emptiest, until all have as many.",
+		more: "As many means within one.",
 	},
 	{
 		key: "move-failures", field: func(v *values) any { return (*percentage)(&v.MoveFailures) },
 		byDefault: fmt.Sprintf("%v%%", master.DefaultMoveFailures), wants: "at most 100%", placeholder: "SHARE",
 		help: "Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers.",
-		more: "It counts from 100 connections on; of fewer three may be lost. `usher reload` then says why.",
+		more: "The share counts once 100 have been tried, or three have failed. `usher reload` then says why.",
 	},
 	{
 		key: "control", field: func(v *values) any { return (*madePath)(&v.Control) },

@@ -47,9 +47,9 @@ program = ["./echo", "--greeting", "hello"]
 
 - A flag wins over the environment, which wins over the file, which wins over the default.
 - A setting that is a list is repeated as a flag (` + "`--listen :80 --listen :81`" + `), or has commas, as its variable does (` + "`USHER_LISTEN=:80,:81`" + `).
-- A duration has a unit (` + "`1h30m`, `100ms`" + `), and so may a size have: ` + "`KiB`, `MiB`, `GiB` and `TiB`, or `K`, `M`, `G` and `T`, which are the same" + `.
+- A duration has a unit (` + "`1h30m`, `100ms`" + `), and so may a size have: ` + "`KiB`, `MiB`, `GiB` and `TiB`, or `K`, `M`, `G` and `T` for the same" + `, powers of 1024 bytes.
 - Relative paths count from ` + "`directory`" + `, in which a reload follows symlinks anew. What the master makes at the start (` + "`control`, `pid-file`, `log-file`" + `) stays where it was.
-- A reload (` + "`usher reload`" + `, or the signal HUP) reads the file again, and starts new workers by what it says. It is refused, and all stays as it is, if anything in it is wrong, if it changes a setting that is fixed, or if the file is empty or has lost ` + "`listen` or `program`" + `, as one has that was cut off.
+- A reload (` + "`usher reload`" + `, or the signal ` + "`HUP`" + `) reads the file again, and starts new workers by what it says. It is refused, and all stays as it is, if anything in it is wrong, if it changes a setting that is fixed, or if the file is empty or has lost ` + "`listen` or `program`" + `, as one has that was cut off.
 
 ## Overview
 
@@ -119,7 +119,7 @@ func (s *setting) pageReload() string {
 	case s.fixed:
 		return "cannot change it"
 	case s.beforeFile:
-		return "reads it as at the start"
+		return "takes it as at the start"
 	}
 	return "changes it"
 }
