@@ -45,7 +45,7 @@ func (s *supervisor) openAccount(leaving []*slot) *account {
 	counts, tallies := s.dispatch.Snapshot()
 	a := &account{before: counts}
 	for _, slot := range leaving {
-		if slot.process != nil && slot.process.seated {
+		if slot.process != nil && slot.seated {
 			a.join(slot, tallies[slot.number])
 		}
 	}

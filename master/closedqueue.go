@@ -2,10 +2,9 @@ package master
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 )
 
 // This file is how a worker is found out that has closed its queue: the socket does
@@ -17,30 +16,10 @@ func (s *supervisor) queueIdle(e QueueIdle) {
 		return
 	}
 	go func() { // it may have many descriptors
-		if holdsNot(e.PID, e.Inode) {
+		if child.ClosedQueue(e.PID, e.Inode) {
 			s.inbox.Put(QueueBroken{e.Worker, errQueueClosed})
 		}
 	}()
 }
 
 var errQueueClosed = fmt.Errorf("it has closed its queue, descriptor %d", ipc.QueueFD)
-
-// holdsNot reports whether a process has no descriptor of a socket: not where it was
-// given it, and nowhere else. If that cannot be told, no.
-func holdsNot(pid int, inode uint64) bool {
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd/"
-	want := "socket:[" + strconv.FormatUint(inode, 10) + "]"
-	if link, err := os.Readlink(dir + strconv.Itoa(ipc.QueueFD)); err == nil && link == want {
-		return false
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) == 0 { // another user's, or it has ended
-		return false
-	}
-	for _, entry := range entries {
-		if link, err := os.Readlink(dir + entry.Name()); err == nil && link == want {
-			return false
-		}
-	}
-	return true
-}

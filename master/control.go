@@ -213,7 +213,7 @@ func (c *control) open() (*session, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	file := fileOf(fd, c.config.Control)
+	file := os.NewFile(uintptr(fd), c.config.Control)
 	defer file.Close() // the listener has a duplicate
 	listener, err := net.FileListener(file)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,9 +33,6 @@ const (
 	descriptorsToStart   = 14 // for a moment, to start workers and to answer commands
 )
 
-// howToRaise is what an operator does about a limit of descriptors.
-const howToRaise = "ulimit -n in a shell, LimitNOFILE= in a unit of systemd"
-
 // enoughDescriptors refuses a limit with which the server would start and then fail
 // to reload: both generations have workers then.
 func enoughDescriptors(c *Config, listeners, limit int) error {
@@ -48,7 +46,7 @@ func enoughDescriptors(c *Config, listeners, limit int) error {
 		return nil
 	}
 	return fmt.Errorf("%d workers and those of a reload beside them need %d descriptors, the limit is %d; raise it: %s",
-		c.Workers, need, limit, howToRaise)
+		c.Workers, need, limit, child.HowToRaise)
 }
 
 // batchOf is how many connections are accepted at a time, and how many descriptors
@@ -62,7 +60,7 @@ func anyLeft(n int) error {
 	room := reserve{size: n}
 	defer room.release()
 	if room.fill(); len(room.fds) < n {
-		return fmt.Errorf("%w: %d descriptors are needed; raise the limit: %s", unix.EMFILE, n, howToRaise)
+		return fmt.Errorf("%w: %d descriptors are needed; raise the limit: %s", unix.EMFILE, n, child.HowToRaise)
 	}
 	return nil
 }

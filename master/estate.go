@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/fileid"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
@@ -19,18 +20,18 @@ import (
 // fields that a program does not know are passed over, and what is missing is
 // zero. Descriptors are numbers of the process, which survive exec(2).
 type estate struct {
-	Format      int            // estateFormat
-	Version     string         // of the program that wrote it, as status shows it
-	Protocol    int            // that workers speak which it has started; 0: each says with ready
-	Began       int64          // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
-	Program     string         // the path by which it was started
-	Worker      *programEstate // of the generation that serves; nil: not known
-	Carry       []byte         // Config.Carry
-	Old         int            // descriptor: the executable that wrote it, to go back to
-	Control     int            // descriptor, -1: none
-	ControlFile fileid.ID      // zero: not known
-	Waiting     []int          // descriptors of those who wait for the answer to POST /v1/upgrade
-	Deaf        bool           // INT and QUIT are ignored
+	Format      int                 // estateFormat
+	Version     string              // of the program that wrote it, as status shows it
+	Protocol    int                 // that workers speak which it has started; 0: each says with ready
+	Began       int64               // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
+	Program     string              // the path by which it was started
+	Worker      *child.ProgramState // of the generation that serves; nil: not known
+	Carry       []byte              // Config.Carry
+	Old         int                 // descriptor: the executable that wrote it, to go back to
+	Control     int                 // descriptor, -1: none
+	ControlFile fileid.ID           // zero: not known
+	Waiting     []int               // descriptors of those who wait for the answer to POST /v1/upgrade
+	Deaf        bool                // INT and QUIT are ignored
 	Listeners   []listen.State
 	Slots       []slotEstate
 	Accept      acceptEstate
@@ -40,7 +41,7 @@ type estate struct {
 	Again      bool   // a reload was asked for meanwhile
 	LastMove   uint64 // the id of the last order: a late answer to one is not to look like another's
 
-	Groups []groupEstate // left behind by workers that are gone
+	Groups []child.GroupState // left behind by workers that are gone
 }
 
 // estateFormat changes when a program could misunderstand another's estate. What
@@ -65,8 +66,8 @@ type slotEstate struct {
 	Accidents   int
 	Alarm       alarmKind // 0: none
 	AlarmIn     time.Duration
-	Board       int       // descriptor: its worker's scoreboard
-	Process     *heirloom // nil: none, and no scoreboard
+	Board       int          // descriptor: its worker's scoreboard
+	Process     *child.State // nil: none, and no scoreboard
 }
 
 type leaseEstate struct {
@@ -212,7 +213,9 @@ func (e *estate) descriptors() []int {
 	if e.Control >= 0 {
 		fds = append(fds, e.Control)
 	}
-	fds = append(fds, e.Worker.descriptors()...)
+	if e.Worker != nil {
+		fds = append(fds, e.Worker.Descriptors()...)
+	}
 	for _, l := range e.Listeners {
 		fds = append(append(fds, l.FD), l.More...)
 	}
@@ -292,8 +295,8 @@ func (s *slot) estate() slotEstate {
 		e.Alarm, e.AlarmIn = s.alarm.kind, max(0, time.Until(s.alarm.due))
 	}
 	if s.process != nil {
-		h := s.process.heirloom()
-		e.Process, e.Seated, e.Board = &h, s.process.seated, s.board.FD()
+		process := s.process.State()
+		e.Process, e.Seated, e.Board = &process, s.seated, s.board.FD()
 	}
 	return e
 }

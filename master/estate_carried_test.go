@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 )
 
 // What the rate grants goes on in the next program: an upgrade is no way to a burst.
@@ -49,7 +50,7 @@ func TestEstateOfAnotherProtocol(t *testing.T) {
 	} {
 		e := &estate{Control: -1, Protocol: test.started, Slots: []slotEstate{{Ready: ipc.Ready{Protocol: test.ready}}}}
 		if test.alive {
-			e.Slots[0].Process = &heirloom{PID: 7}
+			e.Slots[0].Process = &child.State{PID: 7}
 		}
 		err := e.fits(&Config{MaxWorkers: 1})
 		if (err == nil) != test.fits || err != nil && !strings.Contains(err.Error(), "speaks protocol version") {

@@ -26,7 +26,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 	}{
 		{slot{}, map[string]string{
 			"number": carried, "generation": carried, "config": made, "life": carried, "why": carried, "until": carried,
-			"restarts": carried, "incarnation": carried, "process": carried, "board": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
+			"restarts": carried, "incarnation": carried, "process": carried, "seated": carried, "board": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
 			"killed": carried, "readyAt": carried, "hang": moment, "recycleAt": carried,
 			"deaths": carried, "accidents": carried, "alarm": carried,
 		}},

@@ -1,13 +1,19 @@
 package master
 
-import "fmt"
+import (
+	"fmt"
 
-// handle acts on one message to the supervisor: an event of the accept goroutine, or
-// a function.
+	"github.com/usher-go/usher/master/internal/child"
+)
+
+// handle acts on one message to the supervisor: an event of a worker's process or of
+// the accept goroutine, or a function.
 func (s *supervisor) handle(message any) {
 	switch m := message.(type) {
 	case func():
 		m()
+	case child.Event:
+		s.heardOf(m)
 	case QueueBroken:
 		if slot := s.worker(m.Worker); slot != nil {
 			s.kill(slot, m.Err.Error())

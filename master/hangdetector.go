@@ -1,10 +1,7 @@
 package master
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -82,17 +79,4 @@ func (s *supervisor) checkHang(slot *slot, now time.Time, queued bool) {
 	s.condemn(slot, slot.killed)
 	s.processes.signalThread(slot.pid(), slot.entry().ThreadID(), unix.SIGABRT)
 	s.setAlarm(slot, alarmAborted, abortGrace)
-}
-
-// stopped reports whether a process is stopped or traced (proc(5): T or t).
-func stopped(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return false
-	}
-	// The state follows the name in parentheses, which may hold any byte.
-	if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) {
-		return stat[i+2] == 'T' || stat[i+2] == 't'
-	}
-	return false
 }

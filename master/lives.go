@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,7 +71,7 @@ func (s *supervisor) cutKept() {
 // startWorker starts the slot's next incarnation.
 func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
-	slot.killed, slot.ready, slot.readyAt = "", ipc.Ready{}, time.Time{}
+	slot.seated, slot.killed, slot.ready, slot.readyAt = false, "", ipc.Ready{}, time.Time{}
 	process, err := s.launch(slot)
 	if err != nil {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
@@ -82,23 +83,23 @@ func (s *supervisor) startWorker(slot *slot) {
 	}
 	slot.process = process
 	s.turn(slot, turnStarted)
-	s.log.Debug("worker started", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
+	s.log.Debug("worker started", "slot", slot.number, "generation", slot.generation, "pid", process.PID())
 	s.setAlarm(slot, alarmBoot, slot.config.BootTimeout)
 }
 
 // launch starts a process for the slot, with memory of its own.
-func (s *supervisor) launch(slot *slot) (*process, error) {
+func (s *supervisor) launch(slot *slot) (process, error) {
 	board, err := ipc.NewScoreboard(max(2*s.config.MaxWorkers, slot.number+1))
 	if err != nil {
-		return nil, s.programs[slot.generation].hint(err)
+		return nil, s.programs[slot.generation].Hint(err)
 	}
 	slot.board = board
-	return s.processes.launch(order{
-		program:    s.programs[slot.generation],
-		seat:       ipc.Seat{Protocol: ipc.Version, Slot: slot.number, Generation: slot.generation},
-		scoreboard: board.FD(),
-		hello:      slot.config.hello(),
-	}, s.eventsOf(slot))
+	return s.processes.launch(child.Spec{
+		ID:         slot.id(),
+		Program:    s.programs[slot.generation],
+		Scoreboard: board.FD(),
+		Hello:      slot.config.hello(),
+	})
 }
 
 // closeBoard gives the worker's memory up. Nobody uses its entry any more.
@@ -119,22 +120,31 @@ func (s *supervisor) turn(slot *slot, t turn) bool {
 	return true
 }
 
-// eventsOf is how the slot's present incarnation is heard of, for as long as it
-// is the present one.
-func (s *supervisor) eventsOf(slot *slot) processEvents {
-	incarnation := slot.incarnation
-	post := func(f func()) {
-		s.inbox.Put(func() {
-			if slot.incarnation == incarnation && slot.process != nil {
-				f()
-			}
-		})
+// heardOf handles an event of a worker's process. There is none after its end.
+func (s *supervisor) heardOf(e child.Event) {
+	switch e := e.(type) {
+	case child.Said:
+		if slot := s.processOf(e.ID); slot != nil {
+			s.heard(slot, e.Message)
+		}
+	case child.Broken:
+		if slot := s.processOf(e.ID); slot != nil {
+			s.kill(slot, e.Err.Error())
+		}
+	case child.Exited:
+		if slot := s.processOf(e.ID); slot != nil {
+			s.exited(slot, e.Status)
+		}
 	}
-	return processEvents{
-		message: func(m ipc.Message) { post(func() { s.heard(slot, m) }) },
-		broken:  func(err error) { post(func() { s.kill(slot, err.Error()) }) },
-		exited:  func(status unix.WaitStatus) { post(func() { s.exited(slot, status) }) },
+}
+
+// processOf returns the slot whose present process has the id, or nil.
+func (s *supervisor) processOf(id child.ID) *slot {
+	slot := s.slots.at(id.Slot)
+	if slot == nil || slot.process == nil || slot.id() != id {
+		return nil
 	}
+	return slot
 }
 
 // worker returns the slot that a worker is in, or nil if it is there no more.
@@ -188,7 +198,7 @@ func (s *supervisor) seatWaiting() {
 	for _, slot := range s.staff(s.generation) {
 		if s.turn(slot, turnSeated) {
 			queues = append(queues, s.queue(slot))
-			slot.process.seated = true
+			slot.seated = true
 		}
 	}
 	if len(queues) > 0 {
@@ -206,8 +216,9 @@ func (s *supervisor) queue(slot *slot) Queue {
 	if most := slot.config.MaxConnsPerWorker; most > 0 {
 		capacity = min(capacity, most)
 	}
+	fd, workerEnd := slot.process.Queue()
 	return Queue{
-		Worker: slot.worker(), FD: slot.process.queue, WorkerEnd: slot.process.workerEnd,
+		Worker: slot.worker(), FD: fd, WorkerEnd: workerEnd,
 		Capacity: capacity, Closes: slot.ready.Closes, Moves: slot.ready.Moves, Entry: slot.entry(),
 	}
 }
@@ -239,26 +250,26 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	process := slot.process
 	before := slot.life
 	s.dropOrder(slot, "its worker died")
-	if process.seated {
+	if slot.seated {
 		s.dispatch.Reaped(slot.number)
 	} else {
-		closeQueue(process.queue, process.workerEnd)
+		closeQueue(process.Queue())
 	}
-	process.hangUp()
+	process.HangUp()
 	slot.process = nil
 	s.closeBoard(slot)
 	s.turn(slot, turnExited)
 	slot.quiet()
 	asked := before.state() == StateDraining && before != lifeKilled
-	how := reason(status)
-	if status.Exited() && status.ExitStatus() == 0 && !asked && process.heirs() {
+	how := child.Reason(status)
+	if status.Exited() && status.ExitStatus() == 0 && !asked && process.LeftOthers() {
 		how += ", while a process that it started goes on: a worker has to stay in the foreground"
 	}
-	err := death{slot.number, process.pid, how, slot.killed, process.lastWords()}
+	err := death{slot.number, process.PID(), how, slot.killed, process.StderrTail()}
 	if asked && status.Exited() && status.ExitStatus() == 0 {
-		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.pid)
+		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.PID())
 	} else {
-		fields := []any{"slot", slot.number, "generation", slot.generation, "pid", process.pid, "reason", err.reason()}
+		fields := []any{"slot", slot.number, "generation", slot.generation, "pid", process.PID(), "reason", err.reason()}
 		if err.words != "" {
 			fields = append(fields, "last_words", err.words)
 		}
@@ -268,7 +279,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 		s.startWorker(slot)
 		return
 	}
-	if !process.seated && slot.life != lifeRemoved { // it was to be ready
+	if !slot.seated && slot.life != lifeRemoved { // it was to be ready
 		s.failScaling(err)
 	}
 	s.died(slot, err)
@@ -333,7 +344,7 @@ func (s *supervisor) startLater(slot *slot, delay time.Duration) {
 
 // tell sends a control message; a worker that does not read is killed.
 func (s *supervisor) tell(slot *slot, m ipc.Message) {
-	err := slot.process.tell(m)
+	err := slot.process.Tell(m)
 	if err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // those are dying already
 		s.kill(slot, err.Error())
 	}

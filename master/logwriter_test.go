@@ -294,6 +294,7 @@ func TestLogWriterNonBlocking(t *testing.T) {
 // A burst waits for a log that is behind where it comes from, but not for one
 // that stands still.
 func TestLogWriterRoom(t *testing.T) {
+	const limit = 100 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
 		step := make(chan struct{})
 		out := NewLogWriter(&fickle{take: func(b []byte) (int, error) {
@@ -303,7 +304,7 @@ func TestLogWriterRoom(t *testing.T) {
 		half := make([]byte, maxQueuedLog/2)
 		waited := func(quit <-chan struct{}) time.Duration {
 			start := time.Now()
-			out.awaitRoom(pacedWait, quit)
+			out.awaitRoom(limit, quit)
 			return time.Since(start)
 		}
 		_, _ = out.Write(half) // it never fails
@@ -316,12 +317,12 @@ func TestLogWriterRoom(t *testing.T) {
 		if got := waited(quit); got != 0 {
 			t.Errorf("told to quit: waited for %v", got)
 		}
-		time.AfterFunc(pacedWait/2, func() { step <- struct{}{} })
-		if got := waited(nil); got != pacedWait/2 {
+		time.AfterFunc(limit/2, func() { step <- struct{}{} })
+		if got := waited(nil); got != limit/2 {
 			t.Errorf("waited for %v, want until there is room", got)
 		}
 		_, _ = out.Write(half) // likewise
-		if got := waited(nil); got != pacedWait {
+		if got := waited(nil); got != limit {
 			t.Errorf("waited for %v, want the limit", got)
 		}
 		time.Sleep(time.Nanosecond)
@@ -338,7 +339,11 @@ func TestAwaitWritable(t *testing.T) {
 	if awaitWritable(new(gate)) {
 		t.Error("it waited for what is no file")
 	}
-	from, to := openTestPipe(t)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	from, to := os.NewFile(uintptr(pipe[0]), "from"), os.NewFile(uintptr(pipe[1]), "to")
 	_ = from.Close()
 	if !awaitWritable(to) { // an error is to be had at once
 		t.Error("it did not wait for a pipe")

@@ -35,6 +35,7 @@ import (
 
 	"github.com/oklog/run"
 	"github.com/usher-go/usher/internal/fdtable"
+	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -118,7 +119,7 @@ func open(config *Config, addresses []Address, limit int, signals *signals) (*me
 	}
 	m, err := newMembers(config, listeners, limit)
 	if err != nil {
-		worker.close()
+		worker.Close()
 		listen.CloseAll(listeners)
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func open(config *Config, addresses []Address, limit int, signals *signals) (*me
 // members are the actors, before they run.
 type members struct {
 	accept  *acceptor
-	reap    *reaper
+	reap    *child.Reaper
 	super   *supervisor
 	signals *signals
 	control *control // nil: none
@@ -154,7 +155,7 @@ type members struct {
 
 // newMembers takes ownership of the listeners, unless it returns an error.
 func newMembers(config *Config, listeners []*listen.Listener, limit int) (*members, error) {
-	m := &members{reap: newReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
+	m := &members{reap: child.NewReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
 	var err error
 	var sleeper sleeper
 	if sleeper, m.endSleep, err = newSleeper(); err != nil {
@@ -169,13 +170,22 @@ func newMembers(config *Config, listeners []*listen.Listener, limit int) (*membe
 		m.endSleep()
 		return nil, err
 	}
+	launcher := child.Launcher{
+		Reaper: m.reap, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom, Private: managerVariables,
+		Owner: func(e child.Event) { m.super.inbox.Put(e) },
+	}
 	m.super = newSupervisor(config, m.accept, processes{
-		launch: func(o order, events processEvents) (*process, error) {
-			return launch(o, m.reap, config.Logger, config.LogWriter, events)
+		launch: func(s child.Spec) (process, error) {
+			p, err := launcher.Launch(s)
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
 		},
-		signal:       m.reap.signal,
-		signalThread: m.reap.signalThread,
-		stopped:      stopped,
+		restore:      func(id child.ID, state child.State) process { return launcher.Restore(id, state) },
+		signal:       m.reap.Signal,
+		signalThread: m.reap.SignalThread,
+		stopped:      child.Stopped,
 	}, sleeper)
 	m.super.listeners, m.super.sockets = listeners, sockets
 	listen.SetBacklog(listeners, config.Backlog, config.Logger)
@@ -234,7 +244,7 @@ func (m *members) run(ctx context.Context) error {
 		}
 		return nil
 	}, func(error) { close(done) })
-	actors.Add(m.reap.run, m.reap.interrupt)
+	actors.Add(m.reap.Run, m.reap.Interrupt)
 	actors.Add(m.accept.run, m.accept.interrupt)
 
 	executable, err := openExecutable()
@@ -246,6 +256,6 @@ func (m *members) run(ctx context.Context) error {
 		}
 	}
 	err = actors.Run()
-	m.reap.endGroups(super.stopping == stopQuick)
+	m.reap.EndGroups(super.stopping == stopQuick)
 	return err
 }

@@ -20,7 +20,7 @@ func TestMoveToSlotThatLeaves(t *testing.T) {
 			from.deaf = true // it is busy for now
 			th.giveOrder(th.slots[0], 1, 5).request = &moveRequest{from: 0, to: 1, count: 5, done: done}
 			from.deaf = false
-			to.events.message(ipc.Draining{})
+			to.say(ipc.Draining{})
 		})
 		result := <-done
 		if result.incomplete == nil {

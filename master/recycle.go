@@ -3,9 +3,9 @@ package master
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"time"
+
+	"github.com/usher-go/usher/master/internal/child"
 )
 
 // This file is how workers are recycled: one at a time, each when it has reached a
@@ -63,7 +63,7 @@ func (s *supervisor) recycle(now time.Time) {
 		if oldest != nil && oldest.readyAt.Before(slot.readyAt) {
 			continue
 		}
-		why := slot.recycleAt.reached(tallies[slot.number].received, now.Sub(slot.readyAt), func() int64 { return residentBytes(slot.pid()) })
+		why := slot.recycleAt.reached(tallies[slot.number].received, now.Sub(slot.readyAt), func() int64 { return child.ResidentBytes(slot.pid()) })
 		if why != "" {
 			oldest, reason = slot, why
 		}
@@ -102,17 +102,4 @@ func (s *supervisor) dismissAsked() {
 			s.leave(slot, slot.why)
 		}
 	}
-}
-
-// residentBytes is the resident memory of a process (proc(5), statm), or 0.
-func residentBytes(pid int) int64 {
-	statm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
-		return 0
-	}
-	var size, resident int64
-	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
-		return 0
-	}
-	return resident * int64(os.Getpagesize())
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/listen"
 )
 
@@ -58,8 +59,15 @@ type outcome struct {
 type reloadPlan struct {
 	config  Config
 	sockets []listen.Resolved
-	program *program // owned; nil with an error
+	program *child.Program // owned; nil with an error
 	err     error
+}
+
+// drop gives up what the plan owns.
+func (p *reloadPlan) drop() {
+	if p.program != nil {
+		p.program.Close()
+	}
 }
 
 // readLimit is how long reading the configuration may take: a file may be a FIFO,
@@ -135,7 +143,7 @@ func (s *supervisor) beginReload() {
 		plan <- p
 		s.inbox.Put(func() {
 			if s.reload != r {
-				p.program.close() // nobody waited for it
+				p.drop() // nobody waited for it
 				return
 			}
 			s.reading = nil
@@ -186,7 +194,7 @@ func (s *supervisor) startReload(p reloadPlan) {
 		r.listeners, p.err = listen.Plan(listen.Settings{Addresses: p.sockets, Sockets: s.sockets, Backlog: p.config.Backlog}, s.listeners)
 	}
 	if p.err != nil {
-		p.program.close()
+		p.drop()
 		s.refuseReload(p.err)
 		return
 	}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/master/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,11 +15,8 @@ import (
 // point where it would take over: it reads the estate, and says whether it
 // could. It stays, to read it once more when it is final.
 type selfTest struct {
-	pid     int
-	reaper  *reaper
+	command *child.Command
 	answers *os.File // a SOCK_SEQPACKET socket: a memfd there, an answer back
-	words   *lastWords
-	exited  chan unix.WaitStatus // follows its last words
 }
 
 const (
@@ -54,36 +51,15 @@ func (s *succession) startTest(memory int) (*selfTest, error) {
 		return nil, err
 	}
 	defer unix.Close(its)
-	t := &selfTest{reaper: s.reaper, answers: fileOf(mine, "self-test"), exited: make(chan unix.WaitStatus, 1)}
-	var stderr [2]int
-	if err := unix.Pipe2(stderr[:], unix.O_CLOEXEC); err != nil {
-		_ = t.answers.Close() // the first error is the one to report
-		return nil, os.NewSyscallError("pipe2", err)
-	}
-	defer unix.Close(stderr[1])
-	_ = unix.SetNonblock(stderr[0], true) // a pipe can be
-	t.words = newWords(fileOf(stderr[0], "self-test stderr"), s.log.With("reason", "self-test"), s.logs)
-	t.words.resume()
-	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err == nil {
-		defer unix.Close(null)
-		t.pid, err = s.reaper.start(func() (int, error) {
-			return forkExec(s.path, os.Args, &syscall.ProcAttr{
-				Env:   upgradeEnviron(upgradeTestVariable+"=3", upgradeCarryVariable+"=4"),
-				Files: []uintptr{uintptr(null), uintptr(null), uintptr(stderr[1]), uintptr(its), uintptr(memory)},
-				Sys:   &syscall.SysProcAttr{Setpgid: true},
-			})
-		}, ending{exited: func(status unix.WaitStatus) {
-			go func() {
-				t.words.end()
-				t.exited <- status
-			}()
-		}})
-	}
+	t := &selfTest{answers: os.NewFile(uintptr(mine), "self-test")}
+	t.command, err = child.StartCommand(child.CommandSpec{
+		Path: s.path, Argv: os.Args, Files: []int{its, memory},
+		Env: upgradeEnviron(upgradeTestVariable+"=3", upgradeCarryVariable+"=4"),
+		Log: s.log.With("reason", "self-test"), AwaitRoom: s.logs.awaitRoom,
+	}, s.reaper)
 	if err != nil {
 		_ = t.answers.Close() // the first error is the one to report
-		t.words.end()
-		return nil, fmt.Errorf("%s: %w", s.path, startHint(s.path, pathOfStart, err))
+		return nil, fmt.Errorf("%s: %w", s.path, child.StartHint(s.path, pathOfStart, err))
 	}
 	return t, nil
 }
@@ -127,8 +103,8 @@ func (t *selfTest) explain(err error) error {
 		return err
 	}
 	select {
-	case status := <-t.exited:
-		return fmt.Errorf("%w, with %s: %s", err, reason(status), t.words)
+	case status := <-t.command.Exited:
+		return fmt.Errorf("%w, with %s: %s", err, child.Reason(status), t.command.StderrTail())
 	case <-time.After(testLimit): // it closed the socket and goes on
 		return err
 	}
@@ -140,13 +116,13 @@ func (t *selfTest) end() {
 		return
 	}
 	_ = t.answers.Close() // whereupon it exits
-	t.reaper.signal(t.pid, unix.SIGKILL)
+	t.command.Kill()
 }
 
 // beTested is the child's side: it answers until nobody asks any more. look
 // reads an estate as a takeover would.
 func beTested(fd int, look func(memory int) error) error {
-	socket := fileOf(fd, "self-test")
+	socket := os.NewFile(uintptr(fd), "self-test")
 	defer socket.Close()
 	for {
 		memory, err := receiveMemory(socket)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 )
 
 // slot is a worker's seat as the supervisor sees it, which alone touches it.
@@ -17,8 +18,9 @@ type slot struct {
 	restarts   int       // incarnations after the first
 
 	// Of the present incarnation:
-	incarnation int // tells late events of an earlier one
-	process     *process
+	incarnation int             // tells late events of an earlier one
+	process     process         // nil: there is none
+	seated      bool            // the accept goroutine has its queue
 	board       *ipc.Scoreboard // owned, this incarnation's alone; nil without a process
 	ready       ipc.Ready
 	readyAt     time.Time
@@ -43,12 +45,17 @@ func (s *slot) pid() int {
 	if s.process == nil {
 		return 0
 	}
-	return s.process.pid
+	return s.process.PID()
 }
 
 // worker says which worker is in the slot. Only while there is a process.
 func (s *slot) worker() Worker {
-	return Worker{Slot: s.number, Generation: s.generation, Incarnation: s.incarnation, PID: s.process.pid}
+	return Worker{Slot: s.number, Generation: s.generation, Incarnation: s.incarnation, PID: s.process.PID()}
+}
+
+// id says of which process of the slot an event is to be.
+func (s *slot) id() child.ID {
+	return child.ID{Slot: s.number, Generation: s.generation, Incarnation: s.incarnation}
 }
 
 // entry is the worker's part of its scoreboard. Only while there is a process.

@@ -16,7 +16,7 @@ func TestDeathWhileStopping(t *testing.T) {
 		synctest.Wait()
 		th.look(func() {
 			for _, a := range th.actors {
-				if a.order.seat.Slot == 1 {
+				if a.spec.Slot == 1 {
 					a.deaf = true // it does not say that it has given all
 				}
 			}
@@ -29,7 +29,7 @@ func TestDeathWhileStopping(t *testing.T) {
 				t.Fatalf("stopping %v, want it to wait for the one that moves", th.stopping)
 			}
 			for _, a := range th.actors {
-				if a.order.seat.Slot == 0 {
+				if a.spec.Slot == 0 {
 					th.exit(a.pid, unix.WaitStatus(unix.SIGKILL))
 				}
 			}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/early"
+	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/sigmask"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +25,7 @@ type succession struct {
 	path       string   // of the program, as it was started: a link in it may lead elsewhere by now
 	executable int      // owned: this program's file, to go back to
 	control    *control // nil: none
-	reaper     *reaper
+	reaper     *child.Reaper
 	signals    *signals
 	log        hclog.Logger
 	logs       *LogWriter // nil: none
@@ -124,7 +126,21 @@ func execute(path string, fds []int, variables ...string) error {
 		return err
 	}
 	err := syscall.Exec(path, os.Args, upgradeEnviron(variables...))
-	return fmt.Errorf("%s: %w", path, startHint(path, pathOfStart, os.NewSyscallError("execve", err)))
+	return fmt.Errorf("%s: %w", path, child.StartHint(path, pathOfStart, os.NewSyscallError("execve", err)))
+}
+
+// setInheritable lets an exec keep the descriptors, or not any more.
+func setInheritable(fds []int, on bool) error {
+	flags := unix.FD_CLOEXEC
+	if on {
+		flags = 0
+	}
+	for _, fd := range fds {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, flags); err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+	}
+	return nil
 }
 
 // holdSignals keeps the master's signals for the next program, as far as the Go
@@ -135,16 +151,15 @@ func (s *succession) holdSignals() (release func(), err error) {
 	for _, row := range signalTable {
 		kept = append(kept, row.signal.(unix.Signal))
 	}
-	var old unix.Sigset_t
-	set := setOf(kept...)
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old); err != nil {
-		return nil, os.NewSyscallError("rt_sigprocmask", err)
+	undo, err := sigmask.Block(kept...)
+	if err != nil {
+		return nil, err
 	}
 	signal.Ignore(early.Ignored...)
 	return func() {
 		s.signals.catch(signalAsks)
 		s.signals.catchEnds()
-		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) // as before
+		undo()
 	}, nil
 }
 

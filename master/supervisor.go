@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/mailbox"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -33,11 +34,11 @@ type supervisor struct {
 	done  chan struct{} // closed when run has returned
 
 	slots      slots
-	programs   map[int]*program // owned, by generation
-	generation int              // the one that serves
-	target     int              // workers wanted
-	booted     bool             // the first workers are all ready, or have failed; connections are accepted
-	bootError  error            // why one of them has failed
+	programs   map[int]*child.Program // owned, by generation
+	generation int                    // the one that serves
+	target     int                    // workers wanted
+	booted     bool                   // the first workers are all ready, or have failed; connections are accepted
+	bootError  error                  // why one of them has failed
 	stopping   stopMode
 	stopBy     time.Time // when all is to be gone, drainGrace included
 	failure    error     // why run ends, if not because it was asked to
@@ -63,7 +64,7 @@ type supervisor struct {
 func newSupervisor(config *Config, d dispatch, p processes, sleeper sleeper) *supervisor {
 	s := &supervisor{
 		config: config, log: config.Logger, dispatch: d, processes: p,
-		generation: 1, target: config.Workers, programs: make(map[int]*program),
+		generation: 1, target: config.Workers, programs: make(map[int]*child.Program),
 		notifier: newNotifier(), sampling: sampling{sleeper: sleeper}, hangUps: newHangUps(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -106,10 +107,25 @@ type dispatch interface {
 
 // processes is how the supervisor starts and signals worker processes.
 type processes struct {
-	launch       func(order, processEvents) (*process, error)
+	launch       func(child.Spec) (process, error)   // its events follow: see heardOf
+	restore      func(child.ID, child.State) process // in a program that takes over
 	signal       func(pid int, sig unix.Signal)
 	signalThread func(pid, thread int, sig unix.Signal)
 	stopped      func(pid int) bool // or traced
+}
+
+// process is a worker's process as the supervisor needs it: a *child.Process.
+type process interface {
+	PID() int
+	Queue() (queue, workerEnd int)
+	Tell(ipc.Message) error
+	StderrTail() string
+	LeftOthers() bool
+	HangUp()
+
+	Pause()
+	Resume()
+	State() child.State
 }
 
 // run is the supervisor's goroutine. It returns when every worker is gone:
@@ -118,7 +134,7 @@ func (s *supervisor) run() error {
 	defer close(s.done)
 	defer func() {
 		for _, p := range s.programs {
-			p.close()
+			p.Close()
 		}
 	}()
 	s.alive(time.Now()) // at once: the program before may have done so a while ago

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -24,9 +25,9 @@ var steps = map[string]func(th *theatre, any *actor){
 	"reload":        func(th *theatre, _ *actor) { th.inbox.Put(func() { th.askReload(nil) }) },
 	"worker killed": func(th *theatre, a *actor) { th.exit(a.pid, unix.WaitStatus(unix.SIGKILL)) },
 	"worker exits":  func(th *theatre, a *actor) { th.exit(a.pid, 0) },
-	"worker drains": func(_ *theatre, a *actor) { a.events.message(ipc.Draining{}) },
-	"worker junk":   func(_ *theatre, a *actor) { a.events.broken(ipc.ErrMalformed) },
-	"ready again":   func(_ *theatre, a *actor) { a.events.message(ipc.Ready{Protocol: ipc.Version, Closes: true}) },
+	"worker drains": func(_ *theatre, a *actor) { a.say(ipc.Draining{}) },
+	"worker junk":   func(_ *theatre, a *actor) { a.th.inbox.Put(child.Broken{ID: a.spec.ID, Err: ipc.ErrMalformed}) },
+	"ready again":   func(_ *theatre, a *actor) { a.say(ipc.Ready{Protocol: ipc.Version, Closes: true}) },
 	"stubborn":      func(_ *theatre, a *actor) { a.stubborn = true },
 	"deaf":          func(_ *theatre, a *actor) { a.deaf = true },
 	"can move":      func(th *theatre, _ *actor) { th.moves = !th.moves },
@@ -72,7 +73,7 @@ func (th *theatre) failTrials() {
 // moveAny asks a worker's connections to move, as a client does that goes.
 func (th *theatre) moveAny(a *actor) {
 	th.inbox.Put(func() {
-		th.move(&moveRequest{from: a.order.seat.Slot, to: nobody, count: 5, done: make(chan moveDone, 1)})
+		th.move(&moveRequest{from: a.spec.Slot, to: nobody, count: 5, done: make(chan moveDone, 1)})
 	})
 }
 
@@ -161,7 +162,7 @@ func (th *theatre) anyActor(n int) *actor {
 		}
 	}
 	if len(all) == 0 {
-		return &actor{events: processEvents{message: func(ipc.Message) {}, broken: func(error) {}}}
+		return &actor{th: th} // what it says is nobody's
 	}
 	return all[n%len(all)]
 }

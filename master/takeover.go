@@ -184,13 +184,11 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 	}
 	m.program = e.Program
 	if e.Worker != nil {
-		worker := e.Worker.program()
-		worker.given = m.super.config.ProgramGiven
-		m.super.setProgram(e.Generation, worker)
+		m.super.setProgram(e.Generation, e.Worker.Restore(m.super.config.ProgramGiven))
 	}
 	m.signals = inheritSignals(e.Deaf)
-	m.super.inherit(e, m.reap, boards)
-	m.reap.inheritGroups(e.Groups)
+	m.super.inherit(e, boards)
+	m.reap.RestoreGroups(e.Groups)
 	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)
 	var err error
 	if failure != "" {
@@ -205,7 +203,7 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 }
 
 // inherit takes over the slots, before run.
-func (s *supervisor) inherit(e *estate, r *reaper, boards map[int]*ipc.Scoreboard) {
+func (s *supervisor) inherit(e *estate, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = e.Generation, e.Target, e.Again, true
 	s.lastMove = e.LastMove
 	for i := range e.Slots {
@@ -214,8 +212,7 @@ func (s *supervisor) inherit(e *estate, r *reaper, boards map[int]*ipc.Scoreboar
 		s.slots.put(slot)
 		if h := from.Process; h != nil {
 			slot.board = boards[from.Number]
-			slot.process = inheritProcess(*h, r, s.log.With("slot", from.Number), s.config.LogWriter, s.eventsOf(slot))
-			slot.process.seated = from.Seated
+			slot.process, slot.seated = s.processes.restore(slot.id(), *h), from.Seated
 		}
 		if from.Alarm != 0 {
 			s.setAlarm(slot, from.Alarm, from.AlarmIn)

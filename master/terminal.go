@@ -1,9 +1,9 @@
 package master
 
 import (
-	"runtime"
 	"time"
 
+	"github.com/usher-go/usher/master/internal/sigmask"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,22 +15,11 @@ import (
 // blockTTOU has this goroutine's thread write to terminals from the background, until
 // undo is called.
 func blockTTOU() (undo func()) {
-	runtime.LockOSThread()
-	var old unix.Sigset_t
-	set := setOf(unix.SIGTTOU)
-	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old) // it fails for arguments that are none
-	return func() {
-		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) // likewise
-		runtime.UnlockOSThread()
+	undo, err := sigmask.Block(unix.SIGTTOU)
+	if err != nil { // it fails for arguments that are none
+		return func() {}
 	}
-}
-
-// setOf returns a set of signals.
-func setOf(signals ...unix.Signal) (set unix.Sigset_t) {
-	for _, sig := range signals {
-		set.Val[(sig-1)/64] |= 1 << ((sig - 1) % 64)
-	}
-	return set
+	return undo
 }
 
 // hangUps tells the requests to reload from the end of the terminal that the master

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,8 +43,9 @@ type theatre struct {
 // actor is a worker process that is not there.
 type actor struct {
 	pid      int
-	order    order
-	events   processEvents
+	spec     child.Spec
+	hungUp   bool
+	th       *theatre
 	stubborn bool // does not exit when told to drain
 	deaf     bool // does not answer when told to move
 	gave     bool // it has said that it gave all
@@ -87,35 +89,43 @@ func (th *theatre) fault(format string, args ...any) {
 
 // What follows is called on the supervisor's goroutine, while the test waits.
 
-func (th *theatre) launch(o order, events processEvents) (*process, error) {
+func (th *theatre) launch(o child.Spec) (process, error) {
 	if th.failStart != nil {
 		return nil, th.failStart
 	}
 	for _, a := range th.actors {
-		if a.order.seat.Slot == o.seat.Slot {
-			th.fault("slot %d: started while pid %d lives", o.seat.Slot, a.pid)
+		if a.spec.Slot == o.Slot {
+			th.fault("slot %d: started while pid %d lives", o.Slot, a.pid)
 		}
 	}
 	th.nextPID++
-	a := &actor{pid: th.nextPID, order: o, events: events}
+	a := &actor{pid: th.nextPID, spec: o, th: th}
 	th.actors[a.pid] = a
 	if !th.mute {
-		a.events.message(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: th.moves})
+		a.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: th.moves})
 	}
-	hungUp := false
-	return &process{
-		pid: a.pid, queue: -1, workerEnd: -1,
-		tell: func(m ipc.Message) error {
-			if hungUp {
-				th.fault("pid %d: told %T after its end", a.pid, m)
-			}
-			th.obey(a, m)
-			return nil
-		},
-		heirs: func() bool { return false }, lastWords: func() string { return "alas" },
-		hangUp: func() { hungUp = true },
-	}, nil
+	return a, nil
 }
+
+func (a *actor) PID() int                      { return a.pid }
+func (a *actor) Queue() (queue, workerEnd int) { return -1, -1 }
+func (a *actor) StderrTail() string            { return "alas" }
+func (a *actor) LeftOthers() bool              { return false }
+func (a *actor) HangUp()                       { a.hungUp = true }
+func (a *actor) Pause()                        {}
+func (a *actor) Resume()                       {}
+func (a *actor) State() child.State            { return child.State{PID: a.pid} }
+
+func (a *actor) Tell(m ipc.Message) error {
+	if a.hungUp {
+		a.th.fault("pid %d: told %T after its end", a.pid, m)
+	}
+	a.th.obey(a, m)
+	return nil
+}
+
+// say sends a control message to the supervisor.
+func (a *actor) say(m ipc.Message) { a.th.inbox.Put(child.Said{ID: a.spec.ID, Message: m}) }
 
 // obey is what a worker does that is told something.
 func (th *theatre) obey(a *actor, m ipc.Message) {
@@ -123,14 +133,14 @@ func (th *theatre) obey(a *actor, m ipc.Message) {
 	case ipc.Stop:
 		th.exit(a.pid, 0)
 	case ipc.Drain:
-		if m.Mode == ipc.DrainMove && a.order.seat.Generation < th.spoiled && th.spoiled == th.generation && !a.gave {
+		if m.Mode == ipc.DrainMove && a.spec.Generation < th.spoiled && th.spoiled == th.generation && !a.gave {
 			th.fault("pid %d: told to move connections to where they do not survive", a.pid)
 		}
 		switch {
 		case m.Mode == ipc.DrainMove && a.deaf:
 		case m.Mode == ipc.DrainMove && !a.gave:
 			a.gave = true
-			a.events.message(ipc.Moved{})
+			a.say(ipc.Moved{})
 		case !a.stubborn:
 			th.exit(a.pid, 0)
 		}
@@ -139,7 +149,7 @@ func (th *theatre) obey(a *actor, m ipc.Message) {
 			a.gave = false // until it is told to move again
 		}
 		if !a.deaf {
-			a.events.message(ipc.Moved{ID: m.ID})
+			a.say(ipc.Moved{ID: m.ID})
 		}
 	}
 }
@@ -150,7 +160,7 @@ func (th *theatre) signal(pid int, sig unix.Signal) { th.exit(pid, unix.WaitStat
 func (th *theatre) exit(pid int, status unix.WaitStatus) {
 	if a := th.actors[pid]; a != nil {
 		delete(th.actors, pid)
-		a.events.exited(status)
+		th.inbox.Put(child.Exited{ID: a.spec.ID, Status: status})
 	}
 }
 
@@ -236,7 +246,7 @@ func (th *theatre) check() error {
 	serving := 0
 	for number := range th.seats {
 		slot := th.slots[number]
-		if slot == nil || slot.process == nil || th.actors[slot.process.pid] == nil {
+		if slot == nil || slot.process == nil || th.actors[slot.process.PID()] == nil {
 			return fmt.Errorf("slot %d: a seat without a process", number)
 		}
 		if open := !th.retired[number]; open != slot.life.serves() {

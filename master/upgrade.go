@@ -179,7 +179,7 @@ func (s *supervisor) refuseUpgrade(err error) {
 func (s *supervisor) resumeLinks() {
 	for slot := range s.slots.all() {
 		if slot.process != nil {
-			slot.process.link.resume()
+			slot.process.Resume()
 		}
 	}
 }
@@ -194,17 +194,17 @@ func (s *supervisor) succeed() error {
 	var pids []int
 	for slot := range s.slots.all() {
 		if slot.process != nil {
-			slot.process.link.pause()
-			pids = append(pids, slot.process.pid)
+			slot.process.Pause()
+			pids = append(pids, slot.process.PID())
 		}
 	}
 	if !s.inbox.Empty() {
 		return errNotYet // what was read is to be acted on first
 	}
-	if !s.succession.reaper.hold(pids) {
+	if !s.succession.reaper.Hold(pids) {
 		return errNotYet // one is dead, and the event is under way
 	}
-	defer s.succession.reaper.release()
+	defer s.succession.reaper.Release()
 	accept, err := s.dispatch.Pause()
 	if err != nil {
 		return err
@@ -214,7 +214,7 @@ func (s *supervisor) succeed() error {
 		return errNotYet
 	}
 	e := s.estate(accept)
-	e.Began, e.Groups = int64(began), s.succession.reaper.heldGroups()
+	e.Began, e.Groups = int64(began), s.succession.reaper.HeldGroups()
 	return s.succession.become(e, s.upgrade.test)
 }
 
@@ -223,10 +223,12 @@ func (s *supervisor) succeed() error {
 func (s *supervisor) estate(accept acceptEstate) *estate {
 	e := &estate{
 		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.succession.path, Carry: s.config.Carry,
-		Worker: s.programs[s.generation].estate(),
-		Old:    s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.deaf,
+		Old: s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.deaf,
 		Listeners: listen.States(s.listeners), Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove,
+	}
+	if program := s.programs[s.generation]; program != nil {
+		e.Worker = program.State()
 	}
 	if s.succession.control != nil {
 		e.Control, e.ControlFile = s.succession.control.handOver()

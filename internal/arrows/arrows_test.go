@@ -40,8 +40,9 @@ var rules = []rule{
 	{"internal/...", nil, sys},
 	{"master/internal/fileid", nil, sys},
 	{"master/internal/descriptor", nil, sys},
+	{"master/internal/sigmask", nil, sys},
 	// A room of the master knows the floor below, and neither another one nor the house.
-	{"master/internal/...", []string{"ipc", "fdpass", "internal/...", "master/internal/fileid", "master/internal/descriptor"}, anything},
+	{"master/internal/...", []string{"ipc", "fdpass", "internal/...", "master/internal/fileid", "master/internal/descriptor", "master/internal/sigmask"}, anything},
 	{"master...", []string{"master...", "ipc", "fdpass", "internal/..."}, anything},
 	{"worker...", []string{"worker...", "ipc", "fdpass", "internal/..."}, anything},
 	{"...", anything, anything}, // programs
@@ -137,6 +138,7 @@ func TestWrongArrowsAreFound(t *testing.T) {
 		{"master", []string{module + "/ipc", module + "/fdpass", module + "/internal/poller", hclog}, nil},
 		{"master", []string{module + "/worker"}, []string{"master -> worker"}},
 		{"master/internal/listen", []string{module + "/ipc", module + "/master/internal/fileid", hclog}, nil},
+		{"master/internal/child", []string{module + "/master/internal/listen"}, []string{"master/internal/child -> master/internal/listen"}},
 		{"master/internal/listen", []string{module + "/master"}, []string{"master/internal/listen -> master"}},
 		{"master/api", []string{module + "/worker/stream"}, []string{"master/api -> worker/stream"}},
 		{"master", []string{module + "/master/internal/dispatch", module + "/master/internal/child"}, nil},

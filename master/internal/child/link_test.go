@@ -1,6 +1,7 @@
-package master
+package child
 
 import (
+	"os"
 	"testing"
 
 	"github.com/usher-go/usher/fdpass"
@@ -18,13 +19,19 @@ func TestLinkHearsTheDead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		words, stderr := newTestWords(t)
+		tail, stderr := newTestTail(t)
 		heard := make(chan ipc.Message, 1)
-		ended := make(chan unix.WaitStatus, 1)
-		l := newLink(controlEnd{fileOf(mine, "control")}, words, processEvents{
-			message: func(m ipc.Message) { heard <- m },
-			broken:  func(err error) { t.Error(err) },
-			exited:  func(status unix.WaitStatus) { ended <- status },
+		ended := make(chan ID, 1)
+		id := ID{Slot: 1, Generation: 2, Incarnation: 3}
+		l := newLink(id, control{os.NewFile(uintptr(mine), "control")}, tail, func(e Event) {
+			switch e := e.(type) {
+			case Said:
+				heard <- e.Message
+			case Exited:
+				ended <- e.ID
+			default:
+				t.Errorf("%T: %+v", e, e)
+			}
 		})
 		l.resume()
 		if err := l.control.tell(ipc.Drain{Mode: ipc.DrainFinish}); err != nil {
@@ -38,11 +45,13 @@ func TestLinkHearsTheDead(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = unix.Close(its)
-		l.exited(0)
+		l.reaped(0)
 		l.pause() // for an upgrade that is being tried, which turns out not to be possible yet
-		_ = l.process(0, -1, -1).heirloom()
+		_ = (&Process{link: l}).State()
 		l.resume()
-		<-ended
+		if got := <-ended; got != id {
+			t.Fatalf("the end of %+v", got)
+		}
 		if len(heard) != 1 || <-heard != (ipc.Moved{Staying: 3}) {
 			t.Fatal("it was not heard")
 		}

@@ -1,4 +1,4 @@
-package master
+package child
 
 import (
 	"errors"
@@ -28,8 +28,9 @@ type group struct {
 	timer *time.Timer
 }
 
-// groupEstate is one as an upgrade hands it over.
-type groupEstate struct {
+// GroupState is a process group that a child has left behind, as an upgrade in place
+// hands it over, in JSON.
+type GroupState struct {
 	PID    int
 	FD     int // descriptor: the leader's pidfd
 	KillIn time.Duration
@@ -71,7 +72,7 @@ func terminate(pid int) (pidfd int) {
 
 // outlived takes note of what a child, which is reaped now, has left in its group,
 // if anything, and ownership of pidfd. With mu held.
-func (r *reaper) outlived(pid, pidfd int) {
+func (r *Reaper) outlived(pid, pidfd int) {
 	if pidfd < 0 {
 		return
 	}
@@ -84,7 +85,7 @@ func (r *reaper) outlived(pid, pidfd int) {
 	r.watchGroup(g, groupGrace)
 }
 
-func (r *reaper) watchGroup(g *group, d time.Duration) {
+func (r *Reaper) watchGroup(g *group, d time.Duration) {
 	g.due = time.Now().Add(d)
 	g.timer = time.AfterFunc(d, func() {
 		r.mu.Lock()
@@ -97,7 +98,7 @@ func (r *reaper) watchGroup(g *group, d time.Duration) {
 }
 
 // killGroup is the end of a group. With mu held.
-func (r *reaper) killGroup(g *group) {
+func (r *Reaper) killGroup(g *group) {
 	if g.signal(unix.SIGKILL) == nil {
 		r.log.Warn("killed what a worker left in its process group", "pid", g.pid)
 	}
@@ -105,9 +106,9 @@ func (r *reaper) killGroup(g *group) {
 	g.close()
 }
 
-// endGroups returns when nothing is left of any group: for a master that ends. With
+// EndGroups returns when nothing is left of any group: for a master that ends. With
 // now they are killed at once, else when their time has come.
-func (r *reaper) endGroups(now bool) {
+func (r *Reaper) EndGroups(now bool) {
 	for {
 		r.mu.Lock()
 		for _, g := range r.groups {
@@ -145,19 +146,19 @@ func (g *group) close() {
 	_ = unix.Close(g.pidfd) // a pidfd has nothing to flush
 }
 
-// heldGroups describes the groups during a hold.
-func (r *reaper) heldGroups() (estates []groupEstate) {
+// HeldGroups describes the groups during a hold. The descriptors stay the reaper's.
+func (r *Reaper) HeldGroups() (states []GroupState) {
 	for _, g := range r.groups {
-		estates = append(estates, groupEstate{g.pid, g.pidfd, max(0, time.Until(g.due))})
+		states = append(states, GroupState{g.pid, g.pidfd, max(0, time.Until(g.due))})
 	}
-	return estates
+	return states
 }
 
-// inheritGroups takes over what heldGroups described.
-func (r *reaper) inheritGroups(estates []groupEstate) {
+// RestoreGroups takes over what HeldGroups described.
+func (r *Reaper) RestoreGroups(states []GroupState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, e := range estates {
+	for _, e := range states {
 		r.watchGroup(&group{pid: e.PID, pidfd: e.FD}, e.KillIn)
 	}
 }

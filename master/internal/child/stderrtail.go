@@ -1,4 +1,4 @@
-package master
+package child
 
 import (
 	"bufio"
@@ -15,40 +15,39 @@ import (
 // longestLine is in bytes; a longer line is logged in pieces.
 const longestLine = 4096
 
-// lastWords copies a worker's standard error into the log, line by line, and
-// keeps some for the report of its death.
-type lastWords struct {
-	from *os.File // owned; in Go's poller
-	log  hclog.Logger
-	logs *LogWriter // nil: none
+// stderrTail copies a child's standard error into the log, line by line, and keeps
+// some for the report of its death.
+type stderrTail struct {
+	from      *os.File // owned; in Go's poller
+	log       hclog.Logger
+	awaitRoom func(limit time.Duration, quit <-chan struct{}) // see Launcher
 
 	quit chan struct{} // closed by pause; nil: nothing is copied
 
 	// The copying goroutine's until done is closed:
-	kept keptWords
+	kept tailLines
 	rest string // of a line that has not ended yet
 	done chan struct{}
 }
 
-// newWords takes ownership of from. Nothing is copied before resume. logs is what
-// the logger writes to, or nil.
-func newWords(from *os.File, log hclog.Logger, logs *LogWriter) *lastWords {
-	w := &lastWords{from: from, log: log, logs: logs, done: make(chan struct{})}
-	close(w.done)
-	return w
+// newStderrTail takes ownership of from. Nothing is copied before resume.
+func newStderrTail(from *os.File, log hclog.Logger, awaitRoom func(time.Duration, <-chan struct{})) *stderrTail {
+	t := &stderrTail{from: from, log: log, awaitRoom: awaitRoom, done: make(chan struct{})}
+	close(t.done)
+	return t
 }
 
 // resume begins to copy, or goes on.
-func (w *lastWords) resume() {
-	<-w.done
-	if w.from.SetReadDeadline(time.Time{}) != nil {
+func (t *stderrTail) resume() {
+	<-t.done
+	if t.from.SetReadDeadline(time.Time{}) != nil {
 		return // it is closed: the worker is gone
 	}
-	w.done, w.quit = make(chan struct{}), make(chan struct{})
-	from := pacedReader{w.from, w.logs, w.quit}
+	t.done, t.quit = make(chan struct{}), make(chan struct{})
+	from := pacedReader{t.from, t.awaitRoom, t.quit}
 	go func() {
-		defer close(w.done)
-		w.copy(from)
+		defer close(t.done)
+		t.copy(from)
 	}()
 }
 
@@ -57,57 +56,57 @@ func (w *lastWords) resume() {
 // pacedWait at most, and then the log may drop them: no worker is held up by one
 // who does not read the log.
 type pacedReader struct {
-	from io.Reader
-	logs *LogWriter
-	quit <-chan struct{}
+	from      io.Reader
+	awaitRoom func(time.Duration, <-chan struct{})
+	quit      <-chan struct{}
 }
 
 // pacedWait is how long a read waits for the log.
 const pacedWait = 100 * time.Millisecond
 
 func (r pacedReader) Read(b []byte) (int, error) {
-	r.logs.awaitRoom(pacedWait, r.quit)
+	r.awaitRoom(pacedWait, r.quit)
 	return r.from.Read(b)
 }
 
 // pause returns when nothing is copied any more.
-func (w *lastWords) pause() {
-	if w.quit != nil {
-		close(w.quit)
-		w.quit = nil
+func (t *stderrTail) pause() {
+	if t.quit != nil {
+		close(t.quit)
+		t.quit = nil
 	}
-	_ = w.from.SetReadDeadline(time.Unix(1, 0)) // the pipe has deadlines
-	<-w.done
+	_ = t.from.SetReadDeadline(time.Unix(1, 0)) // the pipe has deadlines
+	<-t.done
 }
 
-func (w *lastWords) copy(from io.Reader) {
+func (t *stderrTail) copy(from io.Reader) {
 	lines := bufio.NewReaderSize(from, longestLine)
 	for {
 		line, err := lines.ReadSlice('\n')
-		w.rest += string(line)
+		t.rest += string(line)
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
 		}
-		w.say()
+		t.say()
 	}
 }
 
 // say logs and keeps the line.
-func (w *lastWords) say() {
-	if text := strings.TrimRight(w.rest, "\r\n"); text != "" {
-		w.log.Info("worker output", "line", text)
-		w.kept.add(text, time.Now())
+func (t *stderrTail) say() {
+	if text := strings.TrimRight(t.rest, "\r\n"); text != "" {
+		t.log.Info("worker output", "line", text)
+		t.kept.add(text, time.Now())
 	}
-	w.rest = ""
+	t.rest = ""
 }
 
 // end copies what is left, and closes. To be called once, after the worker's
 // end; it does not wait for processes that the worker left behind.
-func (w *lastWords) end() {
-	w.pause()
-	w.copy(remains(w.from))
-	_ = w.from.Close() // it was only read
-	w.say()
+func (t *stderrTail) end() {
+	t.pause()
+	t.copy(remains(t.from))
+	_ = t.from.Close() // it was only read
+	t.say()
 }
 
 // remains returns what is in a pipe or a packet socket and was not read yet, of
@@ -124,4 +123,4 @@ func remains(f *os.File) io.Reader {
 }
 
 // String returns the lines that are kept. Only after end.
-func (w *lastWords) String() string { return w.kept.String() }
+func (t *stderrTail) String() string { return t.kept.String() }

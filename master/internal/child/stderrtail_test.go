@@ -1,4 +1,4 @@
-package master
+package child
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 
 // What a worker said before its end is all kept, however late it is read, and
 // though another process holds the pipe open and goes on writing.
-func TestLastWords(t *testing.T) {
+func TestStderrTail(t *testing.T) {
 	leaktest.Descriptors(t)
 	for _, test := range []struct{ name, said, want string }{
 		{"nothing", "", ""},
@@ -24,11 +24,11 @@ func TestLastWords(t *testing.T) {
 		{"more than is read at once", strings.Repeat("x\n", longestLine), strings.Repeat("x\n", keptFirst) + fmt.Sprintf("(lines left out here: %d)", longestLine-keptFirst-keptLast) + strings.Repeat("\nx", keptLast)},
 	} {
 		for range 100 {
-			words, worker := newTestWords(t)
-			words.resume()
+			tail, worker := newTestTail(t)
+			tail.resume()
 			say(t, worker, test.said)
-			words.end()
-			if got := words.String(); got != test.want {
+			tail.end()
+			if got := tail.String(); got != test.want {
 				t.Fatalf("%s: %q, want %q", test.name, got, test.want)
 			}
 			_ = worker.Close()
@@ -37,17 +37,17 @@ func TestLastWords(t *testing.T) {
 }
 
 // A pause loses nothing, wherever in a line it comes.
-func TestLastWordsPause(t *testing.T) {
+func TestStderrTailPause(t *testing.T) {
 	leaktest.Descriptors(t)
-	words, worker := newTestWords(t)
+	tail, worker := newTestTail(t)
 	for _, piece := range []string{"on", "e\ntw", "o\n", "\n\r\nthree"} {
 		say(t, worker, piece)
-		words.resume()
-		words.pause()
+		tail.resume()
+		tail.pause()
 	}
-	words.end()
+	tail.end()
 	_ = worker.Close()
-	if got := words.String(); got != "one\ntwo\nthree" {
+	if got := tail.String(); got != "one\ntwo\nthree" {
 		t.Errorf("%q", got)
 	}
 }
@@ -71,10 +71,10 @@ func TestRemainsEnd(t *testing.T) {
 	}
 }
 
-func newTestWords(t *testing.T) (*lastWords, *os.File) {
+func newTestTail(t *testing.T) (*stderrTail, *os.File) {
 	t.Helper()
 	from, to := openTestPipe(t)
-	return newWords(from, hclog.NewNullLogger(), nil), to
+	return newStderrTail(from, hclog.NewNullLogger(), func(time.Duration, <-chan struct{}) {}), to
 }
 
 // openTestPipe returns a pipe whose reading end is non-blocking, as a worker's is.
@@ -87,7 +87,7 @@ func openTestPipe(t *testing.T) (from, to *os.File) {
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		t.Fatal(err)
 	}
-	return fileOf(fds[0], "from"), os.NewFile(uintptr(fds[1]), "to")
+	return os.NewFile(uintptr(fds[0]), "from"), os.NewFile(uintptr(fds[1]), "to")
 }
 
 func say(t *testing.T, to *os.File, words string) {

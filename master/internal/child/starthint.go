@@ -1,4 +1,4 @@
-package master
+package child
 
 import (
 	"bytes"
@@ -13,10 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startHint says what an operator can do about a program that does not start: what
+// HowToRaise is what an operator does about a limit of descriptors.
+const HowToRaise = "ulimit -n in a shell, LimitNOFILE= in a unit of systemd"
+
+// StartHint says what an operator can do about a program that does not start: what
 // is wrong with the file at path, or that there is none. given is where the path was
 // given, as in "check the path after --"; empty: nothing is said of that.
-func startHint(path, given string, err error) error {
+func StartHint(path, given string, err error) error {
 	if given != "" {
 		given = "; check " + given
 	}
@@ -33,7 +36,7 @@ func startHint(path, given string, err error) error {
 	case errors.Is(err, unix.ENOEXEC):
 		return fmt.Errorf("%w; %s", err, formatHint(path))
 	case errors.Is(err, unix.EMFILE):
-		return fmt.Errorf("%w; raise the limit: %s", err, howToRaise)
+		return fmt.Errorf("%w; raise the limit: %s", err, HowToRaise)
 	case errors.Is(err, unix.ETXTBSY):
 		return fmt.Errorf("%w; it is being written: rename a finished file to it instead", err)
 	}

@@ -1,4 +1,4 @@
-package master
+package child
 
 import (
 	"fmt"
@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// keptWords are the lines that a report of a worker's death has: the last ones, and
+// tailLines are the lines that a report of a worker's death has: the last ones, and
 // the first of the burst that they belong to, since a runtime prints the cause of a
 // crash before the stack.
-type keptWords struct {
+type tailLines struct {
 	first []string // the burst's, at most keptFirst
 	count int      // the burst's lines
 	last  []string // whichever's, at most keptLast
@@ -24,7 +24,7 @@ const (
 	burstGap = time.Second
 )
 
-func (k *keptWords) add(line string, now time.Time) {
+func (k *tailLines) add(line string, now time.Time) {
 	if !k.at.IsZero() && now.Sub(k.at) >= burstGap {
 		k.first, k.count = nil, 0
 	}
@@ -40,7 +40,7 @@ func (k *keptWords) add(line string, now time.Time) {
 }
 
 // String returns the lines, and says where and how many are missing.
-func (k *keptWords) String() string {
+func (k *tailLines) String() string {
 	before := max(0, k.count-len(k.last)) // lines of the burst that are not among the last
 	lines := slices.Clone(k.first[:min(before, len(k.first))])
 	if missing := before - len(lines); missing > 0 {

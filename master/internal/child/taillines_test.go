@@ -1,4 +1,4 @@
-package master
+package child
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// wordsSaid has lines said from one number to another, with a gap after each.
-func wordsSaid(k *keptWords, now *time.Time, gap time.Duration, from, to int) {
+// linesSaid has lines said from one number to another, with a gap after each.
+func linesSaid(k *tailLines, now *time.Time, gap time.Duration, from, to int) {
 	for n := from; n <= to; n++ {
 		k.add(fmt.Sprint(n), *now)
 		*now = now.Add(gap)
@@ -24,7 +24,7 @@ func numbers(from, to int) (lines []string) {
 
 // The cause of a crash is at its beginning or at its end; whatever was said before it
 // is kept as far as it was.
-func TestKeptWords(t *testing.T) {
+func TestTailLines(t *testing.T) {
 	for name, test := range map[string]struct {
 		quiet, crash int // lines long before, and of the burst
 		want         []string
@@ -40,10 +40,10 @@ func TestKeptWords(t *testing.T) {
 		"a life, and a short one":  {100, 25, numbers(101, 125)},
 		"a short life and a crash": {5, 31, append(append(numbers(6, 15), "(lines left out here: 1)"), numbers(17, 36)...)},
 	} {
-		var k keptWords
+		var k tailLines
 		now := time.Now()
-		wordsSaid(&k, &now, burstGap, 1, test.quiet)
-		wordsSaid(&k, &now, burstGap-1, test.quiet+1, test.quiet+test.crash)
+		linesSaid(&k, &now, burstGap, 1, test.quiet)
+		linesSaid(&k, &now, burstGap-1, test.quiet+1, test.quiet+test.crash)
 		if got, want := k.String(), strings.Join(test.want, "\n"); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}

@@ -1,0 +1,93 @@
+package child
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/sigmask"
+	"golang.org/x/sys/unix"
+)
+
+// Launcher starts workers' processes, and takes over those of a program before this
+// one. Its fields are set once.
+type Launcher struct {
+	Reaper *Reaper
+	Log    hclog.Logger
+	// AwaitRoom waits, for at most so long and until quit is closed, for the log to have
+	// room: what a worker writes to its standard error stays in the pipe meanwhile.
+	AwaitRoom func(limit time.Duration, quit <-chan struct{})
+	// Owner is told of all processes. See Event.
+	Owner func(Event)
+	// Private are variables of this process's environment that no worker is to have.
+	Private []string
+}
+
+// Spec is what a worker's process is to be.
+type Spec struct {
+	ID
+	Program    *Program // borrowed
+	Scoreboard int      // descriptor, borrowed
+	Hello      ipc.Hello
+}
+
+// Launch starts a worker, in a process group of its own (so that a terminal's Ctrl-C
+// reaches the master alone) but in the master's session. It does not block beyond
+// fork and exec, and a look at the program's path.
+func (l *Launcher) Launch(s Spec) (*Process, error) {
+	name := s.Program.argv[0]
+	path, err := s.Program.start()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, s.Program.Hint(err))
+	}
+	pipes, err := openPipes(s.Scoreboard)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, s.Program.Hint(err))
+	}
+	link := newLink(s.ID, control{pipes.control}, newStderrTail(pipes.stderr, l.Log.With("slot", s.Slot), l.AwaitRoom), l.Owner)
+	pid, err := l.Reaper.start(func() (int, error) {
+		return forkExec(path, s.Program.argv, &syscall.ProcAttr{
+			Dir:   s.Program.enter(),
+			Env:   ipc.Environ(s.Program.environ(l.environ()), ipc.Seat{Protocol: ipc.Version, Slot: s.Slot, Generation: s.Generation}),
+			Files: pipes.childFiles(),
+			Sys:   &syscall.SysProcAttr{Setpgid: true},
+		})
+	}, link)
+	pipes.closeChildEnds()
+	p := &Process{id: s.ID, pid: pid, queue: pipes.queue, workerEnd: pipes.child[ipc.QueueFD], link: link}
+	if err != nil {
+		fdpass.CloseAll([]int{p.queue, p.workerEnd}) // nothing was sent
+		p.HangUp()
+		link.stderr.end()
+		return nil, fmt.Errorf("start %s: %w", path, s.Program.Hint(err))
+	}
+	link.resume()
+	_ = p.Tell(s.Hello) // the first message fits; a worker that is dead already is learned of by reaping
+	return p, nil
+}
+
+// environ returns this process's environment but for what is private.
+func (l *Launcher) environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(l.Private, name)
+	})
+}
+
+// forkExec is syscall.ForkExec with no signal blocked in the child but TTOU, so that
+// it may write to the terminal from the background. After an upgrade in place the
+// master's own signals are blocked, in most of its threads.
+func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	undo, err := sigmask.BlockOnly(unix.SIGTTOU)
+	if err != nil {
+		return 0, err
+	}
+	defer undo()
+	return syscall.ForkExec(path, argv, attr)
+}

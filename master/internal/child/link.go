@@ -1,0 +1,97 @@
+package child
+
+import (
+	"sync"
+	"time"
+
+	"github.com/usher-go/usher/master/internal/descriptor"
+	"golang.org/x/sys/unix"
+)
+
+// link is the master's end of what a worker's process says: control, and its standard
+// error. Two goroutines read them, and a pause ends both.
+type link struct {
+	id      ID
+	control control
+	stderr  *stderrTail
+	owner   func(Event)
+
+	mu        sync.Mutex
+	paused    bool
+	over      bool          // the worker is reaped: what is left is read by exited
+	others    bool          // it has ended, and others have its end of control: processes that it started
+	listening chan struct{} // closed when control is no longer read
+}
+
+// newLink takes ownership of both ends. It begins paused.
+func newLink(id ID, c control, stderr *stderrTail, owner func(Event)) *link {
+	return &link{id: id, control: c, stderr: stderr, owner: owner, paused: true}
+}
+
+// resume begins to read, or goes on.
+func (l *link) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused && !l.over {
+		l.read()
+	}
+}
+
+func (l *link) read() {
+	l.paused = false
+	l.stderr.resume()
+	_ = l.control.SetReadDeadline(time.Time{}) // a socket has deadlines
+	done := make(chan struct{})
+	l.listening = done
+	go func() {
+		defer close(done)
+		hear(l.control, l.id, l.owner)
+	}()
+}
+
+// pause returns when nothing is read any more, and all that was is known.
+func (l *link) pause() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over {
+		l.stop()
+	}
+}
+
+func (l *link) stop() {
+	if l.paused {
+		return
+	}
+	_ = l.control.SetReadDeadline(time.Unix(1, 0)) // likewise
+	<-l.listening
+	l.stderr.pause()
+	l.paused = true
+}
+
+// ended looks who else has the worker's end of control, before they are told to end.
+func (l *link) ended() {
+	poll := []unix.PollFd{{Fd: int32(descriptor.Of(l.control.File))}}
+	n, err := unix.Poll(poll, 0)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.others = err == nil && n == 0 // else it is hung up (poll(2))
+}
+
+// reaped has the owner told of the end, after what the worker said last.
+func (l *link) reaped(status unix.WaitStatus) {
+	go func() {
+		l.mu.Lock()
+		l.stop()
+		l.over = true
+		l.mu.Unlock()
+		hear(remains(l.control.File), l.id, l.owner)
+		l.stderr.end()
+		l.owner(Exited{l.id, status})
+	}()
+}
+
+func (l *link) leftOthers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.others
+}

@@ -1,0 +1,142 @@
+package child
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// Reaper owns wait4(-1): it alone reaps the children of this process, its own
+// and, as PID 1 or subreaper, adopted ones. Nothing else in a process that runs
+// a master may wait for a child (os/exec's Cmd.Wait would miss its exit).
+//
+// It is a goroutine, and its methods may be called from any.
+type Reaper struct {
+	log hclog.Logger
+	mu  sync.Mutex // held while a child is started, so that none is reaped before it is known
+
+	children map[int]kin    // by pid: those that are not reaped yet
+	groups   map[int]*group // by pidfd: what children left behind that are reaped
+	quit     chan struct{}
+}
+
+// kin is who is to know of the end of a child. Both are called once, in this order, on
+// the reaper's goroutine with its mu held, and must not block.
+type kin interface {
+	ended()                 // it is a zombie, and what it left in its group has not been told to end yet
+	reaped(unix.WaitStatus) // it is no more
+}
+
+// NewReaper returns a reaper that runs once Run does.
+func NewReaper(log hclog.Logger) *Reaper {
+	return &Reaper{log: log, children: make(map[int]kin), groups: make(map[int]*group), quit: make(chan struct{})}
+}
+
+// start starts a child by start, which is the leader of a process group, and has its
+// kin told of its end.
+func (r *Reaper) start(start func() (pid int, err error), k kin) (pid int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pid, err = start()
+	if err == nil {
+		r.children[pid] = k
+	}
+	return pid, err
+}
+
+// adopt is start for a child that was started before this process became what it
+// is.
+func (r *Reaper) adopt(pid int, k kin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.children[pid] = k
+}
+
+// Hold keeps children from being started and reaped until Release, unless one of
+// pids is reaped already: then it returns false and holds nothing.
+func (r *Reaper) Hold(pids []int) bool {
+	r.mu.Lock()
+	for _, pid := range pids {
+		if _, ok := r.children[pid]; !ok {
+			r.mu.Unlock()
+			return false
+		}
+	}
+	return true
+}
+
+// Release ends a hold.
+func (r *Reaper) Release() { r.mu.Unlock() }
+
+// Signal sends a signal to a child that is not reaped yet; to others nothing:
+// the number may be another process's by now.
+func (r *Reaper) Signal(pid int, sig unix.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.children[pid]; ok {
+		_ = unix.Kill(pid, sig) // it may be a zombie: then there is nothing to signal
+	}
+}
+
+// SignalThread is Signal for one thread of the child, or for all of it if the
+// thread is not known.
+func (r *Reaper) SignalThread(pid, thread int, sig unix.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.children[pid]; !ok {
+		return
+	}
+	if err := unix.Tgkill(pid, thread, sig); err != nil {
+		_ = unix.Kill(pid, sig) // no such thread; the process may be a zombie: nothing to signal
+	}
+}
+
+// Run is the reaper's goroutine. It returns nil, after Interrupt.
+func (r *Reaper) Run() error {
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, unix.SIGCHLD)
+	defer signal.Stop(children)
+	for {
+		r.reap() // before the first wait: a child may have ended earlier
+		select {
+		case <-children:
+		case <-r.quit:
+			return nil
+		}
+	}
+}
+
+// Interrupt ends Run. To be called once.
+func (r *Reaper) Interrupt(error) { close(r.quit) }
+
+// reap takes note of every child that has ended: one SIGCHLD may stand for many.
+func (r *Reaper) reap() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		pid := endedChild()
+		if pid == 0 {
+			return
+		}
+		k, ours := r.children[pid]
+		pidfd := -1
+		if ours {
+			k.ended()
+			pidfd = terminate(pid)
+		}
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); err != nil {
+			return // cannot be: it was there, and nobody else waits
+		}
+		if !ours {
+			r.log.Debug("reaped a foreign child", "pid", pid, "reason", Reason(status))
+			continue
+		}
+		delete(r.children, pid)
+		k.reaped(status)
+		r.outlived(pid, pidfd)
+	}
+}
