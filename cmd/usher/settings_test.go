@@ -63,7 +63,7 @@ func TestARowMakesASetting(t *testing.T) {
 			}
 		})
 	}
-	page := configurationPage()
+	page := settingsPage()
 	for _, want := range []string{"### probe-pause", "How long the probe waits.", "`--probe-pause`", "`USHER_PROBE_PAUSE`", "`5s`"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page is without %q", want)
