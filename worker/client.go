@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
-
-	"github.com/usher-go/usher/fdpass"
-	"github.com/usher-go/usher/ipc"
 )
 
 // clients are the loops of RunClient that run in this process.
@@ -31,20 +28,7 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 		runtime.GOMAXPROCS(running + 1) // a waiting loop may hold one: see package poller
 	}
 	o := newOptions(opts)
-	queue, farQueue, err := fdpass.Pair()
-	if err != nil {
-		return fmt.Errorf("worker: %w", err)
-	}
-	defer fdpass.CloseAll([]int{farQueue})
-	control, farControl, err := fdpass.Pair()
-	if err != nil {
-		fdpass.CloseAll([]int{queue})
-		return fmt.Errorf("worker: %w", err)
-	}
-	defer fdpass.CloseAll([]int{farControl})
-	link := newControl(control, o.log) // nobody listens
-	defer link.close()
-	l, err := newLoop(station{queue: queue, control: control, entry: new(ipc.Entry), exit: func(int) {}}, link, nil, o)
+	l, err := newLoop(o)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
@@ -52,30 +36,26 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 	if err := l.starting(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer func() { l.hook("Stop", l.hooks.Stop) }()
-	if err := l.begin(ipc.Hello{Protocol: ipc.Version}); err != nil {
-		return fmt.Errorf("worker: %w", err)
-	}
+	defer l.stopped()
+	l.start()
 	defer l.end()
 	l.ready()
 	if err := start(l.dialer); err != nil {
 		return err
 	}
 	l.settle()
-	defer context.AfterFunc(ctx, func() { l.calls.Put(func() { l.stopped = true }) })()
-	if err := l.runClient(); err != nil {
-		return fmt.Errorf("worker: %w", err)
+	stopped := false
+	defer context.AfterFunc(ctx, func() { l.calls.Put(func() { stopped = true }) })()
+	for !stopped && l.occupied() {
+		next := l.nextDeadline()
+		if _, err := l.turnOver(next, l.until(next)); err != nil {
+			return fmt.Errorf("worker: %w", err)
+		}
 	}
 	return nil
 }
 
-// runClient returns when the loop is stopped, or nothing is left to wait for.
-func (l *loop) runClient() error {
-	for !l.stopped && (l.table.live > 0 || l.dialer.owed > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
-		next := l.nextDeadline()
-		if _, err := l.turnOver(next, l.until(next)); err != nil {
-			return err
-		}
-	}
-	return nil
+// occupied reports whether a client's loop has something to wait for.
+func (l *loop) occupied() bool {
+	return l.table.live > 0 || l.dialer.owed > 0 || len(l.timers) > 0 || l.offloop.working > 0
 }

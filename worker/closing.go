@@ -199,9 +199,6 @@ func (c *Conn) release() {
 	c.dropFiles()
 	c.stopTiming()
 	l.table.remove(c)
-	if c.state.is(traitPinned) {
-		l.station.entry.Staying.Add(^uint64(0))
-	}
 	killpoint.Reach(killpoint.Closing)
 	fd := c.fd
 	atomic.StoreInt32(&c.fd, -1)
@@ -213,8 +210,10 @@ func (c *Conn) release() {
 		l.dialled--
 		return
 	}
-	l.countClosed(c.id)
-	killpoint.Reach(killpoint.Settled)
+	if m := l.member; m != nil {
+		m.closed(c)
+		killpoint.Reach(killpoint.Settled)
+	}
 }
 
 // report makes the session's last call.

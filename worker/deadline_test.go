@@ -296,15 +296,17 @@ func TestClockReads(t *testing.T) {
 		idle time.Duration
 		want int
 	}{{0, 0}, {time.Minute, 1}} {
-		c := newStill(t, test.idle)
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		must(t, err)
+		c := newStillMember(t, test.idle, pair)
 		clock, reads := c.l.clock, 0
-		_, err := unix.Write(c.peer, []byte("x"))
+		_, err = unix.Write(c.peer, []byte("x"))
 		must(t, err)
 		c.l.clock = func() time.Duration { reads++; return clock() }
 		// The turn that serves this is the last: the handler says so.
-		c.data = func(in []byte) error { c.l.stopped = true; _, err := c.Write(in); return err }
+		c.data = func(in []byte) error { c.member.stopped = true; _, err := c.Write(in); return err }
 		c.l.known = true // as of the turn before
-		must(t, c.l.run())
+		must(t, c.member.run())
 		if reads != test.want {
 			t.Errorf("idle timeout %v: %d reads of the clock in a turn, want %d", test.idle, reads, test.want)
 		}

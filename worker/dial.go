@@ -55,11 +55,12 @@ var errDialPlace = errors.New("want either a remote address or a path")
 // Elsewhere they do nothing, but that what Dial was given as failed gets
 // ErrWrongGoroutine.
 type Dialer struct {
-	loop *loop
-	desk *Conn  // no connection: what the loop calls for the Dialer itself
-	last uint64 // the id given last
-	run  int    // dialled since loop.messages was last needed for it
-	owed int    // calls of failed that are in loop.messages
+	loop   *loop
+	desk   *Conn  // stands for the Dialer where the loop calls for a connection: the timers of After and what Post was given
+	last   uint64 // the id given last
+	run    int    // dialled since loop.messages was last needed for it
+	owed   int    // calls of failed that are in loop.messages
+	closed bool   // the loop ends: nothing more is dialled, unless one more connection comes
 }
 
 // firstDialled is the first id of dialled connections: the master's never come
@@ -129,7 +130,7 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	}
 	c.leave().dialling = &dialling{to: to, handler: h, failed: failed}
 	fd, err := -1, error(ErrStopped)
-	if !l.hungUp {
+	if !d.closed {
 		fd, err = to.socket()
 	}
 	if err != nil {
@@ -315,8 +316,8 @@ func (c *Conn) isDesk() bool { return c.loop.dialer.desk == c }
 // hangUpDialled ends the dialled connections of a worker that has no others, and
 // reports whether none is left.
 func (l *loop) hangUpDialled() bool {
-	if !l.hungUp {
-		l.hungUp = true
+	if !l.dialer.closed {
+		l.dialer.closed = true
 		l.table.each(func(c *Conn) { c.end(ErrDrained) })
 		l.settle()
 	}

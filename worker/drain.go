@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// drain is the way to the end of a worker, once it is asked for:
+// drain is a member's way to its end, once it is asked for:
 //
 //	open ──► alone: told to end by a signal; the master says how
 //	  │        │
@@ -13,20 +13,24 @@ import (
 //	             ├─(no connection left, queue empty)──► over
 //	             └─(deadline)──► cut: all are closed after flushing; what is in the queue stays
 //	                                 └─(none left, or drainFlushTime)──► over
+//
+// It belongs to the loop's goroutine.
 type drain struct {
-	on       bool
-	told     bool // by the master, which sends nothing more
-	move     bool // connections move, those that cannot are asked
-	held     bool // those that have moved may come back: the end waits for the master's word
-	cut      bool
-	deadline time.Duration // on the loop's clock; never: none
-	alone    bool          // a signal asked for the end: the master's word how is to come
+	member    *member
+	alone     bool // a signal asked for the end: the master's word how is to come
+	told      bool // by the master, which sends nothing more
+	on        bool
+	move      bool // connections move, those that cannot are asked
+	mayReturn bool // those that have moved may come back: the end waits for the master's word
+	cut       bool
+	deadline  time.Duration // on the loop's clock; never: none
 }
 
 // drainFlushTime is how long connections have to flush, and their peers to
 // finish, once the deadline has come.
 const drainFlushTime = time.Second
 
+// next returns when cutShort is due, or never.
 func (d *drain) next() time.Duration {
 	if !d.on {
 		return never
@@ -34,43 +38,90 @@ func (d *drain) next() time.Duration {
 	return d.deadline
 }
 
-// beginDrain starts the drain; asked again, it changes the deadline, and may
-// have connections move that were to finish, or finish that were to move.
-func (l *loop) beginDrain(deadline time.Duration, move bool) {
-	if l.drain.cut {
+// asks reports whether a connection that comes is asked to finish at once; in mode
+// move the mover comes to it.
+func (d *drain) asks() bool { return d.on && !d.move }
+
+// begin starts the drain; asked again, it changes the deadline, and may have
+// connections move that were to finish, or finish that were to move.
+func (d *drain) begin(deadline time.Duration, move bool) {
+	if d.cut {
 		return
 	}
-	l.drain.deadline = deadline
-	l.drain.held = move && !l.drain.move // the second time is the word that none comes back
-	if !move {
-		l.stopMove()
+	m := d.member
+	d.deadline = deadline
+	d.mayReturn = move && !d.move // the second time is the word that none comes back
+	switch {
+	case !move:
+		d.stopMoving()
+	case !d.move:
+		d.move = true
+		m.mover.begin(0, math.MaxInt)
 	}
-	if move && !l.drain.move {
-		l.drain.move = true
-		l.beginMove(0, math.MaxInt)
-	}
-	if l.drain.on {
+	if d.on {
 		return
 	}
-	l.drain.on = true
-	l.log.Info("draining", "conns", l.accepted()+l.streams.live(), "move", move)
+	d.on = true
+	l := m.loop
+	l.log.Info("draining", "conns", l.accepted()+m.streaming, "move", move)
 	l.hook("Drain", l.hooks.Drain)
-	if move {
-		return // the mover asks those that cannot
+	if !move { // else the mover asks those that cannot
+		l.drainSessions()
 	}
-	l.table.each(func(c *Conn) {
-		c.askToDrain()
-		l.uncork()
-	})
+}
+
+// stopMoving has no further connection move.
+func (d *drain) stopMoving() {
+	d.move = false
+	d.member.mover.stop()
 }
 
 // keep has no further connection move, nor closed for a deadline until another
 // drain.
-func (l *loop) keep() {
-	l.stopMove()
-	if !l.drain.cut {
-		l.drain.deadline = never
+func (d *drain) keep() {
+	d.stopMoving()
+	if !d.cut {
+		d.deadline = never
 	}
+}
+
+// cutShort is called when the deadline comes, and once more when the time to
+// flush is over too.
+func (d *drain) cutShort() {
+	m := d.member
+	l := m.loop
+	if d.cut {
+		l.table.each(func(c *Conn) {
+			if c.hasOutput() {
+				c.blame(ErrDrained)
+			}
+			c.finish()
+		})
+		m.kind.end()
+		d.deadline = never
+		return
+	}
+	l.log.Warn("drain deadline, closing", "conns", l.table.live+m.streaming)
+	m.ledger.cut(d.open())
+	m.intake.drop()
+	d.cut, l.dialer.closed = true, true
+	m.mover.retry = never
+	d.deadline = l.now() + drainFlushTime
+	m.intake.leave()
+	l.table.each(func(c *Conn) { c.end(ErrDrained) })
+	m.kind.cutShort()
+}
+
+// open returns how many connections the deadline ends.
+func (d *drain) open() int {
+	q := &d.member.intake
+	n := d.member.streaming + q.packet.Len() - q.at
+	d.member.loop.table.each(func(c *Conn) {
+		if c.state.phase() == phaseOpen && !c.state.is(traitDialled) {
+			n++
+		}
+	})
+	return n
 }
 
 // askToDrain tells the session, once.
@@ -83,79 +134,4 @@ func (c *Conn) askToDrain() {
 	if err := c.callDrain(session); err != nil {
 		c.end(err)
 	}
-}
-
-// cutShort is called when the deadline comes, and once more when the time to
-// flush is over too.
-func (l *loop) cutShort() {
-	if l.drain.cut {
-		l.table.each(func(c *Conn) {
-			if c.hasOutput() {
-				c.blame(ErrDrained)
-			}
-			c.finish()
-		})
-		l.streams.end()
-		l.drain.deadline = never
-		return
-	}
-	l.log.Warn("drain deadline, closing", "conns", l.table.live+l.streams.live())
-	l.countCut()
-	l.dropPacket()
-	l.drain.cut, l.hungUp = true, true
-	if l.mover != nil {
-		l.mover.retry = never
-	}
-	l.drain.deadline = l.now() + drainFlushTime
-	l.unwatchQueue()
-	l.queue.retry = 0
-	l.table.each(func(c *Conn) { c.end(ErrDrained) })
-	l.streams.cutShort()
-}
-
-// countCut books those that the deadline ends.
-func (l *loop) countCut() {
-	cut := l.streams.live() + l.queue.packet.Len() - l.queue.at
-	l.table.each(func(c *Conn) {
-		if c.state.phase() == phaseOpen && !c.state.is(traitDialled) {
-			cut++
-		}
-	})
-	l.station.entry.Cut.Add(uint64(cut))
-}
-
-// over reports whether the loop has come to its end.
-func (l *loop) over() (bool, error) {
-	switch {
-	case l.stopped:
-		return true, nil
-	case l.streams.failed() != nil:
-		return true, l.streams.failed()
-	case !l.drain.on && (!l.drain.alone || l.accepted() > 0):
-		return false, nil
-	case l.streams != nil:
-		return l.overWithStreams()
-	case l.accepted() > 0:
-		return false, nil
-	case l.drain.cut:
-		return l.table.live == 0, nil
-	case l.drain.held:
-		return false, nil
-	}
-	empty, err := l.takeIn()
-	return empty && l.accepted() == 0 && l.hangUpDialled(), err
-}
-
-// overWithStreams is over for a worker whose Accept must end before its
-// connections can: it takes what is in the queue when the master has sent the
-// last of it, and no more.
-func (l *loop) overWithStreams() (bool, error) {
-	if l.drain.told && !l.streams.shut {
-		empty, err := l.takeIn()
-		if !empty || err != nil {
-			return false, err
-		}
-		l.streams.leaveQueue()
-	}
-	return l.streams.shut && l.accepted() == 0 && !l.streams.busy() && l.hangUpDialled(), nil
 }

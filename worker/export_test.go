@@ -12,7 +12,7 @@ import (
 // Serve is Run on given descriptors, which it takes over, in the calling
 // goroutine of a process that goes on.
 func Serve(ctx context.Context, queue, control int, entry *ipc.Entry, exit func(int), h Handler, opts ...Option) error {
-	return serve(ctx, station{queue: queue, control: control, entry: entry, exit: exit}, h, opts...)
+	return serve(ctx, endpoint{queue: queue, control: control, entry: entry, exit: exit}, h, opts...)
 }
 
 // Strict has calls on the wrong goroutine panic, or not, however the test was built.
@@ -33,8 +33,8 @@ func Held(c *Conn) int { return c.loop.buffers.Held() }
 // MissCloses runs f on the loop of a stream's listener, and has the loop lose
 // what the kernel tells of it, as when the kernel's queue is full.
 func MissCloses(l net.Listener, f func()) {
-	streams := l.(*streamListener).loop.streams
-	streams.loop.calls.Put(func() {
+	streams := l.(*streamListener).streams
+	streams.member.loop.calls.Put(func() {
 		f()
 		streams.watch.Take(func(int32) {}, func() {})
 		streams.missed()
@@ -47,8 +47,8 @@ func MemoryLimit(c *Conn) int { return c.loop.memory.limit }
 // StopWatching has the loop of a stream's listener watch no further connection, as
 // when the user has no more watches. It returns when that is so.
 func StopWatching(l net.Listener) {
-	streams, done := l.(*streamListener).loop.streams, make(chan struct{})
-	streams.loop.calls.Put(func() {
+	streams, done := l.(*streamListener).streams, make(chan struct{})
+	streams.member.loop.calls.Put(func() {
 		streams.watch.Close()
 		streams.watch, streams.unwatches = nil, errors.New("for the test")
 		close(done)

@@ -56,7 +56,9 @@ func (c *Conn) movable() bool {
 // stay takes note that the connection does not move.
 func (c *Conn) stay() {
 	c.state.mark(traitPinned)
-	c.loop.station.entry.Staying.Add(1)
+	if m := c.loop.member; m != nil {
+		m.ledger.pinned()
+	}
 }
 
 // decide is called when the session is there, and says whether it moves.

@@ -85,6 +85,9 @@ func (l *loop) ready() {
 	}
 }
 
+// stopped calls Stop, when all is over.
+func (l *loop) stopped() { l.hook("Stop", l.hooks.Stop) }
+
 // hook calls f, which may be nil.
 func (l *loop) hook(name string, f func()) {
 	if f != nil {

@@ -2,27 +2,43 @@ package worker
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
 
-// intake is the loop's end of the queue.
+// intake is a member's end of the queue, as connections come by it: it receives
+// packets of them, and adopt.go makes connections of what is in one.
+//
+//	watched ──(event)──► take ──(a packet)──► adopted, one after another
+//	   ▲                  │
+//	   │                  └──(out of descriptors, or no room)──► left alone ──(retry)──┐
+//	   └───────────────────────────────────────────────────────────────────────────────┘
+//
+// It belongs to the loop's goroutine.
 type intake struct {
-	courier  ipc.Courier
+	member  *member
+	streams *streams // nil if all connections are the loop's
+
+	fd       int // owned
+	watched  bool
+	retry    time.Duration // when to watch it again, on the loop's clock; never: not to
+	crowded  bool          // it is left alone for want of room
+	wanted   int           // then: how many descriptors must be free before it is read again
+	receiver ipc.Courier
+	pace     pace.Pace // of the loop's thread
+
 	packet   ipc.Packet
+	at       int // of the packet: the connection that is next; all before are taken in
 	envelope ipc.Envelope
-	watched  bool          // in the epoll set
-	retry    time.Duration // when to watch it again; 0: no such time
 	clock    ipc.Clock
 	timeout  time.Duration // from when a connection is too old to serve; 0: never
 	late     int           // such ones in this packet
-	at       int           // of the packet: the connection that is next; all before are taken in
 }
 
 // packetsPerEvent bounds how long new connections keep old ones waiting.
@@ -31,61 +47,66 @@ const packetsPerEvent = 4
 // intakeRest is how long the queue is left alone when descriptors ran out.
 const intakeRest = time.Second
 
-var errLate = errors.New("worker: connection waited too long in the queue")
-
 // pending reports whether a packet was received, and not all in it taken in.
 func (q *intake) pending() bool { return q.at < q.packet.Len() }
 
+// next returns when expire is due, or never.
 func (q *intake) next() time.Duration {
 	if q.pending() {
 		return 0
 	}
-	if q.retry == 0 {
-		return never
-	}
-	return q.retry
+	return min(q.retry, q.pace.Due())
 }
 
-// takeIn receives connections and opens them. It reports whether the queue was
+// ready is called when the queue may be read.
+func (q *intake) ready() error {
+	if !q.watched || q.pending() {
+		return nil // it was left in this turn, or has had its share of it
+	}
+	_, err := q.take()
+	return err
+}
+
+// take receives connections and opens them. It reports whether the queue was
 // found empty.
 //
 // It reads on only after a full packet: one that is not full was all there was,
 // most likely, and if not, epoll says so again. Taking in may take its time, where
 // sessions are restored: then the rest of the packet waits for the next turn. An
 // error is the master's: it ends the worker.
-func (l *loop) takeIn() (empty bool, err error) {
-	q := &l.queue
+func (q *intake) take() (empty bool, err error) {
+	l := q.member.loop
 	killpoint.Reach(killpoint.Noticed)
 	begun := l.now()
 	for range packetsPerEvent {
 		if q.pending() {
-			if err := l.adoptPacket(begun); err != nil || q.pending() {
+			if err := q.adoptPacket(begun); err != nil || q.pending() {
 				return false, err
 			}
 			continue
 		}
-		if l.overfull() {
+		if q.overfull() {
 			return false, nil
 		}
-		switch err := q.courier.Receive(l.station.queue, &q.packet); {
+		switch err := q.receiver.Receive(q.fd, &q.packet); {
 		case err == nil:
 		case err == fdpass.ErrWouldBlock:
 			return true, nil
 		case err == fdpass.ErrPeerClosed:
-			l.unwatchQueue() // the master is going; the end of control follows
+			q.unwatch() // the master is going; the end of control follows
 			return true, nil
 		default:
-			return false, l.bookLost(err)
+			return false, q.bookLost(err)
 		}
 		n := q.packet.Len()
 		killpoint.Reach(killpoint.Received)
 		if !l.parks {
-			l.pace.Came(n, l.turnTime()) // of this thread
+			q.pace.Came(n, l.turnTime())
 		}
-		l.station.entry.Received.Add(uint64(n))
+		q.member.ledger.received(n)
 		killpoint.Reach(killpoint.Booked)
 		q.at = 0
-		if err := l.adoptPacket(begun); err != nil || q.pending() {
+		if err := q.adoptPacket(begun); err != nil || q.pending() {
 			return false, err
 		}
 		if n < ipc.MaxConns {
@@ -95,216 +116,104 @@ func (l *loop) takeIn() (empty bool, err error) {
 	return false, nil
 }
 
-// adoptPacket makes connections of what is in the packet, for a turn that begun
-// then, as long as that lasts.
-func (l *loop) adoptPacket(begun time.Duration) error {
-	q := &l.queue
-	for first := true; q.pending(); first = false {
-		if !first && l.now()-begun > moveTime {
-			return nil
-		}
-		q.at++
-		if err := l.adopt(q.at - 1); err != nil {
-			l.dropPacket()
-			return err
-		}
-		l.progress()
-	}
-	l.dropPacket() // all descriptors are taken, but for the state of one that a stream took
-	if q.late > 0 {
-		l.log.Warn("connections closed, they waited too long in the queue", "count", q.late, "limit", q.timeout)
-		q.late = 0
-	}
-	return nil
-}
-
-// dropPacket closes what is left of the packet.
-func (l *loop) dropPacket() {
-	q := &l.queue
-	for ; q.pending(); q.at++ {
-		id := q.packet.ID(q.at)
-		_ = unix.Close(q.packet.Take(q.at)) // the kernel sends what was written to it
-		l.countClosed(id)
-	}
-	q.packet.Close()
-	q.packet.Reset()
-	q.at = 0
-}
-
-// adopt makes a connection of number i of the packet, and opens it.
-func (l *loop) adopt(i int) error {
-	q := &l.queue
-	if err := q.packet.Decode(i, &q.envelope); err != nil {
-		return err
-	}
-	fd := q.packet.Take(i)
-	if listener := l.streams.route(q.envelope.Listener); listener != nil {
-		l.streams.adopt(listener, &q.envelope, fd)
-		return nil
-	}
-	c := &Conn{
-		loop:   l,
-		origin: l.originOf(q.envelope.Listener, q.envelope.Local),
-		remote: q.envelope.Remote.Addr(),
-		port:   q.envelope.Remote.Port(),
-		id:     q.envelope.ID,
-		fd:     int32(fd),
-		state:  newState(phaseOpen, 0),
-	}
-	l.table.add(c)
-	l.hungUp = false // it may dial: the drain's end is put off
-	c.setIdle(l.idleMS)
-	if l.log.IsTrace() {
-		l.log.Trace("connection opened", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener)
-	}
-	l.wake(c, q.packet.Frozen(i))
-	c.touch()
-	l.settle()
-	killpoint.Reach(killpoint.Opened)
-	if l.drain.on && !l.drain.move { // else the mover comes to it
-		c.askToDrain()
-		l.settle()
-	}
-	return nil
-}
-
-// wake opens a connection that has arrived: as a new one, or as the one that it
-// was in another worker.
-func (l *loop) wake(c *Conn, frozen bool) {
-	stage := ipc.StageQueued
-	stage.Step(ipc.EventReceive)
-	event, err := ipc.EventOpen, error(nil)
-	switch {
-	case frozen:
-		l.frozenAt = l.queue.clock.Now() // should the state not say
-		if err = l.thawReceived(c); err != nil {
-			event = ipc.EventFail
-		}
-	case l.tooLate():
-		event, err = ipc.EventClose, errLate
-	default:
-		if err = c.callOpen(l.handler); err != nil {
-			event = ipc.EventClose
-		}
-	}
-	switch stage.Step(event) {
-	case ipc.StageLost:
-		l.lose(c, err)
-	case ipc.StageClosed:
-		if err == errLate {
-			c.fail(err)
-			return
-		}
-		l.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
-		c.end(err)
-	}
-	if frozen {
-		l.countThawed(l.queue.clock.Now() - l.frozenAt)
-	}
-}
-
-// thawReceived thaws a connection with the state that came with it, in the
-// packet or in a memfd.
-func (l *loop) thawReceived(c *Conn) error {
-	q := &l.queue
-	if !q.packet.Large() {
-		return l.thaw(c, q.envelope.State)
-	}
-	memfd := q.packet.TakeState()
-	state, err := ipc.ReadState(memfd)
-	fdpass.CloseAll([]int{memfd})
-	if err != nil {
-		return err
-	}
-	return l.thaw(c, state)
-}
-
-// tooLate reports whether the envelope's connection has waited for longer than it
-// is worth serving, and counts it.
-func (l *loop) tooLate() bool {
-	q := &l.queue
-	late := q.timeout > 0 && q.clock.Now()-q.envelope.Accepted > q.timeout
-	if late {
-		q.late++
-	}
-	return late
-}
-
-// maxOrigins bounds what a sender can make the loop remember. There are as many
-// as listeners.
-const maxOrigins = 1024
-
-func (l *loop) originOf(listener string, local netip.AddrPort) *origin {
-	key := origin{listener, local}
-	if o := l.origins[key]; o != nil {
-		return o
-	}
-	if l.origins == nil || len(l.origins) >= maxOrigins {
-		l.origins = make(map[origin]*origin)
-	}
-	o := &origin{listener, local}
-	l.origins[key] = o
-	return o
-}
-
 // bookLost handles an error from the queue. When this process was out of
-// descriptors, the packet's connections are gone: they are booked as received,
-// lost and closed, so that the master does not wait for them; and the queue is left
-// alone until there is room again, so that the master sends them to others.
-func (l *loop) bookLost(err error) error {
+// descriptors, the packet's connections are gone: they are booked, so that the master
+// does not wait for them; and the queue is left alone until there is room again, so
+// that the master sends them to others.
+func (q *intake) bookLost(err error) error {
 	var lost *ipc.LostError
 	if !errors.As(err, &lost) {
 		return err
 	}
-	l.station.entry.Received.Add(uint64(lost.Count))
-	if l.station.entry.AddClosed(uint64(lost.Count)) {
-		l.control.send(ipc.Closed{})
-	}
-	l.station.entry.Lost.Add(uint64(lost.Count)) // of those closed, so after them
+	l := q.member.loop
+	q.member.ledger.neverReached(lost.Count)
 	l.log.Error("connections lost: out of descriptors", "lost", lost.Count, "after", intakeRest, "error", lost.Err)
-	l.unwatchQueue()
-	l.queue.retry = l.now() + intakeRest
+	q.unwatch()
+	q.retry = l.now() + intakeRest
 	return nil
 }
 
-func (l *loop) unwatchQueue() {
-	if l.queue.watched {
-		_ = l.set.Del(l.station.queue) // it is in the set
-		l.queue.watched = false
-	}
-}
-
-// retryQueue watches the queue again if what comes has room.
-func (l *loop) retryQueue() {
-	if l.lacksRoom() {
-		l.queue.retry = l.now() + intakeRest
-		return
-	}
-	l.queue.retry, l.room.held = 0, false
-	if err := l.set.Add(l.station.queue, poller.In, tagQueue); err != nil {
-		l.log.Warn("queue not watched, retrying", "after", intakeRest, "error", err)
-		l.queue.retry = l.now() + intakeRest
-		return
-	}
-	l.queue.watched = true
-}
-
-// hasRoom tries whether there is room for a full packet: nothing else tells how many
-// descriptors are free.
-func (l *loop) hasRoom() bool {
-	limit, err := descriptorLimit()
-	if err != nil {
+// overfull reports whether what is first in the queue does not fit, and then leaves
+// the queue alone until it does. Without other connections it is taken in any case:
+// there is nothing to wait for, and the reserve.
+func (q *intake) overfull() bool {
+	m := q.member
+	if m.loop.dialled == 0 || m.loop.accepted() == 0 || !m.capacity.known() {
 		return false
 	}
-	fds := make([]int, max(2, min(ipc.MaxConns, limit/4))) // a master under the same limit sends no more at a time
-	for i := range fds {
-		fd, err := unix.FcntlInt(uintptr(l.station.queue), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			fdpass.CloseAll(fds[:i])
-			return false
-		}
-		fds[i] = fd
+	load := m.load()
+	each, free := load.perClient(), m.capacity.free(load)
+	if free >= ipc.MaxConns*each {
+		return false
 	}
-	fdpass.CloseAll(fds)
+	wanted := ipc.FrontLen(q.fd) * each
+	if wanted <= free {
+		return false
+	}
+	q.unwatch()
+	q.crowded, q.wanted = true, wanted
+	q.retry = m.loop.now() + intakeRest // also, lest a worker that waits looks like one that hangs
 	return true
 }
+
+// fits reports whether there is room for what is to be taken from the queue.
+func (q *intake) fits() bool {
+	if q.crowded {
+		load := q.member.load()
+		return load.accepted == 0 || q.member.capacity.free(load) >= q.wanted
+	}
+	return descriptorsFree(q.fd)
+}
+
+// reconsider watches the queue again as soon as there is room for what is in it.
+func (q *intake) reconsider() {
+	if q.crowded && q.retry != never && q.fits() {
+		q.rewatch()
+	}
+}
+
+// expire acts on what is due.
+func (q *intake) expire(now time.Duration) {
+	if q.pace.Due() <= now {
+		q.pace.Judge(now)
+	}
+	if q.retry <= now && !q.pending() {
+		q.rewatch()
+	}
+}
+
+// rewatch watches the queue again if what comes has room.
+func (q *intake) rewatch() {
+	l := q.member.loop
+	if !q.fits() {
+		q.retry = l.now() + intakeRest
+		return
+	}
+	q.retry, q.crowded = never, false
+	if err := q.watch(); err != nil {
+		l.log.Warn("queue not watched, retrying", "after", intakeRest, "error", err)
+		q.retry = l.now() + intakeRest
+	}
+}
+
+func (q *intake) watch() error {
+	err := q.member.loop.set.Add(q.fd, poller.In, tagQueue)
+	q.watched = err == nil
+	return err
+}
+
+func (q *intake) unwatch() {
+	if q.watched {
+		_ = q.member.loop.set.Del(q.fd) // it is in the set
+		q.watched = false
+	}
+}
+
+// leave has nothing more come by the queue. What is in it is the master's again.
+func (q *intake) leave() {
+	q.unwatch()
+	q.retry = never
+}
+
+// close closes the member's end of the queue.
+func (q *intake) close() { _ = unix.Close(q.fd) } // what is unread is the master's again

@@ -1,13 +1,12 @@
 package worker
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
 )
 
 // hoarder is a session with a large state, which it packs whenever it is asked.
@@ -26,18 +25,25 @@ func (h *hoarder) UnmarshalBinary([]byte) error         { return nil }
 func TestStateThatIsTooLargeCostsLittle(t *testing.T) {
 	const beat, beats = 100 * time.Millisecond, 600       // a minute
 	h := &hoarder{state: make([]byte, ipc.MaxLargeState)} // and with what is around it, more
-	made, err := newTestLoop(h, []Option{WithLogger(hclog.NewNullLogger())}, func(uint64, error) {})
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
-	l := made.(*testLoop)
-	fd, err := l.Connect(1, "", netip.AddrPort{}, netip.AddrPort{})
-	must(t, err)
-	defer fdpass.CloseAll([]int{fd})
-	defer l.End()
-	must(t, l.Settle())
-	l.beginDrain(never, true)
+	defer fdpass.CloseAll(pair[:1])
+	m, now := newTestMember(t, h), time.Duration(0)
+	m.loop.clock = func() time.Duration { return now }
+	m.loop.start()
+	defer func() { m.end(); m.close() }()
+	m.loop.adopt(&ipc.Envelope{ID: 1}, pair[1]).openNew(h)
+	m.drain.begin(never, true)
+	pass := func() {
+		for now += beat; ; {
+			must(t, m.turn(0))
+			if min(m.loop.nextDeadline(), m.nextDeadline()) > now {
+				return
+			}
+		}
+	}
 	for range beats {
-		l.Advance(beat)
-		must(t, l.Settle())
+		pass()
 	}
 	t.Logf("packed %d times in a minute", h.packed)
 	if h.packed > 15 {
@@ -47,11 +53,10 @@ func TestStateThatIsTooLargeCostsLittle(t *testing.T) {
 		t.Errorf("packed %d times in a minute: it would stay though it had become smaller", h.packed)
 	}
 	h.state = h.state[:1]
-	for n := 0; l.table.live > 0; n++ {
+	for n := 0; m.loop.table.live > 0; n++ {
 		if n == beats {
 			t.Fatal("does not move, though it has become smaller")
 		}
-		l.Advance(beat)
-		must(t, l.Settle())
+		pass()
 	}
 }

@@ -1,19 +1,21 @@
 package worker
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
 )
 
-// lose closes a connection that could not be thawed, and counts it as lost.
-func (l *loop) lose(c *Conn, err error) {
-	l.log.Error("connection lost: it could not be thawed", "conn", c.id, "peer", c.RemoteAddr(),
-		"listener", c.origin.listener, "error", err)
-	l.countLost(err)
-	c.fail(fmt.Errorf("worker: thaw: %w", err))
+// ledger is what the master is told of connections: numbers in the worker's entry of
+// the scoreboard, which say how many, and messages on control, which say which and
+// why. It belongs to the loop's goroutine.
+type ledger struct {
+	entry     *ipc.Entry
+	control   *control
+	reportIDs bool     // the master wants those of closed connections
+	closedIDs []uint64 // to report
+	losses    losses
 }
 
 // losses are the connections lost since the master was last told why.
@@ -22,28 +24,86 @@ type losses struct {
 	last  error
 }
 
-// countLost books a connection that could not be thawed. Closed counts it too,
-// once it is.
-func (l *loop) countLost(err error) {
-	l.station.entry.Lost.Add(1)
-	l.losses.count++
-	l.losses.last = err
-}
+// received books connections that were taken from the queue.
+func (b *ledger) received(n int) { b.entry.Received.Add(uint64(n)) }
 
-// countThawed books that thawing was tried, so long after the freezing, after
-// countLost if in vain.
-func (l *loop) countThawed(pause time.Duration) {
-	if l.station.entry.AddThawed(pause) {
-		l.control.send(ipc.Closed{})
+// closed books a closed connection, after close(2).
+func (b *ledger) closed(id uint64) {
+	if b.entry.AddClosed(1) {
+		b.ring()
+	}
+	if b.reportIDs {
+		b.closedIDs = append(b.closedIDs, id)
 	}
 }
 
-// sendLosses tells the master why connections were lost in this turn.
-func (l *loop) sendLosses() {
-	if l.losses.count == 0 {
-		return
+// neverReached books connections that were received without their descriptors, as
+// lost and closed. Their ids are not known.
+func (b *ledger) neverReached(n int) {
+	b.received(n)
+	b.entry.Lost.Add(uint64(n)) // a part of closed, so before it
+	if b.entry.AddClosed(uint64(n)) {
+		b.ring()
 	}
-	reason := l.losses.last.Error()
-	l.control.send(ipc.Lost{Count: l.losses.count, Error: strings.ToValidUTF8(reason[:min(len(reason), ipc.MaxReason)], "")})
-	l.losses = losses{}
+}
+
+// pinned books a connection that does not move; unpinned, that it is closed.
+func (b *ledger) pinned()   { b.entry.Staying.Add(1) }
+func (b *ledger) unpinned() { b.entry.Staying.Add(^uint64(0)) }
+
+// lost books a connection that could not be thawed. It is closed next.
+func (b *ledger) lost(err error) {
+	b.entry.Lost.Add(1)
+	b.losses.count++
+	b.losses.last = err
+}
+
+// thawed books that thawing was tried, so long after the freezing; after lost, if in
+// vain.
+func (b *ledger) thawed(pause time.Duration) {
+	if b.entry.AddThawed(pause) {
+		b.ring()
+	}
+}
+
+// cut books connections that are open when a drain's deadline comes.
+func (b *ledger) cut(n int) { b.entry.Cut.Add(uint64(n)) }
+
+// withhold books how many connections fewer than its capacity the worker can hold.
+func (b *ledger) withhold(n int) {
+	if b.entry.Withhold(n) {
+		b.ring()
+	}
+}
+
+// bellWanted reports whether the master waits for room.
+func (b *ledger) bellWanted() bool { return b.entry.WantBell.Load() != 0 }
+
+// ring tells a master that waits for room to look at the entry.
+func (b *ledger) ring() { b.control.send(ipc.Closed{}) }
+
+// report ends a turn: it says which connections were closed in it, and why others
+// were lost.
+func (b *ledger) report() {
+	if len(b.closedIDs) > 0 {
+		b.sendIDs()
+	}
+	if b.losses.count > 0 {
+		b.sendLosses()
+	}
+}
+
+func (b *ledger) sendIDs() {
+	for ids := b.closedIDs; len(ids) > 0; {
+		n := min(len(ids), ipc.MaxIDs)
+		b.control.send(ipc.Closed{IDs: ids[:n]})
+		ids = ids[n:]
+	}
+	b.closedIDs = b.closedIDs[:0]
+}
+
+func (b *ledger) sendLosses() {
+	reason := b.losses.last.Error()
+	b.control.send(ipc.Lost{Count: b.losses.count, Error: strings.ToValidUTF8(reason[:min(len(reason), ipc.MaxReason)], "")})
+	b.losses = losses{}
 }

@@ -112,7 +112,7 @@ func TestLingeringIsBoundedForSlowReaders(t *testing.T) {
 		{"by the drain", 5 * s, 5*s + drainFlushTime},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := newStillOn(t, 0, tcpPair(t))
+			c := newStillMember(t, 0, tcpPair(t))
 			c.write(1 << 20)
 			if c.Buffered() > 0 {
 				t.Skipf("%d bytes are not in the kernel", c.Buffered())
@@ -120,7 +120,7 @@ func TestLingeringIsBoundedForSlowReaders(t *testing.T) {
 			must(t, c.Close())
 			c.l.settle()
 			if test.drain > 0 {
-				c.l.beginDrain(c.time+test.drain, false)
+				c.member.drain.begin(c.time+test.drain, false)
 			}
 			began, wait := c.time, queuedOn(t, c.fd)
 			for !c.closed {

@@ -78,16 +78,26 @@ type holding struct {
 	bytes int
 }
 
-// boundMemory sets the bound: the operator's, else the program's, else the master's
-// proposal, else that of a worker without a master.
-func (l *loop) boundMemory(hello ipc.Hello) {
-	limit, program := hello.MemoryBytes, l.programMemory
-	if program > 0 && (limit == 0 || hello.MemoryIsDefault) {
-		limit = program
+// ownLimit returns the bound of a loop that no master has given one: the program's, if
+// it is above 0, else a share of the machine's memory.
+func ownLimit(program int64) int64 {
+	if program > 0 {
+		return program
 	}
-	if limit == 0 {
-		limit = machine.Memory() / memoryShare / int64(runtime.NumCPU())
+	return machine.Memory() / memoryShare / int64(runtime.NumCPU())
+}
+
+// memoryLimit returns a member's bound: the operator's, else the program's (0: none),
+// else the master's proposal, else its own.
+func memoryLimit(hello ipc.Hello, program int64) int64 {
+	if hello.MemoryBytes > 0 && (program <= 0 || !hello.MemoryIsDefault) {
+		return hello.MemoryBytes
 	}
+	return ownLimit(program)
+}
+
+// boundMemory sets the bound.
+func (l *loop) boundMemory(limit int64) {
 	l.memory.limit = int(min(limit, math.MaxInt/4))
 	l.memory.look = l.memory.limit
 }
@@ -164,9 +174,15 @@ func (c *Conn) dropBuffers() {
 	}
 }
 
-// mindMemory is called between turns, when the bound was passed or the log is to be
+// mindMemory ends a turn: it looks whether the bound was passed, or the log is to be
 // told.
 func (l *loop) mindMemory() {
+	if m := &l.memory; m.full || m.news || l.buffers.Held() > m.look {
+		l.reviewMemory()
+	}
+}
+
+func (l *loop) reviewMemory() {
 	m := &l.memory
 	if l.buffers.Held() > m.look {
 		l.setFull(true)

@@ -7,83 +7,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mover moves connections away: all of them while the worker drains in mode
-// move, or some. It sweeps over the table, a bounded part in each turn.
+// mover moves a member's connections away: all of them while the member drains in
+// mode move, or some. It sweeps over the table, a bounded part in each turn, and
+// fills a parcel (parcel.go). It belongs to the loop's goroutine.
 //
 // A connection stands still from when it is frozen until it is thawed, so few are
 // to wait in between. The master takes them as others have room, and at first, of
 // a new program, a few. So a window bounds how many are sent before the master has
 // taken them; it begins with one connection, and doubles each time that it has.
 type mover struct {
+	member  *member
+	version string        // of the application's states: WithStateVersion
 	order   uint64        // the id of the order that is to be answered; 0: none
 	given   int           // how many have left by it
 	wanted  int           // how many are still to go
 	cursor  uint32        // the place in the table that is next
 	window  int           // how many may be ahead of the master
 	ahead   int           // were sent since it had taken all
-	retry   time.Duration // when to go on, on the loop's clock; never: it is over
+	retry   time.Duration // when move is due, on the loop's clock; never: it is over
 	delay   time.Duration // before the next retry
 	blocked bool          // the queue took no packet in this turn
 	told    bool          // the master knows that no movable one is left
-
-	packet  ipc.Packet
-	courier ipc.Courier
-	batch   []moving  // those in the packet
-	leaving []leaving // sessions that are to hear that they have left
-	state   []byte    // scratch space
-	large   int       // bytes of large states in this turn
-}
-
-// moving is one connection in the mover's packet.
-type moving struct {
-	conn  *Conn
-	stage ipc.Stage
-}
-
-// leaving is a session whose connection has left.
-type leaving struct {
-	conn    *Conn
-	session LeaveSession
-}
-
-// beginMove has so many connections move, or as many as can, by an order of that
-// id, or by none.
-func (l *loop) beginMove(order uint64, wanted int) {
-	l.answerOrder() // the one before, if it was not over
-	if l.mover == nil {
-		l.mover = &mover{}
-	}
-	m := l.mover
-	m.order, m.given = order, 0
-	m.told = false
-	m.cursor, m.wanted, m.retry, m.delay = 0, wanted, l.now(), moveRetryMin
-	m.window = 1
-}
-
-// stopMove has no further connection move. An order that is not over is answered.
-func (l *loop) stopMove() {
-	l.drain.move = false
-	if l.mover != nil {
-		l.mover.retry = never
-		l.answerOrder()
-	}
-}
-
-// cancelOrder has no further connection move by an order, and answers it, if that
-// was not done already.
-func (l *loop) cancelOrder(id uint64) {
-	if m := l.mover; m != nil && m.order == id {
-		m.retry = never
-		l.answerOrder()
-	}
-}
-
-// answerOrder tells the master how many have left by its order, once.
-func (l *loop) answerOrder() {
-	if m := l.mover; m != nil && m.order != 0 {
-		l.control.send(ipc.Moved{ID: m.order, Count: m.given, Staying: l.accepted()})
-		m.order = 0
-	}
+	parcel  *parcel       // nil until connections are to move: it is large
 }
 
 const (
@@ -106,39 +51,72 @@ const (
 	moveAgain = 100 * time.Millisecond
 )
 
-func (m *mover) next() time.Duration {
-	if m == nil {
-		return never
+// begin has so many connections move, or as many as can, by an order of that
+// id, or by none.
+func (m *mover) begin(order uint64, wanted int) {
+	m.answer() // the one before, if it was not over
+	if m.parcel == nil {
+		m.parcel = &parcel{mover: m, loop: m.member.loop}
 	}
-	return m.retry
+	m.order, m.given = order, 0
+	m.told = false
+	m.cursor, m.wanted, m.retry, m.delay = 0, wanted, m.member.loop.now(), moveRetryMin
+	m.window = 1
+}
+
+// stop has no further connection move. An order that is not over is answered.
+func (m *mover) stop() {
+	m.retry = never
+	m.answer()
+}
+
+// cancel is stop, unless the order is another one, or was answered already.
+func (m *mover) cancel(order uint64) {
+	if m.order == order {
+		m.stop()
+	}
+}
+
+// answer tells the master how many have left by its order, once.
+func (m *mover) answer() {
+	if m.order != 0 {
+		m.tell(ipc.Moved{ID: m.order, Count: m.given})
+		m.order = 0
+	}
+}
+
+// tell sends an answer, with how many connections are still here.
+func (m *mover) tell(answer ipc.Moved) {
+	answer.Staying = m.member.loop.accepted()
+	m.member.control.send(answer)
 }
 
 // move moves some of the connections, and plans when to go on.
-func (l *loop) move() {
-	m := l.mover
-	m.blocked, m.large = false, 0
-	defer l.tellLeft()
+func (m *mover) move() {
+	l, p := m.member.loop, m.parcel
+	m.blocked, p.large = false, 0
+	defer p.tellLeft()
 	for begun, n := l.now(), 0; n < movesPerTurn; n++ {
-		if m.large >= largePerTurn || n > 0 && l.now()-begun > moveTime {
+		if p.large >= largePerTurn || n > 0 && l.now()-begun > moveTime {
 			break
 		}
-		l.tellLeft()
+		p.tellLeft()
 		l.progress()
 		if m.wanted == 0 || m.cursor == l.table.size {
-			if l.sendMoved() {
-				l.swept()
+			if p.send() {
+				m.swept()
 			}
 			return
 		}
-		if m.ahead+len(m.batch) >= m.window && !l.catchUp() {
+		if m.ahead+len(p.batch) >= m.window && !m.catchUp() {
 			return
 		}
-		if c := l.table.at(m.cursor); c != nil && !l.freeze(c) {
+		if c := l.table.at(m.cursor); c != nil && !p.freeze(c) {
 			if m.blocked {
 				return
 			}
-			if l.drain.move && !c.movable() {
-				if !l.sendMoved() { // nothing frozen is to be touched by a callback
+			if m.member.drain.move && !c.movable() {
+				if !p.send() { // nothing frozen is to be touched by a callback
 					return
 				}
 				c.askToDrain()
@@ -147,19 +125,19 @@ func (l *loop) move() {
 		}
 		m.cursor++
 	}
-	if l.sendMoved() {
+	if p.send() {
 		m.retry = l.now() // the rest in the next turn: events have theirs first
 	}
 }
 
 // catchUp sends what is packed, and reports whether the master has taken all. If
 // not, the next look is planned.
-func (l *loop) catchUp() bool {
-	m := l.mover
-	if !l.sendMoved() {
+func (m *mover) catchUp() bool {
+	l := m.member.loop
+	if !m.parcel.send() {
 		return false
 	}
-	unread, err := unix.IoctlGetInt(l.station.queue, unix.SIOCOUTQ)
+	unread, err := unix.IoctlGetInt(m.member.intake.fd, unix.SIOCOUTQ)
 	if err == nil && unread > 0 {
 		m.retry = l.now() + m.delay
 		m.delay = min(2*m.delay, moveRetryMax)
@@ -172,14 +150,14 @@ func (l *loop) catchUp() bool {
 
 // swept ends a sweep. While the worker drains another follows, for those that
 // could not move before.
-func (l *loop) swept() {
-	m := l.mover
+func (m *mover) swept() {
+	l := m.member.loop
 	if m.cursor == l.table.size {
 		m.cursor = 0
 	}
 	m.retry = never
-	if !l.drain.move {
-		l.answerOrder()
+	if !m.member.drain.move {
+		m.answer()
 		return
 	}
 	m.retry = l.now() + moveAgain
@@ -190,7 +168,7 @@ func (l *loop) swept() {
 		}
 	})
 	if left == 0 && !m.told {
-		l.control.send(ipc.Moved{Staying: l.accepted()})
+		m.tell(ipc.Moved{})
 	}
 	m.told = left == 0
 }

@@ -16,13 +16,15 @@ import (
 // moves the clock, and the loop by single turns.
 type still struct {
 	*Conn
-	t      *testing.T
-	l      *loop
-	time   time.Duration
-	peer   int
-	data   func(in []byte) error
-	closed bool
-	err    error // what the session's Close got
+	t        *testing.T
+	l        *loop
+	member   *member // nil: the loop has none
+	turnOver func() error
+	time     time.Duration
+	peer     int
+	data     func(in []byte) error
+	closed   bool
+	err      error // what the session's Close got
 }
 
 // stillSession is its session.
@@ -48,34 +50,66 @@ func newStill(t *testing.T, idle time.Duration) *still {
 // the peer's, and the connection's.
 func newStillOn(t *testing.T, idle time.Duration, pair [2]int) *still {
 	t.Helper()
-	queue, other, err := fdpass.Pair()
+	l, err := newLoop(newOptions([]Option{WithLogger(hclog.NewNullLogger())}))
 	must(t, err)
-	s := &still{t: t, time: time.Hour}
-	handler := OpenFunc(func(c *Conn) (Session, error) { s.Conn = c; return stillSession{s}, nil })
-	l, err := newLoop(station{queue: queue, entry: new(ipc.Entry)}, nil, handler,
+	s := &still{t: t, time: time.Hour, l: l, turnOver: func() error {
+		_, err := l.turnOver(l.nextDeadline(), 0)
+		return err
+	}}
+	s.begin(idle, pair, func() { l.end(); l.close() })
+	return s
+}
+
+// newStillMember is newStillOn with the loop of a member.
+func newStillMember(t *testing.T, idle time.Duration, pair [2]int) *still {
+	t.Helper()
+	m := newTestMember(t, DataFunc(func(*Conn, []byte) (int, error) { return 0, nil })) // nothing comes by its queue
+	s := &still{t: t, time: time.Hour, l: m.loop, member: m, turnOver: func() error { return m.turn(0) }}
+	s.begin(idle, pair, func() { m.end(); m.close() })
+	return s
+}
+
+// newTestMember returns a member at the ends of a queue and of control whose others
+// nobody reads. The caller ends and closes it.
+func newTestMember(t *testing.T, h Handler) *member {
+	t.Helper()
+	queue, farQueue, err := fdpass.Pair()
+	must(t, err)
+	control, farControl, err := fdpass.Pair()
+	must(t, err)
+	board, err := ipc.NewScoreboard(1)
+	must(t, err)
+	t.Cleanup(func() {
+		fdpass.CloseAll([]int{farQueue, farControl})
+		must(t, board.Close())
+	})
+	m, err := newMember(endpoint{queue: queue, control: control, entry: board.Entry(0)}, h,
 		newOptions([]Option{WithLogger(hclog.NewNullLogger())}))
 	must(t, err)
-	s.l = l
+	return m
+}
+
+// begin opens the connection. over ends and closes the loop.
+func (s *still) begin(idle time.Duration, pair [2]int, over func()) {
+	s.t.Helper()
+	t, l := s.t, s.l
+	handler := OpenFunc(func(c *Conn) (Session, error) { s.Conn = c; return stillSession{s}, nil })
 	l.clock = func() time.Duration { return s.time }
-	must(t, l.begin(ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: idle.Milliseconds()}))
+	l.idleMS = millis(idle)
+	l.start()
 	s.peer = pair[0]
-	var courier ipc.Courier
-	var packet ipc.Packet
-	packet.Add(&ipc.Envelope{ID: 1}, pair[1])
-	must(t, courier.Send(other, &packet))
+	l.adopt(&ipc.Envelope{ID: 1}, pair[1]).openNew(handler)
 	t.Cleanup(func() {
 		if _, armed := l.wheel.Next(); s.closed && (armed || len(l.timers) > 0) {
 			t.Error("something is timed, after the end")
 		}
-		l.end()
-		l.close()
-		fdpass.CloseAll([]int{s.peer, other})
+		over()
+		_ = unix.Close(s.peer) // a client that leaves
 		if n := l.wheel.InUse(); n != 0 {
 			t.Errorf("%d ids of the wheel are in use, after the end", n)
 		}
 	})
 	s.turn()
-	return s
 }
 
 // late is what the wheel promises: how long after its deadline something so far
@@ -92,11 +126,7 @@ func must(t testing.TB, err error) {
 // turn is one turn of the loop, without waiting.
 func (s *still) turn() {
 	s.t.Helper()
-	l := s.l
-	n, err := l.set.Wait(l.events, 0)
-	must(s.t, err)
-	_, err = l.act(n, true)
-	must(s.t, err)
+	must(s.t, s.turnOver())
 }
 
 // pass lets time pass, and makes a turn.

@@ -2,11 +2,9 @@ package worker
 
 import (
 	"net"
-	"os"
 	"sync"
-	"syscall"
-	"weak"
 
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,7 +12,8 @@ import (
 // connections in, any goroutine accepts them. What waits in it is bounded by the
 // worker's capacity, as all its connections are.
 type streamListener struct {
-	loop *loop // whose log and calls are used
+	streams *streams // whose loop's calls are used
+	log     hclog.Logger
 
 	mu       sync.Mutex
 	changed  sync.Cond // pending or draining
@@ -24,10 +23,10 @@ type streamListener struct {
 	hurried  bool // connections are to be closed
 }
 
-func newStreamListener(l *loop) *streamListener {
-	s := &streamListener{loop: l}
-	s.changed.L = &s.mu
-	return s
+func newStreamListener(s *streams) *streamListener {
+	l := &streamListener{streams: s, log: s.member.loop.log}
+	l.changed.L = &l.mu
+	return l
 }
 
 // streamAddr is the address of a listener that is the master's.
@@ -52,7 +51,7 @@ func (l *streamListener) Accept() (net.Conn, error) {
 			return conn, nil
 		}
 		// One whose peer has reset it already is the usual case.
-		l.loop.log.Debug("connection refused", "conn", c.id, "peer", c.remote, "error", err)
+		l.log.Debug("connection refused", "conn", c.id, "peer", c.remote, "error", err)
 	}
 }
 
@@ -60,7 +59,7 @@ func (l *streamListener) Accept() (net.Conn, error) {
 // worker then drains.
 func (l *streamListener) Close() error {
 	if !l.close() {
-		l.loop.calls.Put(l.loop.streams.left)
+		l.streams.member.loop.calls.Put(l.streams.left)
 	}
 	return nil
 }
@@ -77,7 +76,7 @@ func (l *streamListener) close() bool {
 		c.fd = -1
 	}
 	if n := len(l.pending); n > 0 {
-		l.loop.log.Warn("connections closed, nobody accepts them", "count", n)
+		l.log.Warn("connections closed, nobody accepts them", "count", n)
 	}
 	l.pending = nil
 	l.changed.Broadcast()
@@ -105,7 +104,7 @@ func (l *streamListener) put(c *stream) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		l.loop.log.Warn("connections closed, nobody accepts them", "count", 1)
+		l.log.Warn("connections closed, nobody accepts them", "count", 1)
 		_ = unix.Close(c.fd) // nothing was written
 		c.fd = -1
 		return
@@ -129,115 +128,4 @@ func (l *streamListener) next() *stream {
 	l.pending[0] = nil
 	l.pending = l.pending[1:]
 	return c
-}
-
-// socket is what *net.TCPConn and *net.UnixConn have in common.
-type socket interface {
-	net.Conn
-	CloseRead() error
-	CloseWrite() error
-	SyscallConn() (syscall.RawConn, error)
-}
-
-// hand makes the program's connection of it, and gives it the descriptor.
-func (c *stream) hand() (net.Conn, error) {
-	conn, err := netConn(c.fd)
-	l := c.listener
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c.fd = -1
-	if err != nil {
-		return nil, err
-	}
-	switch conn := conn.(type) {
-	case *net.TCPConn:
-		c.socket = weakly(conn)
-	case *net.UnixConn:
-		c.socket = weakly(conn)
-	}
-	if l.hurried {
-		_ = conn.Close() // nothing was written
-		return nil, ErrDrained
-	}
-	return conn, nil
-}
-
-// weakly returns a function that returns p as long as the program has it. One
-// that it forgets to close is closed when it is collected, as everywhere in Go.
-func weakly[T any, P interface {
-	*T
-	socket
-}](p P) func() socket {
-	w := weak.Make((*T)(p))
-	return func() socket {
-		if p := P(w.Value()); p != nil {
-			return p
-		}
-		return nil
-	}
-}
-
-// netConn makes a *net.TCPConn or *net.UnixConn of a non-blocking socket. It
-// takes ownership of fd, even on error.
-//
-// Package net has one way to do so, and it duplicates the descriptor: a dozen
-// system calls more than Accept of a listener of its own, for each connection.
-func netConn(fd int) (net.Conn, error) {
-	file := os.NewFile(uintptr(fd), "")
-	conn, err := net.FileConn(file)
-	_ = file.Close() // the connection has its own descriptor
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := conn.(socket); !ok || conn.RemoteAddr() == nil {
-		_ = conn.Close() // nothing was written
-		return nil, os.NewSyscallError("getpeername", unix.ENOTCONN)
-	}
-	return conn, nil
-}
-
-// held returns the program's socket, or nil: it has none yet, or no more.
-func (c *stream) held() socket {
-	c.listener.mu.Lock()
-	defer c.listener.mu.Unlock()
-	if c.socket == nil {
-		return nil
-	}
-	return c.socket()
-}
-
-// shut sends FIN, and ends reading for the program.
-func (c *stream) shut() {
-	if s := c.held(); s != nil {
-		_ = s.CloseWrite() // it may be closed
-		_ = s.CloseRead()  // likewise
-	}
-}
-
-// close closes it for the program, at once: with SO_LINGER close(2) would wait for
-// the client (socket(7)), and the loop with it.
-func (c *stream) close() {
-	if s := c.held(); s != nil {
-		if tcp, ok := s.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(-1) // it may be closed
-		}
-		_ = s.Close() // likewise
-	}
-}
-
-// gone reports whether the program has closed it.
-func (c *stream) gone() bool {
-	c.listener.mu.Lock()
-	handed := c.socket != nil
-	waiting := c.fd >= 0
-	c.listener.mu.Unlock()
-	if !handed {
-		return !waiting
-	}
-	s := c.held()
-	if s == nil {
-		return true
-	}
-	raw, err := s.SyscallConn()
-	return err != nil || raw.Control(func(uintptr) {}) != nil
 }

@@ -34,41 +34,33 @@ const (
 // looks is the account of those connections. The zero value has none.
 type looks struct {
 	open  map[*stream]struct{}
-	due   time.Duration // the next look; 0: none
-	pause time.Duration // before it
+	pause time.Duration // before the next look
 	mute  time.Duration // it is not logged again before
-}
-
-func (s *streams) next() time.Duration {
-	if s == nil || s.unwatched.due == 0 {
-		return never
-	}
-	return s.unwatched.due
 }
 
 // lookAfter takes a connection that cannot be watched, for that reason.
 func (s *streams) lookAfter(c *stream, reason error) {
-	u, now := &s.unwatched, s.loop.now()
+	u, now := &s.unwatched, s.member.loop.now()
 	if u.open == nil {
 		u.open = make(map[*stream]struct{})
 	}
 	u.open[c] = struct{}{}
 	if now >= u.mute {
-		s.loop.log.Warn("connections are not watched; their closes are looked for, and counted up to a second late",
+		s.member.loop.log.Warn("connections are not watched; their closes are looked for, and counted up to a second late",
 			"after", lookMin, "error", reason)
 		u.mute = now + unwatchedLog
 	}
 	s.plan(lookMin)
 }
 
-// plan has the next look come after so long.
+// plan has the member look again after so long.
 func (s *streams) plan(pause time.Duration) {
-	s.unwatched.pause, s.unwatched.due = pause, s.loop.now()+pause
+	s.unwatched.pause, s.member.lookAt = pause, s.member.loop.now()+pause
 }
 
 // look counts those that are closed.
 func (s *streams) look() {
-	u, begun := &s.unwatched, s.loop.now()
+	u, begun := &s.unwatched, s.member.loop.now()
 	found := false
 	for c := range u.open {
 		if c.gone() {
@@ -78,12 +70,12 @@ func (s *streams) look() {
 		}
 	}
 	if len(u.open) == 0 {
-		u.open, u.due = nil, 0 // a map does not shrink
+		u.open, s.member.lookAt = nil, never // a map does not shrink
 		return
 	}
 	pause := min(2*u.pause, lookMax)
-	if found || s.loop.drain.on || s.loop.station.entry.WantBell.Load() != 0 {
+	if found || s.member.drain.on || s.member.ledger.bellWanted() {
 		pause = lookMin // others leave too, or somebody waits for it
 	}
-	s.plan(max(pause, lookShare*(s.loop.now()-begun)))
+	s.plan(max(pause, lookShare*(s.member.loop.now()-begun)))
 }

@@ -12,13 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWorker is a worker's loop at one end of a queue whose other end is a
+// TestWorker is a member at one end of a queue whose other end is a
 // master's, for the test of package handover. It exists only in builds with the
 // tag testdoors. It has no goroutine and no clock of its own: it runs in the
 // calling goroutine, one at a time, and only within these methods.
 type TestWorker struct {
-	loop   *loop
-	link   *control
+	member *member
 	master int // its end of control, which nobody reads
 	time   time.Duration
 }
@@ -32,42 +31,39 @@ func NewTestWorker(handler Handler, queue int, entry *ipc.Entry) (*TestWorker, e
 		return nil, err
 	}
 	o := newOptions([]Option{WithLogger(hclog.NewNullLogger())})
-	t := &TestWorker{link: newControl(workerControl, o.log), master: master}
-	t.loop, err = newLoop(station{queue: queue, control: workerControl, entry: entry, exit: os.Exit}, t.link, handler, o)
+	t := &TestWorker{master: master}
+	t.member, err = newMember(endpoint{queue: queue, control: workerControl, entry: entry, exit: os.Exit}, handler, o)
 	if err != nil {
-		t.link.close()
 		_ = unix.Close(master) // likewise
 		return nil, err
 	}
-	t.loop.clock = func() time.Duration { return t.time }
+	t.member.loop.clock = func() time.Duration { return t.time }
 	return t, nil
 }
 
 // Turn serves what is ready or due, once. A millisecond passes by it.
 func (t *TestWorker) Turn() error {
-	t.loop.bind()
+	t.member.loop.bind()
 	t.time += time.Millisecond
-	_, err := t.loop.turnOver(t.loop.nextDeadline(), 0)
-	return err
+	return t.member.turn(0)
 }
 
 // Move begins a drain in which connections move.
 func (t *TestWorker) Move() {
-	t.loop.bind()
-	t.loop.beginDrain(never, true)
-	t.loop.settle()
+	t.member.loop.bind()
+	t.member.drain.begin(never, true)
+	t.member.loop.settle()
 }
 
 // IDs returns the ids of the connections that it serves.
 func (t *TestWorker) IDs() (ids []uint64) {
-	t.loop.table.each(func(c *Conn) { ids = append(ids, c.id) })
+	t.member.loop.table.each(func(c *Conn) { ids = append(ids, c.id) })
 	return ids
 }
 
 // Kill closes all descriptors as the kernel does for a process that was killed.
 func (t *TestWorker) Kill() {
-	t.loop.table.each(func(c *Conn) { _ = unix.Close(int(c.fd)) }) // the set goes as well
-	t.loop.close()
-	t.link.close()
+	t.member.loop.table.each(func(c *Conn) { _ = unix.Close(int(c.fd)) }) // the set goes as well
+	t.member.close()
 	_ = unix.Close(t.master) // nobody reads it
 }

@@ -31,18 +31,14 @@ func (c *Conn) StateVersion() string {
 // thaw brings a connection back to life: Open, then all that was unfinished in
 // place of what Open has set, then UnmarshalBinary. What Open writes is dropped:
 // it greeted the peer before. An error leaves a connection to be closed.
-func (l *loop) thaw(c *Conn, state []byte) error {
-	var f frozen
-	if err := f.decode(state); err != nil {
-		return err
-	}
-	l.frozenAt = f.at
+func (c *Conn) thaw(f *frozen, h Handler) error {
+	l := c.loop
 	c.state.mark(traitMoved)
 	l.thawing, l.thawingVersion, l.opening = c, f.version, c
-	err := c.callOpen(l.handler)
+	err := c.callOpen(h)
 	l.opening = nil
 	if err == nil && c.state.phase() < phaseClosed { // else Open has aborted it, and nothing of it is to go on
-		c.resume(&f)
+		c.resume(f)
 		err = c.restore(f.sessionState)
 	}
 	l.thawing = nil

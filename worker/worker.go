@@ -117,7 +117,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 	signal.Notify(swallowed, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2)
 	defer signal.Stop(swallowed)
 
-	return serve(ctx, station{
+	return serve(ctx, endpoint{
 		queue:   ipc.QueueFD,
 		control: ipc.ControlFD,
 		entry:   board.Entry(seat.Slot),
@@ -139,95 +139,43 @@ func disinherit() {
 	}
 }
 
-// station is what a worker has to itself.
-type station struct {
-	queue   int // owned by serve, as is control
-	control int
-	entry   *ipc.Entry
-	exit    func(status int) // ends the process; in its tests, it may return
-}
-
 // serve is the table of contents. Two actors, in their order of starting:
 //
-//	loop      this goroutine     owns connections; ends when drained, on stop, or on an error
-//	listener  its own goroutine  reads control; ends when the loop has, by closing control
+//	member    this goroutine     owns the loop and the queue; ends when drained, on stop, or on an error
+//	listener  its own goroutine  reads control; ends when the member has, which closes control
 //
 // The listener passes on what it reads through the loop's calls, and sees the
 // master's end while the loop is stuck in a handler.
-func serve(ctx context.Context, s station, h Handler, opts ...Option) error {
+func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	o := newOptions(opts)
-	link := newControl(s.control, o.log)
-	defer link.close()
-	l, err := newLoop(s, link, h, o)
+	m, err := newMember(e, h, o)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer l.close()
+	defer m.close()
 
-	hello, err := link.hello()
+	hello, err := m.control.hello()
 	if err != nil {
 		return fmt.Errorf("worker: wait for hello: %w", err)
 	}
-	if err := l.starting(); err != nil {
+	if err := m.loop.starting(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer func() { l.hook("Stop", l.hooks.Stop) }()
-	if err := l.begin(hello); err != nil {
+	defer m.loop.stopped()
+	if err := m.begin(hello, o.memory); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer l.end()
-	if l.room, err = measure(hello.MaxConns); err != nil {
+	defer m.end()
+	if m.capacity, err = measure(hello.MaxConns); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	link.send(ipc.Ready{Protocol: ipc.Version, Capacity: l.room.capacity, Moves: movable(h), Closes: true})
-	l.ready()
+	m.control.send(ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(h), Closes: true})
+	m.loop.ready()
 
-	link.listen(l.obey, func() { s.exit(1) }) // not logged: whoever read the log is gone
-	defer context.AfterFunc(ctx, l.terminate)()
-	if err := l.run(); err != nil {
+	m.control.listen(m.obey, func() { e.exit(1) }) // not logged: whoever read the log is gone
+	defer context.AfterFunc(ctx, m.terminate)()
+	if err := m.run(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	return nil
-}
-
-// reservedFDs is how many descriptors are not offered for connections: the
-// standard ones, queue, control, scoreboard, the loop's own and Go's, which are
-// about a dozen, and some for what a handler opens beside its connections. A
-// program that opens one for each connection wants --max-conns-per-worker, but for
-// connections that it dials: those are accounted for.
-const reservedFDs = 64
-
-// reserved returns how many of so many descriptors are not offered: under a
-// very low limit half of them.
-func reserved(limit int) int { return min(reservedFDs, limit/2) }
-
-// descriptorLimit returns how many descriptors this process may have. Go has
-// raised the soft limit to the hard one at start.
-func descriptorLimit() (int, error) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, os.NewSyscallError("getrlimit", err)
-	}
-	const most = 1 << 30 // of an unlimited number; no process has as many
-	return int(min(limit.Cur, most)), nil
-}
-
-// fewestFDs is what this process needs for itself, and one connection.
-const fewestFDs = 32
-
-// measure returns how many connections this process can hold.
-func measure(maxConns int) (room, error) {
-	limit, err := descriptorLimit()
-	if err != nil {
-		return room{}, err
-	}
-	if limit < fewestFDs {
-		return room{}, fmt.Errorf("a limit of %d descriptors leaves none for connections; raise it to %d at least", limit, fewestFDs)
-	}
-	r := room{descriptors: limit - reserved(limit)}
-	r.capacity = r.descriptors
-	if maxConns > 0 {
-		r.capacity = min(r.capacity, maxConns)
-	}
-	return r, nil
 }

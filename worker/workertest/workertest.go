@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/internal/testloop"
+	"github.com/usher-go/usher/internal/forworkertest"
 	"github.com/usher-go/usher/worker"
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +35,7 @@ var (
 // Worker is a worker that does something only when told to.
 type Worker struct {
 	t       testing.TB
-	loop    testloop.Loop
+	loop    forworkertest.Loop
 	clients map[uint64]*Client
 }
 
@@ -46,7 +46,7 @@ func New(t testing.TB, h worker.Handler, opts ...worker.Option) *Worker {
 	t.Helper()
 	w := &Worker{t: t, clients: make(map[uint64]*Client)}
 	opts = append([]worker.Option{worker.WithLogger(hclog.NewNullLogger())}, opts...)
-	loop, err := testloop.New(h, opts, func(id uint64, cause error) {
+	loop, err := forworkertest.New(h, opts, func(id uint64, cause error) {
 		w.clients[id].closed, w.clients[id].cause = true, cause
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package testloop is the door by which package workertest drives a worker's loop
-// by hand. It exists so that package worker need not export it.
-package testloop
+// Package forworkertest is the door by which package worker/workertest drives a loop of
+// package worker by hand. It exists so that package worker need not export it: worker
+// sets New, and workertest, which programs import for their tests, calls it.
+package forworkertest
 
 import (
 	"net/netip"
@@ -10,14 +11,14 @@ import (
 // Loop is a worker's loop without a master, a goroutine or a clock of its own. It
 // runs in the calling goroutine, one at a time, and only within these methods.
 type Loop interface {
-	// Connect gives the worker a connection and returns the owned descriptor of
-	// its other end, a non-blocking stream socket.
+	// Connect gives the loop a connection, which the handler opens, and returns the
+	// owned descriptor of its other end, a non-blocking stream socket.
 	Connect(id uint64, listener string, local, remote netip.AddrPort) (peer int, err error)
 	// Settle serves until nothing is ready or due, and no work is outstanding.
 	Settle() error
 	// Advance moves the clock on.
 	Advance(d time.Duration)
-	// Drain asks the worker to drain.
+	// Drain asks all sessions to finish, those that come afterwards too.
 	Drain()
 	// End closes all.
 	End()

@@ -1,0 +1,111 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/usher-go/usher/internal/caller"
+	"github.com/usher-go/usher/internal/forworkertest"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+func init() { forworkertest.New = newHandLoop }
+
+// handLoop is a loop that package workertest turns by hand: it has no master, no
+// goroutine of its own, and a clock that stands still in between.
+type handLoop struct {
+	*loop
+	handler Handler
+	time    time.Duration
+	drains  bool // connections that come are asked to finish
+}
+
+func newHandLoop(handler, opts any, closed func(uint64, error)) (forworkertest.Loop, error) {
+	h, o := handler.(Handler), newOptions(opts.([]Option))
+	if !movable(h) {
+		return nil, errors.New("worker: streams have no loop to drive")
+	}
+	if o.strict = true; caller.ByThread {
+		runtime.LockOSThread() // until End
+	}
+	l, err := newLoop(o)
+	if err != nil {
+		return nil, err
+	}
+	t := &handLoop{loop: l, handler: h}
+	l.clock = func() time.Duration { return t.time }
+	l.ending = closed
+	if o.memory == 0 {
+		l.boundMemory(math.MaxInt64) // a test is not to depend on the machine
+	}
+	if err := l.starting(); err != nil {
+		l.close()
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	l.ready()
+	return t, nil
+}
+
+// Connect gives the loop one end of a socket pair.
+func (t *handLoop) Connect(id uint64, listener string, local, remote netip.AddrPort) (int, error) {
+	t.bind()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socketpair", err)
+	}
+	c := t.adopt(&ipc.Envelope{ID: id, Listener: listener, Local: local, Remote: remote}, pair[1])
+	c.openNew(t.handler)
+	if t.drains {
+		c.askToDrain()
+		t.settle()
+	}
+	return pair[0], nil
+}
+
+// Settle makes turns until nothing is ready or due, and no work is outstanding.
+func (t *handLoop) Settle() error {
+	t.bind()
+	for {
+		next, timeout := t.nextDeadline(), time.Duration(0)
+		if t.offloop.working > 0 {
+			timeout = -1
+		}
+		n, err := t.turnOver(next, timeout)
+		if err != nil {
+			return err
+		}
+		if n == 0 && next > t.now() && t.offloop.working == 0 {
+			return nil
+		}
+	}
+}
+
+func (t *handLoop) Advance(d time.Duration) { t.time, t.known = t.time+d, false }
+
+// Drain is what the beginning of a worker's drain is to its sessions.
+func (t *handLoop) Drain() {
+	t.bind()
+	if t.drains {
+		return
+	}
+	t.drains = true
+	t.hook("Drain", t.hooks.Drain)
+	t.drainSessions()
+	t.settle()
+}
+
+func (t *handLoop) End() {
+	t.bind()
+	t.end()
+	t.stopped()
+	t.loop.close()
+	if caller.ByThread {
+		runtime.UnlockOSThread()
+	}
+}

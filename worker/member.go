@@ -1,0 +1,242 @@
+package worker
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// member is a loop that serves for a master: it takes connections from the queue,
+// tells what becomes of them, moves them away, and drains. The parts of it, each
+// with a file of its own:
+//
+//	loop      the connections, and the goroutine on which all of this runs
+//	control   messages to and from the master
+//	ledger    what the master is told of connections
+//	intake    the queue, as far as connections come by it
+//	mover     the queue, as far as connections leave by it
+//	capacity  how many connections there is room for
+//	drain     the way to the end
+//	kind      what depends on whether the connections are sessions or streams
+//
+// All is the loop's goroutine's alone, except for obey and terminate, which have the
+// loop act by its calls, and what does not change. The loop, in turn, knows its
+// member in three places: serveReserved, for events of what is no connection; and
+// Conn.release and Conn.pin, for what the ledger says of one.
+type member struct {
+	loop    *loop
+	handler Handler
+	kind    kind
+	exit    func(status int) // ends the process; in tests, it may return
+	control *control
+
+	ledger   ledger
+	intake   intake
+	mover    mover
+	capacity capacity
+	drain    drain
+
+	streaming int           // open connections of streams
+	lookAt    time.Duration // when the kind is to look for closed ones; never: not at all
+	stopped   bool          // the master has said so
+	failure   error         // what the program's own part came to: the end
+	ended     chan struct{} // closed when no callback runs any more
+}
+
+// kind is what the two kinds of member do differently. It is chosen once, by
+// newMember: sessions, if all connections are the loop's, or streams, if some or all
+// are the program's.
+type kind interface {
+	// start begins what the program runs beside the loop, when the master has said
+	// hello.
+	start()
+	// over reports whether a member that drains, and has no deadline behind it, has
+	// come to its end. It may take in what is left in the queue.
+	over() (bool, error)
+	// look looks for connections that were closed and did not say so; at lookAt.
+	look()
+	// cutShort ends what is not the loop's, at the drain's deadline.
+	cutShort()
+	// end closes all that is not the loop's, and waits for nothing.
+	end()
+	// close releases descriptors, after end.
+	close()
+}
+
+// endpoint is what the master has given to a worker.
+type endpoint struct {
+	queue   int        // owned by the member
+	control int        // likewise
+	entry   *ipc.Entry // borrowed
+	exit    func(status int)
+}
+
+// newMember makes a member that serves h, on the goroutine that is to run it. It
+// takes ownership of queue and control, even on error. The caller closes the member.
+func newMember(e endpoint, h Handler, o options) (*member, error) {
+	l, err := newLoop(o)
+	if err != nil {
+		fdpass.CloseAll([]int{e.queue, e.control})
+		return nil, err
+	}
+	m := &member{loop: l, handler: h, exit: e.exit, lookAt: never, ended: make(chan struct{})}
+	m.control = newControl(e.control, o.log)
+	m.ledger = ledger{entry: e.entry, control: m.control}
+	m.intake = intake{member: m, fd: e.queue, clock: ipc.NewClock(), retry: never}
+	m.mover = mover{member: m, retry: never, version: o.stateVersion}
+	m.drain = drain{member: m, deadline: never}
+	m.kind = sessions{m}
+	l.member = m
+	l.beats = &e.entry.Sequence
+	err = m.intake.watch()
+	if err == nil {
+		err = m.mixStreams()
+	}
+	if err == nil && !movable(h) {
+		err = l.park()
+	}
+	if err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// begin acts on the master's hello, and starts the loop. From here on the master can
+// see it beat.
+func (m *member) begin(hello ipc.Hello, programMemory int64) error {
+	if hello.Protocol != ipc.Version {
+		return fmt.Errorf("the master speaks protocol %d, this program %d", hello.Protocol, ipc.Version)
+	}
+	l := m.loop
+	m.ledger.reportIDs = hello.Report == ipc.ReportIDs
+	m.intake.timeout = time.Duration(hello.QueueTimeoutMS) * time.Millisecond
+	l.idleMS = uint32(min(hello.IdleTimeoutMS, maxIdleMS))
+	l.boundMemory(memoryLimit(hello, programMemory))
+	m.kind.start()
+	l.start()
+	if !l.parks {
+		m.ledger.entry.Thread.Store(uint64(unix.Gettid()))
+	}
+	return nil
+}
+
+// run returns when the member is drained or stopped, or the queue breaks the
+// protocol.
+func (m *member) run() error {
+	for {
+		if over, err := m.over(); over || err != nil {
+			return err
+		}
+		if err := m.turn(-1); err != nil {
+			return err
+		}
+	}
+}
+
+// turn is one turn of the loop, with the master's business in between. It waits until
+// something is due, but no longer than most, unless that is negative.
+func (m *member) turn(most time.Duration) error {
+	l := m.loop
+	connections, orders := l.nextDeadline(), m.nextDeadline()
+	timeout := l.until(min(connections, orders))
+	if most >= 0 {
+		timeout = most
+	}
+	n, err := l.wait(timeout)
+	if err != nil {
+		return err
+	}
+	if m.intake.pending() { // of an earlier turn
+		if _, err := m.intake.take(); err != nil {
+			return err
+		}
+	}
+	if _, err := l.act(n, connections); err != nil {
+		return err
+	}
+	if orders != never {
+		m.expire(l.turnTime())
+	}
+	l.mindMemory()
+	if l.dialled > 0 || m.capacity.withheld > 0 || m.intake.crowded {
+		m.reckon()
+	}
+	m.ledger.report()
+	return nil
+}
+
+// nextDeadline returns when something beside the connections is due next, or never.
+func (m *member) nextDeadline() time.Duration {
+	return min(m.drain.next(), m.intake.next(), m.mover.retry, m.lookAt)
+}
+
+// expire acts on what is due.
+func (m *member) expire(now time.Duration) {
+	m.intake.expire(now)
+	if m.drain.next() <= now {
+		m.drain.cutShort()
+	}
+	if m.lookAt <= now {
+		m.kind.look()
+	}
+	m.loop.settle()
+	if m.mover.retry <= now {
+		m.mover.move()
+	}
+}
+
+// serve acts on an event of what is no connection.
+func (m *member) serve(tag uint64) error {
+	if tag == tagStreams {
+		m.intake.streams.ready()
+		return nil
+	}
+	err := m.intake.ready()
+	if m.intake.streams != nil && !m.loop.parks {
+		runtime.Gosched() // Accept is ready now, and would wait for the P that this thread keeps into its system call
+	}
+	return err
+}
+
+// closed books a connection of the loop that is closed, after close(2).
+func (m *member) closed(c *Conn) {
+	if c.state.is(traitPinned) {
+		m.ledger.unpinned()
+	}
+	m.ledger.closed(c.id)
+}
+
+// over reports whether the member has come to its end.
+func (m *member) over() (bool, error) {
+	switch {
+	case m.stopped:
+		return true, nil
+	case m.failure != nil:
+		return true, m.failure
+	case !m.drain.on && (!m.drain.alone || m.loop.accepted() > 0):
+		return false, nil
+	}
+	return m.kind.over()
+}
+
+// end closes what is still open, and tells the sessions.
+func (m *member) end() {
+	m.loop.dialer.closed = true
+	m.intake.drop()
+	m.loop.end()
+	m.kind.end()
+	close(m.ended)
+}
+
+// close releases the descriptors, after end.
+func (m *member) close() {
+	m.kind.close()
+	m.loop.close()
+	m.intake.close()
+	m.control.close()
+}

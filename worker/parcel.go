@@ -1,0 +1,244 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/ipc"
+)
+
+// parcel is the packet that the mover fills, and those in it. Between two turns it is
+// empty: what was packed is sent, or goes on here. It belongs to the loop's goroutine.
+type parcel struct {
+	mover   *mover
+	loop    *loop
+	packet  ipc.Packet
+	sender  ipc.Courier
+	batch   []moving  // those in the packet
+	leaving []leaving // sessions that are to hear that they have left
+	state   []byte    // scratch space
+	large   int       // bytes of large states in this turn
+}
+
+// stateKept bounds the scratch space that is kept for the next state.
+const stateKept = 64 << 10
+
+var errMarshalActs = errors.New("worker: MarshalBinary wrote, or changed a connection")
+
+// moving is one connection in the packet.
+type moving struct {
+	conn  *Conn
+	stage ipc.Stage
+}
+
+// leaving is a session whose connection has left.
+type leaving struct {
+	conn    *Conn
+	session LeaveSession
+}
+
+// freeze packs a connection, out of the epoll set, and reports whether it did. Else
+// it goes on here, for now or, if its session cannot be marshalled, until its end.
+//
+// On the way, what was posted to it runs, and from then on Post is false unless it
+// goes on here; and those packed before it may be sent, or taken out again.
+func (p *parcel) freeze(c *Conn) bool {
+	if !c.movable() || c.restsLarge() || !p.runPosts(c) || c.restless() || !c.shutPosts() {
+		return false
+	}
+	if p.pack(c) {
+		return true
+	}
+	if c.state.phase() < phaseClosed {
+		c.takePosts()
+	}
+	return false
+}
+
+// pack is freeze, but for what is posted.
+func (p *parcel) pack(c *Conn) bool {
+	l := p.loop
+	f := frozen{version: p.mover.version, read: frozenNever, write: frozenNever, at: p.mover.member.intake.clock.Now()}
+	if session, ok := c.session.(MovableSession); ok {
+		var err error
+		f.sessionState, err = c.callMarshal(session)
+		if l.corked != nil || len(l.dirty) > 0 {
+			p.unpack() // it may have touched one of those already packed
+			l.settle()
+			err = errMarshalActs
+		}
+		if c.state.phase() >= phaseClosed {
+			return false
+		}
+		if err != nil {
+			l.log.Warn("connection stays", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
+			c.stay()
+			return false
+		}
+		if c.restless() {
+			return false // since just now
+		}
+	}
+	c.describe(&f, l.turnTime())
+	if size := f.size(); size > ipc.MaxLargeState {
+		p.large += size // to make it took that time
+		c.staysLarge(fmt.Errorf("%d bytes, at most %d", size, ipc.MaxLargeState))
+		return false
+	}
+	p.state = f.append(p.state[:0])
+	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener}
+	if len(p.state) > ipc.MaxState {
+		return p.freezeLarge(c, &envelope)
+	}
+	envelope.State = p.state
+	if !p.packet.Add(&envelope, int(c.fd)) {
+		if !p.send() {
+			return false
+		}
+		p.packet.Add(&envelope, int(c.fd)) // into an empty packet it fits: see ipc.MaxState
+	}
+	p.packed(c)
+	return true
+}
+
+// freezeLarge packs a connection whose state, in the mover's scratch space, is
+// too long for a packet, and sends it. Without a memfd for it, it stays for now:
+// there may be one later, or the state become smaller when its peer reads.
+func (p *parcel) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
+	defer func() {
+		if cap(p.state) > stateKept {
+			p.state = nil
+		}
+	}()
+	if !p.send() {
+		return false
+	}
+	p.large += len(p.state) // sealed or not, it took that time
+	memfd, err := ipc.SealState(p.state)
+	if err != nil {
+		c.staysLarge(err)
+		return false
+	}
+	p.packet.AddLarge(envelope, int(c.fd), memfd) // it is empty
+	p.packed(c)
+	return p.send()
+}
+
+// packed takes note that a connection is in the packet. No event finds it now.
+func (p *parcel) packed(c *Conn) {
+	if c.state.watch() == watched {
+		_ = p.loop.set.Del(int(c.fd)) // it is in the set
+		c.state.setWatch(unwatched)
+	}
+	stage := ipc.StageServing
+	stage.Step(ipc.EventFreeze)
+	p.batch = append(p.batch, moving{c, stage})
+	p.mover.wanted--
+}
+
+// send offers the packet to the kernel. If it does not take it, all in it
+// go on here, and it reports false.
+func (p *parcel) send() bool {
+	if len(p.batch) == 0 {
+		return true
+	}
+	m, l := p.mover, p.loop
+	killpoint.Reach(killpoint.Packed)
+	err := p.sender.Send(m.member.intake.fd, &p.packet)
+	if err == nil {
+		killpoint.Reach(killpoint.Gone)
+		for _, moving := range p.batch {
+			if session, ok := moving.conn.session.(LeaveSession); ok {
+				p.leaving = append(p.leaving, leaving{moving.conn, session})
+			}
+		}
+		m.ahead += len(p.batch)
+		m.given += len(p.batch)
+		p.advance(ipc.EventSend)
+		return true
+	}
+	p.advance(ipc.EventRefuse)
+	p.unpack()
+	l.settle()
+	m.blocked, m.retry = true, l.now()+m.delay
+	m.delay = min(2*m.delay, moveRetryMax)
+	if !errors.Is(err, fdpass.ErrWouldBlock) && !errors.Is(err, fdpass.ErrTooManyRefs) {
+		l.log.Warn("connections cannot leave, retrying", "after", m.delay, "error", err)
+	}
+	return false
+}
+
+// unpack has those in the packet go on here, as if nothing had been; the
+// sweep comes to them again.
+func (p *parcel) unpack() {
+	if len(p.batch) == 0 {
+		return
+	}
+	p.mover.wanted += len(p.batch)
+	p.mover.cursor = p.batch[0].conn.index
+	fdpass.CloseAll([]int{p.packet.TakeState()})
+	p.packet.Reset() // the descriptors are still the connections'
+	p.advance(ipc.EventResume)
+}
+
+// advance has an event happen to all in the packet, and does what their new stage
+// calls for: what is the kernel's is forgotten, what is served goes on.
+func (p *parcel) advance(event ipc.Event) {
+	kept := p.batch[:0]
+	for _, moving := range p.batch {
+		switch moving.stage.Step(event) {
+		case ipc.StageQueued:
+			moving.conn.gone()
+		case ipc.StageServing:
+			moving.conn.takePosts()
+			moving.conn.arm()
+		default:
+			kept = append(kept, moving)
+		}
+	}
+	clear(p.batch[len(kept):])
+	p.batch = kept
+}
+
+// tellLeft tells sessions that their connections have left. What these calls touch
+// may be in the packet: so that is sent, or given up, before.
+func (p *parcel) tellLeft() {
+	for len(p.leaving) > 0 {
+		p.send() // or they go on here
+		left := p.leaving
+		p.leaving = nil
+		for _, it := range left {
+			it.conn.callLeave(it.session)
+			p.loop.progress()
+		}
+		p.loop.settle()
+	}
+}
+
+// runPosts runs what waits for a connection that is about to leave, and what was
+// posted before it, and reports whether nothing waits for it any more. It is
+// bounded by time: then the connection stays for now.
+func (p *parcel) runPosts(c *Conn) bool {
+	if !c.waiting() {
+		return true
+	}
+	if !p.send() { // nothing frozen is to be touched by a callback
+		return false
+	}
+	l := p.loop
+	m := &l.messages
+	m.Collect()
+	n, begun := 0, l.now()
+	for c.waiting() && m.Left() {
+		l.open(m.Next())
+		l.settle()
+		l.progress()
+		if n++; n%messagesPerClock == 0 && l.now()-begun > moveTime {
+			break
+		}
+	}
+	m.Done(n)
+	return !c.waiting()
+}

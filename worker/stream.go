@@ -1,0 +1,134 @@
+package worker
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"weak"
+
+	"golang.org/x/sys/unix"
+)
+
+// stream is one connection of a Streams handler: the loop's until Accept gives it to
+// the program, and then only watched for its end.
+type stream struct {
+	id       uint64
+	remote   netip.AddrPort
+	listener *streamListener
+
+	// The listener's mutex guards these.
+	fd     int           // owned; -1 once the program has it
+	socket func() socket // the program's, once it has one; it returns nil if that is garbage
+}
+
+// socket is what *net.TCPConn and *net.UnixConn have in common.
+type socket interface {
+	net.Conn
+	CloseRead() error
+	CloseWrite() error
+	SyscallConn() (syscall.RawConn, error)
+}
+
+// hand makes the program's connection of it, and gives it the descriptor.
+func (c *stream) hand() (net.Conn, error) {
+	conn, err := netConn(c.fd)
+	l := c.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.fd = -1
+	if err != nil {
+		return nil, err
+	}
+	switch conn := conn.(type) {
+	case *net.TCPConn:
+		c.socket = weakly(conn)
+	case *net.UnixConn:
+		c.socket = weakly(conn)
+	}
+	if l.hurried {
+		_ = conn.Close() // nothing was written
+		return nil, ErrDrained
+	}
+	return conn, nil
+}
+
+// weakly returns a function that returns p as long as the program has it. One
+// that it forgets to close is closed when it is collected, as everywhere in Go.
+func weakly[T any, P interface {
+	*T
+	socket
+}](p P) func() socket {
+	w := weak.Make((*T)(p))
+	return func() socket {
+		if p := P(w.Value()); p != nil {
+			return p
+		}
+		return nil
+	}
+}
+
+// netConn makes a *net.TCPConn or *net.UnixConn of a non-blocking socket. It
+// takes ownership of fd, even on error.
+//
+// Package net has one way to do so, and it duplicates the descriptor: a dozen
+// system calls more than Accept of a listener of its own, for each connection.
+func netConn(fd int) (net.Conn, error) {
+	file := os.NewFile(uintptr(fd), "")
+	conn, err := net.FileConn(file)
+	_ = file.Close() // the connection has its own descriptor
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := conn.(socket); !ok || conn.RemoteAddr() == nil {
+		_ = conn.Close() // nothing was written
+		return nil, os.NewSyscallError("getpeername", unix.ENOTCONN)
+	}
+	return conn, nil
+}
+
+// held returns the program's socket, or nil: it has none yet, or no more.
+func (c *stream) held() socket {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	if c.socket == nil {
+		return nil
+	}
+	return c.socket()
+}
+
+// shut sends FIN, and ends reading for the program.
+func (c *stream) shut() {
+	if s := c.held(); s != nil {
+		_ = s.CloseWrite() // it may be closed
+		_ = s.CloseRead()  // likewise
+	}
+}
+
+// close closes it for the program, at once: with SO_LINGER close(2) would wait for
+// the client (socket(7)), and the loop with it.
+func (c *stream) close() {
+	if s := c.held(); s != nil {
+		if tcp, ok := s.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(-1) // it may be closed
+		}
+		_ = s.Close() // likewise
+	}
+}
+
+// gone reports whether the program has closed it.
+func (c *stream) gone() bool {
+	c.listener.mu.Lock()
+	handed := c.socket != nil
+	waiting := c.fd >= 0
+	c.listener.mu.Unlock()
+	if !handed {
+		return !waiting
+	}
+	s := c.held()
+	if s == nil {
+		return true
+	}
+	raw, err := s.SyscallConn()
+	return err != nil || raw.Control(func(uintptr) {}) != nil
+}

@@ -1,0 +1,70 @@
+package worker
+
+import (
+	"errors"
+	"net"
+)
+
+// Streams is a Handler for code that was written for package net: serve is
+// called once, on a goroutine of its own, with a listener whose Accept returns
+// the connections of this worker as *net.TCPConn, or *net.UnixConn. They belong
+// to the program: any goroutine may use them, and they may block. The loop never
+// touches them; it counts them when they are closed. The worker's idle timeout
+// is not theirs.
+//
+// When the worker is to end, Accept returns the connections that have come so
+// far, and then an error that is net.ErrClosed. The worker ends once serve has
+// returned and every connection is closed; at the drain's deadline it closes
+// those that are left: FIN first, a second later in any case, whatever SetLinger
+// says. Until then a Close that lingers holds up its own goroutine alone. For
+// HTTP, package httpworker ends idle connections in between, and loses no request:
+//
+//	worker.Main(worker.Streams(func(l net.Listener) error {
+//		return httpworker.Serve(l, &http.Server{Handler: mux}, 2*time.Second)
+//	}))
+//
+// A program that closes the listener, or whose serve returns nil, asks to end:
+// the worker drains. If serve panics, or returns another error before Accept has
+// ended, that is the error of Main and Run, at once. The listener's Addr is no
+// address of a socket, since there may be several.
+//
+// Closes are counted when they happen, by inotify(7): until the user has as many
+// watches as it may (fs.inotify.max_user_watches), or without /proc. Then they are
+// looked for, which finds them up to a second late, and counts a connection that was
+// duplicated (File) when the original is closed. A warning says so.
+func Streams(serve func(l net.Listener) error) Handler { return &streamHandler{serve} }
+
+type streamHandler struct{ serve func(net.Listener) error }
+
+var errNotOpened = errors.New("worker: Streams is to be the worker's handler, or ByListener's")
+
+// Open is not called where Streams is used as described.
+func (h *streamHandler) Open(*Conn) (Session, error) { return nil, errNotOpened }
+
+// eachStreamHandler calls f for all that are in h.
+func eachStreamHandler(h Handler, f func(*streamHandler)) {
+	switch h := h.(type) {
+	case *streamHandler:
+		f(h)
+	case byListener:
+		for _, h := range h {
+			eachStreamHandler(h, f)
+		}
+	}
+}
+
+// movable reports whether any connection of h could move.
+func movable(h Handler) bool {
+	switch h := h.(type) {
+	case *streamHandler:
+		return false
+	case byListener:
+		for _, h := range h {
+			if movable(h) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}

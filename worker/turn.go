@@ -1,0 +1,127 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/internal/poller"
+)
+
+// A turn of the loop is wait, act, and mindMemory. A loop without a master calls
+// them in this order (turnOver); a member puts its own business in between.
+
+// eventsPerTurn bounds the work between two looks at what is due by the clock.
+const eventsPerTurn = 256
+
+// turnOver is one turn of a loop without a master, which waits for so long unless
+// messages are left. It returns how many events came and messages were read.
+func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
+	n, err := l.wait(timeout)
+	if err != nil {
+		return 0, err
+	}
+	if n, err = l.act(n, next); err != nil {
+		return n, err
+	}
+	l.mindMemory()
+	return n, nil
+}
+
+// wait begins a turn: it waits for events, for so long unless messages are left, and
+// returns how many came.
+func (l *loop) wait(timeout time.Duration) (int, error) {
+	if l.messages.Left() {
+		timeout = 0
+	}
+	l.beat()
+	n, err := l.set.Wait(l.events, timeout)
+	l.beat()
+	l.known = false
+	l.served = false
+	return n, err
+}
+
+// act serves n events, this turn's share of messages, and what is due; nothing is
+// before next. It returns how many events and messages there were.
+func (l *loop) act(n int, next time.Duration) (int, error) {
+	for i := range n {
+		if i > 0 {
+			l.progress()
+		}
+		if err := l.serve(&l.events[i]); err != nil {
+			return n, err
+		}
+	}
+	if l.messages.Left() { // of an earlier turn
+		n += l.readMessages()
+	}
+	if next != never {
+		l.expire()
+	}
+	return n, nil
+}
+
+// serve acts on one event. An error is that of the master, and ends its worker.
+func (l *loop) serve(event *poller.Event) error {
+	tag := event.Tag()
+	if tag < reservedTags {
+		return l.serveReserved(tag)
+	}
+	c := l.table.lookup(tag)
+	if c == nil {
+		return nil
+	}
+	if event.Ready() == poller.In && c.plain() {
+		c.readPlain()
+	} else {
+		c.ready(event.Ready())
+	}
+	if l.corked == c && len(l.dirty) == 0 && len(l.cork) > 0 {
+		c.writePlain()
+	} else {
+		l.settle()
+	}
+	killpoint.Reach(killpoint.Answered)
+	return nil
+}
+
+// serveReserved acts on the event of what is no connection.
+func (l *loop) serveReserved(tag uint64) error {
+	if tag != tagWaker {
+		return l.member.serve(tag)
+	}
+	l.runCalls()
+	l.readMessages()
+	return nil
+}
+
+// settle sends what the last callback wrote, and acts on all that it touched;
+// the callbacks that this makes may touch more.
+func (l *loop) settle() {
+	for i := 0; ; i++ {
+		l.uncork()
+		if i == len(l.dirty) {
+			break
+		}
+		c := l.dirty[i]
+		l.dirty[i] = nil
+		c.settle()
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// nextDeadline returns when something is due next, or never.
+func (l *loop) nextDeadline() time.Duration {
+	next := min(l.nextTick(), l.memory.next())
+	if deadline, ok := l.wheel.Next(); ok {
+		next = min(next, deadline)
+	}
+	return next
+}
+
+// expire acts on what is due.
+func (l *loop) expire() {
+	now := l.turnTime()
+	l.ringAlarms()
+	l.tick(now)
+}
