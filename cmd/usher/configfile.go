@@ -60,7 +60,7 @@ func (f *configFile) parse(path string, text []byte) error {
 		if _, seen := f.entries[name]; seen {
 			continue // its tables inside
 		}
-		e := locate(document, undecoded[name])
+		e := entryOf(document, undecoded[name])
 		f.entries[name] = e
 		row := inFile(name)
 		if row == nil {
@@ -97,7 +97,7 @@ func (l *located) UnmarshalTOML(value any) error {
 	return errLocated
 }
 
-func locate(document toml.MetaData, p toml.Primitive) entry {
+func entryOf(document toml.MetaData, p toml.Primitive) entry {
 	var l located
 	at, _ := errors.AsType[toml.ParseError](document.PrimitiveDecode(p, &l))
 	return entry{l.value, at.Position.Line}

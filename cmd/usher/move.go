@@ -17,7 +17,7 @@ func (c *moveCommand) Run() error {
 		To    *int `json:"to,omitempty"`
 		Count *int `json:"count,omitempty"`
 	}{c.From, c.To, c.Count}
-	var answer departures
+	var answer drainReport
 	if err := post(c.Control, "/v1/move", request, &answer); err != nil {
 		return err
 	}

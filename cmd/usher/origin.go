@@ -65,8 +65,8 @@ func joined(folder, path string) string {
 	return filepath.Join(folder, path)
 }
 
-// fixed is a path that stays what it was at the start; an empty one is none.
-func (o origin) fixed(path string) string {
+// placed is a path that stays what it was at the start; an empty one is none.
+func (o origin) placed(path string) string {
 	if path == "" {
 		return ""
 	}

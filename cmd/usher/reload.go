@@ -13,7 +13,7 @@ type reloadCommand struct {
 func (c *reloadCommand) Run() error {
 	var answer struct {
 		Generation int `json:"generation"`
-		departures
+		drainReport
 	}
 	if err := post(c.Control, "/v1/reload", nil, &answer); err != nil {
 		return err

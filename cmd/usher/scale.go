@@ -19,13 +19,13 @@ type scaleCommand struct {
 func (c *scaleCommand) Run() error {
 	var answer struct {
 		Workers int `json:"workers"`
-		departures
+		drainReport
 	}
 	if err := post(c.Control, "/v1/scale", c.Workers, &answer); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("workers: %d\n", answer.Workers)
-	if answer.departures != (departures{}) { // else nobody left
+	if answer.drainReport != (drainReport{}) { // else nobody left
 		text += answer.lines()
 	}
 	return errors.Join(c.print(answer, text), answer.failure())

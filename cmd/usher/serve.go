@@ -39,20 +39,20 @@ func (serveCommand) Run(s *sources, r *reading, o *outputs) error {
 		s.sayDirectory(config.Logger, r.values.directory)
 		announce(stdout, status)
 	}
-	config.Reread = func(inForce *master.Config) (master.Config, error) { return r.again(s, inForce) }
+	config.Reread = func(inForce *master.Config) (master.Config, error) { return r.reload(s, inForce) }
 	return master.Run(context.Background(), config)
 }
 
-// again returns the configuration anew, for a reload, given what was read at the
+// reload returns the configuration anew, for a reload, given what was read at the
 // start. It changes nothing.
-func (r *reading) again(s *sources, inForce *master.Config) (master.Config, error) {
+func (r *reading) reload(s *sources, inForce *master.Config) (master.Config, error) {
 	next, err := s.reread()
 	if err != nil {
 		return master.Config{}, err
 	}
 	config, err := next.config(s)
 	if err == nil {
-		err = next.file.complete(textIn(inForce.Carry))
+		err = next.file.checkWhole(textIn(inForce.Carry))
 	}
 	if err == nil {
 		err = r.values.allows(&next.values)

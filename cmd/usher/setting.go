@@ -47,7 +47,7 @@ type setting struct {
 	// fixed is for what is as it was at the start: a reload that changes it is refused.
 	fixed bool
 	// kept is for what tells this server from others: a reload is refused if the file
-	// no longer says it. See complete.
+	// no longer says it. See checkWhole.
 	kept bool
 	// beforeFile is for what says where the file is, and so is not in it.
 	beforeFile bool

@@ -14,10 +14,10 @@ import (
 // at the start; the file is read anew by each read. What can be set is in the table
 // settings.
 type sources struct {
-	args    []string
-	origin  origin
-	carried []byte // the file's text as it is in force, after an upgrade in place; nil: it is to be read
-	again   bool   // it was read before
+	args       []string
+	origin     origin
+	carried    []byte // the file's text as it is in force, after an upgrade in place; nil: it is to be read
+	readBefore bool   // the file was, at the start
 }
 
 func newSources(args []string) *sources {
@@ -63,7 +63,7 @@ func (s *sources) read() (*reading, error) {
 
 // reread is read for a reload, which needs a file that can be read again.
 func (s *sources) reread() (*reading, error) {
-	s.again = true
+	s.readBefore = true
 	return s.read()
 }
 
@@ -87,8 +87,8 @@ func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
 		s.carried = nil // from now on it is read
 		return r.file.parse(path, text)
 	}
-	if s.again {
-		if err := readOnce(path); err != nil {
+	if s.readBefore {
+		if err := checkRereadable(path); err != nil {
 			return err
 		}
 	}

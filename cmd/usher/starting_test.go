@@ -216,9 +216,9 @@ func TestMoveFromBusyWorker(t *testing.T) {
 	status := s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 	busy := status.Workers[0].PID
 	kill(t, busy, unix.SIGSTOP) // which is as busy as one can be
-	answers := make(chan departures, 2)
+	answers := make(chan drainReport, 2)
 	move := func(to, count int) {
-		var answer departures
+		var answer drainReport
 		request := map[string]int{"from": 0, "to": to, "count": count}
 		if err := post(s.control, "/v1/move", request, &answer); err != nil {
 			t.Error(err)

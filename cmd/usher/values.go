@@ -28,7 +28,7 @@ type values struct {
 func (v *values) place(o origin) {
 	for _, row := range settings {
 		if path, ok := row.field(v).(*madePath); ok {
-			*path = madePath(o.fixed(string(*path)))
+			*path = madePath(o.placed(string(*path)))
 		}
 	}
 }

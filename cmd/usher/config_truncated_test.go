@@ -21,7 +21,7 @@ func (c *configured) replaceText(text string) {
 
 // A file that ends too early is refused, wherever it ends, and the server stays
 // where it is and what it is.
-func TestReloadOfACutOffConfiguration(t *testing.T) {
+func TestReloadOfATruncatedConfiguration(t *testing.T) {
 	t.Parallel()
 	program := fmt.Sprintf("program = [%q, %q, %q]", self(), "worker", "lines")
 	s := serveConfigured(t, `workers = 1`, program)
@@ -61,7 +61,7 @@ func TestReloadOfACutOffConfiguration(t *testing.T) {
 
 // What is in force is what counts, not what was read for a reload that failed; also
 // after an upgrade.
-func TestCutOffConfigurationIsOfTheOneInForce(t *testing.T) {
+func TestTruncatedConfigurationIsOfTheOneInForce(t *testing.T) {
 	t.Parallel()
 	file := install(t)
 	path := filepath.Join(shortDir(t), "usher.toml")

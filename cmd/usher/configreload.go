@@ -12,8 +12,8 @@ import (
 // be a configuration, of another server: at the default address, of the default
 // program. So what says which server this is does not change by being left out.
 
-// complete refuses a file that lacks what the text in force has.
-func (f *configFile) complete(inForce []byte) error {
+// checkWhole refuses a file that lacks what the text in force has.
+func (f *configFile) checkWhole(inForce []byte) error {
 	if f.path == "" {
 		return nil
 	}
@@ -30,8 +30,8 @@ func (f *configFile) complete(inForce []byte) error {
 	return nil
 }
 
-// readOnce says of a path that can be read once only why it cannot be read again.
-func readOnce(path string) error {
+// checkRereadable refuses a path that can be read once only: a pipe, for one.
+func checkRereadable(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return configError(err.Error())

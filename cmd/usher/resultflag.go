@@ -1,0 +1,21 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// resultFlag is what every command has that prints what it did.
+type resultFlag struct {
+	JSON bool `name:"json" env:"" help:"Print one JSON object instead of lines."`
+}
+
+// print prints an answer: text, or the answer itself as JSON.
+func (f resultFlag) print(answer any, text string) error {
+	if !f.JSON {
+		_, err := fmt.Print(text)
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(answer)
+}
