@@ -33,6 +33,10 @@
 // On the wire there is nothing but packets: a program in any language takes part
 // with SOCK_SEQPACKET, sendmsg and recvmsg.
 //
+// What is too long for a payload goes along as a memfd: [Seal] makes one that nobody can
+// change, and [ReadSealed] reads it, whoever has sent it; [Share] makes one for several
+// processes to map.
+//
 // Descriptors are plain numbers here. Borrow that of an *os.File or a net.Conn
 // through its SyscallConn: Fd and File can put a live socket into blocking mode.
 //

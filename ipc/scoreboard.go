@@ -6,10 +6,9 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/usher-go/usher/fdpass"
 	"golang.org/x/sys/unix"
 )
-
-const scoreboardSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
 // Scoreboard is the shared memory, mapped.
 type Scoreboard struct {
@@ -24,17 +23,9 @@ func NewScoreboard(entries int) (*Scoreboard, error) {
 	if entries < 1 {
 		return nil, errors.New("ipc: a scoreboard needs an entry")
 	}
-	fd, err := unix.MemfdCreate("usher-scoreboard", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	fd, err := fdpass.Share("usher-scoreboard", int64(entries*EntrySize))
 	if err != nil {
-		return nil, fmt.Errorf("ipc: scoreboard: %w", os.NewSyscallError("memfd_create", err))
-	}
-	if err := unix.Ftruncate(fd, int64(entries*EntrySize)); err != nil {
-		_ = unix.Close(fd) // the first error is the one to report
-		return nil, fmt.Errorf("ipc: scoreboard: %w", os.NewSyscallError("ftruncate", err))
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, scoreboardSeals); err != nil {
-		_ = unix.Close(fd) // the first error is the one to report
-		return nil, fmt.Errorf("ipc: scoreboard: %w", os.NewSyscallError("fcntl", err))
+		return nil, fmt.Errorf("ipc: scoreboard: %w", err)
 	}
 	return OpenScoreboard(fd)
 }
@@ -51,21 +42,14 @@ func OpenScoreboard(fd int) (*Scoreboard, error) {
 }
 
 func mapSealed(fd int) ([]byte, error) {
-	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	size, err := fdpass.SharedSize(fd)
 	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
+		return nil, err
 	}
-	if seals&scoreboardSeals != scoreboardSeals {
-		return nil, errors.New("size not sealed")
+	if size < int64(EntrySize) || size%int64(EntrySize) != 0 {
+		return nil, fmt.Errorf("size %d is not a multiple of %d", size, EntrySize)
 	}
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		return nil, os.NewSyscallError("fstat", err)
-	}
-	if stat.Size < int64(EntrySize) || stat.Size%int64(EntrySize) != 0 {
-		return nil, fmt.Errorf("size %d is not a multiple of %d", stat.Size, EntrySize)
-	}
-	memory, err := unix.Mmap(fd, 0, int(stat.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	memory, err := unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	return memory, os.NewSyscallError("mmap", err)
 }
 

@@ -108,6 +108,7 @@ func TestNoScoreboard(t *testing.T) {
 }
 
 func TestOpenScoreboardRefuses(t *testing.T) {
+	const sizeSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 	memfd := func(size int64, seals int) func(t *testing.T) int {
 		return func(t *testing.T) int {
 			fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -128,14 +129,14 @@ func TestOpenScoreboardRefuses(t *testing.T) {
 		open func(t *testing.T) int
 		want string
 	}{
-		{"unsealed", memfd(int64(EntrySize), 0), "size not sealed"},
-		{"sealed against growing only", memfd(int64(EntrySize), unix.F_SEAL_GROW), "size not sealed"},
-		{"seals that can be added to", memfd(int64(EntrySize), unix.F_SEAL_GROW|unix.F_SEAL_SHRINK), "size not sealed"},
-		{"sealed against writing", memfd(int64(EntrySize), scoreboardSeals|unix.F_SEAL_WRITE), "mmap"},
-		{"empty", memfd(0, scoreboardSeals), "size 0 is not a multiple"},
-		{"less than an entry", memfd(int64(EntrySize)-1, scoreboardSeals), "size 255 is not a multiple"},
-		{"a part of an entry too many", memfd(int64(EntrySize)+1, scoreboardSeals), "size 257 is not a multiple"},
-		{"not a memfd", func(t *testing.T) int { return null(t) }, "fcntl"},
+		{"unsealed", memfd(int64(EntrySize), 0), "not sealed"},
+		{"sealed against growing only", memfd(int64(EntrySize), unix.F_SEAL_GROW), "not sealed"},
+		{"seals that can be added to", memfd(int64(EntrySize), unix.F_SEAL_GROW|unix.F_SEAL_SHRINK), "not sealed"},
+		{"sealed against writing", memfd(int64(EntrySize), sizeSeals|unix.F_SEAL_WRITE), "mmap"},
+		{"empty", memfd(0, sizeSeals), "size 0 is not a multiple"},
+		{"less than an entry", memfd(int64(EntrySize)-1, sizeSeals), "size 255 is not a multiple"},
+		{"a part of an entry too many", memfd(int64(EntrySize)+1, sizeSeals), "size 257 is not a multiple"},
+		{"not a memfd", func(t *testing.T) int { return null(t) }, "no memfd"},
 		{"a file", func(t *testing.T) int {
 			fd, err := unix.Open(t.TempDir()+"/file", unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 			if err != nil {
