@@ -14,6 +14,8 @@ import (
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/backoff"
+	"github.com/usher-go/usher/master/internal/descriptor"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +35,7 @@ type acceptor struct {
 	mail       mailbox.Mailbox[posted]
 	events     [64]poller.Event
 	dispatcher dispatcher
-	reserve    reserve
+	reserve    descriptor.Reserve // for one packet: a receiver without room would lose the connections in it
 
 	listeners []*Listener
 	doors     []door // the listeners' own sockets, in their order
@@ -51,7 +53,7 @@ type acceptor struct {
 	pace      pace.Pace // by clock
 	gathering gathering // likewise
 
-	backoff acceptBackoff
+	backoff backoff.Backoff
 	retries int       // turns in a row that a full queue ended
 	retryAt time.Time // when to try full queues again; zero: none is
 	hasty   bool      // room was found at the last look: no wait
@@ -98,11 +100,11 @@ func newAcceptor(setup Setup) (*acceptor, error) {
 	a := &acceptor{
 		log: setup.Logger, set: set, waker: waker,
 		clock:   ipc.NewClock(),
-		batch:   batchOf(setup.DescriptorLimit),
+		batch:   MostAtOnce(setup.DescriptorLimit),
 		stopped: make(chan struct{}),
 	}
 	a.mail.Notify = waker.Wake
-	a.reserve.size = max(a.batch, 2) // a connection with a large state brings two
+	a.reserve.Size = max(a.batch, 2) // a connection with a large state brings two
 	a.dispatcher = dispatcher{log: setup.Logger, maxQueuedTotal: setup.DescriptorLimit / 2, report: setup.Report, rewatch: a.rewatch}
 	a.dispatcher.courier.Discard = a.dispatcher.junk.discard
 	a.configure(setup.Settings)
@@ -119,12 +121,16 @@ func newAcceptor(setup Setup) (*acceptor, error) {
 	return a, nil
 }
 
+// MostAtOnce is how many connections are accepted at a time, and how many descriptors
+// are kept in reserve for them, with a limit of descriptors.
+func MostAtOnce(descriptorLimit int) int { return min(ipc.MaxConns, max(1, descriptorLimit/4)) }
+
 // run is the accept goroutine.
 func (a *acceptor) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer a.close()
-	a.reserve.fill()
+	a.reserve.Fill()
 	a.hire()
 	for !a.ending {
 		if err := a.cycle(); err != nil {
@@ -170,7 +176,7 @@ func (a *acceptor) handle(tag uint64) {
 func (a *acceptor) returned(serial uint64) {
 	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 		for _, s := range seats {
-			if s.serial == serial && s.phase != seatDead && !s.gives {
+			if s.serial == serial && s.phase != QueueReaped && !s.gives {
 				_ = a.set.Del(s.spec.FD) // it is in the set
 				if s.spec.Moves {
 					s.gives = true
@@ -213,24 +219,24 @@ func (a *acceptor) turn() {
 	a.hasty = a.receive() && a.anyWaiting()
 	came := 0
 	for _, l := range a.ready {
-		if !a.backoff.over(time.Now) {
+		if !a.backoff.Over(time.Now) {
 			break // it is reported again as long as clients wait
 		}
 		switch quota := a.quota(); {
 		case quota > 0:
 			n, v := a.acceptFrom(l, l.FD, quota)
 			came += n
-			a.backoff.note(v)
+			note(&a.backoff, v)
 			a.settle()
 		case a.turnsAway():
-			a.backoff.note(a.turnAway(l))
+			note(&a.backoff, a.turnAway(l))
 		}
 	}
 	a.ready = a.ready[:0]
 	if came > 0 {
 		a.gathering.came(came, a.clock.Now())
 	}
-	resumed, quota := a.backoff.over(time.Now), a.quota()
+	resumed, quota := a.backoff.Over(time.Now), a.quota()
 	a.watchListeners(resumed && (quota > 0 || a.turnsAway()))
 	if quota == 0 {
 		a.waitForRoom()
@@ -276,7 +282,7 @@ func (a *acceptor) settle() {
 		} else if a.fetch() {
 			continue
 		}
-		a.reserve.fill()
+		a.reserve.Fill()
 		return
 	}
 }
@@ -286,7 +292,7 @@ func (a *acceptor) settle() {
 func (a *acceptor) fetch() bool {
 	d := &a.dispatcher
 	if d.anyTakeable() {
-		a.reserve.release()
+		a.reserve.Release()
 		if d.takeBack() {
 			return true
 		}
@@ -294,7 +300,7 @@ func (a *acceptor) fetch() bool {
 	if d.room == 0 || !d.rescuable() {
 		return false
 	}
-	a.reserve.release()
+	a.reserve.Release()
 	return d.rescue()
 }
 
@@ -341,7 +347,7 @@ func (a *acceptor) welcome(e *ipc.Envelope, fd int) bool {
 }
 
 func (a *acceptor) backOff(l *Listener, errno syscall.Errno) {
-	delay := a.backoff.grow(time.Now())
+	delay := a.backoff.Grow(time.Now())
 	a.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", delay)
 }
 
@@ -381,6 +387,6 @@ func (a *acceptor) close() {
 	a.watchListeners(false)
 	a.setListeners(nil)
 	a.dispatcher.abandon()
-	a.reserve.release()
+	a.reserve.Release()
 	_ = errors.Join(a.waker.Close(), a.set.Close()) // nothing is left that could be saved
 }

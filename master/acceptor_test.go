@@ -29,7 +29,7 @@ func TestConnectionsGoToTheLeastLoaded(t *testing.T) {
 	h.call(5)
 	b.receive(4)
 	a.receive(4)
-	h.until(func(c Counts) bool { return c.Accepted == 8 && c.Active == 8 })
+	h.until(func(c Totals) bool { return c.Accepted == 8 && c.Active == 8 })
 }
 
 func TestEnvelopeTellsWhoAndWhere(t *testing.T) {
@@ -57,11 +57,11 @@ func TestCapacityHoldsClientsInTheBacklog(t *testing.T) {
 	defer w.die()
 	h.call(5)
 	w.receive(2)
-	h.until(func(c Counts) bool { return c.Accepted == 2 && c.Active == 2 })
+	h.until(func(c Totals) bool { return c.Accepted == 2 && c.Active == 2 })
 	for n := uint64(3); n <= 5; n++ {
 		w.closeOne() // and the bell brings the next
 		w.receive(2)
-		h.until(func(c Counts) bool { return c.Accepted == n && c.Active == 2 })
+		h.until(func(c Totals) bool { return c.Accepted == n && c.Active == 2 })
 	}
 }
 
@@ -70,9 +70,9 @@ func TestQueueIsBounded(t *testing.T) {
 	w := h.hire(0, 10000)
 	defer w.die()
 	h.call(maxQueued + 50)
-	h.until(func(c Counts) bool { return c.Queued == maxQueued })
+	h.until(func(c Totals) bool { return c.Queued == maxQueued })
 	w.receive(maxQueued + 50)
-	h.until(func(c Counts) bool { return c.Active == maxQueued+50 })
+	h.until(func(c Totals) bool { return c.Active == maxQueued+50 })
 }
 
 func TestQueuedInAllIsBoundedByDescriptors(t *testing.T) {
@@ -81,7 +81,7 @@ func TestQueuedInAllIsBoundedByDescriptors(t *testing.T) {
 	defer a.die()
 	defer b.die()
 	h.call(30)
-	h.until(func(c Counts) bool { return c.Queued == 20 })
+	h.until(func(c Totals) bool { return c.Queued == 20 })
 	a.receive(15)
 	b.receive(15)
 }
@@ -89,7 +89,7 @@ func TestQueuedInAllIsBoundedByDescriptors(t *testing.T) {
 func TestNoWorkerNoAccept(t *testing.T) {
 	h := newHouse(t, 1000)
 	h.call(3)
-	h.until(func(c Counts) bool { return c.Accepted == 0 })
+	h.until(func(c Totals) bool { return c.Accepted == 0 })
 	w := h.hire(0, 100)
 	defer w.die()
 	w.receive(3)
@@ -99,16 +99,16 @@ func TestDeadWorkersQueueGoesToOthers(t *testing.T) {
 	h := newHouse(t, 1000)
 	a := h.hire(0, 200)
 	h.call(100)
-	h.until(func(c Counts) bool { return c.Queued == 100 })
+	h.until(func(c Totals) bool { return c.Queued == 100 })
 	a.receive(1) // a packet of any size
 	received := uint64(len(a.fds))
 	a.closeOne()
 	a.die()
-	h.until(func(c Counts) bool { return c.Queued == 99 && c.Closed == 1 }) // nobody to drain it for yet
+	h.until(func(c Totals) bool { return c.Queued == 99 && c.Closed == 1 }) // nobody to drain it for yet
 	b := h.hire(0, 200)                                                     // the slot's next incarnation, with a fresh queue
 	defer b.die()
 	b.receive(100 - int(received))
-	h.until(func(c Counts) bool {
+	h.until(func(c Totals) bool {
 		return c.Accepted == 100 && c.Active == 100-received && c.Lost == received-1 && c.Closed == 1 && c.Queued == 0
 	})
 }
@@ -118,13 +118,13 @@ func TestRetiredWorkersQueueGoesToOthers(t *testing.T) {
 	a := h.hire(0, 200)
 	defer a.die()
 	h.call(50)
-	h.until(func(c Counts) bool { return c.Queued == 50 })
+	h.until(func(c Totals) bool { return c.Queued == 50 })
 	h.CloseQueue(0)
-	h.until(func(c Counts) bool { return c.Queued == 50 }) // nobody else: they stay for it
+	h.until(func(c Totals) bool { return c.Queued == 50 }) // nobody else: they stay for it
 	b := h.hire(1, 200)
 	defer b.die()
 	b.receive(50)
-	h.until(func(c Counts) bool { return c.Active == 50 && c.Queued == 0 && c.Lost == 0 })
+	h.until(func(c Totals) bool { return c.Active == 50 && c.Queued == 0 && c.Lost == 0 })
 }
 
 func TestWorkerThatBreaksItsQueueIsReported(t *testing.T) {
@@ -145,7 +145,7 @@ func TestWorkerThatBreaksItsQueueIsReported(t *testing.T) {
 		t.Error("not reported")
 	}
 	a.die()
-	h.until(func(c Counts) bool { return c.Active == 10 && c.Lost == 0 })
+	h.until(func(c Totals) bool { return c.Active == 10 && c.Lost == 0 })
 }
 
 func TestWorkerWithoutScoreboardIsServedInTurn(t *testing.T) {
@@ -160,12 +160,12 @@ func TestWorkerWithoutScoreboardIsServedInTurn(t *testing.T) {
 	// a never says closed: its load is 0; b does: its load counts.
 	for n := uint64(1); n <= 6; n++ {
 		h.call(1)
-		h.until(func(c Counts) bool { return c.Accepted == n })
+		h.until(func(c Totals) bool { return c.Accepted == n })
 	}
 	a.receive(5)
 	b.receive(1)
 	h.ConnsClosed(b.slot, ipc.Closed{Count: 1}) // b's word for a close
-	h.until(func(c Counts) bool { return c.Closed == 6 && c.Active == 0 })
+	h.until(func(c Totals) bool { return c.Closed == 6 && c.Active == 0 })
 }
 
 func TestListenersCloseAfterTheirBacklog(t *testing.T) {
@@ -218,7 +218,7 @@ func TestRateDoesNotPollForAnotherLimit(t *testing.T) {
 	defer w.die()
 	h.call(2)
 	w.receive(1)
-	h.until(func(c Counts) bool { return c.Accepted == 1 && c.Active == 1 })
+	h.until(func(c Totals) bool { return c.Accepted == 1 && c.Active == 1 })
 	h.do(func() {
 		if h.turn(); h.hasty || !h.retryAt.IsZero() {
 			t.Errorf("hasty %v, retry at %v; want to wait", h.hasty, h.retryAt)

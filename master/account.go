@@ -12,7 +12,7 @@ import (
 // that it can, and that has arrived elsewhere.
 type account struct {
 	leavers []*leaver
-	before  Counts
+	before  Totals
 	sum     departures
 	silent  []string // those that left the account without an answer
 	limit   *time.Timer
@@ -22,9 +22,9 @@ type account struct {
 // leaver is a worker in an account.
 type leaver struct {
 	slot   *slot
-	worker int    // its incarnation
-	before tally  // as it began to leave
-	done   uint64 // what it had done with its connections by the last look at the limit
+	worker int          // its incarnation
+	before WorkerCounts // as it began to leave
+	done   uint64       // what it had done with its connections by the last look at the limit
 	over   bool
 }
 
@@ -42,11 +42,11 @@ const stillLimit = 10 * time.Second
 
 // openAccount begins an account of workers that are about to leave.
 func (s *supervisor) openAccount(leaving []*slot) *account {
-	counts, tallies := s.dispatch.Snapshot()
-	a := &account{before: counts}
+	totals, workers := s.dispatch.Snapshot()
+	a := &account{before: totals}
 	for _, slot := range leaving {
 		if slot.process != nil && slot.seated {
-			a.join(slot, tallies[slot.number])
+			a.join(slot, workers[slot.number])
 		}
 	}
 	s.accounts = append(s.accounts, a)
@@ -56,25 +56,22 @@ func (s *supervisor) openAccount(leaving []*slot) *account {
 
 // join adds a worker that is about to leave, or leaves already and is to move what
 // it has kept.
-func (a *account) join(slot *slot, now tally) {
-	a.leavers = append(a.leavers, &leaver{slot: slot, worker: slot.incarnation, before: now, done: now.done()})
+func (a *account) join(slot *slot, now WorkerCounts) {
+	a.leavers = append(a.leavers, &leaver{slot: slot, worker: slot.incarnation, before: now, done: now.Done()})
 }
-
-// done is a number that grows with each connection that leaves a worker for good.
-func (t tally) done() uint64 { return t.back - t.home + t.closed }
 
 func (s *supervisor) watchAccount(a *account) {
 	a.limit = s.after(stillLimit, func() {
 		if a.closed {
 			return
 		}
-		_, tallies := s.dispatch.Snapshot()
+		_, workers := s.dispatch.Snapshot()
 		for _, l := range a.leavers {
-			now, alive := tallies[l.slot.number]
+			now, alive := workers[l.slot.number]
 			switch {
 			case l.over || !alive || l.slot.incarnation != l.worker: // booked follows, if it has not
-			case now.done() != l.done:
-				l.done = now.done()
+			case now.Done() != l.done:
+				l.done = now.Done()
 			default:
 				who := fmt.Sprintf("slot %d (pid %d)", l.slot.number, l.slot.pid())
 				if l.slot.life == lifeParked {
@@ -89,12 +86,12 @@ func (s *supervisor) watchAccount(a *account) {
 }
 
 // enter books one worker.
-func (a *account) enter(l *leaver, now tally) {
+func (a *account) enter(l *leaver, now WorkerCounts) {
 	l.over = true
-	moved := (now.back - l.before.back) - (now.home - l.before.home)
+	moved := (now.GaveBack - l.before.GaveBack) - (now.Returned - l.before.Returned)
 	a.sum.Moved += moved
-	a.sum.Drained += (now.closed - now.lost) - (l.before.closed - l.before.lost)
-	a.sum.Staying += uint64(max(0, now.load()))
+	a.sum.Drained += (now.Closed - now.Lost) - (l.before.Closed - l.before.Lost)
+	a.sum.Staying += uint64(max(0, now.Load()))
 }
 
 // closeAccounts books the workers that have nothing more to give for now.
@@ -102,16 +99,16 @@ func (s *supervisor) closeAccounts() {
 	if len(s.accounts) == 0 {
 		return
 	}
-	var tallies map[int]tally
+	var workers map[int]WorkerCounts
 	for _, a := range s.accounts {
 		for _, l := range a.leavers {
 			if l.over || l.slot.incarnation != l.worker || l.slot.process == nil || !l.slot.life.hasGiven() {
 				continue
 			}
-			if tallies == nil {
-				_, tallies = s.dispatch.Snapshot()
+			if workers == nil {
+				_, workers = s.dispatch.Snapshot()
 			}
-			a.enter(l, tallies[l.slot.number])
+			a.enter(l, workers[l.slot.number])
 		}
 	}
 	s.accounts = slices.DeleteFunc(s.accounts, func(a *account) bool { return a.closed })
@@ -123,7 +120,7 @@ func (s *supervisor) queueGone(e QueueGone) {
 		for _, l := range a.leavers {
 			if !l.over && l.slot.number == e.Slot && l.worker == e.Incarnation && l.slot.generation == e.Generation {
 				t := e.Final
-				lost := uint64(t.load()) // they died with it
+				lost := uint64(t.Load()) // they died with it
 				a.enter(l, t)
 				a.sum.Staying -= lost
 			}
@@ -142,13 +139,13 @@ func (a *account) over() bool {
 func (s *supervisor) close(a *account) (departures, error) {
 	a.closed = true
 	a.limit.Stop()
-	counts, tallies := s.dispatch.Snapshot()
+	totals, workers := s.dispatch.Snapshot()
 	for _, l := range a.leavers { // those that a failure leaves open
 		if !l.over && l.slot.incarnation == l.worker {
-			a.enter(l, tallies[l.slot.number])
+			a.enter(l, workers[l.slot.number])
 		}
 	}
-	a.sum.Lost = counts.Lost - a.before.Lost
+	a.sum.Lost = totals.Lost - a.before.Lost
 	if len(a.silent) == 0 {
 		return a.sum, nil
 	}

@@ -50,7 +50,7 @@ func TestBacklogThatFillsAsItIsTaken(t *testing.T) {
 				}
 				defer delete(policies, settings.Policy)
 				h.Configure(settings, []Listener{l})
-				h.do(func() { h.backoff.until = time.Now().Add(time.Hour) }) // none is accepted before the end
+				h.do(func() { h.backoff.Grow(time.Now().Add(time.Hour)) }) // none is accepted before the end
 				for range waited {
 					knock(t, l)
 				}

@@ -2,39 +2,6 @@ package master
 
 import "time"
 
-// acceptBackoff is the pause after accept4(2) found no descriptors or memory:
-// 5 ms doubling to 1 s, over at the first success. The zero value is none.
-type acceptBackoff struct {
-	delay time.Duration
-	until time.Time // zero: not pausing
-}
-
-const (
-	acceptDelayMin = 5 * time.Millisecond
-	acceptDelayMax = time.Second
-)
-
-func (b *acceptBackoff) grow(now time.Time) time.Duration {
-	b.delay = min(max(2*b.delay, acceptDelayMin), acceptDelayMax)
-	b.until = now.Add(b.delay)
-	return b.delay
-}
-
-// over reports whether accepting may go on. It asks for the time only while pausing.
-func (b *acceptBackoff) over(now func() time.Time) bool {
-	if !b.until.IsZero() && !now().Before(b.until) {
-		b.until = time.Time{}
-	}
-	return b.until.IsZero()
-}
-
-// note ends the growth once a connection was accepted, or none was waiting.
-func (b *acceptBackoff) note(v verdict) {
-	if v != acceptPause {
-		b.delay = 0
-	}
-}
-
 // The pause before a worker that died young is started again.
 const (
 	respawnDelayMin = 100 * time.Millisecond

@@ -26,32 +26,3 @@ func TestRespawnDelay(t *testing.T) {
 		}
 	})
 }
-
-func TestAcceptBackoff(t *testing.T) {
-	now := time.Unix(0, 0)
-	clock := func() time.Time { return now }
-	var b acceptBackoff
-	if !b.over(clock) {
-		t.Fatal("the zero value pauses")
-	}
-	for _, want := range []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
-		want *= time.Millisecond
-		if got := b.grow(now); got != want {
-			t.Errorf("pause of %v, want %v", got, want)
-		}
-		if now = now.Add(want - 1); b.over(clock) {
-			t.Errorf("over before %v", want)
-		}
-		if now = now.Add(1); !b.over(clock) {
-			t.Errorf("not over after %v", want)
-		}
-	}
-	b.note(acceptPause)
-	if got := b.grow(now); got != time.Second {
-		t.Errorf("after a further failure: %v, want 1s", got)
-	}
-	b.note(acceptEmpty)
-	if got := b.grow(now); got != 5*time.Millisecond {
-		t.Errorf("after a success: %v, want 5ms", got)
-	}
-}

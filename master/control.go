@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/master/internal/backoff"
 	"github.com/usher-go/usher/master/internal/fileid"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
@@ -128,19 +129,19 @@ func inheritControl(config *Config, socket int, file listen.SocketFile, s *super
 // run serves until interrupt, with pauses. Nothing else ends it: without descriptors
 // to listen with it tries again, for clients are served meanwhile.
 func (c *control) run() error {
-	var backoff acceptBackoff
+	var pause backoff.Backoff
 	for {
 		session, err := c.open()
 		if err == nil && session == nil {
 			return nil
 		}
 		if err == nil {
-			backoff = acceptBackoff{}
+			pause.Reset()
 			err = session.server.Serve(session)
 			close(session.over)
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
-			delay := backoff.grow(time.Now())
+			delay := pause.Grow(time.Now())
 			c.log.Warn("cannot serve the control socket, retrying", "error", err, "after", delay)
 			c.rest(delay)
 		}

@@ -1,23 +1,27 @@
 package master
 
-import "github.com/usher-go/usher/ipc"
+import (
+	"time"
 
-// Counts are all connections since the start:
+	"github.com/usher-go/usher/ipc"
+)
+
+// Totals are all connections since the start:
 // Accepted = Queued + Active + Closed + Refused + Lost.
-type Counts struct {
-	Accepted uint64 `json:"accepted"`
-	Active   uint64 `json:"active"`
-	Queued   uint64 `json:"queued"`
-	Closed   uint64 `json:"closed"`
-	Refused  uint64 `json:"refused"`
-	Moved    uint64 `json:"moved"`
-	Lost     uint64 `json:"lost"`
-	Cut      uint64 `json:"cut"` // of those closed: by the deadline of a drain, while their clients had more to say
+type Totals struct {
+	Accepted uint64
+	Active   uint64
+	Queued   uint64
+	Closed   uint64
+	Refused  uint64
+	Moved    uint64
+	Lost     uint64
+	Cut      uint64 // of those closed: by the deadline of a drain, while their clients had more to say
 }
 
 // counts sums up.
-func (d *dispatcher) counts() Counts {
-	c := Counts{
+func (d *dispatcher) counts() Totals {
+	c := Totals{
 		Accepted: d.totals.accepted, Closed: d.totals.closed, Refused: d.totals.refused,
 		Moved: d.totals.moved, Lost: d.totals.lost, Cut: d.totals.cut,
 	}
@@ -31,18 +35,47 @@ func (d *dispatcher) counts() Counts {
 	return c
 }
 
+// WorkerCounts are the connections of one worker at one moment. What the worker
+// itself counts is bounded by what it was given: nothing here is negative.
+type WorkerCounts struct {
+	Queued   int // sent to it, and not yet received
+	Active   int // received, and neither closed nor given back
+	Staying  int // of those active: as many cannot move, by its word
+	Received uint64
+	Closed   uint64
+	Lost     uint64        // of those closed: they moved here, and could not be restored
+	MovedIn  uint64        // of those sent: they moved here
+	GaveBack uint64        // given back by it
+	Returned uint64        // of those given back: sent back to it, for they had nowhere to go
+	Pause    time.Duration // the longest of those moved in
+	Stuck    bool          // it takes nothing from its queue
+}
+
+// Load is how many connections it has, queued ones included.
+func (c WorkerCounts) Load() int { return c.Queued + c.Active }
+
+// Done is a number that grows with each connection that leaves the worker for good.
+func (c WorkerCounts) Done() uint64 { return c.GaveBack - c.Returned + c.Closed }
+
+func (t tally) counts() WorkerCounts {
+	return WorkerCounts{
+		Queued: t.queued(), Active: t.active(), Staying: int(t.staying), Received: t.received, Closed: t.closed, Lost: t.lost,
+		MovedIn: t.movedIn, GaveBack: t.back, Returned: t.home, Pause: t.pause, Stuck: t.stuck,
+	}
+}
+
 // snapshot is what there is at one moment.
 type snapshot struct {
-	counts  Counts
-	tallies map[int]tally // of the living workers, by slot
+	totals  Totals
+	workers map[int]WorkerCounts // of the living ones, by slot
 }
 
 func (d *dispatcher) snapshot() snapshot {
-	s := snapshot{d.counts(), make(map[int]tally)}
+	s := snapshot{d.counts(), make(map[int]WorkerCounts)}
 	for _, seats := range [2][]*seat{d.seats, d.leaving} {
 		for _, seat := range seats {
-			if seat.phase != seatDead {
-				s.tallies[seat.spec.Slot] = seat.tally()
+			if seat.phase != QueueReaped {
+				s.workers[seat.spec.Slot] = seat.tally().counts()
 			}
 		}
 	}
@@ -70,7 +103,7 @@ func (d *dispatcher) connsClosed(slot int, closed ipc.Closed) {
 
 // add adds a seat. What a dead worker leaves is queued until its queue is
 // drained: only then is it known what died with it, and lost never goes down.
-func (c *Counts) add(s *seat) {
+func (c *Totals) add(s *seat) {
 	t := s.tally()
 	if !s.closes {
 		c.addSilent(s, t)
@@ -80,7 +113,7 @@ func (c *Counts) add(s *seat) {
 	c.Lost += t.lost
 	c.Cut += t.cut
 	c.Queued += uint64(t.queued())
-	if s.phase == seatDead {
+	if s.phase == QueueReaped {
 		c.Queued += uint64(t.active())
 	} else {
 		c.Active += uint64(t.active())
@@ -91,13 +124,13 @@ func (c *Counts) add(s *seat) {
 // count as closed once they are known to be out of its queue, where others could
 // still get them; of one that may give them back, once it is dead and they are lost
 // to it.
-func (c *Counts) addSilent(s *seat, t tally) {
+func (c *Totals) addSilent(s *seat, t tally) {
 	all := t.sent - t.drained - t.back
-	if s.phase != seatDead && !s.spec.Moves && ipc.Front(s.spec.WorkerEnd) == 0 {
+	if s.phase != QueueReaped && !s.spec.Moves && ipc.Front(s.spec.WorkerEnd) == 0 {
 		s.said.closed = all
 	}
 	c.Closed += s.said.closed
-	if s.spec.Moves && s.phase != seatDead {
+	if s.spec.Moves && s.phase != QueueReaped {
 		c.Active += all - s.said.closed
 	} else {
 		c.Queued += all - s.said.closed

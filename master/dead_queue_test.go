@@ -36,12 +36,12 @@ func TestMovedNeverGoesDown(t *testing.T) {
 	if err := a.Send(a.end, &a.packet); err != nil {
 		t.Fatal(err)
 	}
-	h.until(func(c Counts) bool { return c.Moved == conns })
+	h.until(func(c Totals) bool { return c.Moved == conns })
 	b.die()
 	a.die()
 	c := h.hire(2, 100)
 	defer c.die()
-	h.until(func(Counts) (out bool) { // it cannot take them, but they are taken out
+	h.until(func(Totals) (out bool) { // it cannot take them, but they are taken out
 		h.do(func() { out = h.dispatcher.handful() == conns })
 		return out
 	})
@@ -51,7 +51,7 @@ func TestMovedNeverGoesDown(t *testing.T) {
 	}
 	movers(2)
 	c.receive(conns)
-	if counts = h.until(func(c Counts) bool { return c.Active == conns }); counts.Moved != conns {
+	if counts = h.until(func(c Totals) bool { return c.Active == conns }); counts.Moved != conns {
 		t.Errorf("%d moved, want %d", counts.Moved, conns)
 	}
 }
@@ -73,7 +73,7 @@ func TestJunkOfTheDeadIsOneLine(t *testing.T) {
 	w.die()
 	other := h.hire(1, 100)
 	defer other.die()
-	h.until(func(Counts) (gone bool) {
+	h.until(func(Totals) (gone bool) {
 		h.do(func() { gone = len(h.dispatcher.leaving) == 0 })
 		return gone
 	})

@@ -5,8 +5,8 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/descriptor"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,7 +40,7 @@ func enoughDescriptors(c *Config, listeners, limit int) error {
 	for before := 0; before < need; { // a larger limit has a larger batch
 		before = need
 		need = max(need, descriptorsAtLeast+descriptorsAcceptor*(c.Acceptors-1)+listeners*c.Acceptors+
-			batchOf(need)+2*descriptorsPerWorker*c.Workers+descriptorsToStart)
+			MostAtOnce(need)+2*descriptorsPerWorker*c.Workers+descriptorsToStart)
 	}
 	if need == limit {
 		return nil
@@ -49,17 +49,13 @@ func enoughDescriptors(c *Config, listeners, limit int) error {
 		c.Workers, need, limit, child.HowToRaise)
 }
 
-// batchOf is how many connections are accepted at a time, and how many descriptors
-// are kept in reserve for them.
-func batchOf(limit int) int { return min(ipc.MaxConns, max(1, limit/4)) }
-
 // anyLeft reports whether so many descriptors can be opened now, as EMFILE if not: a
 // program that takes over needs some before it can give others up, and so does the
 // one that it would go back to.
 func anyLeft(n int) error {
-	room := reserve{size: n}
-	defer room.release()
-	if room.fill(); len(room.fds) < n {
+	room := descriptor.Reserve{Size: n}
+	defer room.Release()
+	if !room.Fill() {
 		return fmt.Errorf("%w: %d descriptors are needed; raise the limit: %s", unix.EMFILE, n, child.HowToRaise)
 	}
 	return nil

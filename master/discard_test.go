@@ -73,7 +73,7 @@ func TestDeadWorkersQueueTakesNoMore(t *testing.T) {
 	}
 	other := h.hire(1, 100)
 	defer other.die()
-	h.until(func(Counts) (gone bool) {
+	h.until(func(Totals) (gone bool) {
 		h.do(func() { gone = len(h.dispatcher.leaving) == 0 })
 		return gone
 	})

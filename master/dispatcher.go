@@ -64,8 +64,8 @@ type dispatcher struct {
 	rewatch func(*seat) // has epoll report again what a worker gives back
 }
 
-// nobody is no slot.
-const nobody = -1
+// Nobody is no slot: where a move may go to whoever has fewest.
+const Nobody = -1
 
 // totals are the connections of workers that are gone, and of none.
 type totals struct {
@@ -95,7 +95,7 @@ func (d *dispatcher) retire(slot int) *seat {
 		if s.spec.Slot == slot {
 			d.seats = append(d.seats[:i], d.seats[i+1:]...)
 			d.leaving = append(d.leaving, s)
-			s.phase, s.emptied = seatRetired, false
+			s.phase, s.emptied = QueueClosed, false
 			return s
 		}
 	}
@@ -107,9 +107,9 @@ func (d *dispatcher) retire(slot int) *seat {
 func (d *dispatcher) bury(slot int) *seat {
 	d.retire(slot)
 	for _, s := range d.leaving {
-		if s.spec.Slot == slot && s.phase == seatRetired {
+		if s.spec.Slot == slot && s.phase == QueueClosed {
 			s.final = s.tally()
-			s.phase, s.emptied = seatDead, false // what the worker gave back may be left
+			s.phase, s.emptied = QueueReaped, false // what the worker gave back may be left
 			// A process that it left behind may have its end, and could go on giving.
 			_ = unix.Shutdown(s.spec.FD, unix.SHUT_RD) // a pair can be
 			return s
@@ -122,7 +122,7 @@ func (d *dispatcher) bury(slot int) *seat {
 func (d *dispatcher) find(slot int) *seat {
 	for _, seats := range [2][]*seat{d.seats, d.leaving} {
 		for _, s := range seats {
-			if s.spec.Slot == slot && s.phase != seatDead {
+			if s.spec.Slot == slot && s.phase != QueueReaped {
 				return s
 			}
 		}

@@ -3,7 +3,6 @@ package master
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -34,7 +33,7 @@ type estate struct {
 	Deaf        bool                // INT and QUIT are ignored
 	Listeners   []listen.State
 	Slots       []slotEstate
-	Accept      acceptEstate
+	Accept      AcceptState
 
 	Generation int
 	Target     int
@@ -76,73 +75,6 @@ type leaseEstate struct {
 	RSS   int64
 }
 
-// acceptEstate is the accept goroutine's part.
-type acceptEstate struct {
-	LastID, Serial uint64
-	Turn           int
-	Totals         totalsEstate
-	Seats          []seatEstate     // in the order of candidates, then those that leave
-	census         []byte           // what is to be in Census
-	Census         int              // descriptor: of a memfd with the census; 0: it is empty
-	Residents      []residentEstate // the same, as format 1 has it
-	Lobby          []arrivalEstate
-	Bucket         *bucketEstate // nil: accepting had no rate, or an older program wrote this
-}
-
-// bucketEstate is how many connections --accept-rate grants at once.
-type bucketEstate struct {
-	Rate   int
-	Tokens float64
-	Age    time.Duration // since they were so many
-}
-
-// arrivalEstate is a connection that is accepted and not yet counted.
-type arrivalEstate struct {
-	FD            int
-	Local, Remote netip.AddrPort
-	Listener      string
-	Accepted      time.Duration // on CLOCK_MONOTONIC
-}
-
-type totalsEstate struct{ Accepted, Closed, Refused, Moved, Lost, Cut uint64 }
-
-type seatEstate struct {
-	Slot       int
-	Generation int
-	Worker     int
-	PID        int
-	Queue      int
-	WorkerEnd  int
-	Capacity   int
-	Closes     bool
-	Moves      bool
-
-	Phase    phase
-	Serial   uint64
-	Sent     uint64
-	Drained  uint64
-	Back     uint64
-	Reported uint64
-	MovedIn  uint64
-	Home     uint64
-	Landing  bool
-	Broken   bool
-	Stuck    bool
-	Said     saidEstate
-	Final    tallyEstate // of a dead one
-}
-
-type saidEstate struct{ Closed, Lost, Cut uint64 }
-
-type tallyEstate struct{ Sent, Drained, Back, Received, Closed, Lost, MovedIn, Cut uint64 }
-
-// residentEstate is a connection in the census of format 1.
-type residentEstate struct {
-	ID     uint64
-	Origin netip.Prefix
-	Seat   uint64
-}
-
 // write puts the estate into a sealed memfd, close-on-exec, which the caller owns.
 func (e *estate) write() (fd int, err error) {
 	text, err := json.Marshal(e)
@@ -159,6 +91,18 @@ func readEstate(fd int) (*estate, error) {
 		return nil, fmt.Errorf("estate: %w", err)
 	}
 	return parseEstate(text)
+}
+
+// readPerIP reads who counts for the limit of each address, which has a memfd of its
+// own. It is left open.
+func (e *estate) readPerIP() (err error) {
+	if e.Accept.PerIPMemory == 0 {
+		return nil
+	}
+	if e.Accept.PerIP, err = readMemory(e.Accept.PerIPMemory); err != nil {
+		return fmt.Errorf("connections of each address: %w", err)
+	}
+	return nil
 }
 
 // parseEstate reads an estate in any format that there has been.
@@ -195,10 +139,8 @@ func (e *estate) check() error {
 		}
 		slots[s.Number] = true
 	}
-	for _, s := range e.Accept.Seats {
-		if s.Phase < seatOpen || s.Phase > seatDead || s.Phase != seatDead && !slots[s.Slot] {
-			return fmt.Errorf("estate: a seat of slot %d in phase %d", s.Slot, s.Phase)
-		}
+	if err := e.Accept.Check(slots); err != nil {
+		return fmt.Errorf("estate: %w", err)
 	}
 	if e.Generation < 1 || e.Target < 1 {
 		return fmt.Errorf("estate: generation %d, %d workers wanted", e.Generation, e.Target)
@@ -227,15 +169,7 @@ func (e *estate) descriptors() []int {
 			}
 		}
 	}
-	for _, s := range e.Accept.Seats {
-		fds = append(fds, s.Queue, s.WorkerEnd)
-	}
-	if e.Accept.Census > 0 {
-		fds = append(fds, e.Accept.Census)
-	}
-	for _, l := range e.Accept.Lobby {
-		fds = append(fds, l.FD)
-	}
+	fds = append(fds, e.Accept.Descriptors()...)
 	for _, g := range e.Groups {
 		fds = append(fds, g.FD)
 	}

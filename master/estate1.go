@@ -46,13 +46,13 @@ func parseEstate1(text []byte) (*estate, error) {
 		}
 		e.Slots = append(e.Slots, s)
 	}
-	for i := range e.Accept.Seats {
-		seat := &e.Accept.Seats[i]
+	for i := range e.Accept.Queues {
+		seat := &e.Accept.Queues[i]
 		for _, s := range e.Slots {
 			if s.Number == seat.Slot && s.Incarnation == seat.Worker && s.Process != nil {
 				seat.PID = s.Process.PID
-				if s.Life == lifeKilled && seat.Phase == seatOpen {
-					seat.Phase = seatRetired // others get what it was to have
+				if s.Life == lifeKilled && seat.Phase == QueueOpen {
+					seat.Phase = QueueClosed // others get what it was to have
 				}
 				seat.Landing = s.Life == lifeHolding || s.Life == lifeReturning
 			}

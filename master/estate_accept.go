@@ -1,24 +1,30 @@
 package master
 
 import (
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 )
 
+// The errors of Pause.
+var (
+	ErrHolding = errors.New("connections wait for a worker that can take them")
+	ErrStopped = errors.New("the accept goroutine has ended")
+)
+
 // paused is what the accept goroutine leaves while it is paused, or why it is not.
 type paused struct {
-	accept acceptEstate
+	accept AcceptState
 	err    error
 }
 
 // Pause stops the accept goroutine between two turns, with nothing in the hand, and
-// returns what it has, until Resume. With an error it goes on: errNotYet, if the hand
+// returns what it has, until Resume. With an error it goes on: ErrHolding, if the hand
 // cannot be emptied, since moved connections are in it that nobody has room for;
 // BatchEmpty follows when it is empty. The supervisor calls both.
-func (a *acceptor) Pause() (acceptEstate, error) {
+func (a *acceptor) Pause() (AcceptState, error) {
 	r := pauseRequest{make(chan paused, 1), make(chan struct{})}
 	a.post(r)
 	select {
@@ -28,7 +34,7 @@ func (a *acceptor) Pause() (acceptEstate, error) {
 		}
 		return p.accept, p.err
 	case <-a.stopped:
-		return acceptEstate{}, errStopping
+		return AcceptState{}, ErrStopped
 	}
 }
 
@@ -46,49 +52,49 @@ func (a *acceptor) pause(r pauseRequest) {
 	a.receiveAll() // those for whom there is no room, perhaps for long, are handed over
 	if d.handful() > 0 {
 		a.news.parking = true
-		r.paused <- paused{err: fmt.Errorf("%w: %d connections wait for a worker that can take them", errNotYet, d.handful())}
+		r.paused <- paused{err: ErrHolding}
 		return
 	}
 	r.paused <- paused{accept: a.estate()}
 	<-r.resumed
 }
 
-func (a *acceptor) estate() acceptEstate {
+func (a *acceptor) estate() AcceptState {
 	d := &a.dispatcher
-	e := acceptEstate{
+	e := AcceptState{
 		LastID: a.lastID, Serial: a.serial, Turn: d.turn,
-		Totals: totalsEstate{d.totals.accepted, d.totals.closed, d.totals.refused, d.totals.moved, d.totals.lost, d.totals.cut},
+		Totals: TotalsState{d.totals.accepted, d.totals.closed, d.totals.refused, d.totals.moved, d.totals.lost, d.totals.cut},
 	}
 	if b := a.bucket; b.rate > 0 {
-		e.Bucket = &bucketEstate{b.rate, b.tokens, since(b.asOf)}
+		e.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
 	}
 	for _, seats := range [2][]*seat{d.seats, d.leaving} {
 		for _, s := range seats {
-			e.Seats = append(e.Seats, s.estate())
+			e.Queues = append(e.Queues, s.estate())
 		}
 	}
 	for _, arrival := range a.unplaced() {
-		e.Lobby = append(e.Lobby, arrivalEstate{arrival.fd, arrival.accepted.Local, arrival.accepted.Remote, arrival.accepted.Listener, arrival.accepted.Accepted})
+		e.Pending = append(e.Pending, PendingState{arrival.fd, arrival.accepted.Local, arrival.accepted.Remote, arrival.accepted.Listener, arrival.accepted.Accepted})
 	}
-	e.census = d.census.record()
+	e.PerIP = d.census.record()
 	return e
 }
 
-func (s *seat) estate() seatEstate {
+func (s *seat) estate() QueueState {
 	t := s.final
-	return seatEstate{
+	return QueueState{
 		Slot: s.spec.Slot, Generation: s.spec.Generation, Worker: s.spec.Incarnation, PID: s.spec.PID, Queue: s.spec.FD, WorkerEnd: s.spec.WorkerEnd,
 		Capacity: s.spec.Capacity, Closes: s.spec.Closes, Moves: s.spec.Moves,
 		Phase: s.phase, Serial: s.serial, Sent: s.sent, Drained: s.drained, Back: s.back, Reported: s.reported,
 		MovedIn: s.movedIn, Home: s.home, Landing: s.landing, Broken: s.broken, Stuck: s.stuck,
-		Said:  saidEstate{s.said.closed, s.said.lost, s.said.cut},
-		Final: tallyEstate{t.sent, t.drained, t.back, t.received, t.closed, t.lost, t.movedIn, t.cut},
+		Said:  SaidState{s.said.closed, s.said.lost, s.said.cut},
+		Final: TallyState{t.sent, t.drained, t.back, t.received, t.closed, t.lost, t.movedIn, t.cut},
 	}
 }
 
 // seat is the reverse, with its worker's entry, or any if that is dead. Whether
 // there is anything in its queue is to be found out.
-func (e *seatEstate) seat(entry *ipc.Entry) *seat {
+func (e *QueueState) seat(entry *ipc.Entry) *seat {
 	t := e.Final
 	return &seat{
 		spec: Queue{
@@ -107,20 +113,20 @@ func (e *seatEstate) seat(entry *ipc.Entry) *seat {
 
 // inherit takes over what another accept goroutine left, before this one runs.
 // boards are the living workers' by slot.
-func (a *acceptor) inherit(e *acceptEstate, boards map[int]*ipc.Scoreboard) error {
+func (a *acceptor) inherit(e *AcceptState, boards map[int]*ipc.Scoreboard) error {
 	d := &a.dispatcher
 	a.lastID, a.serial, d.turn = e.LastID, e.Serial, e.Turn
 	d.totals = totals{e.Totals.Accepted, e.Totals.Closed, e.Totals.Refused, e.Totals.Moved, e.Totals.Lost, e.Totals.Cut}
 	if b := e.Bucket; b != nil && b.Rate == a.bucket.rate {
-		a.bucket.tokens, a.bucket.asOf = min(b.Tokens, float64(b.Rate)), ago(b.Age)
+		a.bucket.tokens, a.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
 	}
-	for i := range e.Seats {
+	for i := range e.Queues {
 		entry := new(ipc.Entry) // of a dead one, whose counts are known
-		if number := e.Seats[i].Slot; e.Seats[i].Phase != seatDead {
+		if number := e.Queues[i].Slot; e.Queues[i].Phase != QueueReaped {
 			entry = boards[number].Entry(number)
 		}
-		s := e.Seats[i].seat(entry)
-		if s.phase == seatOpen {
+		s := e.Queues[i].seat(entry)
+		if s.phase == QueueOpen {
 			d.seats = append(d.seats, s)
 		} else {
 			d.leaving = append(d.leaving, s)
@@ -128,13 +134,13 @@ func (a *acceptor) inherit(e *acceptEstate, boards map[int]*ipc.Scoreboard) erro
 		if s.stuck {
 			a.stuck.Store(true)
 		}
-		if s.phase != seatDead && !s.broken {
+		if s.phase != QueueReaped && !s.broken {
 			if err := a.set.Add(s.spec.FD, poller.In, tagSeat|s.serial); err != nil {
 				return err
 			}
 		}
 	}
-	for _, l := range e.Lobby {
+	for _, l := range e.Pending {
 		a.lobby = append(a.lobby, arrival{ipc.Envelope{Local: l.Local, Remote: l.Remote, Listener: l.Listener, Accepted: l.Accepted}, l.FD})
 	}
 	if err := d.census.inherit(e); err != nil {

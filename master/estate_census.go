@@ -61,16 +61,9 @@ func (c *census) add(id uint64, r resident) {
 }
 
 // inherit takes over the census, in whichever form.
-func (c *census) inherit(e *acceptEstate) error {
-	for _, r := range e.Residents {
+func (c *census) inherit(e *AcceptState) error {
+	for _, r := range e.PerIPEntries {
 		c.add(r.ID, resident{r.Origin, r.Seat})
 	}
-	if e.Census == 0 {
-		return nil
-	}
-	b, err := readMemory(e.Census)
-	if err != nil {
-		return fmt.Errorf("census: %w", err)
-	}
-	return c.recall(b)
+	return c.recall(e.PerIP)
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -33,16 +32,15 @@ func madeOf(e *estate) string {
 		line("slot %s", slotMadeOf(&e.Slots[i]))
 	}
 	a := &e.Accept
-	for i := range a.Seats {
-		s := a.Seats[i].seat(new(ipc.Entry))
-		t := s.ledger
+	for i := range a.Queues {
+		q := a.Queues[i]
 		line("seat of slot %d, worker %d of generation %d: %s, serial %d, sent %d, drained %d, back %d, moved in %d, reported %d; room for %d, closes %t, moves %t, landing %t, broken %t, stuck %t, queue %d %d",
-			s.spec.Slot, s.spec.Incarnation, s.spec.Generation, [...]string{seatOpen: "open", seatRetired: "retired", seatDead: "dead"}[s.phase],
-			s.serial, t.sent, t.drained, t.back, s.movedIn, t.reported,
-			s.spec.Capacity, s.spec.Closes, s.spec.Moves, s.landing, s.broken, s.stuck, s.spec.FD, s.spec.WorkerEnd)
+			q.Slot, q.Worker, q.Generation, [...]string{QueueOpen: "open", QueueClosed: "retired", QueueReaped: "dead"}[q.Phase],
+			q.Serial, q.Sent, q.Drained, q.Back, q.MovedIn, q.Reported,
+			q.Capacity, q.Closes, q.Moves, q.Landing, q.Broken, q.Stuck, q.Queue, q.WorkerEnd)
 	}
-	residents := slices.Clone(a.Residents)
-	slices.SortFunc(residents, func(a, b residentEstate) int { return cmp.Compare(a.ID, b.ID) })
+	residents := slices.Clone(a.PerIPEntries)
+	slices.SortFunc(residents, func(a, b PerIPEntry) int { return cmp.Compare(a.ID, b.ID) })
 	for _, r := range residents {
 		line("connection %d from %v, in the seat with serial %d", r.ID, r.Origin, r.Seat)
 	}

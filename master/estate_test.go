@@ -132,9 +132,10 @@ func filled() *estate {
 	e, n := new(estate), 0
 	fill(reflect.ValueOf(e).Elem(), &n)
 	e.Format = estateFormat
+	e.Accept.PerIP = nil // it is written to a memory of its own
 	for i := range e.Slots {
 		e.Slots[i].Life = lifeServing
-		e.Accept.Seats[i].Slot, e.Accept.Seats[i].Phase = e.Slots[i].Number, seatRetired
+		e.Accept.Queues[i].Slot, e.Accept.Queues[i].Phase = e.Slots[i].Number, QueueClosed
 	}
 	return e
 }
@@ -163,8 +164,8 @@ func TestEstateRefused(t *testing.T) {
 		"no such life":          func(e *estate) { e.Slots[0].Life = lifeRemoved },
 		"a worker that is gone": func(e *estate) { e.Slots[0].Life = lifeGone },
 		"no worker":             func(e *estate) { e.Slots[0].Process = nil },
-		"a seat of no slot":     func(e *estate) { e.Accept.Seats[0].Slot = -1 },
-		"no such phase":         func(e *estate) { e.Accept.Seats[0].Phase = 9 },
+		"a seat of no slot":     func(e *estate) { e.Accept.Queues[0].Slot = -1 },
+		"no such phase":         func(e *estate) { e.Accept.Queues[0].Phase = 9 },
 		"no generation":         func(e *estate) { e.Generation = 0 },
 		"no workers":            func(e *estate) { e.Target = 0 },
 	} {
@@ -190,6 +191,11 @@ func TestEstateRefused(t *testing.T) {
 	if _, err := readEstate(-1); err == nil {
 		t.Error("no memory was read")
 	}
+	for name, memory := range map[string]int{"closed": 1 << 20, "not sealed": unsealed} {
+		if (&estate{Accept: AcceptState{PerIPMemory: memory}}).readPerIP() == nil {
+			t.Errorf("connections of each address were read from memory that is %s", name)
+		}
+	}
 }
 
 // A slot and a seat come back as they were.
@@ -201,7 +207,7 @@ func TestEstateOfSlotAndSeat(t *testing.T) {
 	if got := e.slot(nil).estate(); !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, want %+v", got, e)
 	}
-	var s seatEstate
+	var s QueueState
 	fill(reflect.ValueOf(&s).Elem(), &n)
 	if got := s.seat(new(ipc.Entry)).estate(); !reflect.DeepEqual(got, s) {
 		t.Errorf("got %+v, want %+v", got, s)

@@ -45,7 +45,7 @@ type GuardTripped struct{ Tried, Failed uint64 }
 // connections is known. No more is heard of that worker.
 type QueueGone struct {
 	Worker
-	Final tally
+	Final WorkerCounts
 }
 
 // BatchEmpty: the accept goroutine holds no connection, after Pause has found some.

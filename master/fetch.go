@@ -108,7 +108,7 @@ func (d *dispatcher) rescuable() bool {
 // which is empty, and reports whether it did. A dead seat with nothing left is
 // booked and closed; a retired one waits for its end.
 func (d *dispatcher) rescue() bool {
-	d.from, d.to = nobody, nobody
+	d.from, d.to = Nobody, Nobody
 	for _, s := range d.seats {
 		if s.rescuable() {
 			found, empty := d.receive(s, s.spec.WorkerEnd)
@@ -124,14 +124,14 @@ func (d *dispatcher) rescue() bool {
 			continue
 		}
 		found, empty := d.receive(s, s.spec.WorkerEnd)
-		if empty && s.phase == seatDead {
+		if empty && s.phase == QueueReaped {
 			found, empty = d.receive(s, s.spec.FD)
 		}
 		if found {
 			return true
 		}
 		s.emptied = empty // and it stays so: nothing is sent any more
-		if empty && s.phase == seatDead {
+		if empty && s.phase == QueueReaped {
 			d.leaving = append(d.leaving[:i], d.leaving[i+1:]...)
 			d.settle(s)
 			i--
@@ -166,7 +166,7 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 				return true, false
 			}
 			d.hand.Reset()
-			if s.broken && s.phase != seatDead {
+			if s.broken && s.phase != QueueReaped {
 				return false, false
 			}
 			continue
@@ -201,7 +201,7 @@ func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 func (d *dispatcher) spurn(s *seat, err error) (leave bool) {
 	s.junk++
 	s.junkError = err
-	if s.phase == seatDead {
+	if s.phase == QueueReaped {
 		return false
 	}
 	d.sayJunk(s)
@@ -233,7 +233,7 @@ func (d *dispatcher) took(s *seat, end, n int) {
 // condemn has a seat's worker replaced, once; what else it gives back is left
 // until it is dead.
 func (d *dispatcher) condemn(s *seat, why error) {
-	if s.phase != seatDead && !s.broken {
+	if s.phase != QueueReaped && !s.broken {
 		s.broken = true
 		d.report(QueueBroken{s.spec.Worker, why})
 	}
@@ -255,7 +255,7 @@ func (d *dispatcher) settle(s *seat) {
 	if t.cut > 0 {
 		d.log.Warn("connections cut, the time of a drain was over", "slot", s.spec.Slot, "pid", s.spec.PID, "count", t.cut)
 	}
-	d.report(QueueGone{s.spec.Worker, t})
+	d.report(QueueGone{s.spec.Worker, t.counts()})
 	d.census.evict(s.serial)
 	s.close()
 }

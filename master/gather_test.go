@@ -78,7 +78,7 @@ func TestAcceptorGathers(t *testing.T) {
 	for n := uint64(3); n <= 5; n++ {
 		w.closeOne()
 		w.receive(2)
-		h.until(func(c Counts) bool { return c.Accepted == n && c.Active == 2 })
+		h.until(func(c Totals) bool { return c.Accepted == n && c.Active == 2 })
 	}
 	h.do(func() {
 		if g := &h.gathering; !g.on || g.conns != 5 || g.turns < 4 || g.turns > 5 {

@@ -11,6 +11,7 @@ import (
 	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/backoff"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,7 +37,7 @@ type greeter struct {
 	peer    unix.RawSockaddrAny
 	fresh   []arrival
 	pace    pace.Pace
-	backoff acceptBackoff
+	backoff backoff.Backoff
 
 	quit, done chan struct{} // nil: it does not run
 	room       chan struct{} // has room for one: the tray was emptied
@@ -142,7 +143,7 @@ func (g *greeter) run() {
 		n, err := g.set.Wait(g.events[:], g.timeout())
 		if err != nil {
 			g.log.Error("cannot wait for clients, retrying", "error", err)
-			g.backoff.grow(time.Now())
+			g.backoff.Grow(time.Now())
 		}
 		for i := range g.events[:n] {
 			if tag := g.events[i].Tag(); tag == tagWaker {
@@ -171,9 +172,9 @@ func (g *greeter) greet(l *Listener, socket int) {
 		}
 		v := judge(errno)
 		if v == acceptPause {
-			g.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", g.backoff.grow(time.Now()))
+			g.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", g.backoff.Grow(time.Now()))
 		} else {
-			g.backoff.note(v)
+			note(&g.backoff, v)
 		}
 		if v != acceptNext {
 			return
@@ -218,13 +219,13 @@ func (g *greeter) putDown() int {
 // rest waits out a lack of descriptors, or the like. It returns false when the
 // greeter is to stop.
 func (g *greeter) rest() bool {
-	if g.backoff.over(time.Now) {
+	if g.backoff.Over(time.Now) {
 		return true
 	}
 	select {
 	case <-g.quit:
 		return false
-	case <-time.After(time.Until(g.backoff.until)):
+	case <-time.After(time.Until(g.backoff.Until())):
 		return true
 	}
 }

@@ -67,7 +67,7 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 func (h *house) run() {
 	defer close(h.ended)
 	defer h.acceptor.close()
-	h.reserve.fill()
+	h.reserve.Fill()
 	h.acceptor.hire()
 	for !h.ending {
 		if err := h.cycle(); err != nil {
@@ -219,7 +219,7 @@ func (h *house) call(n int) (clients []net.Conn) {
 }
 
 // until polls the accept goroutine's books, which no event tells of, until ok.
-func (h *house) until(ok func(Counts) bool) Counts {
+func (h *house) until(ok func(Totals) bool) Totals {
 	h.Helper()
 	deadline := time.Now().Add(patience)
 	for {

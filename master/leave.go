@@ -181,9 +181,9 @@ func (s *supervisor) releaseEmpty() {
 	if !s.slots.some(func(slot *slot) bool { return slot.life == lifeParked }) {
 		return
 	}
-	_, tallies := s.dispatch.Snapshot()
+	_, workers := s.dispatch.Snapshot()
 	for slot := range s.slots.all() {
-		if slot.life == lifeParked && tallies[slot.number].load() == 0 {
+		if slot.life == lifeParked && workers[slot.number].Load() == 0 {
 			slot.until = s.leavesUntil()
 			s.finish(slot)
 		}

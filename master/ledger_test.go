@@ -16,12 +16,12 @@ func TestLedgerOfALiar(t *testing.T) {
 		s := &seat{spec: Queue{Capacity: 1000, Moves: true}, ledger: ledger{entry: entry, closes: true}}
 		anything := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 20), rapid.Just[uint64](math.MaxUint64))
 		accepted, elsewhere := uint64(0), uint64(0) // with others: drained or given back
-		var before Counts
+		var before Totals
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			n := rapid.Uint64Range(1, 5).Draw(t, "n")
 			switch rapid.IntRange(0, 5).Draw(t, "what") {
 			case 0:
-				if s.phase == seatDead {
+				if s.phase == QueueReaped {
 					break
 				}
 				s.sent += n
@@ -35,8 +35,8 @@ func TestLedgerOfALiar(t *testing.T) {
 				accepted += s.took(true, int(n))
 				elsewhere += n
 			case 3:
-				if s.phase == seatOpen && rapid.IntRange(0, 9).Draw(t, "dies") == 0 {
-					s.final, s.phase = s.tally(), seatDead
+				if s.phase == QueueOpen && rapid.IntRange(0, 9).Draw(t, "dies") == 0 {
+					s.final, s.phase = s.tally(), QueueReaped
 				}
 			default:
 				words := []interface{ Store(uint64) }{&entry.Received, &entry.Closed, &entry.Sequence, &entry.Lost,
@@ -45,10 +45,10 @@ func TestLedgerOfALiar(t *testing.T) {
 			}
 			tally := s.tally()
 			if tally.queued() < 0 || tally.active() < 0 || tally.load() < 0 || tally.pause < 0 || tally.lost > tally.closed ||
-				tally.cut > tally.closed || tally.received > tally.sent || s.phase != seatDead && tally.staying > uint64(tally.active()) || s.room(tally) > 1000 {
+				tally.cut > tally.closed || tally.received > tally.sent || s.phase != QueueReaped && tally.staying > uint64(tally.active()) || s.room(tally) > 1000 {
 				t.Fatalf("%+v", tally)
 			}
-			c := Counts{Accepted: accepted}
+			c := Totals{Accepted: accepted}
 			c.add(s)
 			if c.Queued+c.Active+c.Closed+c.Lost+elsewhere != accepted {
 				t.Fatalf("the books do not balance: %+v, %d elsewhere", c, elsewhere)
@@ -79,7 +79,7 @@ func TestLedgerBetweenLostAndClosed(t *testing.T) {
 		{func() { entry.Closed.Add(1) }, 1, 2},
 	} {
 		step.do()
-		c := Counts{}
+		c := Totals{}
 		if c.add(s); c.Closed != step.closed || c.Lost != step.lost {
 			t.Errorf("step %d: %+v, want %d closed and %d lost", i, c, step.closed, step.lost)
 		}
@@ -94,7 +94,7 @@ func TestSilentWorkerIsCountedOnce(t *testing.T) {
 	w := h.hire(0, 100)
 	h.do(func() { h.dispatcher.find(0).closes = false })
 	h.call(4)
-	counts := h.until(func(c Counts) bool { return c.Accepted == 4 })
+	counts := h.until(func(c Totals) bool { return c.Accepted == 4 })
 	if counts.Closed != 0 || counts.Queued != 4 {
 		t.Errorf("%+v, want all queued", counts)
 	}
@@ -102,7 +102,7 @@ func TestSilentWorkerIsCountedOnce(t *testing.T) {
 	other := h.hire(1, 100)
 	defer other.die()
 	w.die()
-	h.until(func(c Counts) bool {
+	h.until(func(c Totals) bool {
 		if c.Closed > 0 {
 			t.Errorf("%+v", c)
 		}

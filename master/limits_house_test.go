@@ -16,9 +16,9 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 		w := h.hire(0, 1000)
 		defer w.die()
 		h.call(clients)
-		h.until(func(c Counts) bool { return c.Queued >= maxQueued })
+		h.until(func(c Totals) bool { return c.Queued >= maxQueued })
 		w.receive(clients)
-		if c := h.until(func(c Counts) bool { return c.Active == clients }); c.Refused != 0 {
+		if c := h.until(func(c Totals) bool { return c.Active == clients }); c.Refused != 0 {
 			t.Errorf("%+v", c)
 		}
 	})
@@ -41,18 +41,18 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 		a.die()
 		b := h.hire(1, 100)
 		defer b.die()
-		h.until(func(Counts) (held bool) { // it cannot take them, but they are taken out
+		h.until(func(Totals) (held bool) { // it cannot take them, but they are taken out
 			h.do(func() { held = h.dispatcher.handful() == 5 })
 			return held
 		})
 		h.call(3) // they wait until the hand is empty
-		h.until(func(Counts) (seen bool) {
+		h.until(func(Totals) (seen bool) {
 			h.do(func() { seen = waiting(h.listeners[0].FD) == 3 })
 			return seen
 		})
 		movers(1)
 		b.receive(8)
-		if c := h.until(func(c Counts) bool { return c.Active == 8 }); c.Refused != 0 {
+		if c := h.until(func(c Totals) bool { return c.Active == 8 }); c.Refused != 0 {
 			t.Errorf("%+v", c)
 		}
 	})
@@ -66,7 +66,7 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 			w := h.hire(0, 5)
 			h.call(8)
 			w.receive(5)
-			if c := h.until(func(c Counts) bool { return c.Active == 5 && c.Refused == 3 }); c.Accepted != 8 {
+			if c := h.until(func(c Totals) bool { return c.Active == 5 && c.Refused == 3 }); c.Accepted != 8 {
 				t.Errorf("%s: %+v", name, c)
 			}
 			w.die()
@@ -93,9 +93,9 @@ func TestAcceptedWithoutRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Resume()
-	if len(e.Lobby) != 1 || e.Lobby[0].Listener != "web" || e.Lobby[0].Accepted != 7 {
-		t.Errorf("%+v", e.Lobby)
+	if len(e.Pending) != 1 || e.Pending[0].Listener != "web" || e.Pending[0].Accepted != 7 {
+		t.Errorf("%+v", e.Pending)
 	}
 	h.CloseListeners()
-	h.until(func(c Counts) bool { return c.Accepted == 1 && c.Refused == 1 })
+	h.until(func(c Totals) bool { return c.Accepted == 1 && c.Refused == 1 })
 }

@@ -54,10 +54,10 @@ func (s *supervisor) cutKept() {
 	}) {
 		return
 	}
-	_, tallies := s.dispatch.Snapshot()
+	_, workers := s.dispatch.Snapshot()
 	var fewest *slot
 	for slot := range s.slots.all() {
-		if slot.kept() && (fewest == nil || tallies[slot.number].load() < tallies[fewest.number].load()) {
+		if slot.kept() && (fewest == nil || workers[slot.number].Load() < workers[fewest.number].Load()) {
 			fewest = slot
 		}
 	}

@@ -15,7 +15,7 @@ type moveOrder struct {
 	id      uint64
 	request *moveRequest // nil: nobody waits, or no more
 	limit   *time.Timer
-	before  Counts // as it began
+	before  Totals // as it began
 	closed  uint64 // of the worker, likewise
 
 	abandoned bool // the worker has not answered in its time, and is waited for no more
@@ -93,7 +93,7 @@ func (s *supervisor) strandMoves() {
 			continue
 		}
 		o := slot.order
-		if m := o.request; m != nil && m.to != nobody && !o.stranded && !s.canMove(m.to) {
+		if m := o.request; m != nil && m.to != Nobody && !o.stranded && !s.canMove(m.to) {
 			o.stranded = true
 			s.tell(slot, ipc.Move{ID: o.id})
 		}
@@ -108,13 +108,13 @@ func (s *supervisor) canMove(number int) bool {
 }
 
 func (s *supervisor) beginMove(m *moveRequest) {
-	_, tallies := s.dispatch.Snapshot()
-	count := min(m.count, tallies[m.from].active())
-	if m.to != nobody {
-		count = min(count, s.queue(s.slots[m.to]).Capacity-tallies[m.to].load())
+	_, workers := s.dispatch.Snapshot()
+	count := min(m.count, workers[m.from].Active)
+	if m.to != Nobody {
+		count = min(count, s.queue(s.slots[m.to]).Capacity-workers[m.to].Load())
 	}
 	if count <= 0 {
-		m.done <- moveDone{departures: departures{Staying: uint64(tallies[m.from].active())}}
+		m.done <- moveDone{departures: departures{Staying: uint64(workers[m.from].Active)}}
 		return
 	}
 	o := s.giveOrder(s.slots[m.from], m.to, count)
@@ -129,7 +129,7 @@ func (s *supervisor) movePossible(m *moveRequest) error {
 		return fmt.Errorf("slot %d has no ready worker that can move connections; see usher status", m.from)
 	case m.to == m.from:
 		return fmt.Errorf("from and to are both slot %d", m.to)
-	case m.to != nobody && !s.canMove(m.to):
+	case m.to != Nobody && !s.canMove(m.to):
 		return fmt.Errorf("slot %d has no ready worker that can take moved connections; see usher status", m.to)
 	}
 	if s.slots.some(func(slot *slot) bool { return slot.number != m.from && s.canMove(slot.number) }) {
@@ -142,8 +142,8 @@ func (s *supervisor) movePossible(m *moveRequest) error {
 // particular. It has none outstanding.
 func (s *supervisor) giveOrder(slot *slot, to, count int) *moveOrder {
 	s.lastMove++
-	counts, tallies := s.dispatch.Snapshot()
-	o := &moveOrder{id: s.lastMove, before: counts, closed: tallies[slot.number].closed}
+	totals, workers := s.dispatch.Snapshot()
+	o := &moveOrder{id: s.lastMove, before: totals, closed: workers[slot.number].Closed}
 	slot.order = o
 	worker := slot.incarnation
 	o.limit = s.after(moveLimit, func() {
@@ -188,10 +188,10 @@ func (s *supervisor) answerMove(slot *slot, moved int, incomplete error) {
 	if o.request == nil {
 		return
 	}
-	counts, tallies := s.dispatch.Snapshot()
-	result := moveDone{departures: departures{Moved: uint64(moved), Lost: counts.Lost - o.before.Lost}, incomplete: incomplete}
-	if now, ok := tallies[slot.number]; ok { // else it is dead, and all that it had is gone with it
-		result.Drained, result.Staying = now.closed-o.closed, uint64(max(0, now.active()))
+	totals, workers := s.dispatch.Snapshot()
+	result := moveDone{departures: departures{Moved: uint64(moved), Lost: totals.Lost - o.before.Lost}, incomplete: incomplete}
+	if now, ok := workers[slot.number]; ok { // else it is dead, and all that it had is gone with it
+		result.Drained, result.Staying = now.Closed-o.closed, uint64(max(0, now.Active))
 	}
 	o.request.done <- result
 	o.request = nil
@@ -256,7 +256,7 @@ func (s *supervisor) rebalance() {
 	for _, slot := range movable {
 		if excess := loads[slot.number] - fair; excess > 0 && slot.order == nil && slot.life == lifeServing {
 			s.log.Debug("rebalancing", "slot", slot.number, "count", excess)
-			s.giveOrder(slot, nobody, min(excess, rebalancePerLook))
+			s.giveOrder(slot, Nobody, min(excess, rebalancePerLook))
 		}
 	}
 }

@@ -18,7 +18,7 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 			for _, a := range th.actors {
 				a.deaf = true
 			}
-			id = th.giveOrder(th.slots[0], nobody, 1).id
+			id = th.giveOrder(th.slots[0], Nobody, 1).id
 		})
 		busy := func() (busy bool) {
 			th.look(func() { busy = th.busy() })
@@ -36,7 +36,7 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 			slots := th.slots
 			defer func() { th.slots, th.succession = slots, nil }()
 			th.slots, th.succession = nil, &succession{signals: &signals{}}
-			if e := th.estate(acceptEstate{}); e.LastMove != id {
+			if e := th.estate(AcceptState{}); e.LastMove != id {
 				t.Errorf("the last order's id in the estate is %d, want %d: a late answer would look like another order's", e.LastMove, id)
 			}
 		})

@@ -26,7 +26,7 @@ type seatOrder struct {
 // in particular.
 func (o *seatOrder) destination() int {
 	if o == nil {
-		return nobody
+		return Nobody
 	}
 	return o.to
 }
@@ -87,7 +87,7 @@ func (a *acceptor) tellNews() {
 	d := &a.dispatcher
 	for _, seats := range [2][]*seat{d.seats, d.leaving} {
 		for _, s := range seats {
-			if !s.landing && s.order == nil || d.inHand(s) || s.phase == seatDead {
+			if !s.landing && s.order == nil || d.inHand(s) || s.phase == QueueReaped {
 				continue
 			}
 			if s.landing && ipc.Front(s.spec.FD) == 0 {

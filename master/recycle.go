@@ -53,9 +53,9 @@ func (s *supervisor) recycle(now time.Time) {
 	if s.reload != nil || s.stopping != stopNot || !s.allReady(s.generation) {
 		return
 	}
-	var tallies map[int]tally
+	var workers map[int]WorkerCounts
 	if s.config.RecycleConns > 0 {
-		_, tallies = s.dispatch.Snapshot()
+		_, workers = s.dispatch.Snapshot()
 	}
 	var oldest *slot
 	var reason string
@@ -63,7 +63,7 @@ func (s *supervisor) recycle(now time.Time) {
 		if oldest != nil && oldest.readyAt.Before(slot.readyAt) {
 			continue
 		}
-		why := slot.recycleAt.reached(tallies[slot.number].received, now.Sub(slot.readyAt), func() int64 { return child.ResidentBytes(slot.pid()) })
+		why := slot.recycleAt.reached(workers[slot.number].Received, now.Sub(slot.readyAt), func() int64 { return child.ResidentBytes(slot.pid()) })
 		if why != "" {
 			oldest, reason = slot, why
 		}

@@ -259,12 +259,12 @@ func (s *supervisor) switchOver() {
 // moveKept has those that leave already move what they have kept: perhaps this
 // generation can read their state. One that had no deadline has one again.
 func (s *supervisor) moveKept() {
-	_, tallies := s.dispatch.Snapshot()
+	_, workers := s.dispatch.Snapshot()
 	for slot := range s.slots.all() {
 		if !slot.ready.Moves || slot.life != lifeFinishing && slot.life != lifeParked || !s.somewhereToGo(slot) {
 			continue
 		}
-		s.reload.account.join(slot, tallies[slot.number])
+		s.reload.account.join(slot, workers[slot.number])
 		s.moveAway(slot)
 	}
 }
@@ -314,10 +314,10 @@ func (s *supervisor) closeReload() closedReload {
 	s.reload = nil
 	o := outcome{generation: r.generation}
 	o.departures, o.incomplete = s.close(r.account)
-	_, tallies := s.dispatch.Snapshot()
+	_, workers := s.dispatch.Snapshot()
 	pause := time.Duration(0)
 	for _, slot := range s.staff(s.generation) {
-		pause = max(pause, min(tallies[slot.number].pause, time.Since(r.since)))
+		pause = max(pause, min(workers[slot.number].Pause, time.Since(r.since)))
 	}
 	return closedReload{o, []any{
 		"generation", s.generation, "workers", s.target, "moved", o.Moved, "drained", o.Drained, "finishing", o.Staying, "lost", o.Lost,

@@ -152,9 +152,9 @@ func (a *acceptor) ConnsClosed(slot int, closed ipc.Closed) { a.post(connsClosed
 func (a *acceptor) Loads() map[int]int { return a.ask(loadsRequest{}).(map[int]int) }
 
 // Snapshot returns the totals, and the counts of each living worker by slot.
-func (a *acceptor) Snapshot() (Counts, map[int]tally) {
+func (a *acceptor) Snapshot() (Totals, map[int]WorkerCounts) {
 	s := a.ask(snapshotRequest{}).(snapshot)
-	return s.counts, s.tallies
+	return s.totals, s.workers
 }
 
 // AnyStuck reports whether some worker takes nothing from its queue. It may be called

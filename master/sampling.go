@@ -89,9 +89,9 @@ func (s *supervisor) alive(now time.Time) {
 func (s *supervisor) sample(now time.Time) {
 	late := now.Sub(s.sampling.due) > sampleLate
 	stuck := s.dispatch.AnyStuck()
-	var tallies map[int]tally
+	var workers map[int]WorkerCounts
 	if stuck { // else no queue holds anything for long
-		_, tallies = s.dispatch.Snapshot()
+		_, workers = s.dispatch.Snapshot()
 	}
 	moving := false
 	for slot := range s.slots.all() {
@@ -101,9 +101,9 @@ func (s *supervisor) sample(now time.Time) {
 		if late {
 			slot.hang.reset()
 		}
-		t := tallies[slot.number]
+		t := workers[slot.number]
 		before := slot.hang.last
-		s.checkHang(slot, now, t.queued() > 0 || t.stuck) // a stuck one's queue goes to others
+		s.checkHang(slot, now, t.Queued > 0 || t.Stuck) // a stuck one's queue goes to others
 		moving = moving || !slot.hang.last.restsSince(before)
 	}
 	s.recycle(now)

@@ -57,9 +57,9 @@ func (s *supervisor) joinScalings(slot *slot) {
 	if len(s.scalings) == 0 || !slot.life.serves() {
 		return
 	}
-	_, tallies := s.dispatch.Snapshot()
+	_, workers := s.dispatch.Snapshot()
 	for _, c := range s.scalings {
-		c.account.join(slot, tallies[slot.number])
+		c.account.join(slot, workers[slot.number])
 	}
 }
 

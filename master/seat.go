@@ -19,7 +19,7 @@ const maxQueued = 256
 //	  └───────────────bury──────────────┘
 type seat struct {
 	spec  Queue
-	phase phase
+	phase Phase
 	ledger
 	final tally // of a dead one; its entry is another's by then
 
@@ -40,12 +40,13 @@ type seat struct {
 	seenFront    uint64 // of one that keeps no scoreboard: which connection was first in its queue, or 0
 }
 
-type phase int
+// Phase is how far a worker's queue has come.
+type Phase int
 
 const (
-	seatOpen    phase = iota // takes connections
-	seatRetired              // takes no more; the worker lives
-	seatDead                 // the worker is reaped
+	QueueOpen   Phase = iota // takes connections
+	QueueClosed              // takes no more; the worker lives
+	QueueReaped              // the worker is reaped
 )
 
 // Queue is what the supervisor knows of a worker that is ready. The
@@ -63,7 +64,7 @@ type Queue struct {
 // tally of a dead seat goes on counting what is drained from its queue, which
 // may be more than a worker that keeps no counters let us think.
 func (s *seat) tally() tally {
-	if s.phase != seatDead {
+	if s.phase != QueueReaped {
 		t := s.ledger.tally()
 		t.stuck = s.stuck
 		return t
@@ -82,7 +83,7 @@ func (s *seat) tally() tally {
 
 // room returns how many connections may be sent now.
 func (s *seat) room(t tally) int {
-	if s.phase != seatOpen || s.choked || s.broken || s.stuck {
+	if s.phase != QueueOpen || s.choked || s.broken || s.stuck {
 		return 0
 	}
 	return max(0, min(s.free(t), maxQueued-t.queued()))
@@ -136,11 +137,11 @@ func (s *seat) inspectQueue() (idle bool) {
 
 // giving reports whether the seat's queue is to be looked at for connections that
 // its worker gave back.
-func (s *seat) giving() bool { return s.gives && s.phase != seatDead && !s.choked && !s.broken }
+func (s *seat) giving() bool { return s.gives && s.phase != QueueReaped && !s.choked && !s.broken }
 
 // rescuable reports whether the seat's queue may hold something for others.
 func (s *seat) rescuable() bool {
-	return (s.phase != seatOpen || s.stuck) && !s.emptied && !s.choked
+	return (s.phase != QueueOpen || s.stuck) && !s.emptied && !s.choked
 }
 
 // receive takes one packet from one end of the queue into the hand: one that
@@ -158,11 +159,4 @@ func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
 
 func (s *seat) close() {
 	fdpass.CloseAll([]int{s.spec.FD, s.spec.WorkerEnd})
-}
-
-// closeQueue closes both ends of a queue that no seat was opened with. It does not
-// block: a worker that was never ready may have sent something all the same, which
-// is closed with the queue, whatever it is.
-func closeQueue(queue, workerEnd int) {
-	go fdpass.CloseAll([]int{queue, workerEnd})
 }

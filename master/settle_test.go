@@ -37,5 +37,5 @@ func TestFetchingIsBounded(t *testing.T) {
 			t.Errorf("%d moved at a time, want %d", h.dispatcher.totals.moved, mostFetches)
 		}
 	})
-	h.until(func(c Counts) bool { return c.Moved == conns })
+	h.until(func(c Totals) bool { return c.Moved == conns })
 }

@@ -17,6 +17,19 @@ type Status struct {
 	Connections Counts           `json:"connections"`
 }
 
+// Counts are all connections since the start:
+// Accepted = Queued + Active + Closed + Refused + Lost.
+type Counts struct {
+	Accepted uint64 `json:"accepted"`
+	Active   uint64 `json:"active"`
+	Queued   uint64 `json:"queued"`
+	Closed   uint64 `json:"closed"`
+	Refused  uint64 `json:"refused"`
+	Moved    uint64 `json:"moved"`
+	Lost     uint64 `json:"lost"`
+	Cut      uint64 `json:"cut"` // of those closed: by the deadline of a drain, while their clients had more to say
+}
+
 // ListenerStatus is one listener: Address has the real port.
 type ListenerStatus = listen.Status
 
@@ -38,20 +51,20 @@ type WorkerStatus struct {
 
 // status reports on everything. On the supervisor's goroutine.
 func (s *supervisor) status() Status {
-	counts, tallies := s.dispatch.Snapshot()
+	totals, workers := s.dispatch.Snapshot()
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
-		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: counts,
+		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: Counts(totals),
 	}
 	for slot := range s.slots.all() {
-		t := tallies[slot.number]
-		staying := t.active()
+		c := workers[slot.number]
+		staying := c.Active
 		if slot.ready.Moves {
-			staying = min(staying, int(t.staying))
+			staying = min(staying, c.Staying)
 		}
 		status.Workers = append(status.Workers, WorkerStatus{
 			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.life.state().String(),
-			Connections: t.active(), Movable: t.active() - staying, Staying: staying, Queued: t.queued(), Received: t.received, MovedIn: t.movedIn, MovedOut: t.back, Restarts: slot.restarts,
+			Connections: c.Active, Movable: c.Active - staying, Staying: staying, Queued: c.Queued, Received: c.Received, MovedIn: c.MovedIn, MovedOut: c.GaveBack, Restarts: slot.restarts,
 		})
 	}
 	return status

@@ -103,8 +103,8 @@ func (s *supervisor) interrupted() {
 		return
 	}
 	s.stop(stopGraceful)
-	counts, _ := s.dispatch.Snapshot()
-	if n := counts.Active + counts.Queued; n > 0 {
+	totals, _ := s.dispatch.Snapshot()
+	if n := totals.Active + totals.Queued; n > 0 {
 		s.log.Warn(fmt.Sprintf("waiting for %d connections; interrupt again to quit", n))
 	}
 }

@@ -82,13 +82,13 @@ func upgradeEnviron(variables ...string) []string {
 // the new program. It returns only with an error, and then all is as before. To
 // be called by a locked thread, while nobody forks.
 func (s *succession) become(e *estate, test *selfTest) error {
-	if len(e.Accept.census) > 0 {
-		census, err := sealMemory("usher-census", e.Accept.census)
+	if len(e.Accept.PerIP) > 0 {
+		census, err := sealMemory("usher-census", e.Accept.PerIP)
 		if err != nil {
 			return err
 		}
 		defer unix.Close(census)
-		e.Accept.Census = census
+		e.Accept.PerIPMemory = census
 	}
 	memory, err := e.write()
 	if err != nil {

@@ -86,7 +86,7 @@ type dispatch interface {
 	Reaped(slot int)
 	ConnsClosed(slot int, closed ipc.Closed)
 	Loads() map[int]int
-	Snapshot() (Counts, map[int]tally)
+	Snapshot() (Totals, map[int]WorkerCounts)
 	AnyStuck() bool
 
 	Guard(generation int, limit float64)
@@ -97,7 +97,7 @@ type dispatch interface {
 	MovedSoFar(slot int, id uint64) int
 	ForgetMove(slot int, id uint64)
 
-	Pause() (acceptEstate, error)
+	Pause() (AcceptState, error)
 	Resume()
 	Ping()
 

@@ -73,7 +73,7 @@ func (th *theatre) failTrials() {
 // moveAny asks a worker's connections to move, as a client does that goes.
 func (th *theatre) moveAny(a *actor) {
 	th.inbox.Put(func() {
-		th.move(&moveRequest{from: a.spec.Slot, to: nobody, count: 5, done: make(chan moveDone, 1)})
+		th.move(&moveRequest{from: a.spec.Slot, to: Nobody, count: 5, done: make(chan moveDone, 1)})
 	})
 }
 

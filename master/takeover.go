@@ -116,7 +116,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 			err = turnBack(e, memory, err, inheritedMissing()+config.LogWriter.handOver())
 		}
 	}()
-	if err := errors.Join(e.fits(config), e.open()); err != nil {
+	if err := errors.Join(e.fits(config), e.open(), e.readPerIP()); err != nil {
 		return nil, err
 	}
 	boards, err := openBoards(e)
@@ -179,8 +179,8 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 	_ = unix.Close(memory)                     // it was read
 	_ = unix.Close(e.Old)                      // this program's own file is open too
 	fdpass.CloseAll(e.boards())                // they are mapped, by duplicates
-	if e.Accept.Census > 0 {
-		_ = unix.Close(e.Accept.Census) // it was read, too
+	if e.Accept.PerIPMemory > 0 {
+		_ = unix.Close(e.Accept.PerIPMemory) // it was read, too
 	}
 	m.program = e.Program
 	if e.Worker != nil {

@@ -100,7 +100,7 @@ func (t *TestDispatcher) IDs() (ids []uint64) {
 }
 
 // Counts returns what became of the connections.
-func (t *TestDispatcher) Counts() Counts { return t.acceptor.dispatcher.counts() }
+func (t *TestDispatcher) Counts() Totals { return t.acceptor.dispatcher.counts() }
 
 // Close closes all that it owns.
 func (t *TestDispatcher) Close() { t.acceptor.close() }

@@ -206,9 +206,9 @@ func (th *theatre) AnswerMove(slot int, id uint64, n int) {
 	th.inbox.Put(MoveDone{th.seats[slot].Worker, id, max(0, n)})
 }
 
-func (th *theatre) Pause() (acceptEstate, error) {
+func (th *theatre) Pause() (AcceptState, error) {
 	th.paused = true
-	return acceptEstate{}, nil
+	return AcceptState{}, nil
 }
 
 func (th *theatre) Resume() {
@@ -231,8 +231,8 @@ func (th *theatre) AnyStuck() bool {
 	th.samples.Add(1) // each sample asks this, and nothing else does
 	return false
 }
-func (th *theatre) Snapshot() (Counts, map[int]tally) { return Counts{}, nil }
-func (th *theatre) Configure(Settings, []Listener)    {}
+func (th *theatre) Snapshot() (Totals, map[int]WorkerCounts) { return Totals{}, nil }
+func (th *theatre) Configure(Settings, []Listener)           {}
 
 // look runs f on the supervisor's goroutine, which alone touches all this.
 func (th *theatre) look(f func()) {

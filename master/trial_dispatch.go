@@ -21,7 +21,7 @@ func (d *dispatcher) trialTally() (n trialTally, seen bool) {
 			}
 			t := s.tally()
 			t.thawed = min(t.thawed, s.movedIn)
-			if s.phase == seatDead {
+			if s.phase == QueueReaped {
 				t.thawed += s.died()
 				t.failed += s.died()
 			} else {
@@ -57,7 +57,7 @@ func (d *dispatcher) surveyTrial() {
 		d.report(GuardTripped{n.tried, n.failed})
 	}
 	d.trialing = min(d.haven, d.trial.room(n))
-	if d.fromOld(nobody) && !d.trial.spoiled {
+	if d.fromOld(Nobody) && !d.trial.spoiled {
 		d.haven = min(d.haven, d.trialing) // what is given back stays in the kernel meanwhile
 	}
 }
@@ -94,10 +94,10 @@ func (d *dispatcher) onTrial() bool {
 func (d *dispatcher) fromOld(slot int) bool {
 	for _, seats := range [2][]*seat{d.leaving, d.seats} {
 		for _, s := range seats {
-			if s.spec.Slot == slot && s.phase != seatDead {
+			if s.spec.Slot == slot && s.phase != QueueReaped {
 				return s.spec.Generation < d.trial.generation
 			}
-			if slot == nobody && s.spec.Generation < d.trial.generation && s.phase != seatDead {
+			if slot == Nobody && s.spec.Generation < d.trial.generation && s.phase != QueueReaped {
 				return true
 			}
 		}
@@ -117,7 +117,7 @@ func (d *dispatcher) home() *seat {
 	}
 	var other *seat
 	for _, s := range d.leaving {
-		if s.phase == seatDead || s.broken || !s.spec.Moves || spoiled && s.spec.Generation >= d.trial.generation || s.free(s.tally()) < d.handful() {
+		if s.phase == QueueReaped || s.broken || !s.spec.Moves || spoiled && s.spec.Generation >= d.trial.generation || s.free(s.tally()) < d.handful() {
 			continue
 		}
 		if s.spec.Slot == d.from {

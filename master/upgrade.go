@@ -79,7 +79,7 @@ func (s *supervisor) askUpgrade(client int) {
 // testUpgrade has a child read the estate as it is now.
 func (s *supervisor) testUpgrade() {
 	u := s.upgrade
-	accept, err := s.dispatch.Pause()
+	accept, err := s.pauseAccepting()
 	if err != nil {
 		s.laterUpgrade(err)
 		return
@@ -100,6 +100,19 @@ func (s *supervisor) testUpgrade() {
 			}
 		})
 	}()
+}
+
+// pauseAccepting holds the accept goroutine still, until it is resumed. The error wraps
+// errNotYet while connections are on their way, and an event tells when they are not.
+func (s *supervisor) pauseAccepting() (AcceptState, error) {
+	accept, err := s.dispatch.Pause()
+	switch err {
+	case ErrHolding:
+		err = fmt.Errorf("%w: %w", errNotYet, err)
+	case ErrStopped:
+		err = errStopping
+	}
+	return accept, err
 }
 
 // proceedUpgrade does the next step of an upgrade, if it is time for it.
@@ -205,7 +218,7 @@ func (s *supervisor) succeed() error {
 		return errNotYet // one is dead, and the event is under way
 	}
 	defer s.succession.reaper.Release()
-	accept, err := s.dispatch.Pause()
+	accept, err := s.pauseAccepting()
 	if err != nil {
 		return err
 	}
@@ -220,7 +233,7 @@ func (s *supervisor) succeed() error {
 
 // estate describes everything. What workers have said is complete only when
 // their links are paused.
-func (s *supervisor) estate(accept acceptEstate) *estate {
+func (s *supervisor) estate(accept AcceptState) *estate {
 	e := &estate{
 		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.succession.path, Carry: s.config.Carry,
 		Old: s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.deaf,

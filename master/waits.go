@@ -22,7 +22,7 @@ func (a *acceptor) waitForRoom() {
 func (a *acceptor) setBells() {
 	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
 		for _, s := range seats {
-			if s.phase != seatDead { // else the entry may be another's by now
+			if s.phase != QueueReaped { // else the entry may be another's by now
 				s.entry.WantBell.Store(1)
 			}
 		}
@@ -58,7 +58,7 @@ func (a *acceptor) timeout() time.Duration {
 		return 0
 	}
 	var first time.Time
-	for _, at := range [...]time.Time{a.retryAt, a.backoff.until, a.inspectAt, a.strandedUntil} {
+	for _, at := range [...]time.Time{a.retryAt, a.backoff.Until(), a.inspectAt, a.strandedUntil} {
 		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
