@@ -120,7 +120,7 @@ func scope(addr netip.Addr) uint32 {
 // keeps one copy of each listener's name, so that decoding allocates only for
 // a name never seen, and for a scope.
 func (e *Envelope) decode(b []byte, names *names) error {
-	if err := judgeEnvelope(b); err != nil {
+	if err := checkEnvelope(b); err != nil {
 		return fmt.Errorf("ipc: decode envelope: %w: %w", ErrMalformed, err)
 	}
 	name := EnvelopeSize + int(b[4])
@@ -135,8 +135,8 @@ func (e *Envelope) decode(b []byte, names *names) error {
 	return nil
 }
 
-// judgeEnvelope says what is wrong in an envelope of at least EnvelopeSize bytes.
-func judgeEnvelope(b []byte) error {
+// checkEnvelope says what is wrong in an envelope of at least EnvelopeSize bytes.
+func checkEnvelope(b []byte) error {
 	if EnvelopeSize+int(b[4]) > len(b) {
 		return fmt.Errorf("name of %d bytes in %d", b[4], len(b))
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestEnviron(t *testing.T) {
-	seat := Seat{Protocol: 1, Slot: 0, Generation: 12}
+	identity := Identity{Protocol: 1, Slot: 0, Generation: 12}
 	ours := []string{"USHER_PROTOCOL=1", "USHER_SLOT=0", "USHER_GENERATION=12"}
 	tests := []struct {
 		name string
@@ -20,13 +20,13 @@ func TestEnviron(t *testing.T) {
 		{"others are kept, in order", []string{"B=2", "A=1", "EMPTY=", "ODD"}, []string{"B=2", "A=1", "EMPTY=", "ODD"}},
 		{"the master's own are not", []string{"USHER_LISTEN=:80", "A=1", "USHER_=x", "USHER_SLOT"}, []string{"A=1"}},
 		{"what is for debugging is kept", []string{"USHER_DEBUG=1", "USHER_DEBUGGER=1", "USHER_DEBUG"}, []string{"USHER_DEBUG=1"}},
-		{"a seat of before is replaced", []string{"USHER_SLOT=9", "USHER_GENERATION=9"}, nil},
+		{"an identity of before is replaced", []string{"USHER_SLOT=9", "USHER_GENERATION=9"}, nil},
 		{"names that are nearly ours", []string{"USHERS=1", "usher_x=1", "MY_USHER_SLOT=1"}, []string{"USHERS=1", "usher_x=1", "MY_USHER_SLOT=1"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			base := slices.Clone(test.base)
-			if got, want := Environ(base, seat), slices.Concat(test.kept, ours); !slices.Equal(got, want) {
+			if got, want := Environ(base, identity), slices.Concat(test.kept, ours); !slices.Equal(got, want) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 			if !slices.Equal(base, test.base) {
@@ -36,29 +36,29 @@ func TestEnviron(t *testing.T) {
 	}
 }
 
-func TestSeatFromEnviron(t *testing.T) {
+func TestIdentityFromEnviron(t *testing.T) {
 	tests := []struct {
 		name    string
 		environ []string
-		want    Seat
+		want    Identity
 		ok      bool
 		err     string
 	}{
-		{"nothing", nil, Seat{}, false, ""},
-		{"others only", []string{"A=1", "USHER_LISTEN=:80"}, Seat{}, false, ""},
-		{"a seat", []string{"USHER_GENERATION=3", "A=1", "USHER_SLOT=2", "USHER_PROTOCOL=1"}, Seat{1, 2, 3}, true, ""},
-		{"the first counts", []string{"USHER_PROTOCOL=1", "USHER_SLOT=2", "USHER_GENERATION=3", "USHER_SLOT=x"}, Seat{1, 2, 3}, true, ""},
-		{"no protocol", []string{"USHER_SLOT=2", "USHER_GENERATION=3"}, Seat{}, true, "USHER_PROTOCOL is not set"},
-		{"no slot", []string{"USHER_PROTOCOL=1", "USHER_GENERATION=3"}, Seat{}, true, "USHER_SLOT is not set"},
-		{"no generation", []string{"USHER_PROTOCOL=1", "USHER_SLOT=2"}, Seat{}, true, "USHER_GENERATION is not set"},
-		{"no number", []string{"USHER_PROTOCOL=1", "USHER_SLOT=two", "USHER_GENERATION=3"}, Seat{}, true, `USHER_SLOT="two" is not a number`},
-		{"empty", []string{"USHER_PROTOCOL=", "USHER_SLOT=2", "USHER_GENERATION=3"}, Seat{}, true, `USHER_PROTOCOL="" is not a number`},
-		{"negative", []string{"USHER_PROTOCOL=1", "USHER_SLOT=-2", "USHER_GENERATION=3"}, Seat{}, true, `USHER_SLOT="-2" is not a number`},
-		{"too large", []string{"USHER_PROTOCOL=1", "USHER_SLOT=99999999999999999999", "USHER_GENERATION=3"}, Seat{}, true, "is not a number"},
+		{"nothing", nil, Identity{}, false, ""},
+		{"others only", []string{"A=1", "USHER_LISTEN=:80"}, Identity{}, false, ""},
+		{"an identity", []string{"USHER_GENERATION=3", "A=1", "USHER_SLOT=2", "USHER_PROTOCOL=1"}, Identity{1, 2, 3}, true, ""},
+		{"the first counts", []string{"USHER_PROTOCOL=1", "USHER_SLOT=2", "USHER_GENERATION=3", "USHER_SLOT=x"}, Identity{1, 2, 3}, true, ""},
+		{"no protocol", []string{"USHER_SLOT=2", "USHER_GENERATION=3"}, Identity{}, true, "USHER_PROTOCOL is not set"},
+		{"no slot", []string{"USHER_PROTOCOL=1", "USHER_GENERATION=3"}, Identity{}, true, "USHER_SLOT is not set"},
+		{"no generation", []string{"USHER_PROTOCOL=1", "USHER_SLOT=2"}, Identity{}, true, "USHER_GENERATION is not set"},
+		{"no number", []string{"USHER_PROTOCOL=1", "USHER_SLOT=two", "USHER_GENERATION=3"}, Identity{}, true, `USHER_SLOT="two" is not a number`},
+		{"empty", []string{"USHER_PROTOCOL=", "USHER_SLOT=2", "USHER_GENERATION=3"}, Identity{}, true, `USHER_PROTOCOL="" is not a number`},
+		{"negative", []string{"USHER_PROTOCOL=1", "USHER_SLOT=-2", "USHER_GENERATION=3"}, Identity{}, true, `USHER_SLOT="-2" is not a number`},
+		{"too large", []string{"USHER_PROTOCOL=1", "USHER_SLOT=99999999999999999999", "USHER_GENERATION=3"}, Identity{}, true, "is not a number"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, ok, err := SeatFromEnviron(test.environ)
+			got, ok, err := IdentityFromEnviron(test.environ)
 			if got != test.want || ok != test.ok {
 				t.Errorf("got %+v, %v; want %+v, %v", got, ok, test.want, test.ok)
 			}
@@ -69,14 +69,14 @@ func TestSeatFromEnviron(t *testing.T) {
 	}
 }
 
-func TestAnySeatSurvives(t *testing.T) {
+func TestAnyIdentitySurvives(t *testing.T) {
 	number := rapid.IntMin(0)
 	rapid.Check(t, func(t *rapid.T) {
-		seat := Seat{number.Draw(t, "protocol"), number.Draw(t, "slot"), number.Draw(t, "generation")}
+		identity := Identity{number.Draw(t, "protocol"), number.Draw(t, "slot"), number.Draw(t, "generation")}
 		base := rapid.SliceOf(rapid.StringMatching(`(USHER_|A)[A-Z]{0,3}=?[0-9]*`)).Draw(t, "base")
-		got, ok, err := SeatFromEnviron(Environ(base, seat))
-		if got != seat || !ok || err != nil {
-			t.Fatalf("got %+v, %v, %v; want %+v", got, ok, err, seat)
+		got, ok, err := IdentityFromEnviron(Environ(base, identity))
+		if got != identity || !ok || err != nil {
+			t.Fatalf("got %+v, %v, %v; want %+v", got, ok, err, identity)
 		}
 	})
 }

@@ -115,23 +115,23 @@ func ExampleOpenScoreboard() {
 		log.Fatal(err)
 	}
 	defer board.Close()
-	seat, _, err := ipc.SeatFromEnviron(os.Environ())
-	if err != nil || seat.Slot >= board.Len() {
-		log.Fatal("no seat")
+	identity, _, err := ipc.IdentityFromEnviron(os.Environ())
+	if err != nil || identity.Slot >= board.Len() {
+		log.Fatal("no identity")
 	}
-	board.Entry(seat.Slot).Received.Add(1)
+	board.Entry(identity.Slot).Received.Add(1)
 }
 
 func ExampleEnviron() {
-	environ := ipc.Environ([]string{"PATH=/bin", "USHER_LISTEN=:80"}, ipc.Seat{Protocol: ipc.Version, Slot: 2, Generation: 1})
+	environ := ipc.Environ([]string{"PATH=/bin", "USHER_LISTEN=:80"}, ipc.Identity{Protocol: ipc.Version, Slot: 2, Generation: 1})
 	fmt.Println(environ)
 	// Output: [PATH=/bin USHER_PROTOCOL=1 USHER_SLOT=2 USHER_GENERATION=1]
 }
 
-func ExampleSeatFromEnviron() {
-	seat, ok, err := ipc.SeatFromEnviron([]string{"USHER_PROTOCOL=1", "USHER_SLOT=2", "USHER_GENERATION=1"})
-	fmt.Println(seat.Slot, ok, err)
-	_, ok, err = ipc.SeatFromEnviron(nil) // started by hand
+func ExampleIdentityFromEnviron() {
+	identity, ok, err := ipc.IdentityFromEnviron([]string{"USHER_PROTOCOL=1", "USHER_SLOT=2", "USHER_GENERATION=1"})
+	fmt.Println(identity.Slot, ok, err)
+	_, ok, err = ipc.IdentityFromEnviron(nil) // started by hand
 	fmt.Println(ok, err)
 	// Output:
 	// 2 true <nil>

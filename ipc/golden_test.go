@@ -214,6 +214,6 @@ func TestGoldenMessages(t *testing.T) {
 
 func TestGoldenEnvironment(t *testing.T) {
 	base := []string{"PATH=/bin", "USHER_DRAIN_TIMEOUT=30s", "USHER_SLOT=7", "HOME=/root"}
-	environ := Environ(base, Seat{Protocol: Version, Slot: 3, Generation: 2})
+	environ := Environ(base, Identity{Protocol: Version, Slot: 3, Generation: 2})
 	compareGolden(t, "environment.txt", []byte(strings.Join(environ, "\n")+"\n"))
 }

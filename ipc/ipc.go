@@ -8,7 +8,7 @@
 //	4 ControlFD     JSON messages, one a packet
 //	5 ScoreboardFD  shared memory, one entry a slot
 //
-// and with its seat in the environment (see [Seat]). Both sockets are
+// and with its identity in the environment (see [Identity]). Both sockets are
 // non-blocking SOCK_SEQPACKET; end of file on control means that the master is
 // gone, and ends the worker. PROTOCOL.md beside this file is the specification
 // for those who do not use Go; the golden files under testdata/ hold it still.
@@ -17,11 +17,11 @@
 // connections belong to the sender until the kernel has taken it, and to the
 // receiver once it is received. Stage is the whole of that rule.
 //
-// This package knows no policy, no epoll, no processes, and never logs.
+// This package knows no policy, no event loop, no processes, and never logs.
 //
 // A worker in ten lines:
 //
-//	seat, _, err := ipc.SeatFromEnviron(os.Environ())
+//	identity, _, err := ipc.IdentityFromEnviron(os.Environ())
 //	...
 //	ready, err := ipc.EncodeMessage(ipc.Ready{Protocol: ipc.Version})
 //	_, err = unix.Write(ipc.ControlFD, ready)

@@ -164,7 +164,7 @@ func parse[M Message](b []byte) (Message, error) {
 
 // EncodeMessage returns m as one packet for the control socket. The only error
 // is a message longer than MaxMessage: a Closed with more than MaxIDs, or a
-// Hello with a monstrous App.
+// Hello with an App of thousands of bytes.
 func EncodeMessage(m Message) ([]byte, error) {
 	kind, err := json.Marshal(m.kind())
 	if err != nil {

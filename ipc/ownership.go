@@ -27,7 +27,7 @@ type Stage uint8
 // The stages.
 const (
 	StageBacklog Stage = iota // not accepted
-	StageHeld                 // in the master's hand
+	StageHeld                 // the master has it, in no queue
 	StageQueued               // in a queue, in the kernel, whichever way it goes
 	StageArrived              // a worker has received it, and its session is not open
 	StageServing              // a worker's loop serves it

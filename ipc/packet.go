@@ -215,7 +215,7 @@ func (p *Packet) encode() []byte {
 }
 
 // index finds the envelopes of a packet of n bytes in the buffer, whose header
-// announced has judged. It judges each envelope as well: a router passes on what
+// announced has checked. It checks each envelope as well: a router passes on what
 // it need not understand, but the one whom it passes that to must not suffer for
 // what another has sent.
 func (p *Packet) index(n int) error {
@@ -231,7 +231,7 @@ func (p *Packet) index(n int) error {
 			return fmt.Errorf("%w: envelope %d of %d has length %d", ErrMalformed, i, count, size)
 		}
 		envelope := p.buffer[at : at+int(size)]
-		if err := judgeEnvelope(envelope); err != nil {
+		if err := checkEnvelope(envelope); err != nil {
 			return fmt.Errorf("%w: envelope %d of %d: %w", ErrMalformed, i, count, err)
 		}
 		if large && len(envelope) > EnvelopeSize+int(envelope[4]) {
@@ -247,7 +247,7 @@ func (p *Packet) index(n int) error {
 	return nil
 }
 
-// announced judges the header of a whole packet, and returns how many
+// announced checks the header of a whole packet, and returns how many
 // descriptors belong to it.
 func announced(packet []byte) (int, error) {
 	if len(packet) < headerSize {

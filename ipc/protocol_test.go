@@ -51,7 +51,7 @@ func startPythonWorker(t *testing.T) *pythonWorker {
 		}
 	})
 	w.pid, err = syscall.ForkExec(python, []string{python, "-c", string(programs[0][1])}, &syscall.ProcAttr{
-		Env:   ipc.Environ(os.Environ(), ipc.Seat{Protocol: ipc.Version, Slot: 0, Generation: 1}),
+		Env:   ipc.Environ(os.Environ(), ipc.Identity{Protocol: ipc.Version, Slot: 0, Generation: 1}),
 		Files: []uintptr{0, 1, 2, uintptr(queue[1]), uintptr(control[1]), uintptr(w.board.FD())},
 	})
 	if err != nil {

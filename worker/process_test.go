@@ -36,7 +36,7 @@ func start(t *testing.T, helper string, protocol int, environ ...string) *proces
 	check(t, err)
 	environ = append(append(os.Environ(), environ...), helperVariable+"="+helper, "USHER_LISTEN=:1")
 	pid, err := syscall.ForkExec(os.Args[0], os.Args[:1], &syscall.ProcAttr{
-		Env:   ipc.Environ(environ, ipc.Seat{Protocol: protocol, Slot: 1, Generation: 1}),
+		Env:   ipc.Environ(environ, ipc.Identity{Protocol: protocol, Slot: 1, Generation: 1}),
 		Files: []uintptr{0, childStdout.Fd(), 2, uintptr(workerQueue), uintptr(workerControl), uintptr(board.FD())},
 	})
 	check(t, err)

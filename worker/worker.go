@@ -70,7 +70,7 @@ func Main(h Handler, opts ...Option) {
 // its own master too. It is for the beginning of main: Main and Run remove what
 // it looks at, so that the worker's own children are not taken for workers.
 func IsWorker() bool {
-	_, ok, _ := ipc.SeatFromEnviron(os.Environ()) // Run reports what is wrong with it
+	_, ok, _ := ipc.IdentityFromEnviron(os.Environ()) // Run reports what is wrong with it
 	return ok
 }
 
@@ -87,7 +87,7 @@ func IsWorker() bool {
 // It can run once in a process. Errors: ErrNoMaster, or what is wrong with the
 // descriptors, the protocol or the master's messages.
 func Run(ctx context.Context, h Handler, opts ...Option) error {
-	seat, ok, err := ipc.SeatFromEnviron(os.Environ())
+	identity, ok, err := ipc.IdentityFromEnviron(os.Environ())
 	switch {
 	case err != nil:
 		return fmt.Errorf("worker: %w", err)
@@ -96,16 +96,16 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 	}
 	disinherit()
 	_ = fdtable.Grow(ipc.QueueFD, roomForDescriptors) // without it, connections wait when the kernel must
-	if seat.Protocol != ipc.Version {
-		return fmt.Errorf("worker: the master speaks protocol %d, this program %d", seat.Protocol, ipc.Version)
+	if identity.Protocol != ipc.Version {
+		return fmt.Errorf("worker: the master speaks protocol %d, this program %d", identity.Protocol, ipc.Version)
 	}
 	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	defer func() { _ = board.Close() }() // the mapping goes with the process in any case
-	if seat.Slot >= board.Len() {
-		return fmt.Errorf("worker: slot %d in a scoreboard of %d", seat.Slot, board.Len())
+	if identity.Slot >= board.Len() {
+		return fmt.Errorf("worker: slot %d in a scoreboard of %d", identity.Slot, board.Len())
 	}
 	if movable(h) && runtime.GOMAXPROCS(0) < 2 {
 		runtime.GOMAXPROCS(2) // a waiting loop may hold one: see package poller
@@ -120,7 +120,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 	return serve(ctx, endpoint{
 		queue:   ipc.QueueFD,
 		control: ipc.ControlFD,
-		entry:   board.Entry(seat.Slot),
+		entry:   board.Entry(identity.Slot),
 		exit:    os.Exit,
 	}, h, opts...)
 }
@@ -134,7 +134,7 @@ func disinherit() {
 	for _, fd := range []int{ipc.QueueFD, ipc.ControlFD, ipc.ScoreboardFD} {
 		unix.CloseOnExec(fd)
 	}
-	for _, name := range ipc.SeatVariables {
+	for _, name := range ipc.IdentityVariables {
 		_ = os.Unsetenv(name) // it fails only for a name that is no name
 	}
 }

@@ -54,7 +54,7 @@ func (l *Launcher) Launch(s Spec) (*Process, error) {
 	pid, err := l.Reaper.start(func() (int, error) {
 		return forkExec(path, s.Program.argv, &syscall.ProcAttr{
 			Dir:   s.Program.enter(),
-			Env:   ipc.Environ(s.Program.environ(l.environ()), ipc.Seat{Protocol: ipc.Version, Slot: s.Slot, Generation: s.Generation}),
+			Env:   ipc.Environ(s.Program.environ(l.environ()), ipc.Identity{Protocol: ipc.Version, Slot: s.Slot, Generation: s.Generation}),
 			Files: pipes.childFiles(),
 			Sys:   &syscall.SysProcAttr{Setpgid: true},
 		})
