@@ -11,7 +11,7 @@ import (
 // reason: a reload, or fewer workers wanted. It is open until each has given all
 // that it can, and that has arrived elsewhere.
 type account struct {
-	leavers []*leaver
+	entries []*accountEntry
 	before  Totals
 	sum     departures
 	silent  []string // those that left the account without an answer
@@ -19,8 +19,8 @@ type account struct {
 	closed  bool
 }
 
-// leaver is a worker in an account.
-type leaver struct {
+// accountEntry is a worker in an account.
+type accountEntry struct {
 	slot   *slot
 	worker int          // its incarnation
 	before WorkerCounts // as it began to leave
@@ -45,7 +45,7 @@ func (s *supervisor) openAccount(leaving []*slot) *account {
 	totals, workers := s.dispatch.Snapshot()
 	a := &account{before: totals}
 	for _, slot := range leaving {
-		if slot.process != nil && slot.seated {
+		if slot.process != nil && slot.queueOpen {
 			a.join(slot, workers[slot.number])
 		}
 	}
@@ -57,7 +57,7 @@ func (s *supervisor) openAccount(leaving []*slot) *account {
 // join adds a worker that is about to leave, or leaves already and is to move what
 // it has kept.
 func (a *account) join(slot *slot, now WorkerCounts) {
-	a.leavers = append(a.leavers, &leaver{slot: slot, worker: slot.incarnation, before: now, done: now.Done()})
+	a.entries = append(a.entries, &accountEntry{slot: slot, worker: slot.incarnation, before: now, done: now.Done()})
 }
 
 func (s *supervisor) watchAccount(a *account) {
@@ -66,7 +66,7 @@ func (s *supervisor) watchAccount(a *account) {
 			return
 		}
 		_, workers := s.dispatch.Snapshot()
-		for _, l := range a.leavers {
+		for _, l := range a.entries {
 			now, alive := workers[l.slot.number]
 			switch {
 			case l.over || !alive || l.slot.incarnation != l.worker: // booked follows, if it has not
@@ -86,7 +86,7 @@ func (s *supervisor) watchAccount(a *account) {
 }
 
 // enter books one worker.
-func (a *account) enter(l *leaver, now WorkerCounts) {
+func (a *account) enter(l *accountEntry, now WorkerCounts) {
 	l.over = true
 	moved := (now.GaveBack - l.before.GaveBack) - (now.Returned - l.before.Returned)
 	a.sum.Moved += moved
@@ -101,7 +101,7 @@ func (s *supervisor) closeAccounts() {
 	}
 	var workers map[int]WorkerCounts
 	for _, a := range s.accounts {
-		for _, l := range a.leavers {
+		for _, l := range a.entries {
 			if l.over || l.slot.incarnation != l.worker || l.slot.process == nil || !l.slot.life.hasGiven() {
 				continue
 			}
@@ -117,7 +117,7 @@ func (s *supervisor) closeAccounts() {
 // queueGone books a dead worker.
 func (s *supervisor) queueGone(e QueueGone) {
 	for _, a := range s.accounts {
-		for _, l := range a.leavers {
+		for _, l := range a.entries {
 			if !l.over && l.slot.number == e.Slot && l.worker == e.Incarnation && l.slot.generation == e.Generation {
 				t := e.Final
 				lost := uint64(t.Load()) // they died with it
@@ -130,7 +130,7 @@ func (s *supervisor) queueGone(e QueueGone) {
 
 // over reports whether every worker is booked.
 func (a *account) over() bool {
-	return !slices.ContainsFunc(a.leavers, func(l *leaver) bool { return !l.over })
+	return !slices.ContainsFunc(a.entries, func(l *accountEntry) bool { return !l.over })
 }
 
 // close ends the account, and returns what became of the connections. What was
@@ -140,7 +140,7 @@ func (s *supervisor) close(a *account) (departures, error) {
 	a.closed = true
 	a.limit.Stop()
 	totals, workers := s.dispatch.Snapshot()
-	for _, l := range a.leavers { // those that a failure leaves open
+	for _, l := range a.entries { // those that a failure leaves open
 		if !l.over && l.slot.incarnation == l.worker {
 			a.enter(l, workers[l.slot.number])
 		}

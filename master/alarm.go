@@ -29,20 +29,20 @@ const (
 // setAlarm has the alarm ring on the supervisor's goroutine after d, unless the
 // slot's state or alarm changes before.
 func (s *supervisor) setAlarm(slot *slot, kind alarmKind, d time.Duration) {
-	slot.quiet()
+	slot.clearAlarm()
 	a := &alarm{kind: kind, due: time.Now().Add(d)}
 	a.timer = time.AfterFunc(d, func() {
 		s.inbox.Put(func() {
 			if slot.alarm == a {
 				slot.alarm = nil
-				s.rang(slot, kind)
+				s.alarmRang(slot, kind)
 			}
 		})
 	})
 	slot.alarm = a
 }
 
-func (s *supervisor) rang(slot *slot, kind alarmKind) {
+func (s *supervisor) alarmRang(slot *slot, kind alarmKind) {
 	switch kind {
 	case alarmBoot:
 		s.kill(slot, fmt.Sprintf("not ready within %v", slot.config.BootTimeout))
@@ -57,8 +57,8 @@ func (s *supervisor) rang(slot *slot, kind alarmKind) {
 	}
 }
 
-// quiet stops the slot's alarm.
-func (s *slot) quiet() {
+// clearAlarm stops the slot's alarm.
+func (s *slot) clearAlarm() {
 	if s.alarm != nil {
 		s.alarm.timer.Stop()
 		s.alarm = nil

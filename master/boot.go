@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// sayWhatStarts says what is waited for, where the first workers take their time.
-func (s *supervisor) sayWhatStarts() *time.Timer {
+// logSlowStart says what is waited for, where the first workers take their time.
+func (s *supervisor) logSlowStart() *time.Timer {
 	return s.after(time.Second, func() {
 		if s.booted || s.stopping != stopNot {
 			return
 		}
 		var waiting []string
-		for _, slot := range s.staff(s.generation) {
+		for _, slot := range s.wanted(s.generation) {
 			if slot.life == lifeStarting {
 				waiting = append(waiting, fmt.Sprintf("slot %d (pid %d)", slot.number, slot.pid()))
 			}
@@ -27,7 +27,7 @@ func (s *supervisor) sayWhatStarts() *time.Timer {
 // than the boot timeout. So the first to be ready is not given what is for all.
 func (s *supervisor) proceedBoot() {
 	ready := 0
-	for _, slot := range s.staff(s.generation) {
+	for _, slot := range s.wanted(s.generation) {
 		switch {
 		case slot.life == lifeWaiting:
 			ready++
@@ -41,8 +41,8 @@ func (s *supervisor) proceedBoot() {
 		return
 	}
 	s.booted = true
-	s.seatWaiting()
-	for _, slot := range s.staff(s.generation) {
+	s.openQueues()
+	for _, slot := range s.wanted(s.generation) {
 		if slot.life == lifeGone {
 			s.respawn(slot)
 		}

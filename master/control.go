@@ -101,7 +101,7 @@ func newControl(config *Config, s *supervisor) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return inheritControl(config, socket, file, s), nil
+	return restoreControl(config, socket, file, s), nil
 }
 
 // bindControl returns an owned socket that listens at the path of the
@@ -119,8 +119,8 @@ func bindControl(config *Config) (socket int, file listen.SocketFile, err error)
 	return socket, file, err
 }
 
-// inheritControl takes ownership of a socket that listens at path.
-func inheritControl(config *Config, socket int, file listen.SocketFile, s *supervisor) *control {
+// restoreControl takes ownership of a socket that listens at path.
+func restoreControl(config *Config, socket int, file listen.SocketFile, s *supervisor) *control {
 	c := &control{config: config, socket: socket, file: file, api: newAPI(s), log: s.log}
 	c.changed.L = &c.mu
 	return c
@@ -165,11 +165,11 @@ func (c *control) rest(d time.Duration) {
 	}
 }
 
-// restore makes the socket anew if its file was removed, by a cleaner of temporary
+// rebind makes the socket anew if its file was removed, by a cleaner of temporary
 // files for one: nobody could ask for anything any more. Who has asked gets the
 // answer. A nil control has none to restore. It may block as long as a file system
 // does.
-func (c *control) restore() {
+func (c *control) rebind() {
 	if c == nil {
 		return
 	}

@@ -230,7 +230,7 @@ func (s *slot) estate() slotEstate {
 	}
 	if s.process != nil {
 		process := s.process.State()
-		e.Process, e.Seated, e.Board = &process, s.seated, s.board.FD()
+		e.Process, e.Seated, e.Board = &process, s.queueOpen, s.board.FD()
 	}
 	return e
 }

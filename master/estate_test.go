@@ -26,7 +26,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 	}{
 		{slot{}, map[string]string{
 			"number": carried, "generation": carried, "config": made, "life": carried, "why": carried, "until": carried,
-			"restarts": carried, "incarnation": carried, "process": carried, "seated": carried, "board": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
+			"restarts": carried, "incarnation": carried, "process": carried, "queueOpen": carried, "board": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
 			"killed": carried, "readyAt": carried, "hang": moment, "recycleAt": carried,
 			"deaths": carried, "accidents": carried, "alarm": carried,
 		}},
@@ -72,7 +72,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
 			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": carried,
-			"hangUps": moment, "reopening": "the next program opens it in any case", "control": made, "succession": made, "unable": made, "upgrade": made, "clients": carried,
+			"hupFilter": moment, "reopening": "the next program opens it in any case", "control": made, "succession": made, "unable": made, "upgrade": made, "clients": carried,
 		}},
 	} {
 		kind := reflect.TypeOf(test.of)

@@ -76,7 +76,7 @@ func (s *supervisor) checkHang(slot *slot, now time.Time, queued bool) {
 	}
 	s.log.Error("worker hangs, aborting it", "slot", slot.number, "pid", slot.pid(), "limit", limit)
 	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit)
-	s.condemn(slot, slot.killed)
+	s.fail(slot, slot.killed)
 	s.processes.signalThread(slot.pid(), slot.entry().ThreadID(), unix.SIGABRT)
 	s.setAlarm(slot, alarmAborted, abortGrace)
 }

@@ -18,10 +18,10 @@ func (s State) String() string {
 // was told, what it still has to say, and whether it is replaced when it ends,
 // all follow from it.
 //
-//	gone ─started─► starting ─ready─► waiting ─seated─► serving ◄─spared/asked─► asked
+//	gone ─started─► starting ─ready─► waiting ─opened─► serving ◄─spared/asked─► asked
 //	 ▲                 │                 │                │ │                      │
 //	 └──── exited ─────┴──── exited ─────┴──── exited ────┘ │                      │
-//	 └──── exited ───── killed ◄──────── condemned ─────────┘                      │
+//	 └──── exited ───── killed ◄───────── failed ───────────┘                      │
 //	                                                                               │
 //	The ways of leaving, from serving and asked; each ends in removed:             ▼
 //
@@ -66,26 +66,26 @@ func (l life) String() string {
 type turn int
 
 const (
-	turnStarted   turn = iota // the process runs
-	turnReady                 // the worker says that it is ready
-	turnSeated                // its generation serves: the accept goroutine has its queue
-	turnAsked                 // it is to leave once a successor is ready
-	turnSpared                // it need not after all
-	turnMove                  // it is to leave, or leaves already, and there is somewhere for its connections to go
-	turnPark                  // it is to leave, and its connections have nowhere to go yet
-	turnFinish                // it is to leave, and its connections have to finish by themselves
-	turnEnd                   // it is to exit now
-	turnGaveAll               // the worker says that it gives nothing back any more, for now or for good
-	turnLanded                // what it gave back is nowhere on the way
-	turnReleased              // nothing is sent back to it any more
-	turnRecall                // there is nowhere to go, or the new program cannot restore what moves
-	turnCondemned             // it is killed
-	turnExited                // its process is reaped, or could not be started
+	turnStarted  turn = iota // the process runs
+	turnReady                // the worker says that it is ready
+	turnOpened               // its generation serves: the accept goroutine has its queue
+	turnAsked                // it is to leave once a successor is ready
+	turnSpared               // it need not after all
+	turnMove                 // it is to leave, or leaves already, and there is somewhere for its connections to go
+	turnPark                 // it is to leave, and its connections have nowhere to go yet
+	turnFinish               // it is to leave, and its connections have to finish by themselves
+	turnEnd                  // it is to exit now
+	turnGaveAll              // the worker says that it gives nothing back any more, for now or for good
+	turnLanded               // what it gave back is nowhere on the way
+	turnReleased             // nothing is sent back to it any more
+	turnRecall               // there is nowhere to go, or the new program cannot restore what moves
+	turnFailed               // it is killed
+	turnExited               // its process is reaped, or could not be started
 )
 
 func (t turn) String() string {
-	return [...]string{"started", "ready", "seated", "asked", "spared", "move", "park", "finish", "end",
-		"gave all", "landed", "released", "recall", "condemned", "exited"}[t]
+	return [...]string{"started", "ready", "opened", "asked", "spared", "move", "park", "finish", "end",
+		"gave all", "landed", "released", "recall", "failed", "exited"}[t]
 }
 
 // next returns the life after t. ok is false if t cannot happen in l, which then
@@ -101,22 +101,22 @@ func (l life) next(t turn) (next life, ok bool) {
 
 var lifeTable = [lifeRemoved + 1]map[turn]life{
 	lifeGone:     {turnStarted: lifeStarting, turnEnd: lifeRemoved, turnExited: lifeGone},
-	lifeStarting: {turnReady: lifeWaiting, turnEnd: lifeCut, turnCondemned: lifeKilled, turnExited: lifeGone},
-	lifeWaiting:  {turnSeated: lifeServing, turnEnd: lifeCut, turnCondemned: lifeKilled, turnExited: lifeGone},
+	lifeStarting: {turnReady: lifeWaiting, turnEnd: lifeCut, turnFailed: lifeKilled, turnExited: lifeGone},
+	lifeWaiting:  {turnOpened: lifeServing, turnEnd: lifeCut, turnFailed: lifeKilled, turnExited: lifeGone},
 	lifeServing: {turnAsked: lifeAsked, turnMove: lifeMoving, turnPark: lifeParked, turnFinish: lifeFinishing, turnEnd: lifeCut,
-		turnCondemned: lifeKilled, turnExited: lifeGone},
+		turnFailed: lifeKilled, turnExited: lifeGone},
 	lifeAsked: {turnSpared: lifeServing, turnMove: lifeMoving, turnPark: lifeParked, turnFinish: lifeFinishing, turnEnd: lifeCut,
-		turnCondemned: lifeCut, turnExited: lifeRemoved},
+		turnFailed: lifeCut, turnExited: lifeRemoved},
 	lifeKilled: {turnEnd: lifeCut, turnExited: lifeGone},
 
-	lifeMoving:    {turnGaveAll: lifeHolding, turnRecall: lifeRecalled, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeHolding:   {turnLanded: lifeLanded, turnRecall: lifeRecalled, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeLanded:    {turnReleased: lifeEmptying, turnRecall: lifeRecalled, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeEmptying:  {turnRecall: lifeRecalled, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeRecalled:  {turnGaveAll: lifeReturning, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeReturning: {turnLanded: lifeParked, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeParked:    {turnMove: lifeMoving, turnFinish: lifeFinishing, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
-	lifeFinishing: {turnMove: lifeMoving, turnEnd: lifeCut, turnCondemned: lifeCut, turnExited: lifeRemoved},
+	lifeMoving:    {turnGaveAll: lifeHolding, turnRecall: lifeRecalled, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
+	lifeHolding:   {turnLanded: lifeLanded, turnRecall: lifeRecalled, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
+	lifeLanded:    {turnReleased: lifeEmptying, turnRecall: lifeRecalled, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
+	lifeEmptying:  {turnRecall: lifeRecalled, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
+	lifeRecalled:  {turnGaveAll: lifeReturning, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
+	lifeReturning: {turnLanded: lifeParked, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
+	lifeParked:    {turnMove: lifeMoving, turnFinish: lifeFinishing, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
+	lifeFinishing: {turnMove: lifeMoving, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
 	lifeCut:       {turnExited: lifeRemoved},
 	lifeRemoved:   {},
 }

@@ -11,7 +11,7 @@ import (
 
 // anywhere are the turns that can come at any time: a table has them, and not the
 // drawing, which they would cover.
-var anywhere = []turn{turnEnd, turnCondemned, turnExited}
+var anywhere = []turn{turnEnd, turnFailed, turnExited}
 
 // docs/architecture.md shows the table of a slot's life.
 func TestLifeDrawn(t *testing.T) {

@@ -42,7 +42,7 @@ var lifeRules = []lifeRule{
 	// A worker comes up in four steps; none can be left out, nor happens twice.
 	{turnStarted, in(lifeGone), to(lifeStarting)},
 	{turnReady, in(lifeStarting), to(lifeWaiting)},
-	{turnSeated, in(lifeWaiting), to(lifeServing)},
+	{turnOpened, in(lifeWaiting), to(lifeServing)},
 
 	// One that serves can be asked to leave, and asked to stay again.
 	{turnAsked, func(l life) bool { return l.serves() && l.stays() }, to(lifeAsked)},
@@ -73,7 +73,7 @@ var lifeRules = []lifeRule{
 
 	// Any process can be killed, once, and any told to end, which a kill for another
 	// reason does not replace; without a process the slot is at its end at once.
-	{turnCondemned, func(l life) bool { return running(l) && !doomed(l) }, func(l life) life {
+	{turnFailed, func(l life) bool { return running(l) && !doomed(l) }, func(l life) life {
 		if l.stays() {
 			return lifeKilled
 		}
@@ -193,7 +193,7 @@ func TestLifeEnds(t *testing.T) {
 // came up, whoever leaves does not serve again, and only who moves says that it does.
 func TestLifeOnlyGoesOn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l, ready, seated, left := lifeGone, false, false, false
+		l, ready, opened, left := lifeGone, false, false, false
 		for range rapid.IntRange(0, 40).Draw(t, "turns") {
 			turn := turn(rapid.IntRange(int(turnStarted), int(turnExited)).Draw(t, "turn"))
 			next, ok := l.next(turn)
@@ -201,15 +201,15 @@ func TestLifeOnlyGoesOn(t *testing.T) {
 			case !ok && next != l:
 				t.Fatalf("%v cannot happen in %v, and leads to %v", turn, l, next)
 			case ok && turn == turnStarted:
-				ready, seated = false, false
+				ready, opened = false, false
 			case ok && turn == turnReady:
 				ready = true
-			case ok && turn == turnSeated:
-				seated = true
+			case ok && turn == turnOpened:
+				opened = true
 			}
 			left = left || next.state() == StateDraining && !next.stays()
-			if next.serves() && !(ready && seated) || left && (next.serves() || next.stays()) || l == lifeRemoved && next != l {
-				t.Fatalf("%v in %v leads to %v; ready %v, seated %v, left %v", turn, l, next, ready, seated, left)
+			if next.serves() && !(ready && opened) || left && (next.serves() || next.stays()) || l == lifeRemoved && next != l {
+				t.Fatalf("%v in %v leads to %v; ready %v, opened %v, left %v", turn, l, next, ready, opened, left)
 			}
 			l = next
 		}

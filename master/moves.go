@@ -51,12 +51,12 @@ func (s *supervisor) move(m *moveRequest) {
 		return
 	}
 	m.due = time.Now().Add(moveLimit)
-	s.after(moveLimit, func() { s.giveMoveUp(m) })
+	s.after(moveLimit, func() { s.expireMove(m) })
 	s.moves = append(s.moves, m)
 }
 
-// giveMoveUp answers a request that has not begun in its time.
-func (s *supervisor) giveMoveUp(m *moveRequest) {
+// expireMove answers a request that has not begun in its time.
+func (s *supervisor) expireMove(m *moveRequest) {
 	if i := slices.Index(s.moves, m); i >= 0 {
 		s.moves = slices.Delete(s.moves, i, i+1)
 		m.done <- moveDone{incomplete: fmt.Errorf("slot %d still gives connections back by an earlier request; nothing was moved", m.from)}
@@ -230,9 +230,9 @@ func (s *supervisor) dropOrder(slot *slot, why string) {
 	}
 }
 
-// rebalancePerLook bounds how many connections each worker is asked to give at a
+// rebalanceBatch bounds how many connections each worker is asked to give at a
 // time, so that moving takes a small part of its time.
-const rebalancePerLook = 2000
+const rebalanceBatch = 2000
 
 // rebalance asks the fullest workers for what they have above the mean. Whoever
 // has least gets it.
@@ -243,7 +243,7 @@ func (s *supervisor) rebalance() {
 	loads := s.dispatch.Loads()
 	var movable []*slot
 	total := 0
-	for _, slot := range s.staff(s.generation) {
+	for _, slot := range s.wanted(s.generation) {
 		if _, open := loads[slot.number]; open && slot.ready.Moves {
 			movable = append(movable, slot)
 			total += loads[slot.number]
@@ -256,7 +256,7 @@ func (s *supervisor) rebalance() {
 	for _, slot := range movable {
 		if excess := loads[slot.number] - fair; excess > 0 && slot.order == nil && slot.life == lifeServing {
 			s.log.Debug("rebalancing", "slot", slot.number, "count", excess)
-			s.giveOrder(slot, Nobody, min(excess, rebalancePerLook))
+			s.giveOrder(slot, Nobody, min(excess, rebalanceBatch))
 		}
 	}
 }

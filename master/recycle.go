@@ -59,7 +59,7 @@ func (s *supervisor) recycle(now time.Time) {
 	}
 	var oldest *slot
 	var reason string
-	for _, slot := range s.staff(s.generation) {
+	for _, slot := range s.wanted(s.generation) {
 		if oldest != nil && oldest.readyAt.Before(slot.readyAt) {
 			continue
 		}
@@ -70,7 +70,7 @@ func (s *supervisor) recycle(now time.Time) {
 	}
 	if oldest != nil {
 		s.log.Info("recycling a worker", "slot", oldest.number, "pid", oldest.pid(), "reason", reason)
-		s.ask(oldest, reason)
+		s.askToDrain(oldest, reason)
 	}
 }
 
@@ -80,26 +80,26 @@ func (s *supervisor) stopRecycling() {
 	for slot := range s.slots.all() {
 		if s.turn(slot, turnSpared) {
 			slot.why = ""
-			s.leave(s.idlest(slot.generation), "a reload replaces all workers")
+			s.drain(s.leastLoaded(slot.generation), "a reload replaces all workers")
 		}
 	}
 }
 
-// ask marks a worker to leave once a successor is ready.
-func (s *supervisor) ask(slot *slot, why string) {
+// askToDrain marks a worker to leave once a successor is ready.
+func (s *supervisor) askToDrain(slot *slot, why string) {
 	if s.turn(slot, turnAsked) {
 		slot.why = why
 	}
 }
 
-// dismissAsked lets those go whose successors are ready.
-func (s *supervisor) dismissAsked() {
+// drainAsked lets those go whose successors are ready.
+func (s *supervisor) drainAsked() {
 	if !s.allReady(s.generation) {
 		return
 	}
 	for slot := range s.slots.all() {
 		if slot.life == lifeAsked {
-			s.leave(slot, slot.why)
+			s.drain(slot, slot.why)
 		}
 	}
 }

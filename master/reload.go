@@ -97,7 +97,7 @@ func (s *supervisor) askReload(done chan<- outcome) {
 
 // hangUp is what HUP asks for.
 func (s *supervisor) hangUp() {
-	if s.hangUps.asks(time.Now(), hasTerminal()) {
+	if s.hupFilter.asks(time.Now(), hasTerminal()) {
 		s.askReload(nil)
 	}
 }
@@ -136,7 +136,7 @@ func (s *supervisor) beginReload() {
 	old, control, reopening := *s.config, s.control, s.reopening
 	go func() {
 		reopening.wait()
-		control.restore()
+		control.rebind()
 		p := planReload(&old, func() { // reading is over
 			s.inbox.Put(func() { r.limit.Reset(readLimit + listen.ResolveLimit) })
 		})
@@ -235,18 +235,18 @@ func (c *Config) allows(next *Config) error {
 
 // switchOver lets the new generation serve and the old one finish.
 func (s *supervisor) switchOver() {
-	r, old := s.reload, s.staff(s.generation)
+	r, old := s.reload, s.wanted(s.generation)
 	r.stage, s.generation = reloadMoving, r.generation
 	r.account = s.openAccount(old)
 	if r.config.LogLevel != hclog.NoLevel && r.config.LogLevel != s.config.LogLevel {
 		s.log.SetLevel(r.config.LogLevel)
 	}
 	s.config = r.config
-	s.seatWaiting()
+	s.openQueues()
 	s.applyListeners(r.listeners)
 	s.dispatch.Guard(s.generation, r.config.moveFailures())
 	for _, slot := range old {
-		s.leave(slot, "replaced by a new generation")
+		s.drain(slot, "replaced by a new generation")
 	}
 	s.moveKept()
 	if old := s.lingering(); len(old) > maxLingering {
@@ -261,7 +261,7 @@ func (s *supervisor) switchOver() {
 func (s *supervisor) moveKept() {
 	_, workers := s.dispatch.Snapshot()
 	for slot := range s.slots.all() {
-		if !slot.ready.Moves || slot.life != lifeFinishing && slot.life != lifeParked || !s.somewhereToGo(slot) {
+		if !slot.ready.Moves || slot.life != lifeFinishing && slot.life != lifeParked || !s.hasMoveTarget(slot) {
 			continue
 		}
 		s.reload.account.join(slot, workers[slot.number])
@@ -316,7 +316,7 @@ func (s *supervisor) closeReload() closedReload {
 	o.departures, o.incomplete = s.close(r.account)
 	_, workers := s.dispatch.Snapshot()
 	pause := time.Duration(0)
-	for _, slot := range s.staff(s.generation) {
+	for _, slot := range s.wanted(s.generation) {
 		pause = max(pause, min(workers[slot.number].Pause, time.Since(r.since)))
 	}
 	return closedReload{o, []any{
@@ -345,7 +345,7 @@ func (s *supervisor) abortReload(err error) {
 		}
 		listen.CloseAll(r.listeners.Added)
 		s.notifier.ready() // again
-		for _, slot := range s.staff(r.generation) {
+		for _, slot := range s.wanted(r.generation) {
 			s.end(slot, "reload failed")
 		}
 	}

@@ -20,12 +20,12 @@ func (s *supervisor) guardTripped(e GuardTripped) {
 	case r == nil || !r.moving() || r.failed != nil:
 	case r.reason != "":
 		r.failed = &e
-		s.failTrial(r.reason)
+		s.reportTripped(r.reason)
 	default:
 		r.failed = &e
 		r.limit = s.after(explainLimit, func() {
 			if s.reload == r {
-				s.failTrial("their worker died, or does not say why")
+				s.reportTripped("their worker died, or does not say why")
 			}
 		})
 	}
@@ -40,13 +40,13 @@ func (s *supervisor) lossExplained(why string) {
 	if r := s.reload; r.moving() {
 		r.reason = why
 		if r.failed != nil {
-			s.failTrial(why)
+			s.reportTripped(why)
 		}
 	}
 }
 
-// failTrial ends a reload whose trial has failed.
-func (s *supervisor) failTrial(why string) {
+// reportTripped ends a reload whose trial has failed.
+func (s *supervisor) reportTripped(why string) {
 	n := s.reload.failed
 	s.failReload(fmt.Errorf("%d of %d connections that moved to generation %d could not be restored: %s; the other ones stay in the old workers (--move-failures)",
 		n.Failed, n.Tried, s.generation, why))
@@ -66,11 +66,11 @@ func (s *supervisor) failReload(err error) {
 	r.tell(o.outcome)
 }
 
-// retires takes note that a worker of the new generation wants to end, of which
+// newWorkerDrains takes note that a worker of the new generation wants to end, of which
 // that was not to be expected, while connections move to it. If it was the last
 // one, the old workers keep theirs until there is somebody who stays.
-func (s *supervisor) retires(slot *slot) {
-	if s.reload.moving() && slot.generation == s.generation && s.reload.failed == nil && !s.somewhereToGo(slot) {
+func (s *supervisor) newWorkerDrains(slot *slot) {
+	if s.reload.moving() && slot.generation == s.generation && s.reload.failed == nil && !s.hasMoveTarget(slot) {
 		s.failReload(fmt.Errorf("worker %d (pid %d) of generation %d wants to end although it has just begun; connections stay in the old workers until there is one that does not",
 			slot.number, slot.pid(), slot.generation))
 	}

@@ -38,9 +38,9 @@ const (
 
 // signals turns signals into requests to the supervisor.
 type signals struct {
-	// deaf: INT and QUIT are ignored, since they were at the start. A shell starts
+	// ignoresInterrupts: INT and QUIT are ignored, since they were at the start. A shell starts
 	// the background jobs of a script so: Ctrl-C is for what is in the foreground.
-	deaf bool
+	ignoresInterrupts bool
 
 	received chan os.Signal
 	held     chan chan struct{} // each is closed to go on
@@ -56,22 +56,22 @@ type signals struct {
 // for itself before anybody can see how it was (initsig in runtime/signal_unix.go).
 func newSignals() *signals { return makeSignals(signal.Ignored(unix.SIGINT)) }
 
-// inheritSignals catches all signals, in a program that takes over. The one before
-// has ignored them on its way here, so deaf is what it says.
-func inheritSignals(deaf bool) *signals {
-	n := makeSignals(deaf)
+// restoreSignals catches all signals, in a program that takes over. The one before
+// has ignored them on its way here, so ignoresInterrupts is what it says.
+func restoreSignals(ignoresInterrupts bool) *signals {
+	n := makeSignals(ignoresInterrupts)
 	n.catchEnds()
 	return n
 }
 
-func makeSignals(deaf bool) *signals {
+func makeSignals(ignoresInterrupts bool) *signals {
 	received := early.Channel()
 	if received == nil {
 		// Room for every signal at once and a few more: the kernel keeps at most
 		// one pending of each kind, and run hands them on without waiting.
 		received = make(chan os.Signal, 4*len(signalTable))
 	}
-	n := &signals{deaf: deaf, received: received, held: make(chan chan struct{}), quit: make(chan struct{})}
+	n := &signals{ignoresInterrupts: ignoresInterrupts, received: received, held: make(chan chan struct{}), quit: make(chan struct{})}
 	n.catch(signalAsks)
 	return n
 }
@@ -95,7 +95,9 @@ func (n *signals) catch(when signalKind) {
 	}
 }
 
-func (n *signals) ignores(when signalKind) bool { return n.deaf && when == signalInterrupts }
+func (n *signals) ignores(when signalKind) bool {
+	return n.ignoresInterrupts && when == signalInterrupts
+}
 
 // release gives the signals back, at the end of Run, to a program that goes on. One
 // that does not is not to be ended, or stopped, on its last steps.

@@ -20,7 +20,7 @@ type slot struct {
 	// Of the present incarnation:
 	incarnation int             // tells late events of an earlier one
 	process     process         // nil: there is none
-	seated      bool            // the accept goroutine has its queue
+	queueOpen   bool            // the accept goroutine has its queue
 	board       *ipc.Scoreboard // owned, this incarnation's alone; nil without a process
 	ready       ipc.Ready
 	readyAt     time.Time

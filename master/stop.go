@@ -46,7 +46,7 @@ func (s *supervisor) stop(mode stopMode) {
 		case slot.kept():
 			slot.until = s.stopBy
 			if slot.life == lifeRecalled || slot.life == lifeReturning {
-				s.setLeaveAlarm(slot)
+				s.setDrainAlarm(slot)
 			} else {
 				s.finish(slot)
 			}
@@ -90,7 +90,7 @@ func (s *supervisor) stopServing() {
 	s.stopping = stopGraceful
 	for slot := range s.slots.all() {
 		if slot.life.serves() {
-			s.leave(slot, "stopping")
+			s.drain(slot, "stopping")
 		}
 	}
 }

@@ -20,7 +20,7 @@ func TestDeathWhileStopping(t *testing.T) {
 					a.deaf = true // it does not say that it has given all
 				}
 			}
-			th.leave(th.slots[1], "for the test")
+			th.drain(th.slots[1], "for the test")
 		})
 		synctest.Wait()
 		th.look(func() { th.stop(stopGraceful) })

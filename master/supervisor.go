@@ -51,7 +51,7 @@ type supervisor struct {
 	accounts  []*account        // open ones
 	moves     []*moveRequest    // that have not begun
 	lastMove  uint64            // the last order's id
-	hangUps   hangUps
+	hupFilter hupFilter
 	reopening reopening
 
 	control    *control    // to make its socket anew; nil: there is none
@@ -65,7 +65,7 @@ func newSupervisor(config *Config, d dispatch, p processes, sleeper sleeper) *su
 	s := &supervisor{
 		config: config, log: config.Logger, dispatch: d, processes: p,
 		generation: 1, target: config.Workers, programs: make(map[int]*child.Program),
-		notifier: newNotifier(), sampling: sampling{sleeper: sleeper}, hangUps: newHangUps(),
+		notifier: newNotifier(), sampling: sampling{sleeper: sleeper}, hupFilter: newHUPFilter(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.inbox.Notify = func() {
@@ -140,7 +140,7 @@ func (s *supervisor) run() error {
 	s.alive(time.Now()) // at once: the program before may have done so a while ago
 	s.sampling.plan(time.Now(), sampleEvery)
 	if !s.booted {
-		defer s.sayWhatStarts().Stop()
+		defer s.logSlowStart().Stop()
 	}
 	for {
 		s.reconcile()
@@ -191,41 +191,41 @@ func (s *supervisor) reconcile() {
 		s.proceedStop()
 		return
 	}
-	s.staffUp()
+	s.matchTarget()
 	if !s.booted {
 		s.proceedBoot()
 		return
 	}
-	s.seatWaiting()
+	s.openQueues()
 	s.proceedReload()
-	s.dismissAsked()
-	s.guideLeavers()
+	s.drainAsked()
+	s.guideDraining()
 	s.proceedScalings()
 	s.proceedMoves()
 	s.closePrograms()
 	s.proceedUpgrade()
 }
 
-// staffUp opens and closes slots until there are as many as wanted, of the newest
+// matchTarget opens and closes slots until there are as many as wanted, of the newest
 // generation, and at least one of that which serves.
-func (s *supervisor) staffUp() {
-	if s.booted && len(s.staff(s.generation)) == 0 {
+func (s *supervisor) matchTarget() {
+	if s.booted && len(s.wanted(s.generation)) == 0 {
 		s.openSlot(s.generation, s.config, 0) // while the next generation starts, someone has to serve
 	}
 	generation := s.newest()
-	for len(s.staff(generation)) < s.target {
+	for len(s.wanted(generation)) < s.target {
 		if !s.openSlot(generation, s.newestConfig(), 0) {
 			break
 		}
 		if s.newest() != generation { // that one did not start, and the reload is off
-			s.staffUp()
+			s.matchTarget()
 			return
 		}
 	}
-	for len(s.staff(generation)) > s.target {
-		slot := s.idlest(generation)
+	for len(s.wanted(generation)) > s.target {
+		slot := s.leastLoaded(generation)
 		s.joinScalings(slot)
-		s.leave(slot, "fewer workers wanted")
+		s.drain(slot, "fewer workers wanted")
 	}
 }
 
@@ -244,30 +244,30 @@ func (s *supervisor) newestConfig() *Config {
 	return s.config
 }
 
-// staff returns the slots of a generation that are to stay.
-func (s *supervisor) staff(generation int) (staff []*slot) {
+// wanted returns the slots of a generation that are to stay.
+func (s *supervisor) wanted(generation int) (wanted []*slot) {
 	for slot := range s.slots.all() {
 		if slot.generation == generation && slot.life.stays() {
-			staff = append(staff, slot)
+			wanted = append(wanted, slot)
 		}
 	}
-	return staff
+	return wanted
 }
 
 // allReady reports whether all wanted workers of a generation are ready.
 func (s *supervisor) allReady(generation int) bool {
-	staff := s.staff(generation)
-	for _, slot := range staff {
+	wanted := s.wanted(generation)
+	for _, slot := range wanted {
 		if slot.life.state() != StateReady {
 			return false
 		}
 	}
-	return len(staff) >= s.target
+	return len(wanted) >= s.target
 }
 
-// idlest returns the slot that costs least to give up: one without a ready
+// leastLoaded returns the slot that costs least to give up: one without a ready
 // worker, or else the one with the smallest load; of equals the youngest.
-func (s *supervisor) idlest(generation int) *slot {
+func (s *supervisor) leastLoaded(generation int) *slot {
 	loads := s.dispatch.Loads()
 	weigh := func(slot *slot) int {
 		switch slot.life {
@@ -278,9 +278,9 @@ func (s *supervisor) idlest(generation int) *slot {
 		}
 		return loads[slot.number]
 	}
-	staff := s.staff(generation)
-	best := staff[0]
-	for _, slot := range staff[1:] {
+	wanted := s.wanted(generation)
+	best := wanted[0]
+	for _, slot := range wanted[1:] {
 		if weigh(slot) <= weigh(best) {
 			best = slot
 		}

@@ -57,7 +57,7 @@ var steps = map[string]func(th *theatre, any *actor){
 // recycleAny marks the first worker whose turn it could be.
 func (s *supervisor) recycleAny() {
 	if s.reload == nil && s.stopping == stopNot && s.allReady(s.generation) {
-		s.ask(s.staff(s.generation)[0], "for the test")
+		s.askToDrain(s.wanted(s.generation)[0], "for the test")
 	}
 }
 
@@ -201,8 +201,8 @@ func TestFailedReloadKeepsTheWorkers(t *testing.T) {
 			t.Error("the reload succeeded")
 		}
 		th.look(func() {
-			if th.target != 2 || len(th.staff(th.generation)) != 2 {
-				t.Errorf("%d workers wanted, %d there; want 2", th.target, len(th.staff(th.generation)))
+			if th.target != 2 || len(th.wanted(th.generation)) != 2 {
+				t.Errorf("%d workers wanted, %d there; want 2", th.target, len(th.wanted(th.generation)))
 			}
 		})
 		th.abandonStage()

@@ -138,7 +138,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 		return nil, err
 	}
 	if config.Control != "" {
-		m.control = inheritControl(config, e.Control, listen.CarriedSocketFile(config.Control, e.ControlFile), m.super)
+		m.control = restoreControl(config, e.Control, listen.CarriedSocketFile(config.Control, e.ControlFile), m.super)
 	}
 	m.commit(e, memory, boards)
 	return m, nil
@@ -186,7 +186,7 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 	if e.Worker != nil {
 		m.super.setProgram(e.Generation, e.Worker.Restore(m.super.config.ProgramGiven))
 	}
-	m.signals = inheritSignals(e.Deaf)
+	m.signals = restoreSignals(e.Deaf)
 	m.super.inherit(e, boards)
 	m.reap.RestoreGroups(e.Groups)
 	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)
@@ -212,7 +212,7 @@ func (s *supervisor) inherit(e *estate, boards map[int]*ipc.Scoreboard) {
 		s.slots.put(slot)
 		if h := from.Process; h != nil {
 			slot.board = boards[from.Number]
-			slot.process, slot.seated = s.processes.restore(slot.id(), *h), from.Seated
+			slot.process, slot.queueOpen = s.processes.restore(slot.id(), *h), from.Seated
 		}
 		if from.Alarm != 0 {
 			s.setAlarm(slot, from.Alarm, from.AlarmIn)

@@ -22,26 +22,26 @@ func blockTTOU() (undo func()) {
 	return undo
 }
 
-// hangUps tells the requests to reload from the end of the terminal that the master
+// hupFilter tells the requests to reload from the end of the terminal that the master
 // was started in: its shell passes HUP on, and then the kernel sends it.
-type hangUps struct {
+type hupFilter struct {
 	terminal bool      // this process had one when it was last looked
 	over     time.Time // until then HUP is taken for more of the same
 }
 
-// hangUpTime is how long after the first another HUP may come for the same end.
-const hangUpTime = time.Second
+// sameHangUp is how long after the first another HUP may come for the same end.
+const sameHangUp = time.Second
 
-func newHangUps() hangUps { return hangUps{terminal: hasTerminal()} }
+func newHUPFilter() hupFilter { return hupFilter{terminal: hasTerminal()} }
 
 // asks reports whether HUP, which has come now, is one more request. terminal is
 // whether this process has one still.
-func (h *hangUps) asks(now time.Time, terminal bool) bool {
+func (h *hupFilter) asks(now time.Time, terminal bool) bool {
 	if now.Before(h.over) {
 		return false
 	}
 	if h.terminal && !terminal {
-		h.over = now.Add(hangUpTime)
+		h.over = now.Add(sameHangUp)
 	}
 	h.terminal = terminal
 	return true

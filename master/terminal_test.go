@@ -14,17 +14,17 @@ func TestHangUps(t *testing.T) {
 		asks     bool
 	}
 	for name, test := range map[string]struct {
-		terminal bool // at the start
-		hangUps  []hangUp
+		terminal  bool // at the start
+		hupFilter []hangUp
 	}{
 		"no terminal":             {false, []hangUp{{0, false, true}, {0, false, true}, {time.Millisecond, false, true}}},
 		"with one":                {true, []hangUp{{0, true, true}, {0, true, true}, {time.Millisecond, true, true}}},
-		"its end":                 {true, []hangUp{{0, true, true}, {0, false, true}, {time.Millisecond, false, false}, {hangUpTime - 1, false, false}}},
-		"its end and a request":   {true, []hangUp{{0, false, true}, {hangUpTime, false, true}, {hangUpTime, false, true}}},
+		"its end":                 {true, []hangUp{{0, true, true}, {0, false, true}, {time.Millisecond, false, false}, {sameHangUp - 1, false, false}}},
+		"its end and a request":   {true, []hangUp{{0, false, true}, {sameHangUp, false, true}, {sameHangUp, false, true}}},
 		"another takes its place": {false, []hangUp{{0, true, true}, {0, false, true}, {0, false, false}}},
 	} {
-		h := hangUps{terminal: test.terminal}
-		for i, step := range test.hangUps {
+		h := hupFilter{terminal: test.terminal}
+		for i, step := range test.hupFilter {
 			if got := h.asks(start.Add(step.after), step.terminal); got != step.asks {
 				t.Errorf("%s, HUP %d: asks %t", name, i, got)
 			}

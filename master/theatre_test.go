@@ -167,7 +167,7 @@ func (th *theatre) exit(pid int, status unix.WaitStatus) {
 func (th *theatre) Open(queues []Queue) {
 	for _, q := range queues {
 		if th.seats[q.Slot] != nil {
-			th.fault("slot %d: seated twice", q.Slot)
+			th.fault("slot %d: opened twice", q.Slot)
 		}
 		th.seats[q.Slot] = &q
 	}
@@ -272,7 +272,7 @@ func (th *theatre) check() error {
 	if th.target < 1 || th.target > th.config.MaxWorkers {
 		return fmt.Errorf("%d workers wanted", th.target)
 	}
-	if n := len(th.staff(th.generation)); th.stopping == stopNot && n > th.config.MaxWorkers {
+	if n := len(th.wanted(th.generation)); th.stopping == stopNot && n > th.config.MaxWorkers {
 		return fmt.Errorf("%d workers in generation %d", n, th.generation)
 	}
 	return errors.Join(th.faults...)

@@ -236,7 +236,7 @@ func (s *supervisor) succeed() error {
 func (s *supervisor) estate(accept AcceptState) *estate {
 	e := &estate{
 		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.succession.path, Carry: s.config.Carry,
-		Old: s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.deaf,
+		Old: s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.ignoresInterrupts,
 		Listeners: listen.States(s.listeners), Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove,
 	}

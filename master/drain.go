@@ -17,23 +17,23 @@ const (
 	stopGrace  = time.Second
 )
 
-// leave has a worker go, and its slot with it. What it has moves to others if it
+// drain has a worker go, and its slot with it. What it has moves to others if it
 // can, and finishes by itself otherwise; it is gone by the drain timeout.
-func (s *supervisor) leave(slot *slot, why string) {
+func (s *supervisor) drain(slot *slot, why string) {
 	if !slot.life.serves() { // it has nothing that could be waited for
 		s.end(slot, why)
 		return
 	}
 	s.dropOrder(slot, "the worker leaves: "+why)
-	slot.why, slot.until = why, s.leavesUntil()
+	slot.why, slot.until = why, s.drainDeadline()
 	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)
 	s.dispatch.CloseQueue(slot.number)
 	switch {
 	case s.stopping != stopNot || !slot.ready.Moves:
 		s.finish(slot)
-	case s.somewhereToGo(slot):
+	case s.hasMoveTarget(slot):
 		s.moveAway(slot)
-	case s.someoneComes(slot):
+	case s.expectsMoveTarget(slot):
 		s.turn(slot, turnPark)
 		s.park(slot)
 	default:
@@ -41,17 +41,17 @@ func (s *supervisor) leave(slot *slot, why string) {
 	}
 }
 
-// leavesUntil is until when a worker may take that leaves from now on.
-func (s *supervisor) leavesUntil() time.Time {
+// drainDeadline is until when a worker may take that leaves from now on.
+func (s *supervisor) drainDeadline() time.Time {
 	if s.stopping != stopNot {
 		return s.stopBy
 	}
 	return time.Now().Add(s.config.DrainTimeout + drainGrace)
 }
 
-// somewhereToGo reports whether there is another worker that connections of this
+// hasMoveTarget reports whether there is another worker that connections of this
 // one can move to.
-func (s *supervisor) somewhereToGo(from *slot) bool {
+func (s *supervisor) hasMoveTarget(from *slot) bool {
 	for slot := range s.slots.all() {
 		if slot != from && slot.life == lifeServing && slot.generation == s.generation && slot.ready.Moves {
 			return true
@@ -60,11 +60,11 @@ func (s *supervisor) somewhereToGo(from *slot) bool {
 	return false
 }
 
-// someoneComes reports whether there may be one soon: of the wanted workers, but
+// expectsMoveTarget reports whether there may be one soon: of the wanted workers, but
 // for the one that leaves, not all serve.
-func (s *supervisor) someoneComes(leaving *slot) bool {
+func (s *supervisor) expectsMoveTarget(leaving *slot) bool {
 	serving := 0
-	for _, slot := range s.staff(s.generation) {
+	for _, slot := range s.wanted(s.generation) {
 		if slot != leaving && slot.life == lifeServing {
 			serving++
 		}
@@ -76,10 +76,10 @@ func (s *supervisor) someoneComes(leaving *slot) bool {
 func (s *supervisor) moveAway(slot *slot) {
 	if s.turn(slot, turnMove) {
 		if slot.until.IsZero() {
-			slot.until = s.leavesUntil()
+			slot.until = s.drainDeadline()
 		}
 		s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
-		s.setLeaveAlarm(slot)
+		s.setDrainAlarm(slot)
 	}
 }
 
@@ -87,7 +87,7 @@ func (s *supervisor) moveAway(slot *slot) {
 // them to go. However long that takes: it is not their fault. It is told nothing.
 func (s *supervisor) park(slot *slot) {
 	slot.until = time.Time{}
-	slot.quiet()
+	slot.clearAlarm()
 	s.log.Info("worker keeps its connections until there is somewhere for them to go", "slot", slot.number, "pid", slot.pid())
 }
 
@@ -95,11 +95,11 @@ func (s *supervisor) park(slot *slot) {
 func (s *supervisor) finish(slot *slot) {
 	s.turn(slot, turnFinish) // or it does already, and the deadline is new
 	s.tell(slot, ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: slot.remaining()})
-	s.setLeaveAlarm(slot)
+	s.setDrainAlarm(slot)
 }
 
-func (s *supervisor) setLeaveAlarm(slot *slot) {
-	slot.quiet()
+func (s *supervisor) setDrainAlarm(slot *slot) {
+	slot.clearAlarm()
 	if !slot.until.IsZero() {
 		s.setAlarm(slot, alarmDrained, time.Until(slot.until))
 	}
@@ -110,7 +110,7 @@ func (s *supervisor) setLeaveAlarm(slot *slot) {
 func (s *supervisor) recall(slot *slot) {
 	if s.turn(slot, turnRecall) {
 		s.tell(slot, ipc.Move{})
-		s.setLeaveAlarm(slot)
+		s.setDrainAlarm(slot)
 	}
 }
 
@@ -120,7 +120,7 @@ func (s *supervisor) keep(slot *slot) {
 	switch {
 	case slot.life.gives(), slot.life == lifeRecalled, slot.life == lifeReturning:
 		slot.until = time.Time{}
-		slot.quiet()
+		slot.clearAlarm()
 		s.recall(slot) // or it is already
 	case slot.life == lifeParked:
 		s.finish(slot)
@@ -150,24 +150,24 @@ func (s *supervisor) landed(e Landed) {
 	}
 }
 
-// guideLeavers tells those that leave what has changed for them: there is
+// guideDraining tells those that leave what has changed for them: there is
 // somewhere for their connections to go, or no more, or nothing comes back.
-func (s *supervisor) guideLeavers() {
+func (s *supervisor) guideDraining() {
 	if s.stopping != stopNot {
 		return
 	}
 	for slot := range s.slots.all() {
 		switch {
 		case !slot.ready.Moves:
-		case s.somewhereToGo(slot):
+		case s.hasMoveTarget(slot):
 			if slot.life == lifeParked || slot.life == lifeFinishing && !slot.kept() && slot.generation == s.generation {
 				s.moveAway(slot)
 			}
 			if slot.life == lifeLanded && !s.reload.moving() && s.turn(slot, turnReleased) {
 				s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
 			}
-		case slot.life == lifeParked && !s.someoneComes(slot):
-			slot.until = s.leavesUntil() // all are there, and none can take them
+		case slot.life == lifeParked && !s.expectsMoveTarget(slot):
+			slot.until = s.drainDeadline() // all are there, and none can take them
 			s.finish(slot)
 		default:
 			s.recall(slot)
@@ -184,7 +184,7 @@ func (s *supervisor) releaseEmpty() {
 	_, workers := s.dispatch.Snapshot()
 	for slot := range s.slots.all() {
 		if slot.life == lifeParked && workers[slot.number].Load() == 0 {
-			slot.until = s.leavesUntil()
+			slot.until = s.drainDeadline()
 			s.finish(slot)
 		}
 	}
@@ -199,7 +199,7 @@ func (s *supervisor) end(slot *slot, why string) {
 	slot.why = why
 	switch {
 	case slot.life == lifeRemoved:
-		slot.quiet()
+		slot.clearAlarm()
 		s.slots.remove(slot)
 	case before != lifeKilled:
 		if before.serves() {
@@ -211,10 +211,10 @@ func (s *supervisor) end(slot *slot, why string) {
 	}
 }
 
-// leavesByItself handles a worker's word that it was asked to finish, by a signal
+// drainsByItself handles a worker's word that it was asked to finish, by a signal
 // to it alone, or that it has nothing more to do. Another takes its place: at
 // once, or later if this one did not last.
-func (s *supervisor) leavesByItself(slot *slot) {
+func (s *supervisor) drainsByItself(slot *slot) {
 	switch {
 	case slot.life == lifeWaiting:
 		s.kill(slot, "it wants to end before it has served")
@@ -224,9 +224,9 @@ func (s *supervisor) leavesByItself(slot *slot) {
 			deaths = slot.deaths + 1
 		}
 		asked := slot.life == lifeAsked // then another was started already
-		s.leave(slot, "the worker was told to finish")
+		s.drain(slot, "the worker was told to finish")
 		if deaths > 0 {
-			s.retires(slot)
+			s.newWorkerDrains(slot)
 			s.failScaling(fmt.Errorf("worker %d (pid %d) wants to end although it has just begun", slot.number, slot.pid()))
 		}
 		if !asked && s.stopping == stopNot && slot.generation == s.newest() {

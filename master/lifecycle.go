@@ -12,8 +12,8 @@ import (
 )
 
 // This file is the life of a worker that stays, as the supervisor leads it:
-// started, heard, ready, seated; killed, exited, started again. How one leaves is
-// in leave.go.
+// started, ready, given connections; killed, exited, started again. How one leaves is
+// in drain.go.
 
 // openSlot makes a slot for a worker of a generation, after so many young deaths
 // of those whose place it takes, and starts it, or has it started later. If there
@@ -63,7 +63,7 @@ func (s *supervisor) cutKept() {
 	}
 	if fewest != nil {
 		s.log.Warn("too many workers keep their connections, one has the drain timeout for it", "slot", fewest.number, "pid", fewest.pid(), "limit", maxSlots(s.config))
-		fewest.until = s.leavesUntil()
+		fewest.until = s.drainDeadline()
 		s.finish(fewest)
 	}
 }
@@ -71,7 +71,7 @@ func (s *supervisor) cutKept() {
 // startWorker starts the slot's next incarnation.
 func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
-	slot.seated, slot.killed, slot.ready, slot.readyAt = false, "", ipc.Ready{}, time.Time{}
+	slot.queueOpen, slot.killed, slot.ready, slot.readyAt = false, "", ipc.Ready{}, time.Time{}
 	process, err := s.launch(slot)
 	if err != nil {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
@@ -162,7 +162,7 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 	case ipc.Ready:
 		s.becameReady(slot, m)
 	case ipc.Draining:
-		s.leavesByItself(slot)
+		s.drainsByItself(slot)
 	case ipc.Moved:
 		s.gave(slot, m)
 	case ipc.Lost:
@@ -185,20 +185,20 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	if !s.turn(slot, turnReady) {
 		return // said twice, or too late
 	}
-	slot.quiet()
+	slot.clearAlarm()
 	slot.ready, slot.readyAt, slot.accidents = m, time.Now(), 0
 	slot.hang, slot.recycleAt = hangDetector{}, newRecycleLimits(slot.config)
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 }
 
-// seatWaiting lets the workers have connections that are ready, of the generation
+// openQueues lets the workers have connections that are ready, of the generation
 // that serves: all at once, so that none gets what is for all.
-func (s *supervisor) seatWaiting() {
+func (s *supervisor) openQueues() {
 	var queues []Queue
-	for _, slot := range s.staff(s.generation) {
-		if s.turn(slot, turnSeated) {
+	for _, slot := range s.wanted(s.generation) {
+		if s.turn(slot, turnOpened) {
 			queues = append(queues, s.queue(slot))
-			slot.seated = true
+			slot.queueOpen = true
 		}
 	}
 	if len(queues) > 0 {
@@ -225,20 +225,20 @@ func (s *supervisor) queue(slot *slot) Queue {
 
 // kill ends a worker that cannot be talked to. Its death is handled as any other.
 func (s *supervisor) kill(slot *slot, why string) {
-	s.condemn(slot, why)
+	s.fail(slot, why)
 	s.processes.signal(slot.pid(), unix.SIGKILL)
 }
 
-// condemn takes note that a worker is about to be killed: from now on others get
+// fail takes note that a worker is about to be killed: from now on others get
 // what it was to have.
-func (s *supervisor) condemn(slot *slot, why string) {
+func (s *supervisor) fail(slot *slot, why string) {
 	if slot.killed == "" {
 		slot.killed = why
 		s.log.Warn("killing a worker", "slot", slot.number, "pid", slot.pid(), "reason", why)
 	}
 	served := slot.life.serves()
-	if s.turn(slot, turnCondemned) {
-		slot.quiet()
+	if s.turn(slot, turnFailed) {
+		slot.clearAlarm()
 		if served {
 			s.dispatch.CloseQueue(slot.number)
 		}
@@ -250,7 +250,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	process := slot.process
 	before := slot.life
 	s.dropOrder(slot, "its worker died")
-	if slot.seated {
+	if slot.queueOpen {
 		s.dispatch.Reaped(slot.number)
 	} else {
 		closeQueue(process.Queue())
@@ -259,7 +259,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	slot.process = nil
 	s.closeBoard(slot)
 	s.turn(slot, turnExited)
-	slot.quiet()
+	slot.clearAlarm()
 	asked := before.state() == StateDraining && before != lifeKilled
 	how := child.Reason(status)
 	if status.Exited() && status.ExitStatus() == 0 && !asked && process.LeftOthers() {
@@ -279,7 +279,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 		s.startWorker(slot)
 		return
 	}
-	if !slot.seated && slot.life != lifeRemoved { // it was to be ready
+	if !slot.queueOpen && slot.life != lifeRemoved { // it was to be ready
 		s.failScaling(err)
 	}
 	s.died(slot, err)
