@@ -76,7 +76,7 @@ func (c *Conn) Send(ctx context.Context, payload []byte, fds []int) error {
 			return sendErr != ErrWouldBlock
 		})
 	})
-	return verdict("send", err, sendErr)
+	return waitError("send", err, sendErr)
 }
 
 // Receive is [Receiver.Receive] that waits for a packet, until ctx is done. It
@@ -98,12 +98,12 @@ func (c *Conn) Receive(ctx context.Context, payload []byte, fds []int, expect fu
 			return receiveErr != ErrWouldBlock
 		})
 	})
-	return n, nfds, verdict("receive", err, receiveErr)
+	return n, nfds, waitError("receive", err, receiveErr)
 }
 
-// verdict chooses between the error of the wait and that of the last attempt,
-// which is ErrWouldBlock when the wait was cut short.
-func verdict(operation string, waitErr, err error) error {
+// waitError returns the error of a wait, or, when that has none, the one of the last
+// attempt, which is ErrWouldBlock in a wait that was cut short.
+func waitError(operation string, waitErr, err error) error {
 	var syscallErr *os.SyscallError
 	switch {
 	case waitErr != nil:

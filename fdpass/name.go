@@ -114,7 +114,7 @@ func removeDead(path string) error {
 
 // probe connects a datagram socket to path. The kernel looks first whether a
 // socket is bound there (else ECONNREFUSED) and then whether it is of the same
-// type (else EPROTOTYPE). So a live listener never sees the visitor, and one
+// type (else EPROTOTYPE). So a live listener never sees the probe, and one
 // that is bound but does not listen yet counts as live.
 func probe(path string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

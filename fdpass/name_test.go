@@ -185,7 +185,7 @@ func TestWhatIsThereIsLeftAlone(t *testing.T) {
 	}
 }
 
-// The question whether it lives must not reach a listener as a visitor.
+// The question whether it lives must not reach a listener as a connection.
 func TestProbeIsNotSeen(t *testing.T) {
 	leaktest.Descriptors(t)
 	path := folder(t) + "/x"

@@ -21,23 +21,24 @@ type Receiver struct {
 
 	message unix.Msghdr
 	vector  unix.Iovec
-	control inbox
+	control controlBuffer
 }
 
-// inbox is the control buffer of a received packet. It always has room for the
-// most rights that a packet can carry, so that the kernel cuts them short for
+// controlBuffer is what the kernel writes control messages into. It always has room
+// for the most rights that a packet can carry, so that the kernel cuts them short for
 // one reason only; and room for other control messages, which the receiving
 // socket's own options call for (SO_PASSCRED, SO_PASSPIDFD, SO_PASSSEC,
 // SO_TIMESTAMP), and some of which the kernel puts before the rights. Another
 // process that shares the socket may have set them.
-type inbox struct {
+type controlBuffer struct {
 	rights rights
 	other  [64]uint64
 }
 
 // Receive takes one packet from sock, which may be in blocking mode or not:
-// Receive never blocks, but for the closes below (see Discard). It fills payload and fds and returns how much of each
-// it filled. The descriptors are owned by the caller and close-on-exec.
+// Receive never blocks, but for the closes below (see Discard). It fills payload and
+// fds and returns how much of each it filled. The descriptors are owned by the caller
+// and close-on-exec.
 //
 // If expect is not nil, it is given the payload and returns how many
 // descriptors belong to it, or an error, which Receive passes on.
@@ -74,7 +75,7 @@ func (r *Receiver) discard(fds []int) {
 	}
 }
 
-// check judges a packet whose descriptors are collected.
+// check returns what is wrong with a packet whose descriptors are collected, or nil.
 func (r *Receiver) check(payload []byte, nfds int, surplus bool, expect func([]byte) (int, error)) error {
 	switch {
 	case len(payload) == 0:
@@ -159,6 +160,7 @@ func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 	return n, surplus
 }
 
+// widened returns the descriptors as ints.
 func widened(data []int32) (fds []int) {
 	for _, fd := range data {
 		fds = append(fds, int(fd))
@@ -166,6 +168,7 @@ func widened(data []int32) (fds []int) {
 	return fds
 }
 
+// closePIDs closes pidfds.
 func closePIDs(fds []int32) {
 	for _, fd := range fds {
 		if fd >= 0 { // in its place there may be an error number
