@@ -1,31 +1,3 @@
-// Package master accepts connections and hands them to worker processes.
-//
-// One process, six actors, each a goroutine that owns its state; the others
-// send it functions to run (see package mailbox):
-//
-//	acceptor    accepts, dispatches, owns the queues and their ledgers; may have
-//	            greeters accept beside it (--acceptors)
-//	supervisor  owns the slots: starts, replaces, drains and ends workers
-//	reaper      the only one to wait for children
-//	signals     turns signals into requests to the supervisor
-//	control     answers on the control socket
-//	context     turns the end of Run's context into a graceful stop
-//
-// One connection's way: acceptFrom (acceptor.go) takes it from a listener into
-// the hand; place (dispatcher.go) chooses a seat and sends it as an envelope
-// and a descriptor over the seat's queue; from then on it is the worker's.
-//
-// The invariant: the master never reads a byte of a client's data, and every
-// connection it ever accepted is counted as exactly one of queued, active,
-// closed, refused or lost.
-//
-// This package never imports the worker's; they meet in package ipc.
-//
-//	err := master.Run(ctx, master.Config{
-//		Listen:  []string{"127.0.0.1:8888"},
-//		Program: []string{"./worker"},
-//		Workers: 2,
-//	})
 package master
 
 import (
