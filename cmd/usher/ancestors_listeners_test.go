@@ -38,12 +38,7 @@ func TestSecondPortServesOn(t *testing.T) {
 // A port that another holds is no success: no start line, and the error names it.
 func TestBusyPortIsNoSuccess(t *testing.T) {
 	t.Parallel()
-	held, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.Close()
-	address := held.Addr().String()
+	address := busyAddress(t)
 	got := usher(t, "serve", "--control", filepath.Join(shortDir(t), "c"), "--listen", "127.0.0.1:0", "--listen", "busy="+address)
 	checkComplaint(t, got, exitFailed, address, "address already in use")
 }

@@ -70,6 +70,16 @@ var givers = map[string]giver{
 	"a large state that is junk": {func(g *gift) { g.give(sealedState()) }, "", "malformed frozen connection"},
 }
 
+// onlyGift returns the first connections of the worker that makes a folder, which says
+// that it can move them. All others are good.
+func onlyGift(folder string) *gift {
+	onlyOne(folder, helpers["worker-summing"])
+	sayOnControl(`{"type":"ready","protocol":1,"closes":true,"moves":true}`)
+	g := new(gift)
+	g.await()
+	return g
+}
+
 // await receives a packet.
 func (g *gift) await() {
 	for g.courier.Receive(ipc.QueueFD, &g.packet) != nil {
@@ -116,13 +126,7 @@ func init() {
 	// The arguments: which of givers, and a folder to be made. Whoever makes it is
 	// the giver, which takes one packet of connections; all others are good.
 	helpers["worker-giver"] = func() {
-		if os.Mkdir(os.Args[3], 0o755) != nil {
-			helpers["worker-summing"]()
-			os.Exit(0)
-		}
-		sayOnControl(`{"type":"ready","protocol":1,"closes":true,"moves":true}`)
-		g := new(gift)
-		g.await()
+		g := onlyGift(os.Args[3])
 		givers[os.Args[2]].do(g)
 		helpers["worker-mute"]()
 	}
@@ -187,10 +191,7 @@ func TestBadGivers(t *testing.T) {
 func init() {
 	// The arguments: a folder to be made. Whoever makes it floods its queue.
 	helpers["worker-flooding"] = func() {
-		if os.Mkdir(os.Args[2], 0o755) != nil {
-			helpers["worker-summing"]()
-			os.Exit(0)
-		}
+		onlyOne(os.Args[2], helpers["worker-summing"])
 		sayOnControl(`{"type":"ready","protocol":1,"closes":true,"moves":true}`)
 		var packet ipc.Packet
 		var courier ipc.Courier

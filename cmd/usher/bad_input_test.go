@@ -73,14 +73,20 @@ func TestStatusWithoutMaster(t *testing.T) {
 	checkComplaint(t, got, exitFailed, "no master answers on "+path, "usher serve", "--control")
 }
 
-func TestAddressInUse(t *testing.T) {
-	t.Parallel()
+// busyAddress is one that somebody else listens on.
+func busyAddress(t *testing.T) string {
+	t.Helper()
 	held, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer held.Close()
-	address := held.Addr().String()
+	t.Cleanup(func() { _ = held.Close() }) // nobody has connected
+	return held.Addr().String()
+}
+
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	address := busyAddress(t)
 	got := usher(t, "serve", "--control", filepath.Join(shortDir(t), "c"), "--listen", address)
 	checkComplaint(t, got, exitFailed, address, "address already in use", "--listen")
 }

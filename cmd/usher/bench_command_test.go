@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -168,7 +167,10 @@ func TestBenchErrors(t *testing.T) {
 				t.Parallel()
 				address := closed
 				if test.serve != nil {
-					address = misserve(t, test.serve)
+					address = serveConns(t, func(c *net.TCPConn) {
+						_ = c.SetDeadline(time.Now().Add(limit)) // a socket has deadlines
+						test.serve(c)
+					})
 				}
 				timeout := "--timeout=2s" // it also ends who gets no answer at all
 				if test.kind == load.KindTimeout {
@@ -210,33 +212,6 @@ func closedPort(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
-}
-
-// misserve serves each connection on a goroutine, and closes it afterwards.
-func misserve(t *testing.T, serve func(c *net.TCPConn)) (address string) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer conn.Close()
-				_ = conn.SetDeadline(time.Now().Add(limit)) // a socket has deadlines
-				serve(conn.(*net.TCPConn))
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close() // once
-		all.Wait()
-	})
-	return listener.Addr().String()
 }
 
 // What makes no sense is refused with a reason, before anything is sent.

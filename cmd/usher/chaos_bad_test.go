@@ -17,25 +17,15 @@ import (
 // there says what the worker is to do wrong, while it serves all others as well.
 const badListener = "bad"
 
-// wrongs are what it can do, each of which it is replaced for. Of counters, one is
-// not made up: how many were cut, since the story looks that none is.
+// wrongs are what it can do, each of which it is replaced for.
 var wrongs = map[string]func(){
-	"closed":   func() { board().Closed.Store(1 << 40) },
-	"received": func() { board().Received.Store(1 << 63) },
-	"counters": func() {
-		e := board()
-		e.Lost.Store(1<<64 - 1)
-		e.Thawed.Store(1<<64 - 1)
-		e.Staying.Store(1<<64 - 1)
-		e.Pause.Store(1<<64 - 1)
-		e.Withheld.Store(1<<64 - 1)
-		e.Received.Store(1<<64 - 1)
-		e.Closed.Store(1<<64 - 1)
-	},
-	"queue":   func() { _ = unix.Sendto(ipc.QueueFD, []byte("junk"), 0, nil) },   // the log tells
-	"control": func() { _ = unix.Sendto(ipc.ControlFD, []byte("junk"), 0, nil) }, // likewise
-	"shuts":   func() { _ = unix.Shutdown(ipc.QueueFD, unix.SHUT_RDWR) },         // likewise
-	"exits":   func() { os.Exit(badStatus) },
+	"closed":   func() { lies["closed"](ownEntry()) },
+	"received": func() { lies["received"](ownEntry()) },
+	"counters": func() { lieButForCut(ownEntry()) },
+	"queue":    func() { _ = unix.Sendto(ipc.QueueFD, []byte("junk"), 0, nil) },   // the log tells
+	"control":  func() { _ = unix.Sendto(ipc.ControlFD, []byte("junk"), 0, nil) }, // likewise
+	"shuts":    func() { _ = unix.Shutdown(ipc.QueueFD, unix.SHUT_RDWR) },         // likewise
+	"exits":    func() { os.Exit(badStatus) },
 }
 
 // chaosLies are those by which the books have as closed what dies with the worker.
@@ -43,17 +33,6 @@ var chaosLies = []string{"closed", "received", "counters"}
 
 // wrongNames are all, in an order that a seed repeats.
 var wrongNames = append([]string{"queue", "control", "shuts", "exits"}, chaosLies...)
-
-// board returns the worker's part of the scoreboard.
-func board() *ipc.Entry {
-	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD)
-	if err != nil {
-		panic(err) // nothing could be told of this worker
-	}
-	var slot int
-	_, _ = fmt.Sscan(os.Getenv("USHER_SLOT"), &slot) // the master has set it
-	return board.Entry(slot)
-}
 
 // misled is the session at the bad listener. It does one thing, and ends.
 type misled struct{ journal *journalWriter }

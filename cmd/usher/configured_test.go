@@ -22,11 +22,18 @@ type configured struct {
 // control socket, and no listener if one on a free port will do.
 func serveConfigured(t *testing.T, lines ...string) *configured {
 	t.Helper()
+	return serveConfiguredIn(t, nil, lines...)
+}
+
+// serveConfiguredIn is serveConfigured with more in the environment.
+func serveConfiguredIn(t *testing.T, environ []string, lines ...string) *configured {
+	t.Helper()
 	directory := shortDir(t)
 	c := &configured{path: filepath.Join(directory, "usher.toml")}
 	control := filepath.Join(directory, "c")
 	writeConfig(t, c.path, control, lines)
 	cmd, mark := command("serve", "--config", c.path)
+	cmd.Env = append(cmd.Env, environ...)
 	c.server = launchAs(t, cmd, mark, control)
 	c.awaitStart()
 	return c

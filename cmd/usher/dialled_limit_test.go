@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -53,29 +54,35 @@ func (p *proxied) Close(*worker.Conn, error)                   { _ = p.other.Clo
 // echoServer serves an echo until the test ends.
 func echoServer(t *testing.T) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveConns(t, func(c *net.TCPConn) { _, _ = io.Copy(c, c) }) // until its client leaves
+}
+
+// serveConns is a server of the test's own: each connection has a goroutine, and is
+// closed when that has served it.
+func serveConns(t *testing.T, serve func(c *net.TCPConn)) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	var all sync.WaitGroup
+	all.Go(func() {
 		for {
-			conn, err := l.Accept()
+			conn, err := listener.Accept()
 			if err != nil {
-				return // the test has ended
+				return
 			}
-			go func() {
-				_, _ = io.Copy(conn, conn)
-				_ = conn.Close() // its client has left
-			}()
+			all.Go(func() {
+				defer conn.Close()
+				serve(conn.(*net.TCPConn))
+			})
 		}
-	}()
-	t.Cleanup(func() {
-		_ = l.Close() // nothing is accepted any more
-		<-ended
 	})
-	return l.Addr().String()
+	t.Cleanup(func() {
+		_ = listener.Close() // once
+		all.Wait()
+	})
+	return listener.Addr().String()
 }
 
 // A proxy's clients take two descriptors each. Those for whom there are none wait in

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -14,9 +13,7 @@ import (
 // then is found as in any other worker: nothing else would ever end its clients' wait.
 func TestHangOfKeptWorker(t *testing.T) {
 	t.Parallel()
-	program := filepath.Join(shortDir(t), "worker")
-	deploy(t, program, "worker-hanging")
-	s := serve(t, "--workers", "1", "--hang-timeout", hangTimeout.String(), "--", program)
+	s, program := serveDeployed(t, "worker-hanging", "--workers", "1", "--hang-timeout", hangTimeout.String())
 	hanging, other := dial(t, s.address), dial(t, s.address)
 	pid := hanging.ask(t, "hello")
 	other.ask(t, "hello")

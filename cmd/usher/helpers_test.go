@@ -37,6 +37,15 @@ var helpers = map[string]func(){
 	},
 }
 
+// onlyOne returns for the first worker that is told to make a folder. All others are
+// what is said, until they end.
+func onlyOne(folder string, others func()) {
+	if os.Mkdir(folder, 0o755) != nil {
+		others()
+		os.Exit(0)
+	}
+}
+
 // staying is the app lines with sessions that cannot move to another worker.
 type staying struct{}
 

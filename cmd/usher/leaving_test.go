@@ -91,9 +91,7 @@ func TestCutIsCounted(t *testing.T) {
 // them; the server ends nevertheless when it is told to.
 func TestStopAfterFailedDeploy(t *testing.T) {
 	const clients = 50
-	program := filepath.Join(shortDir(t), "worker")
-	deploy(t, program, "worker-summing-1")
-	s := serve(t, "--workers", "2", "--drain-timeout", "1s", "--", program)
+	s, program := serveDeployed(t, "worker-summing-1", "--workers", "2", "--drain-timeout", "1s")
 	c := gatherTolerant(t, s.address, clients)
 	s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 	deploy(t, program, "worker-forgetting")

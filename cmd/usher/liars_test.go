@@ -17,36 +17,43 @@ var lies = map[string]func(*ipc.Entry){
 	"received": func(e *ipc.Entry) { e.Received.Store(1 << 63) },
 	"lost":     func(e *ipc.Entry) { e.Lost.Store(1 << 63) },
 	"all": func(e *ipc.Entry) {
-		e.Received.Store(1<<64 - 1)
-		e.Closed.Store(1<<64 - 1)
-		e.Lost.Store(1<<64 - 1)
-		e.Thawed.Store(1<<64 - 1)
-		e.Staying.Store(1<<64 - 1)
-		e.Pause.Store(1<<64 - 1)
+		lieButForCut(e)
 		e.Cut.Store(1<<64 - 1)
 	},
 }
 
+// lieButForCut writes the largest numbers there are, but into how many connections
+// were cut: a story may look that none is.
+func lieButForCut(e *ipc.Entry) {
+	e.Lost.Store(1<<64 - 1)
+	e.Thawed.Store(1<<64 - 1)
+	e.Staying.Store(1<<64 - 1)
+	e.Pause.Store(1<<64 - 1)
+	e.Withheld.Store(1<<64 - 1)
+	e.Received.Store(1<<64 - 1)
+	e.Closed.Store(1<<64 - 1)
+}
+
+// ownEntry returns this worker's part of the scoreboard.
+func ownEntry() *ipc.Entry {
+	board, err := ipc.OpenScoreboard(ipc.ScoreboardFD)
+	if err != nil {
+		panic(err) // nothing could be told of this worker
+	}
+	var slot int
+	_, _ = fmt.Sscan(os.Getenv("USHER_SLOT"), &slot) // the master has set it
+	return board.Entry(slot)
+}
+
 func init() {
-	misdeeds := func() {
-		board, err := ipc.OpenScoreboard(ipc.ScoreboardFD)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		var slot int
-		_, _ = fmt.Sscan(os.Getenv("USHER_SLOT"), &slot) // the master has set it
-		entry := board.Entry(slot)
+	// The arguments: which of lies, and a folder to be made. Whoever makes it lies.
+	helpers["worker-lying"] = func() {
+		onlyOne(os.Args[3], func() { os.Exit(run([]string{"worker", "lines"})) })
+		entry := ownEntry()
 		entry.Sequence.Store(2)
 		lies[os.Args[2]](entry)
 		sayOnControl(`{"type":"ready","protocol":1,"closes":true,"moves":true}`)
 		helpers["worker-mute"]()
-	}
-	helpers["worker-lying"] = func() {
-		if os.Mkdir(os.Args[3], 0o755) == nil {
-			misdeeds()
-		}
-		os.Exit(run([]string{"worker", "lines"}))
 	}
 }
 

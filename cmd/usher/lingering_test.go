@@ -50,13 +50,7 @@ func init() {
 	// The arguments: which of lingerers, and a folder to be made. Whoever makes it
 	// gives one connection back; all others are good.
 	helpers["worker-lingerer"] = func() {
-		if os.Mkdir(os.Args[3], 0o755) != nil {
-			helpers["worker-summing"]()
-			os.Exit(0)
-		}
-		sayOnControl(`{"type":"ready","protocol":1,"closes":true,"moves":true}`)
-		g := new(gift)
-		g.await()
+		g := onlyGift(os.Args[3])
 		letLinger(g.packet.FD(0))
 		_ = unix.Kill(os.Getppid(), unix.SIGSTOP) // the master is to be the last to close it
 		lingerers[os.Args[2]].do(g)

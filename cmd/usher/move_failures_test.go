@@ -66,6 +66,15 @@ func deploy(t *testing.T, path, helper string) {
 	script(t, path, fmt.Sprintf("#!/bin/sh\nexec %s %s\n", self(), helper))
 }
 
+// serveDeployed starts a server of a worker, and returns the path at which to deploy
+// another.
+func serveDeployed(t *testing.T, helper string, flags ...string) (s *server, program string) {
+	t.Helper()
+	program = filepath.Join(shortDir(t), "worker")
+	deploy(t, program, helper)
+	return serve(t, append(flags, "--", program)...), program
+}
+
 // A new program that cannot read the state of the old one: few connections are
 // lost before that is noticed, and the others stay with the old program, beyond
 // every deadline, until there is a program that can.
@@ -77,9 +86,7 @@ func TestDeployThatForgets(t *testing.T) {
 		t.Run(test.helper, func(t *testing.T) {
 			clients := sized(200, 2000)
 			const timeout = 3 * time.Second
-			program := filepath.Join(shortDir(t), "worker")
-			deploy(t, program, "worker-summing-1")
-			s := serve(t, "--workers", "2", "--drain-timeout", timeout.String(), "--", program)
+			s, program := serveDeployed(t, "worker-summing-1", "--workers", "2", "--drain-timeout", timeout.String())
 			c := gatherTolerant(t, s.address, clients)
 			s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 			deploy(t, program, test.helper)
@@ -132,9 +139,7 @@ func TestDeployThatMigrates(t *testing.T) {
 	} {
 		t.Run(test.helper, func(t *testing.T) {
 			const clients = 400
-			program := filepath.Join(shortDir(t), "worker")
-			deploy(t, program, "worker-summing-1")
-			s := serve(t, "--workers", "2", "--", program)
+			s, program := serveDeployed(t, "worker-summing-1", "--workers", "2")
 			c := gatherTolerant(t, s.address, clients)
 			s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 			deploy(t, program, test.helper)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -219,11 +218,7 @@ func TestReloadFails(t *testing.T) {
 	t.Parallel()
 	s := serveConfigured(t, `app = "lines"`, `workers = 2`)
 	directory := t.TempDir()
-	held, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.Close()
+	busy := busyAddress(t)
 	c := dial(t, s.address)
 	c.ask(t, "hello")
 	for _, test := range []struct {
@@ -234,7 +229,7 @@ func TestReloadFails(t *testing.T) {
 		{fmt.Sprintf("boot-timeout = \"200ms\"\nprogram = [%q, \"worker-mute\"]", self()), []string{"not ready within 200ms"}},
 		{fmt.Sprintf(`program = ["%s/missing"]`, directory), []string{directory + "/missing", "no such file or directory"}},
 		{fmt.Sprintf(`program = [%q]`, directory), []string{"start " + directory, "is a directory"}},
-		{fmt.Sprintf(`listen = ["127.0.0.1:0", %q]`, held.Addr()), []string{held.Addr().String(), "address already in use"}},
+		{fmt.Sprintf(`listen = ["127.0.0.1:0", %q]`, busy), []string{busy, "address already in use"}},
 		{`app = "lines`, []string{s.path + ":1: "}},
 	} {
 		s.write(test.line)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,9 +13,7 @@ import (
 func TestDeployThatRetires(t *testing.T) {
 	t.Parallel()
 	const clients = 50
-	program := filepath.Join(shortDir(t), "worker")
-	deploy(t, program, "worker-summing-1")
-	s := serve(t, "--workers", "1", "--drain-timeout", "2s", "--", program)
+	s, program := serveDeployed(t, "worker-summing-1", "--workers", "1", "--drain-timeout", "2s")
 	c := gather(t, s.address, clients)
 	s.until("all are there", func(status master.Status) bool { return int(status.Connections.Active) == clients })
 	deploy(t, program, "worker-leaving")
@@ -48,9 +45,7 @@ func TestDeployThatRetires(t *testing.T) {
 // them go before all are there.
 func TestScaleWithProgramThatRetires(t *testing.T) {
 	t.Parallel()
-	program := filepath.Join(shortDir(t), "worker")
-	deploy(t, program, "worker-summing-1")
-	s := serve(t, "--workers", "1", "--", program)
+	s, program := serveDeployed(t, "worker-summing-1", "--workers", "1")
 	deploy(t, program, "worker-leaving")
 	got := s.ask("scale", "+2")
 	if got.code != 0 && !strings.Contains(got.stderr, "wants to end") {

@@ -31,15 +31,7 @@ func init() {
 // serveWithoutNames is serveConfigured for a server that no name server answers.
 func serveWithoutNames(t *testing.T, lines ...string) *configured {
 	t.Helper()
-	directory := shortDir(t)
-	c := &configured{path: filepath.Join(directory, "usher.toml")}
-	control := filepath.Join(directory, "c")
-	writeConfig(t, c.path, control, lines)
-	cmd, mark := command("serve", "--config", c.path)
-	cmd.Env = append(cmd.Env, slowResolver+"=1")
-	c.server = launchAs(t, cmd, mark, control)
-	c.awaitStart()
-	return c
+	return serveConfiguredIn(t, []string{slowResolver + "=1"}, lines...)
 }
 
 // A reload that adds a name which no name server tells is refused, and says why;

@@ -125,9 +125,7 @@ func TestStartWithoutSome(t *testing.T) {
 // over: it is started again more and more seldom, not a hundred times a second.
 func TestWorkerThatLeavesAtOnce(t *testing.T) {
 	t.Parallel()
-	program := filepath.Join(shortDir(t), "worker")
-	deploy(t, program, "worker-staying")
-	s := serve(t, "--workers", "1", "--", program)
+	s, program := serveDeployed(t, "worker-staying", "--workers", "1")
 	deploy(t, program, "worker-leaving")
 	status := s.until("one", ready(1))
 	kill(t, status.Workers[0].PID, unix.SIGKILL)

@@ -296,21 +296,16 @@ func TestStandardOutputReaderGone(t *testing.T) {
 // A failure that nobody reads about ends the process nevertheless.
 func TestNobodyReadsTheFailure(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
 	_, to := aPipe(t)
 	fillPipe(t, to)
-	cmd, mark := command("serve", "--listen", taken.Addr().String(), "--control", filepath.Join(shortDir(t), "c"))
+	cmd, mark := command("serve", "--listen", busyAddress(t), "--control", filepath.Join(shortDir(t), "c"))
 	t.Cleanup(func() { killMarked(mark) })
 	cmd.Stderr = to
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	late := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() }) // it has ended by now or is late
-	err = cmd.Wait()
+	err := cmd.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !late.Stop() || !ok || exit.ExitCode() != exitFailed {
 		t.Errorf("%v, want exit status %d", err, exitFailed)
 	}
