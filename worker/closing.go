@@ -211,7 +211,7 @@ func (c *Conn) release() {
 		return
 	}
 	if m := l.member; m != nil {
-		m.closed(c)
+		m.ledger.closed(c.id, c.state.is(traitPinned))
 		killpoint.Reach(killpoint.Settled)
 	}
 }

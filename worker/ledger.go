@@ -27,8 +27,11 @@ type losses struct {
 // received books connections that were taken from the queue.
 func (b *ledger) received(n int) { b.entry.Received.Add(uint64(n)) }
 
-// closed books a closed connection, after close(2).
-func (b *ledger) closed(id uint64) {
+// closed books a closed connection, after close(2), and that it was pinned.
+func (b *ledger) closed(id uint64, pinned bool) {
+	if pinned {
+		b.entry.Staying.Add(^uint64(0))
+	}
 	if b.entry.AddClosed(1) {
 		b.ring()
 	}
@@ -47,9 +50,8 @@ func (b *ledger) neverReached(n int) {
 	}
 }
 
-// pinned books a connection that does not move; unpinned, that it is closed.
-func (b *ledger) pinned()   { b.entry.Staying.Add(1) }
-func (b *ledger) unpinned() { b.entry.Staying.Add(^uint64(0)) }
+// pinned books a connection that does not move.
+func (b *ledger) pinned() { b.entry.Staying.Add(1) }
 
 // lost books a connection that could not be thawed. It is closed next.
 func (b *ledger) lost(err error) {

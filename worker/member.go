@@ -125,6 +125,15 @@ func (m *member) begin(hello ipc.Hello, programMemory int64) error {
 	return nil
 }
 
+// memoryLimit returns a member's bound: the operator's, else the program's (0: none),
+// else the master's proposal, else its own.
+func memoryLimit(hello ipc.Hello, program int64) int64 {
+	if hello.MemoryBytes > 0 && (program <= 0 || !hello.MemoryIsDefault) {
+		return hello.MemoryBytes
+	}
+	return ownLimit(program)
+}
+
 // run returns when the member is drained or stopped, or the queue breaks the
 // protocol.
 func (m *member) run() error {
@@ -201,14 +210,6 @@ func (m *member) serve(tag uint64) error {
 		runtime.Gosched() // Accept is ready now, and would wait for the P that this thread keeps into its system call
 	}
 	return err
-}
-
-// closed books a connection of the loop that is closed, after close(2).
-func (m *member) closed(c *Conn) {
-	if c.state.is(traitPinned) {
-		m.ledger.unpinned()
-	}
-	m.ledger.closed(c.id)
 }
 
 // over reports whether the member has come to its end.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/internal/machine"
-	"github.com/usher-go/usher/ipc"
 )
 
 // What connections buffer is bounded for the whole worker, by capacities: input that
@@ -85,15 +84,6 @@ func ownLimit(program int64) int64 {
 		return program
 	}
 	return machine.Memory() / memoryShare / int64(runtime.NumCPU())
-}
-
-// memoryLimit returns a member's bound: the operator's, else the program's (0: none),
-// else the master's proposal, else its own.
-func memoryLimit(hello ipc.Hello, program int64) int64 {
-	if hello.MemoryBytes > 0 && (program <= 0 || !hello.MemoryIsDefault) {
-		return hello.MemoryBytes
-	}
-	return ownLimit(program)
 }
 
 // boundMemory sets the bound.
@@ -177,7 +167,7 @@ func (c *Conn) dropBuffers() {
 // mindMemory ends a turn: it looks whether the bound was passed, or the log is to be
 // told.
 func (l *loop) mindMemory() {
-	if m := &l.memory; m.full || m.news || l.buffers.Held() > m.look {
+	if l.memory.full || l.memory.news || l.buffers.Held() > l.memory.look {
 		l.reviewMemory()
 	}
 }

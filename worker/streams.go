@@ -157,7 +157,7 @@ func (s *streams) watchClose(fd int) (watch int32, err error) {
 // refuse closes and counts a connection that the program has not seen.
 func (s *streams) refuse(id uint64, fd int) {
 	_ = unix.Close(fd) // nothing was written
-	s.member.ledger.closed(id)
+	s.member.ledger.closed(id, false)
 }
 
 // ready takes note of what was closed.
@@ -180,8 +180,7 @@ func (s *streams) closed(watch int32) {
 func (s *streams) count(c *stream) {
 	m := s.member
 	m.streaming--
-	m.ledger.unpinned()
-	m.ledger.closed(c.id)
+	m.ledger.closed(c.id, true)
 	if m.loop.log.IsTrace() {
 		m.loop.log.Trace("connection closed", "conn", c.id, "peer", c.remote)
 	}

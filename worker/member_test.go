@@ -1,0 +1,126 @@
+package worker
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The kind of a member follows from its handler, and so does how its loop waits.
+func TestKindFollowsFromTheHandler(t *testing.T) {
+	session := DataFunc(func(*Conn, []byte) (int, error) { return 0, nil })
+	stream := Streams(func(net.Listener) error { return nil })
+	for _, test := range []struct {
+		name           string
+		handler        Handler
+		streams, parks bool
+	}{
+		{"sessions", session, false, false},
+		{"sessions of several listeners", ByListener(map[string]Handler{"a": session, "": session}), false, false},
+		{"streams", stream, true, true},
+		{"streams of several listeners", ByListener(map[string]Handler{"a": stream, "": stream}), true, true},
+		{"both", ByListener(map[string]Handler{"a": stream, "": session}), true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newTestMember(t, test.handler)
+			defer m.close()
+			if _, streams := m.kind.(*streams); streams != test.streams || (m.intake.streams != nil) != test.streams {
+				t.Errorf("its kind is %T", m.kind)
+			}
+			if m.loop.parks != test.parks {
+				t.Errorf("it parks: %v", m.loop.parks)
+			}
+		})
+	}
+}
+
+// What a loop does it does without a master, but for the places where a member
+// reaches into it. So whatever runs a bare loop cannot miss a master.
+func TestLoopKnowsItsMemberInThreePlaces(t *testing.T) {
+	want := []string{"Conn.release", "Conn.stay", "loop.serveReserved", "newMember"} // the last one sets it
+	got := make(map[string]bool)
+	names, err := filepath.Glob("*.go")
+	must(t, err)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		must(t, err)
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "member" && isLoop(s.X) {
+					got[funcName(f)] = true
+				}
+				return true
+			})
+		}
+	}
+	if got := slices.Sorted(maps.Keys(got)); !slices.Equal(got, want) {
+		t.Errorf("functions that look at a loop's member: %v, want %v", got, want)
+	}
+	for field := range reflect.TypeFor[loop]().Fields() {
+		if strings.Contains(field.Type.String(), "ipc.") {
+			t.Errorf("a loop's %s is a part of the protocol: %v", field.Name, field.Type)
+		}
+	}
+}
+
+// isLoop reports whether an expression is a loop by its name: l, or something's loop.
+func isLoop(x ast.Expr) bool {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return x.Name == "l"
+	case *ast.SelectorExpr:
+		return x.Sel.Name == "loop"
+	}
+	return false
+}
+
+// funcName returns a function's name with its receiver's type.
+func funcName(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return f.Name.Name
+	}
+	receiver := f.Recv.List[0].Type
+	if pointer, ok := receiver.(*ast.StarExpr); ok {
+		receiver = pointer.X
+	}
+	return receiver.(*ast.Ident).Name + "." + f.Name.Name
+}
+
+func TestCapacity(t *testing.T) {
+	for _, test := range []struct {
+		name                string
+		capacity            capacity
+		load                load
+		free, each, missing int
+	}{
+		{"nothing is there", capacity{descriptors: 100, accepted: 100}, load{}, 100, 2, 0},
+		{"nothing is dialled", capacity{descriptors: 100, accepted: 100}, load{accepted: 60, streaming: 30}, 10, 1, 0},
+		{"the next one may dial one", capacity{descriptors: 100, accepted: 100}, load{accepted: 10, dialled: 10}, 80, 2, 50},
+		{"so much is known", capacity{descriptors: 100, accepted: 100}, load{accepted: 20, dialled: 20}, 60, 2, 50},
+		{"a pool of few", capacity{descriptors: 100, accepted: 100}, load{accepted: 40, dialled: 2}, 58, 2, 31},
+		{"there is more room than is offered", capacity{descriptors: 100, accepted: 30}, load{accepted: 10, dialled: 10}, 80, 2, 0},
+		{"streams are there too", capacity{descriptors: 100, accepted: 100}, load{accepted: 10, dialled: 10, streaming: 20}, 60, 2, 40},
+		{"more than there is room for", capacity{descriptors: 100, accepted: 100}, load{accepted: 20, dialled: 90}, -10, 6, 80},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			free, each, missing := test.capacity.free(test.load), test.load.perClient(), test.capacity.missing(test.load)
+			if free != test.free || each != test.each || missing != test.missing {
+				t.Errorf("%d free, %d for each client, %d missing; want %d, %d, %d", free, each, missing, test.free, test.each, test.missing)
+			}
+		})
+	}
+}

@@ -1,0 +1,146 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// What becomes of a packet that the intake has received: each connection in it is
+// adopted, in order, and opened, as a new one or as the one that it was in another
+// worker; or it is the program's, if streams serve its listener.
+
+var errLate = errors.New("worker: connection waited too long in the queue")
+
+// adoptPacket makes connections of what is in the packet, for a turn that begun
+// then, as long as that lasts.
+func (q *intake) adoptPacket(begun time.Duration) error {
+	l := q.member.loop
+	for first := true; q.pending(); first = false {
+		if !first && l.now()-begun > moveTime {
+			return nil
+		}
+		q.at++
+		if err := q.adopt(q.at - 1); err != nil {
+			q.drop()
+			return err
+		}
+		l.progress()
+	}
+	q.drop() // all descriptors are taken, but for the state of one that a stream took
+	if q.late > 0 {
+		l.log.Warn("connections closed, they waited too long in the queue", "count", q.late, "limit", q.timeout)
+		q.late = 0
+	}
+	return nil
+}
+
+// drop closes what is left of the packet.
+func (q *intake) drop() {
+	for ; q.pending(); q.at++ {
+		id := q.packet.ID(q.at)
+		_ = unix.Close(q.packet.Take(q.at)) // the kernel sends what was written to it
+		q.member.ledger.closed(id, false)
+	}
+	q.packet.Close()
+	q.packet.Reset()
+	q.at = 0
+}
+
+// adopt makes a connection of number i of the packet, and opens it.
+func (q *intake) adopt(i int) error {
+	if err := q.packet.Decode(i, &q.envelope); err != nil {
+		return err
+	}
+	fd := q.packet.Take(i)
+	if q.streams != nil && q.streams.adopt(&q.envelope, fd) {
+		return nil
+	}
+	l := q.member.loop
+	c := l.adopt(&q.envelope, fd)
+	q.open(c, q.packet.Frozen(i))
+	c.touch()
+	l.settle()
+	killpoint.Reach(killpoint.Opened)
+	if q.member.drain.asks() {
+		c.askToDrain()
+		l.settle()
+	}
+	return nil
+}
+
+// open opens a connection that has come: as a new one, or as the one that it was in
+// another worker.
+func (q *intake) open(c *Conn, frozen bool) {
+	stage := ipc.StageQueued
+	stage.Step(ipc.EventReceive)
+	event, err, frozenAt := ipc.EventOpen, error(nil), time.Duration(0)
+	switch {
+	case frozen:
+		if frozenAt, err = q.thaw(c); err != nil {
+			event = ipc.EventFail
+		}
+	case q.tooLate():
+		event, err = ipc.EventClose, errLate
+	default:
+		if err = c.callOpen(q.member.handler); err != nil {
+			event = ipc.EventClose
+		}
+	}
+	switch stage.Step(event) {
+	case ipc.StageLost:
+		q.member.lose(c, err)
+	case ipc.StageClosed:
+		if err == errLate {
+			c.fail(err)
+			return
+		}
+		c.refused(err)
+	}
+	if frozen {
+		q.member.ledger.thawed(q.clock.Now() - frozenAt)
+	}
+}
+
+// thaw thaws a connection with the state that came with it, in the packet or in a
+// memfd. It returns when that was frozen, by the clock of envelopes.
+func (q *intake) thaw(c *Conn) (frozenAt time.Duration, err error) {
+	frozenAt = q.clock.Now() // should the state not say
+	state := q.envelope.State
+	if q.packet.Large() {
+		memfd := q.packet.TakeState()
+		state, err = ipc.ReadState(memfd)
+		fdpass.CloseAll([]int{memfd})
+		if err != nil {
+			return frozenAt, err
+		}
+	}
+	var f frozen
+	if err := f.decode(state); err != nil {
+		return frozenAt, err
+	}
+	return f.at, c.thaw(&f, q.member.handler)
+}
+
+// tooLate reports whether the envelope's connection has waited for longer than it
+// is worth serving, and counts it.
+func (q *intake) tooLate() bool {
+	late := q.timeout > 0 && q.clock.Now()-q.envelope.Accepted > q.timeout
+	if late {
+		q.late++
+	}
+	return late
+}
+
+// lose closes a connection that could not be thawed, and counts it as lost.
+func (m *member) lose(c *Conn, err error) {
+	m.loop.log.Error("connection lost: it could not be thawed", "conn", c.id, "peer", c.RemoteAddr(),
+		"listener", c.origin.listener, "error", err)
+	m.ledger.lost(err)
+	c.fail(fmt.Errorf("worker: thaw: %w", err))
+}
