@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"runtime"
 	"slices"
@@ -234,6 +235,9 @@ func (c *Config) needsCloses() string {
 func (c *Config) check() ([]Address, error) {
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
+	}
+	if c.LogWriter == nil {
+		c.LogWriter = NewLogWriter(io.Discard) // nothing is written to it
 	}
 	if c.BootTimeout == 0 {
 		c.BootTimeout = DefaultBootTimeout

@@ -167,12 +167,8 @@ func (c *control) rest(d time.Duration) {
 
 // rebind makes the socket anew if its file was removed, by a cleaner of temporary
 // files for one: nobody could ask for anything any more. Who has asked gets the
-// answer. A nil control has none to restore. It may block as long as a file system
-// does.
+// answer. It may block as long as a file system does.
 func (c *control) rebind() {
-	if c == nil {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.file.There() || c.paused || c.ended { // paused: the next program has the socket, or is about to
@@ -238,11 +234,8 @@ func (c *control) open() (*session, error) {
 }
 
 // pause returns when every request has its answer, or was given up, and no
-// further one is read. It blocks for up to lastAnswers. A nil control has none.
+// further one is read. It blocks for up to lastAnswers.
 func (c *control) pause() {
-	if c == nil {
-		return
-	}
 	c.mu.Lock()
 	c.paused = true
 	sessions := c.earlier
@@ -258,11 +251,8 @@ func (c *control) pause() {
 	all.Wait()
 }
 
-// resume ends a pause, also of a nil control.
+// resume ends a pause.
 func (c *control) resume() {
-	if c == nil {
-		return
-	}
 	c.mu.Lock()
 	c.paused = false
 	c.mu.Unlock()

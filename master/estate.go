@@ -18,7 +18,7 @@ import (
 // the same process: see upgrade.go. On the wire it is JSON in a sealed memfd;
 // fields that a program does not know are passed over, and what is missing is
 // zero. Descriptors are numbers of the process, which survive exec(2).
-type estate struct {
+type upgradeState struct {
 	Format      int                 // estateFormat
 	Version     string              // of the program that wrote it, as status shows it
 	Protocol    int                 // that workers speak which it has started; 0: each says with ready
@@ -44,7 +44,7 @@ type estate struct {
 }
 
 // estateFormat changes when a program could misunderstand another's estate. What
-// was written in format 1 is read too: see estate1.
+// was written in format 1 is read too: see upgradeState1.
 const estateFormat = 2
 
 type slotEstate struct {
@@ -76,7 +76,7 @@ type leaseEstate struct {
 }
 
 // write puts the estate into a sealed memfd, close-on-exec, which the caller owns.
-func (e *estate) write() (fd int, err error) {
+func (e *upgradeState) write() (fd int, err error) {
 	text, err := json.Marshal(e)
 	if err != nil {
 		return -1, err
@@ -84,18 +84,18 @@ func (e *estate) write() (fd int, err error) {
 	return sealMemory("usher-estate", text)
 }
 
-// readEstate reads what is in the memfd, which it borrows.
-func readEstate(fd int) (*estate, error) {
+// readUpgradeState reads what is in the memfd, which it borrows.
+func readUpgradeState(fd int) (*upgradeState, error) {
 	text, err := readMemory(fd)
 	if err != nil {
 		return nil, fmt.Errorf("estate: %w", err)
 	}
-	return parseEstate(text)
+	return parseUpgradeState(text)
 }
 
 // readPerIP reads who counts for the limit of each address, which has a memfd of its
 // own. It is left open.
-func (e *estate) readPerIP() (err error) {
+func (e *upgradeState) readPerIP() (err error) {
 	if e.Accept.PerIPMemory == 0 {
 		return nil
 	}
@@ -105,17 +105,17 @@ func (e *estate) readPerIP() (err error) {
 	return nil
 }
 
-// parseEstate reads an estate in any format that there has been.
-func parseEstate(text []byte) (*estate, error) {
+// parseUpgradeState reads an estate in any format that there has been.
+func parseUpgradeState(text []byte) (*upgradeState, error) {
 	var head struct{ Format int }
 	err := json.Unmarshal(text, &head)
-	e := new(estate)
+	e := new(upgradeState)
 	switch {
 	case err != nil:
 	case head.Format == estateFormat:
 		err = json.Unmarshal(text, e)
 	case head.Format == 1:
-		e, err = parseEstate1(text)
+		e, err = parseUpgradeState1(text)
 	default:
 		err = fmt.Errorf("of format %d, this program reads 1 to %d", head.Format, estateFormat)
 	}
@@ -126,7 +126,7 @@ func parseEstate(text []byte) (*estate, error) {
 }
 
 // check refuses what cannot be: a program that misread the estate is not to take over.
-func (e *estate) check() error {
+func (e *upgradeState) check() error {
 	slots := make(map[int]bool)
 	for _, s := range e.Slots {
 		switch {
@@ -149,7 +149,7 @@ func (e *estate) check() error {
 }
 
 // descriptors returns all that the next program is to have, but the estate's own.
-func (e *estate) descriptors() []int {
+func (e *upgradeState) descriptors() []int {
 	fds := append([]int{e.Old}, e.Waiting...)
 	fds = append(fds, e.boards()...)
 	if e.Control >= 0 {
@@ -177,7 +177,7 @@ func (e *estate) descriptors() []int {
 }
 
 // boards returns the scoreboards' descriptors, each once.
-func (e *estate) boards() (fds []int) {
+func (e *upgradeState) boards() (fds []int) {
 	for _, s := range e.Slots {
 		if s.Process != nil && !slices.Contains(fds, s.Board) {
 			fds = append(fds, s.Board)
@@ -187,7 +187,7 @@ func (e *estate) boards() (fds []int) {
 }
 
 // open checks that every descriptor is there.
-func (e *estate) open() error {
+func (e *upgradeState) open() error {
 	for _, fd := range e.descriptors() {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
 			return fmt.Errorf("estate: descriptor %d: %w", fd, os.NewSyscallError("fcntl", err))

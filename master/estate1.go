@@ -2,11 +2,11 @@ package master
 
 import "encoding/json"
 
-// estate1 is what an estate was in format 1, where it differs: one scoreboard was
+// upgradeState1 is what an estate was in format 1, where it differs: one scoreboard was
 // everybody's, and a slot had flags beside its state. It is read for as long as
 // there are servers to be upgraded that write it.
-type estate1 struct {
-	estate
+type upgradeState1 struct {
+	upgradeState
 	Board int
 	Slots []slotEstate1
 }
@@ -22,12 +22,12 @@ type slotEstate1 struct {
 	Ending   bool // was told to exit
 }
 
-func parseEstate1(text []byte) (*estate, error) {
-	var old estate1
+func parseUpgradeState1(text []byte) (*upgradeState, error) {
+	var old upgradeState1
 	if err := json.Unmarshal(text, &old); err != nil {
 		return nil, err
 	}
-	e := old.estate
+	e := old.upgradeState
 	e.Format = estateFormat
 	for _, slot := range old.Slots {
 		s := slot.slotEstate

@@ -48,7 +48,7 @@ func TestEstateOfAnotherProtocol(t *testing.T) {
 		"another, said by the worker":     {0, other, true, false},
 		"another, which is dead":          {other, other, false, true},
 	} {
-		e := &estate{Control: -1, Protocol: test.started, Slots: []slotEstate{{Ready: ipc.Ready{Protocol: test.ready}}}}
+		e := &upgradeState{Control: -1, Protocol: test.started, Slots: []slotEstate{{Ready: ipc.Ready{Protocol: test.ready}}}}
 		if test.alive {
 			e.Slots[0].Process = &child.State{PID: 7}
 		}

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite the golden files under testdata
 
 // madeOf says in words what the supervisor and the accept goroutine make of an
 // estate. It is all that this file knows of what they keep.
-func madeOf(e *estate) string {
+func madeOf(e *upgradeState) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("generation %d, %d workers wanted, reload asked for: %t", e.Generation, e.Target, e.Again)
@@ -100,7 +100,7 @@ func TestEstateOfFormat1(t *testing.T) {
 			}
 			memory := handedOver(t, text)
 			defer unix.Close(memory)
-			e, err := readEstate(memory)
+			e, err := readUpgradeState(memory)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -56,7 +56,7 @@ func jsonNames(t reflect.Type, path string, names *[]string) {
 // it keeps the name. New names may come: with -update.
 func TestNamesOfFormat2Stay(t *testing.T) {
 	var names []string
-	jsonNames(reflect.TypeFor[estate](), "", &names)
+	jsonNames(reflect.TypeFor[upgradeState](), "", &names)
 	slices.Sort(names)
 	got := strings.Join(names, "\n") + "\n"
 	const golden = "../testdata/upgrade/format2-names.txt"

@@ -72,7 +72,7 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
 			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": carried,
-			"hupFilter": moment, "reopening": "the next program opens it in any case", "control": made, "succession": made, "unable": made, "upgrade": made, "clients": carried,
+			"hupFilter": moment, "reopening": "the next program opens it in any case", "rebindControl": made, "upgrader": made, "upgrade": made, "clients": carried,
 		}},
 	} {
 		kind := reflect.TypeOf(test.of)
@@ -128,8 +128,8 @@ func fill(v reflect.Value, n *int) {
 	}
 }
 
-func filled() *estate {
-	e, n := new(estate), 0
+func filled() *upgradeState {
+	e, n := new(upgradeState), 0
 	fill(reflect.ValueOf(e).Elem(), &n)
 	e.Format = estateFormat
 	e.Accept.PerIP = nil // it is written to a memory of its own
@@ -148,7 +148,7 @@ func TestEstate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	got, err := readEstate(fd)
+	got, err := readUpgradeState(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,16 +158,16 @@ func TestEstate(t *testing.T) {
 }
 
 func TestEstateRefused(t *testing.T) {
-	for name, spoil := range map[string]func(*estate){
-		"another format":        func(e *estate) { e.Format++ },
-		"a slot twice":          func(e *estate) { e.Slots[1].Number = e.Slots[0].Number },
-		"no such life":          func(e *estate) { e.Slots[0].Life = lifeRemoved },
-		"a worker that is gone": func(e *estate) { e.Slots[0].Life = lifeGone },
-		"no worker":             func(e *estate) { e.Slots[0].Process = nil },
-		"a seat of no slot":     func(e *estate) { e.Accept.Queues[0].Slot = -1 },
-		"no such phase":         func(e *estate) { e.Accept.Queues[0].Phase = 9 },
-		"no generation":         func(e *estate) { e.Generation = 0 },
-		"no workers":            func(e *estate) { e.Target = 0 },
+	for name, spoil := range map[string]func(*upgradeState){
+		"another format":        func(e *upgradeState) { e.Format++ },
+		"a slot twice":          func(e *upgradeState) { e.Slots[1].Number = e.Slots[0].Number },
+		"no such life":          func(e *upgradeState) { e.Slots[0].Life = lifeRemoved },
+		"a worker that is gone": func(e *upgradeState) { e.Slots[0].Life = lifeGone },
+		"no worker":             func(e *upgradeState) { e.Slots[0].Process = nil },
+		"a seat of no slot":     func(e *upgradeState) { e.Accept.Queues[0].Slot = -1 },
+		"no such phase":         func(e *upgradeState) { e.Accept.Queues[0].Phase = 9 },
+		"no generation":         func(e *upgradeState) { e.Generation = 0 },
+		"no workers":            func(e *upgradeState) { e.Target = 0 },
 	} {
 		e := filled()
 		spoil(e)
@@ -175,7 +175,7 @@ func TestEstateRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readEstate(fd); err == nil {
+		if _, err := readUpgradeState(fd); err == nil {
 			t.Errorf("%s: taken for good", name)
 		}
 		_ = unix.Close(fd)
@@ -185,14 +185,14 @@ func TestEstateRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(unsealed)
-	if _, err := readEstate(unsealed); err == nil {
+	if _, err := readUpgradeState(unsealed); err == nil {
 		t.Error("memory that is not sealed was read")
 	}
-	if _, err := readEstate(-1); err == nil {
+	if _, err := readUpgradeState(-1); err == nil {
 		t.Error("no memory was read")
 	}
 	for name, memory := range map[string]int{"closed": 1 << 20, "not sealed": unsealed} {
-		if (&estate{Accept: AcceptState{PerIPMemory: memory}}).readPerIP() == nil {
+		if (&upgradeState{Accept: AcceptState{PerIPMemory: memory}}).readPerIP() == nil {
 			t.Errorf("connections of each address were read from memory that is %s", name)
 		}
 	}

@@ -12,6 +12,16 @@ func (s *supervisor) handle(message any) {
 	switch m := message.(type) {
 	case func():
 		m()
+	case signalled:
+		s.signalled(m)
+	case contextDone:
+		s.stop(stopGraceful)
+	case upgradeOverdue:
+		s.upgradeOverdue(m)
+	case upgradeTested:
+		s.upgradeTested(m)
+	case controlPaused:
+		s.controlPaused(m)
 	case child.Event:
 		s.heardOf(m)
 	case QueueBroken:

@@ -20,11 +20,8 @@ const upgradeLogVariable = "USHER_UPGRADE_LOG"
 
 // handOver writes what is queued, for at most handOverLimit, and not at all where
 // the output has stood still for so long already. It returns how many lines are
-// missing then. A nil LogWriter has none.
+// missing then.
 func (l *LogWriter) handOver() (missing int) {
-	if l == nil {
-		return 0
-	}
 	l.mu.Lock()
 	stuck := l.stuckFor(handOverLimit)
 	l.mu.Unlock()
@@ -38,9 +35,6 @@ func (l *LogWriter) handOver() (missing int) {
 
 // inherit takes over how many lines are missing: before the next one it says so.
 func (l *LogWriter) inherit(missing int) {
-	if l == nil {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dropped += missing

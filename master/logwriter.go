@@ -138,11 +138,8 @@ func (l *LogWriter) Flush(limit time.Duration) bool {
 
 // awaitRoom returns when no more than half of the queue is filled, or after the
 // limit, or when quit is closed; or at once, if the output has taken nothing for as
-// long as the limit. A nil LogWriter has room.
+// long as the limit.
 func (l *LogWriter) awaitRoom(limit time.Duration, quit <-chan struct{}) {
-	if l == nil {
-		return
-	}
 	l.mu.Lock()
 	if l.size <= maxQueuedLog/2 || l.stuckFor(limit) {
 		l.mu.Unlock()

@@ -212,7 +212,9 @@ func TestLogWriterInherits(t *testing.T) {
 	if got, want := to.text.String(), "3 lines are missing\nupgraded\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if missing := (*LogWriter)(nil).handOver(); missing != 0 {
+	var config Config
+	_, _ = config.check() // it is not complete, and has its defaults
+	if missing := config.LogWriter.handOver(); missing != 0 {
 		t.Errorf("%d missing of no log", missing)
 	}
 }

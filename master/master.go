@@ -33,7 +33,7 @@ func Run(ctx context.Context, config Config) error {
 	runtime.GOMAXPROCS(max(1+config.Acceptors, runtime.GOMAXPROCS(0)))
 
 	if _, ok := descriptorVariable(upgradeTestVariable); ok {
-		return beTestedForUpgrade(&config)
+		return runSelfTest(&config)
 	}
 	m, err := start(&config, addresses, limit)
 	if err != nil {
@@ -111,6 +111,9 @@ func open(config *Config, addresses []Address, limit int, signals *signals) (*me
 	}
 	return m, nil
 }
+
+// contextDone: Run's context is done.
+type contextDone struct{}
 
 // members are the actors, before they run.
 type members struct {
@@ -199,18 +202,18 @@ func (m *members) run(ctx context.Context) error {
 	// Normally it is the supervisor that ends first, when it was asked to stop.
 	var actors run.Group
 	actors.Add(super.run, super.interrupt)
-	super.control = m.control
 	if m.control != nil {
+		super.rebindControl = m.control.rebind
 		defer m.control.interrupt(nil)
 		actors.Add(m.control.run, m.control.interrupt)
 	}
-	m.signals.supervisor = super
+	m.signals.post = func(e signalled) { super.inbox.Put(e) }
 	actors.Add(m.signals.run, m.signals.interrupt)
 	done := make(chan struct{})
 	actors.Add(func() error {
 		select {
 		case <-ctx.Done():
-			super.inbox.Put(func() { super.stop(stopGraceful) })
+			super.inbox.Put(contextDone{})
 			<-done
 		case <-done:
 		}
@@ -220,12 +223,10 @@ func (m *members) run(ctx context.Context) error {
 	actors.Add(m.accept.run, m.accept.interrupt)
 
 	executable, err := openExecutable()
-	if super.unable = err; err == nil {
+	super.upgrader = upgrader{unable: err}
+	if err == nil {
 		defer unix.Close(executable)
-		super.succession = &succession{
-			path: m.program, executable: executable, control: m.control, reaper: m.reap, signals: m.signals,
-			log: super.log, logs: super.config.LogWriter, notifier: super.notifier,
-		}
+		super.upgrader = m.newUpgrader(executable)
 	}
 	err = actors.Run()
 	m.reap.EndGroups(super.stopping == stopQuick)

@@ -133,10 +133,10 @@ func (s *supervisor) beginReload() {
 	}
 	plan := make(chan reloadPlan, 1)
 	s.reading = plan
-	old, control, reopening := *s.config, s.control, s.reopening
+	old, rebindControl, reopening := *s.config, s.rebindControl, s.reopening
 	go func() {
 		reopening.wait()
-		control.rebind()
+		rebindControl()
 		p := planReload(&old, func() { // reading is over
 			s.inbox.Put(func() { r.limit.Reset(readLimit + listen.ResolveLimit) })
 		})

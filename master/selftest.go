@@ -12,62 +12,64 @@ import (
 )
 
 // selfTest is a child that runs the new program as a takeover would, up to the
-// point where it would take over: it reads the estate, and says whether it
-// could. It stays, to read it once more when it is final.
-type selfTest struct {
+// point where it would take over: it reads the upgrade state, and says whether it
+// could. It stays, to read it once more when it is final. It is a *testedChild.
+type selfTest interface {
+	ask(memory int, limit time.Duration) error // whether it could take over what is in memory, which is borrowed; blocks
+	end()                                      // ends it, and does not wait for its end
+}
+
+type testedChild struct {
 	command *child.Command
 	answers *os.File // a SOCK_SEQPACKET socket: a memfd there, an answer back
 }
 
 const (
-	testLimit    = 10 * time.Second // for the child to start and read the estate
+	testLimit    = 10 * time.Second // for the child to start and read the state
 	confirmLimit = 2 * time.Second  // to read it again
 	testedWell   = "ok"             // the answer; any other is an error
 	maxAnswer    = 4096
 )
 
-// test starts the new program, and returns when it has read the estate. The
-// caller ends the test. Called on a goroutine of its own: it blocks.
-func (s *succession) test(e *estate) (*selfTest, error) {
+// startTest starts the new program, which spec has the path of, and returns when it has
+// read the state. The caller ends the test. It blocks.
+func startTest(e *upgradeState, spec child.CommandSpec, r *child.Reaper) (*testedChild, error) {
 	memory, err := e.write()
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(memory)
-	t, err := s.startTest(memory)
+	t, err := startTestedChild(memory, spec, r)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.ask(memory, testLimit); err != nil {
 		defer t.end()
-		return nil, fmt.Errorf("%s: %w", s.path, t.explain(err))
+		return nil, fmt.Errorf("%s: %w", spec.Path, t.explain(err))
 	}
 	return t, nil
 }
 
-func (s *succession) startTest(memory int) (*selfTest, error) {
+func startTestedChild(memory int, spec child.CommandSpec, r *child.Reaper) (*testedChild, error) {
 	mine, its, err := fdpass.Pair()
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(its)
-	t := &selfTest{answers: os.NewFile(uintptr(mine), "self-test")}
-	t.command, err = child.StartCommand(child.CommandSpec{
-		Path: s.path, Argv: os.Args, Files: []int{its, memory},
-		Env: upgradeEnviron(upgradeTestVariable+"=3", upgradeCarryVariable+"=4"),
-		Log: s.log.With("reason", "self-test"), AwaitRoom: s.logs.awaitRoom,
-	}, s.reaper)
-	if err != nil {
+	t := &testedChild{answers: os.NewFile(uintptr(mine), "self-test")}
+	spec.Argv, spec.Files, spec.Log = os.Args, []int{its, memory}, spec.Log.With("reason", "self-test")
+	spec.Env = upgradeEnviron(upgradeTestVariable+"=3", upgradeCarryVariable+"=4")
+	if t.command, err = child.StartCommand(spec, r); err != nil {
 		_ = t.answers.Close() // the first error is the one to report
-		return nil, fmt.Errorf("%s: %w", s.path, child.StartHint(s.path, pathOfStart, err))
+		return nil, fmt.Errorf("%s: %w", spec.Path, child.StartHint(spec.Path, pathOfStart, err))
 	}
 	return t, nil
 }
 
 var errNoAnswer = errors.New("it ended without an answer")
 
-// ask sends the estate, borrowed, and waits for the answer.
-func (t *selfTest) ask(memory int, limit time.Duration) error {
+// ask sends the memory, and waits for the answer.
+func (t *testedChild) ask(memory int, limit time.Duration) error {
 	_ = t.answers.SetDeadline(time.Now().Add(limit)) // a socket has deadlines
 	raw, err := t.answers.SyscallConn()
 	if err != nil {
@@ -98,7 +100,7 @@ func (t *selfTest) ask(memory int, limit time.Duration) error {
 }
 
 // explain adds to a missing answer how the child ended, and what it said.
-func (t *selfTest) explain(err error) error {
+func (t *testedChild) explain(err error) error {
 	if !errors.Is(err, errNoAnswer) {
 		return err
 	}
@@ -110,59 +112,7 @@ func (t *selfTest) explain(err error) error {
 	}
 }
 
-// end ends the child, and does not wait for its end. A nil test has none.
-func (t *selfTest) end() {
-	if t == nil {
-		return
-	}
+func (t *testedChild) end() {
 	_ = t.answers.Close() // whereupon it exits
 	t.command.Kill()
-}
-
-// beTested is the child's side: it answers until nobody asks any more. look
-// reads an estate as a takeover would.
-func beTested(fd int, look func(memory int) error) error {
-	socket := os.NewFile(uintptr(fd), "self-test")
-	defer socket.Close()
-	for {
-		memory, err := receiveMemory(socket)
-		if err != nil {
-			return nil // nobody asks any more
-		}
-		answer := testedWell
-		if err := look(memory); err != nil {
-			answer = err.Error()
-		}
-		_ = unix.Close(memory) // it was read
-		if _, err := socket.Write([]byte(answer[:min(len(answer), maxAnswer)])); err != nil {
-			return nil
-		}
-	}
-}
-
-// receiveMemory waits for a packet with one descriptor, which the caller owns.
-func receiveMemory(socket *os.File) (memory int, err error) {
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	rights := make([]byte, unix.CmsgSpace(4))
-	n := 0
-	var received error
-	err = raw.Read(func(fd uintptr) bool {
-		_, n, _, _, received = unix.Recvmsg(int(fd), make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
-		return received != unix.EAGAIN
-	})
-	if err = errors.Join(err, os.NewSyscallError("recvmsg", received)); err != nil {
-		return -1, err
-	}
-	messages, err := unix.ParseSocketControlMessage(rights[:n])
-	if err != nil || len(messages) != 1 {
-		return -1, errors.New("self-test: no descriptor came")
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		return -1, err
-	}
-	return fds[0], nil
 }

@@ -5,6 +5,7 @@ import (
 	"os/signal"
 
 	"github.com/usher-go/usher/internal/early"
+	"github.com/usher-go/usher/master/internal/sigmask"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,17 +37,30 @@ const (
 	signalInterrupts                   // likewise, unless it was ignored from the start
 )
 
-// signals turns signals into requests to the supervisor.
+// signalled: the master was sent a signal of the table.
+type signalled struct{ signal os.Signal }
+
+// signalled does what the signal asks for.
+func (s *supervisor) signalled(e signalled) {
+	for _, row := range signalTable {
+		if row.signal == e.signal {
+			s.log.Debug("signal", "signal", unix.SignalName(e.signal.(unix.Signal)))
+			row.do(s)
+		}
+	}
+}
+
+// signals turns signals into events for the supervisor.
 type signals struct {
-	// ignoresInterrupts: INT and QUIT are ignored, since they were at the start. A shell starts
-	// the background jobs of a script so: Ctrl-C is for what is in the foreground.
+	// ignoresInterrupts: INT and QUIT are ignored, since they were at the start. A shell
+	// starts the background jobs of a script so: Ctrl-C is for what is in the foreground.
 	ignoresInterrupts bool
 
 	received chan os.Signal
 	held     chan chan struct{} // each is closed to go on
 	quit     chan struct{}
 
-	supervisor *supervisor // set before run
+	post func(signalled) // to the supervisor; set before run
 }
 
 // newSignals keeps the signals that ask for something, from now on, until run runs;
@@ -57,7 +71,7 @@ type signals struct {
 func newSignals() *signals { return makeSignals(signal.Ignored(unix.SIGINT)) }
 
 // restoreSignals catches all signals, in a program that takes over. The one before
-// has ignored them on its way here, so ignoresInterrupts is what it says.
+// has ignored them on its way here, so it has to say how they were.
 func restoreSignals(ignoresInterrupts bool) *signals {
 	n := makeSignals(ignoresInterrupts)
 	n.catchEnds()
@@ -144,12 +158,32 @@ func (n *signals) hold() (release func()) {
 func (n *signals) handle(got os.Signal) {
 	for _, row := range signalTable {
 		if row.signal == got && !n.ignores(row.when) {
-			n.supervisor.inbox.Put(func() {
-				n.supervisor.log.Debug("signal", "signal", unix.SignalName(got.(unix.Signal)))
-				row.do(n.supervisor)
-			})
+			n.post(signalled{got})
 		}
 	}
 }
 
 func (n *signals) interrupt(error) { close(n.quit) }
+
+// holdForNext keeps the master's signals for the program that this process becomes, as
+// far as the Go runtime lets it (package early), until release is called: those that
+// came are handed on, and what comes is blocked in the calling thread, since the mask
+// outlives execve(2), or else ignored.
+func (n *signals) holdForNext() (release func(), err error) {
+	kept := []unix.Signal{unix.SIGCHLD}
+	for _, row := range signalTable {
+		kept = append(kept, row.signal.(unix.Signal))
+	}
+	unblock, err := sigmask.Block(kept...)
+	if err != nil {
+		return nil, err
+	}
+	signal.Ignore(early.Ignored...)
+	goOn := n.hold()
+	return func() {
+		goOn()
+		n.catch(signalAsks)
+		n.catchEnds()
+		unblock()
+	}, nil
+}

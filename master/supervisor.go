@@ -54,11 +54,10 @@ type supervisor struct {
 	hupFilter hupFilter
 	reopening reopening
 
-	control    *control    // to make its socket anew; nil: there is none
-	succession *succession // nil: this master cannot be upgraded
-	unable     error       // why not
-	upgrade    *upgrade    // under way, or nil
-	clients    []int       // connections, owned, of those who wait for what comes of it
+	rebindControl func()   // makes the control socket anew if its file is gone; may block
+	upgrader      upgrader // set before run
+	upgrade       *upgrade // under way, or nil
+	clients       []int    // connections, owned, of those who wait for what comes of it
 }
 
 func newSupervisor(config *Config, d dispatch, p processes, sleeper sleeper) *supervisor {
@@ -66,7 +65,8 @@ func newSupervisor(config *Config, d dispatch, p processes, sleeper sleeper) *su
 		config: config, log: config.Logger, dispatch: d, processes: p,
 		generation: 1, target: config.Workers, programs: make(map[int]*child.Program),
 		notifier: newNotifier(), sampling: sampling{sleeper: sleeper}, hupFilter: newHUPFilter(),
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		rebindControl: func() {},
+		wake:          make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.inbox.Notify = func() {
 		select {

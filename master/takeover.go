@@ -22,7 +22,7 @@ import (
 func Carried() (carry []byte, ok bool) {
 	for _, name := range []string{upgradeVariable, upgradeCarryVariable} {
 		if memory, ok := descriptorVariable(name); ok {
-			if e, err := readEstate(memory); err == nil { // else Run says so
+			if e, err := readUpgradeState(memory); err == nil { // else Run says so
 				return e.Carry, true
 			}
 		}
@@ -35,24 +35,15 @@ func Carried() (carry []byte, ok bool) {
 // and reports why. Otherwise, and if that fails, it returns.
 func TurnBack(why error) {
 	if memory, ok := descriptorVariable(upgradeVariable); ok {
-		if e, err := readEstate(memory); err == nil {
+		if e, err := readUpgradeState(memory); err == nil {
 			_ = turnBack(e, memory, why, inheritedMissing()) // it returned: there is no way back
 		}
 	}
 }
 
-func descriptorVariable(name string) (fd int, ok bool) {
-	value, ok := os.LookupEnv(name)
-	if !ok {
-		return -1, false
-	}
-	fd, err := strconv.Atoi(value)
-	return fd, err == nil && fd > 2
-}
-
 // turnBack makes this process the old program again, which is to say that so many
 // lines of the log are missing. It returns only with an error.
-func turnBack(e *estate, memory int, why error, missing int) error {
+func turnBack(e *upgradeState, memory int, why error, missing int) error {
 	if os.Getenv(upgradeErrorVariable) != "" {
 		return fmt.Errorf("there is no way back: %w", why) // this is the old one
 	}
@@ -61,21 +52,8 @@ func turnBack(e *estate, memory int, why error, missing int) error {
 	return errors.Join(why, err)
 }
 
-// beTestedForUpgrade answers the questions of a master that wants to become this
-// program.
-func beTestedForUpgrade(config *Config) error {
-	fd, _ := descriptorVariable(upgradeTestVariable)
-	return beTested(fd, func(memory int) error {
-		e, err := readEstate(memory)
-		if err != nil {
-			return err
-		}
-		return e.fits(config)
-	})
-}
-
 // fits says why this program cannot take over, if it cannot.
-func (e *estate) fits(config *Config) error {
+func (e *upgradeState) fits(config *Config) error {
 	if len(e.Slots) > maxSlots(config) {
 		return fmt.Errorf("%d slots are more than max-workers, which is %d, allows", len(e.Slots), config.MaxWorkers)
 	}
@@ -104,7 +82,7 @@ func (e *estate) fits(config *Config) error {
 // changed: an error, or a panic, leads back to the old program.
 func takeOver(config *Config, limit int) (m *members, err error) {
 	memory, _ := descriptorVariable(upgradeVariable)
-	e, err := readEstate(memory)
+	e, err := readUpgradeState(memory)
 	if err != nil {
 		return nil, err // nothing can be known; the test has read it
 	}
@@ -146,7 +124,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 
 // openBoards maps the scoreboard of each slot that has a worker. What was one for
 // all is each one's own from now on.
-func openBoards(e *estate) (map[int]*ipc.Scoreboard, error) {
+func openBoards(e *upgradeState) (map[int]*ipc.Scoreboard, error) {
 	boards := make(map[int]*ipc.Scoreboard)
 	for _, s := range e.Slots {
 		if s.Process == nil {
@@ -169,7 +147,7 @@ func openBoards(e *estate) (map[int]*ipc.Scoreboard, error) {
 }
 
 // commit is the point of no return. Nothing in it can fail.
-func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) {
+func (m *members) commit(e *upgradeState, memory int, boards map[int]*ipc.Scoreboard) {
 	failure := os.Getenv(upgradeErrorVariable)
 	m.super.config.LogWriter.inherit(inheritedMissing())
 	for _, name := range []string{upgradeVariable, upgradeErrorVariable, upgradeLogVariable} {
@@ -203,7 +181,7 @@ func (m *members) commit(e *estate, memory int, boards map[int]*ipc.Scoreboard) 
 }
 
 // inherit takes over the slots, before run.
-func (s *supervisor) inherit(e *estate, boards map[int]*ipc.Scoreboard) {
+func (s *supervisor) inherit(e *upgradeState, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = e.Generation, e.Target, e.Again, true
 	s.lastMove = e.LastMove
 	for i := range e.Slots {

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/fileid"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,7 +38,13 @@ type theatre struct {
 	aborted   time.Time     // when a worker last was, for it hung
 	answers   []chan scaled // that are to come
 	spoiled   int           // the generation that cannot restore connections
-	entries   []*ipc.Entry  // of the first workers, for the test to write as they do
+
+	upgradeSteps []string
+	failTest     error // starting the self-test fails with this
+	failExecute  error // becoming the new program fails with this
+	someoneDied  bool  // a child is reaped, and the supervisor has not heard of it
+
+	entries []*ipc.Entry // of the first workers, for the test to write as they do
 }
 
 // actor is a worker process that is not there.
@@ -79,9 +86,53 @@ func newTheatreOf(workers, maxWorkers int, moves bool) *theatre {
 		},
 		stopped: func(int) bool { return false },
 	}, goSleeper())
+	th.supervisor.upgrader = th.newUpgrader()
 	go func() { th.ended <- th.run() }()
 	return th
 }
+
+// newUpgrader returns an upgrader that notes what is called of it, in the order of that.
+// Become nothing else it cannot: to execute the program fails with failExecute.
+func (th *theatre) newUpgrader() upgrader {
+	note := func(step string) { th.upgradeSteps = append(th.upgradeSteps, step) }
+	return upgrader{
+		program: "program", executable: -1,
+		startTest: func(*upgradeState) (selfTest, error) {
+			th.do(func() { note("start the test") })
+			if th.failTest != nil {
+				return nil, th.failTest
+			}
+			return (*theatreTest)(th), nil
+		},
+		pauseControl:  func() { th.do(func() { note("pause control") }) },
+		resumeControl: func() { note("resume control") },
+		controlSocket: func() (int, fileid.ID) { return -1, fileid.ID{} },
+		holdChildren: func([]int) (func(), bool) {
+			note("hold children")
+			return func() { note("release children") }, !th.someoneDied
+		},
+		groups: func() []child.GroupState { return nil },
+		holdSignals: func() (func(), error) {
+			note("hold signals")
+			return func() { note("release signals") }, nil
+		},
+		flushMessages: func() { note("flush messages") },
+		handOverLog:   func() int { note("hand the log over"); return 3 },
+		execute: func(path string, fds []int, variables ...string) error {
+			note("execute " + path + " " + variables[len(variables)-1])
+			return th.failExecute
+		},
+	}
+}
+
+// theatreTest is a self-test that finds nothing wrong.
+type theatreTest theatre
+
+func (t *theatreTest) ask(int, time.Duration) error {
+	t.upgradeSteps = append(t.upgradeSteps, "ask the test")
+	return nil
+}
+func (t *theatreTest) end() { t.upgradeSteps = append(t.upgradeSteps, "end the test") }
 
 func (th *theatre) fault(format string, args ...any) {
 	th.faults = append(th.faults, fmt.Errorf(format, args...))

@@ -1,13 +1,16 @@
 package master
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"time"
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/listen"
+	"golang.org/x/sys/unix"
 )
 
 // An upgrade in place: the master becomes its own new program by exec(2). The
@@ -25,7 +28,7 @@ import (
 // it: so the child is run as the takeover is, up to the point of no return.
 type upgrade struct {
 	stage upgradeStage
-	test  *selfTest   // nil until it has passed
+	test  selfTest    // nil until it has passed
 	limit *time.Timer // of all of it
 }
 
@@ -33,11 +36,11 @@ type upgrade struct {
 type upgradeStage int
 
 const (
-	upgradeAsked   upgradeStage = iota // it is to be tested as soon as the accept goroutine can say what it has
-	upgradeTesting                     // by a child
-	upgradeTested                      // it waits for what is under way
-	upgradePausing                     // control is about to be paused
-	upgradePaused                      // it can be done at any moment that nothing is under way
+	stageAsked   upgradeStage = iota // it is to be tested as soon as the accept goroutine can say what it has
+	stageTesting                     // by a child
+	stageTested                      // it waits for what is under way
+	stagePausing                     // control is about to be paused
+	stagePaused                      // it can be done at any moment that nothing is under way
 )
 
 // upgradeLimit is how long an upgrade may wait for what is under way: a reload,
@@ -62,21 +65,54 @@ func (s *supervisor) askUpgrade(client int) {
 	switch {
 	case s.stopping != stopNot:
 		s.refuseUpgrade(errStopping)
-	case s.succession == nil:
-		s.refuseUpgrade(fmt.Errorf("this master cannot upgrade in place: %w", s.unable))
+	case s.upgrader.unable != nil:
+		s.refuseUpgrade(fmt.Errorf("this master cannot upgrade in place: %w", s.upgrader.unable))
 	case s.upgrade == nil:
-		s.log.Info("upgrading", "program", s.succession.path)
+		s.log.Info("upgrading", "program", s.upgrader.program)
 		u := &upgrade{}
-		u.limit = s.after(upgradeLimit, func() {
-			if s.upgrade == u {
-				s.refuseUpgrade(fmt.Errorf("other work was under way for %v", upgradeLimit))
-			}
-		})
+		u.limit = time.AfterFunc(upgradeLimit, func() { s.inbox.Put(upgradeOverdue{u}) })
 		s.upgrade = u
 	}
 }
 
-// testUpgrade has a child read the estate as it is now.
+// What an upgrade hears of: its limit, its test, and control.
+type (
+	upgradeOverdue struct{ upgrade *upgrade }
+	upgradeTested  struct {
+		upgrade *upgrade
+		test    selfTest // nil with an error
+		err     error
+	}
+	controlPaused struct{ upgrade *upgrade }
+)
+
+func (s *supervisor) upgradeOverdue(e upgradeOverdue) {
+	if s.upgrade == e.upgrade {
+		s.refuseUpgrade(fmt.Errorf("other work was under way for %v", upgradeLimit))
+	}
+}
+
+func (s *supervisor) upgradeTested(e upgradeTested) {
+	switch {
+	case s.upgrade != e.upgrade: // it was given up
+		if e.test != nil {
+			e.test.end()
+		}
+	case e.err != nil:
+		s.refuseUpgrade(e.err)
+	default:
+		s.upgrade.test, s.upgrade.stage = e.test, stageTested
+	}
+}
+
+func (s *supervisor) controlPaused(e controlPaused) {
+	e.upgrade.stage = stagePaused
+	if s.upgrade != e.upgrade { // it was given up
+		s.upgrader.resumeControl()
+	}
+}
+
+// testUpgrade has a child read the state as it is now.
 func (s *supervisor) testUpgrade() {
 	u := s.upgrade
 	accept, err := s.pauseAccepting()
@@ -86,19 +122,10 @@ func (s *supervisor) testUpgrade() {
 	}
 	e := s.estate(accept)
 	s.dispatch.Resume()
-	u.stage = upgradeTesting
+	u.stage = stageTesting
 	go func() {
-		test, err := s.succession.test(e)
-		s.inbox.Put(func() {
-			switch {
-			case s.upgrade != u: // it was given up
-				test.end()
-			case err != nil:
-				s.refuseUpgrade(err)
-			default:
-				u.test, u.stage = test, upgradeTested
-			}
-		})
+		test, err := s.upgrader.startTest(e)
+		s.inbox.Put(upgradeTested{u, test, err})
 	}()
 }
 
@@ -124,23 +151,18 @@ func (s *supervisor) proceedUpgrade() {
 		return
 	}
 	switch u.stage {
-	case upgradeAsked:
+	case stageAsked:
 		s.testUpgrade()
-	case upgradeTested:
+	case stageTested:
 		if s.busy() {
 			return
 		}
-		u.stage = upgradePausing
+		u.stage = stagePausing
 		go func() {
-			s.succession.control.pause()
-			s.inbox.Put(func() {
-				u.stage = upgradePaused
-				if s.upgrade != u {
-					s.succession.control.resume()
-				}
-			})
+			s.upgrader.pauseControl()
+			s.inbox.Put(controlPaused{u})
 		}()
-	case upgradePaused:
+	case stagePaused:
 		if s.busy() {
 			return
 		}
@@ -178,9 +200,11 @@ func (s *supervisor) refuseUpgrade(err error) {
 	if u := s.upgrade; u != nil {
 		s.upgrade = nil
 		u.limit.Stop()
-		u.test.end()
-		if u.stage == upgradePaused {
-			s.succession.control.resume()
+		if u.test != nil {
+			u.test.end()
+		}
+		if u.stage == stagePaused {
+			s.upgrader.resumeControl()
 		}
 	}
 	for _, client := range s.clients {
@@ -214,10 +238,11 @@ func (s *supervisor) succeed() error {
 	if !s.inbox.Empty() {
 		return errNotYet // what was read is to be acted on first
 	}
-	if !s.succession.reaper.Hold(pids) {
+	release, ok := s.upgrader.holdChildren(pids)
+	if !ok {
 		return errNotYet // one is dead, and the event is under way
 	}
-	defer s.succession.reaper.Release()
+	defer release()
 	accept, err := s.pauseAccepting()
 	if err != nil {
 		return err
@@ -227,27 +252,40 @@ func (s *supervisor) succeed() error {
 		return errNotYet
 	}
 	e := s.estate(accept)
-	e.Began, e.Groups = int64(began), s.succession.reaper.HeldGroups()
-	return s.succession.become(e, s.upgrade.test)
+	e.Began, e.Groups = int64(began), s.upgrader.groups()
+	return s.upgrader.become(e, s.upgrade.test, s.inbox.Empty)
 }
 
 // estate describes everything. What workers have said is complete only when
 // their links are paused.
-func (s *supervisor) estate(accept AcceptState) *estate {
-	e := &estate{
-		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.succession.path, Carry: s.config.Carry,
-		Old: s.succession.executable, Control: -1, Waiting: s.clients, Deaf: s.succession.signals.ignoresInterrupts,
+func (s *supervisor) estate(accept AcceptState) *upgradeState {
+	e := &upgradeState{
+		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
+		Old: s.upgrader.executable, Waiting: s.clients, Deaf: s.upgrader.ignoresInterrupts,
 		Listeners: listen.States(s.listeners), Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove,
 	}
 	if program := s.programs[s.generation]; program != nil {
 		e.Worker = program.State()
 	}
-	if s.succession.control != nil {
-		e.Control, e.ControlFile = s.succession.control.handOver()
-	}
+	e.Control, e.ControlFile = s.upgrader.controlSocket()
 	for slot := range s.slots.all() {
 		e.Slots = append(e.Slots, slot.estate())
 	}
 	return e
+}
+
+// answerUpgrade tells one who waits for POST /v1/upgrade what came of it, and
+// closes the connection: it outlived the program that read the request. An
+// error counts if it is not nil.
+func answerUpgrade(client int, version string, failure error) {
+	status, answer := http.StatusOK, map[string]string{"version": version}
+	if failure != nil {
+		status, answer = http.StatusConflict, map[string]string{"error": failure.Error()}
+	}
+	body, _ := json.Marshal(answer) // strings never fail
+	text := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		status, http.StatusText(status), len(body), body)
+	_ = unix.Sendto(client, []byte(text), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil) // the client may be gone
+	_ = unix.Close(client)                                                          // all is said
 }

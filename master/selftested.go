@@ -1,0 +1,70 @@
+package master
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file is the self-test in the child, which is the new program.
+
+// runSelfTest answers the questions of a master that wants to become this program.
+func runSelfTest(config *Config) error {
+	fd, _ := descriptorVariable(upgradeTestVariable)
+	return answerQuestions(fd, func(memory int) error {
+		e, err := readUpgradeState(memory)
+		if err != nil {
+			return err
+		}
+		return e.fits(config)
+	})
+}
+
+// answerQuestions answers until nobody asks any more. look reads a state as a takeover
+// would.
+func answerQuestions(fd int, look func(memory int) error) error {
+	socket := os.NewFile(uintptr(fd), "self-test")
+	defer socket.Close()
+	for {
+		memory, err := receiveMemory(socket)
+		if err != nil {
+			return nil // nobody asks any more
+		}
+		answer := testedWell
+		if err := look(memory); err != nil {
+			answer = err.Error()
+		}
+		_ = unix.Close(memory) // it was read
+		if _, err := socket.Write([]byte(answer[:min(len(answer), maxAnswer)])); err != nil {
+			return nil
+		}
+	}
+}
+
+// receiveMemory waits for a packet with one descriptor, which the caller owns.
+func receiveMemory(socket *os.File) (memory int, err error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	rights := make([]byte, unix.CmsgSpace(4))
+	n := 0
+	var received error
+	err = raw.Read(func(fd uintptr) bool {
+		_, n, _, _, received = unix.Recvmsg(int(fd), make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+		return received != unix.EAGAIN
+	})
+	if err = errors.Join(err, os.NewSyscallError("recvmsg", received)); err != nil {
+		return -1, err
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:n])
+	if err != nil || len(messages) != 1 {
+		return -1, errors.New("self-test: no descriptor came")
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
+}

@@ -1,0 +1,95 @@
+package master
+
+import (
+	"strconv"
+
+	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/fileid"
+	"golang.org/x/sys/unix"
+)
+
+// upgrader is what an upgrade in place needs of this process, and of the actors beside
+// the supervisor and the accept goroutine. It is functions, so that a test can have its
+// own; where there is nothing to be done, as without a control socket, they do nothing.
+// The supervisor calls them all, those that block from a goroutine of its own.
+type upgrader struct {
+	unable error // why this master cannot upgrade in place; nil: it can
+
+	program           string // the path by which this program was started: a link in it may lead elsewhere by now
+	executable        int    // descriptor, borrowed: this program's file, to go back to
+	ignoresInterrupts bool   // see signals
+
+	startTest     func(*upgradeState) (selfTest, error)                   // has a child of the new program read it; blocks
+	pauseControl  func()                                                  // no request is under way when it returns; blocks
+	resumeControl func()                                                  // ends that
+	controlSocket func() (socket int, file fileid.ID)                     // borrowed; -1: none
+	holdChildren  func(pids []int) (release func(), ok bool)              // none is started or reaped; not ok: one of these is reaped already
+	groups        func() []child.GroupState                               // while children are held
+	holdSignals   func() (release func(), err error)                      // all that came are events, and what comes is the next program's; by a locked thread
+	flushMessages func()                                                  // to the service manager; for at most handOverLimit
+	handOverLog   func() (missing int)                                    // the same for the log; how many lines are not written
+	execute       func(path string, fds []int, variables ...string) error // execve(2); it returns only with an error
+}
+
+// become has the test read the state as it is at last, and makes this process the new
+// program. It returns only with an error, and then all is as before. To be called by a
+// locked thread, while children are held. settled reports whether nothing has happened
+// that the state does not know of.
+func (u *upgrader) become(e *upgradeState, test selfTest, settled func() bool) error {
+	if len(e.Accept.PerIP) > 0 {
+		census, err := sealMemory("usher-census", e.Accept.PerIP)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(census)
+		e.Accept.PerIPMemory = census
+	}
+	memory, err := e.write()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(memory)
+	if err := test.ask(memory, confirmLimit); err != nil {
+		return err
+	}
+	if err := anyLeft(len(e.boards()) + descriptorsToStart); err != nil {
+		return err
+	}
+	release, err := u.holdSignals()
+	if err != nil {
+		return err
+	}
+	defer release()
+	if !settled() {
+		return errNotYet // the next program would not know of it
+	}
+	u.flushMessages()
+	return u.execute(u.program, append(e.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory), missingVariable(u.handOverLog()))
+}
+
+// newUpgrader returns the upgrader of the actors, which are all made.
+func (m *members) newUpgrader(executable int) upgrader {
+	config := m.super.config
+	u := upgrader{
+		program: m.program, executable: executable, ignoresInterrupts: m.signals.ignoresInterrupts,
+		pauseControl: func() {}, resumeControl: func() {},
+		controlSocket: func() (int, fileid.ID) { return -1, fileid.ID{} },
+		holdChildren:  func(pids []int) (func(), bool) { return m.reap.Release, m.reap.Hold(pids) },
+		groups:        m.reap.HeldGroups,
+		holdSignals:   m.signals.holdForNext,
+		flushMessages: func() { m.super.notifier.flush(handOverLimit) },
+		handOverLog:   config.LogWriter.handOver,
+		execute:       execute,
+	}
+	u.startTest = func(e *upgradeState) (selfTest, error) {
+		t, err := startTest(e, child.CommandSpec{Path: m.program, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom}, m.reap)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
+	if m.control != nil {
+		u.pauseControl, u.resumeControl, u.controlSocket = m.control.pause, m.control.resume, m.control.handOver
+	}
+	return u
+}
