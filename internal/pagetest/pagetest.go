@@ -39,8 +39,23 @@ func Part(t testing.TB, page, name, want string, update bool) {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("%s, part %s (-update writes it) is\n%swant\n%s", page, name, got, want)
+		t.Errorf("%s, part %s (-update writes it), -is +want, in whatever order:\n%s%s", page, name, without("-", got, want), without("+", want, got))
 	}
+}
+
+// without returns the lines of a that b has not, each after a mark.
+func without(mark, a, b string) string {
+	have := make(map[string]bool)
+	for line := range strings.Lines(b) {
+		have[line] = true
+	}
+	var out strings.Builder
+	for line := range strings.Lines(a) {
+		if !have[line] {
+			out.WriteString(mark + line)
+		}
+	}
+	return out.String()
 }
 
 // Step is an arrow of a drawing: upon an event, one state becomes another.

@@ -55,7 +55,7 @@ func TestPart(t *testing.T) {
 		after      string
 	}{
 		{"in step", begin + "new\n" + end, false, "", begin + "new\n" + end},
-		{"out of step", begin + "old\n" + end, false, "part life (-update writes it) is\nold\nwant\nnew", begin + "old\n" + end},
+		{"out of step", begin + "same\nold\n" + end, false, "-update", begin + "same\nold\n" + end},
 		{"update", begin + "old\n" + end, true, "", begin + "new\n" + end},
 		{"no begin", "before\n" + end, true, "no part life", "before\n" + end},
 		{"no end", begin + "old\n", true, "no end", begin + "old\n"},
@@ -65,6 +65,14 @@ func TestPart(t *testing.T) {
 		if !strings.Contains(said, test.says) || (said == "") != (test.says == "") || after != test.after {
 			t.Errorf("%s: said %q, want %q; the page is %q, want %q", test.name, said, test.says, after, test.after)
 		}
+	}
+}
+
+// What differs is shown, and no more.
+func TestPartShowsWhatDiffers(t *testing.T) {
+	said, _ := part(t, "<!-- life: -->\nsame\nold\n<!-- /life -->\n", "same\nnew\n", false)
+	if !strings.HasSuffix(said, ":\n-old\n+new\n") {
+		t.Errorf("said %q", said)
 	}
 }
 
