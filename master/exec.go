@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/usher-go/usher/internal/early"
+	"github.com/usher-go/usher/internal/earlysignals"
 	"github.com/usher-go/usher/master/internal/child"
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +20,7 @@ import (
 
 // The environment of a program that takes over.
 const (
-	upgradeVariable      = early.Variable        // the descriptor of the estate
+	upgradeVariable      = earlysignals.Variable // the descriptor of the estate
 	upgradeTestVariable  = "USHER_UPGRADE_TEST"  // the descriptor to answer on: it is a test
 	upgradeCarryVariable = "USHER_UPGRADE_CARRY" // of a test: the descriptor of an estate to find Config.Carry in
 	upgradeErrorVariable = "USHER_UPGRADE_ERROR" // why the new program could not, for the old one

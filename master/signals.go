@@ -4,7 +4,7 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/usher-go/usher/internal/early"
+	"github.com/usher-go/usher/internal/earlysignals"
 	"github.com/usher-go/usher/master/internal/sigmask"
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +32,7 @@ var signalTable = []struct {
 type signalKind int
 
 const (
-	signalAsks       signalKind = iota // it asks the master for something that this will be: see early.Requests
+	signalAsks       signalKind = iota // it asks the master for something that this will be: see earlysignals.Requests
 	signalEnds                         // it ends the process, which is right until there is something to stop
 	signalInterrupts                   // likewise, unless it was ignored from the start
 )
@@ -79,7 +79,7 @@ func restoreSignals(ignoresInterrupts bool) *signals {
 }
 
 func makeSignals(ignoresInterrupts bool) *signals {
-	received := early.Channel()
+	received := earlysignals.Channel()
 	if received == nil {
 		// Room for every signal at once and a few more: the kernel keeps at most
 		// one pending of each kind, and run hands them on without waiting.
@@ -116,7 +116,7 @@ func (n *signals) ignores(when signalKind) bool {
 // release gives the signals back, at the end of Run, to a program that goes on. One
 // that does not is not to be ended, or stopped, on its last steps.
 func (n *signals) release() {
-	if !early.Kept() {
+	if !earlysignals.Kept() {
 		signal.Stop(n.received)
 	}
 }
@@ -166,7 +166,7 @@ func (n *signals) handle(got os.Signal) {
 func (n *signals) interrupt(error) { close(n.quit) }
 
 // holdForNext keeps the master's signals for the program that this process becomes, as
-// far as the Go runtime lets it (package early), until release is called: those that
+// far as the Go runtime lets it (package earlysignals), until release is called: those that
 // came are handed on, and what comes is blocked in the calling thread, since the mask
 // outlives execve(2), or else ignored.
 func (n *signals) holdForNext() (release func(), err error) {
@@ -178,7 +178,7 @@ func (n *signals) holdForNext() (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	signal.Ignore(early.Ignored...)
+	signal.Ignore(earlysignals.Ignored...)
 	goOn := n.hold()
 	return func() {
 		goOn()

@@ -9,7 +9,7 @@ import (
 	"os/signal"
 
 	"github.com/alecthomas/kong"
-	"github.com/usher-go/usher/internal/early"
+	"github.com/usher-go/usher/internal/earlysignals"
 	"github.com/usher-go/usher/master"
 	"golang.org/x/sys/unix"
 )
@@ -50,7 +50,7 @@ func main() {
 // run returns the exit status.
 func run(args []string) int {
 	if len(args) > 0 && args[0] == "serve" {
-		early.Catch()
+		earlysignals.Catch()
 	}
 	outputs := newOutputs()
 	defer outputs.end()

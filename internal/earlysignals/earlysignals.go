@@ -1,16 +1,16 @@
-// Package early asks for a master's signals as soon as a Go program can: when it is
+// Package earlysignals asks for a master's signals as soon as a Go program can: when it is
 // initialised, in a program that takes over by an upgrade in place, and by Catch in
 // one that is about to be a master.
 //
-// In the first, // USR1, USR2 and CHLD are blocked when it starts, and stay pending until
-// somebody asks for them. The others cannot be kept so. HUP, INT, TERM and QUIT are
-// unblocked by the Go runtime before anything else (blockableSig in
+// USR1, USR2 and CHLD are blocked when a program that takes over starts, and stay
+// pending until somebody asks for them. The others cannot be kept so. HUP, INT, TERM and
+// QUIT are unblocked by the Go runtime before anything else (blockableSig in
 // runtime/signal_unix.go); TTIN and TTOU have no handler yet when they are
 // unblocked, and would stop the process (sigenable there). So those are ignored
 // when the program starts, and what comes of them is lost until this package is
 // initialised. TERM and QUIT end the process if they come when the runtime has
 // installed its handlers, until then, well below a millisecond.
-package early
+package earlysignals
 
 import (
 	"os"
