@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // account is what becomes of the connections of workers that leave for one
@@ -12,7 +14,7 @@ import (
 // that it can, and that has arrived elsewhere.
 type account struct {
 	entries []*accountEntry
-	before  Totals
+	before  dispatch.Totals
 	sum     departures
 	silent  []string // those that left the account without an answer
 	limit   *time.Timer
@@ -22,9 +24,9 @@ type account struct {
 // accountEntry is a worker in an account.
 type accountEntry struct {
 	slot   *slot
-	worker int          // its incarnation
-	before WorkerCounts // as it began to leave
-	done   uint64       // what it had done with its connections by the last look at the limit
+	worker int                   // its incarnation
+	before dispatch.WorkerCounts // as it began to leave
+	done   uint64                // what it had done with its connections by the last look at the limit
 	over   bool
 }
 
@@ -56,7 +58,7 @@ func (s *supervisor) openAccount(leaving []*slot) *account {
 
 // join adds a worker that is about to leave, or leaves already and is to move what
 // it has kept.
-func (a *account) join(slot *slot, now WorkerCounts) {
+func (a *account) join(slot *slot, now dispatch.WorkerCounts) {
 	a.entries = append(a.entries, &accountEntry{slot: slot, worker: slot.incarnation, before: now, done: now.Done()})
 }
 
@@ -86,7 +88,7 @@ func (s *supervisor) watchAccount(a *account) {
 }
 
 // enter books one worker.
-func (a *account) enter(l *accountEntry, now WorkerCounts) {
+func (a *account) enter(l *accountEntry, now dispatch.WorkerCounts) {
 	l.over = true
 	moved := (now.GaveBack - l.before.GaveBack) - (now.Returned - l.before.Returned)
 	a.sum.Moved += moved
@@ -99,7 +101,7 @@ func (s *supervisor) closeAccounts() {
 	if len(s.accounts) == 0 {
 		return
 	}
-	var workers map[int]WorkerCounts
+	var workers map[int]dispatch.WorkerCounts
 	for _, a := range s.accounts {
 		for _, l := range a.entries {
 			if l.over || l.slot.incarnation != l.worker || l.slot.process == nil || !l.slot.life.hasGiven() {
@@ -115,7 +117,7 @@ func (s *supervisor) closeAccounts() {
 }
 
 // queueGone books a dead worker.
-func (s *supervisor) queueGone(e QueueGone) {
+func (s *supervisor) queueGone(e dispatch.QueueGone) {
 	for _, a := range s.accounts {
 		for _, l := range a.entries {
 			if !l.over && l.slot.number == e.Slot && l.worker == e.Incarnation && l.slot.generation == e.Generation {

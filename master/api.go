@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/usher-go/usher/master/internal/descriptor"
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // api answers on the control socket: each request when what it asks for is
@@ -142,7 +143,7 @@ func (a api) move(r *http.Request) (any, error) {
 	if request.From == nil || request.Count != nil && *request.Count < 1 {
 		return nil, fmt.Errorf("%w: want from, a slot, and count, if given, to be at least 1", errRequest)
 	}
-	m := moveRequest{from: *request.From, to: Nobody, count: math.MaxInt32, done: make(chan moveDone, 1)}
+	m := moveRequest{from: *request.From, to: dispatch.Nobody, count: math.MaxInt32, done: make(chan moveDone, 1)}
 	if request.To != nil {
 		m.to = int(*request.To)
 	}

@@ -5,19 +5,20 @@ import (
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // This file is how a worker is found out that has closed its queue: the socket does
 // not show it, since the master has a duplicate of the worker's end.
 
 // queueIdle: a worker that leaves its queue alone may have none.
-func (s *supervisor) queueIdle(e QueueIdle) {
+func (s *supervisor) queueIdle(e dispatch.QueueIdle) {
 	if s.worker(e.Worker) == nil {
 		return
 	}
 	go func() { // it may have many descriptors
 		if child.ClosedQueue(e.PID, e.Inode) {
-			s.inbox.Put(QueueBroken{e.Worker, errQueueClosed})
+			s.inbox.Put(dispatch.QueueBroken{Worker: e.Worker, Err: errQueueClosed})
 		}
 	}()
 }

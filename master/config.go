@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/machine"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // Config is what a master is to do. Listen, Program and Workers must be set.
@@ -140,6 +141,12 @@ const (
 	OverloadWait  = "wait"  // they wait in the backlog
 	OverloadClose = "close" // they are accepted and closed, and counted as refused
 )
+
+// Policies returns the names of the dispatch policies.
+func Policies() []string { return dispatch.Policies() }
+
+// DefaultPolicy is the name of the policy that is used if none is named.
+const DefaultPolicy = dispatch.DefaultPolicy
 
 // fixed returns what a reload cannot change, by the key an operator knows.
 func (c *Config) fixed() map[string]any {
@@ -289,7 +296,7 @@ func (c *Config) check() ([]Address, error) {
 		return nil, wrong("boot-timeout", "is %v, want more than 0", c.BootTimeout)
 	case c.Overload != OverloadWait && c.Overload != OverloadClose:
 		return nil, wrong("overload", "is %q, want %s or %s", c.Overload, OverloadWait, OverloadClose)
-	case policies[c.Dispatch] == nil:
+	case !dispatch.IsPolicy(c.Dispatch):
 		return nil, wrong("dispatch", "is %q, want one of %s", c.Dispatch, strings.Join(Policies(), ", "))
 	case c.WorkerMemory > 0 && c.WorkerMemory < MinWorkerMemory:
 		return nil, wrong("worker-memory", "is %d bytes, want 0 or at least %d", c.WorkerMemory, MinWorkerMemory)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/descriptor"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,7 +41,7 @@ func enoughDescriptors(c *Config, listeners, limit int) error {
 	for before := 0; before < need; { // a larger limit has a larger batch
 		before = need
 		need = max(need, descriptorsAtLeast+descriptorsAcceptor*(c.Acceptors-1)+listeners*c.Acceptors+
-			MostAtOnce(need)+2*descriptorsPerWorker*c.Workers+descriptorsToStart)
+			dispatch.MostAtOnce(need)+2*descriptorsPerWorker*c.Workers+descriptorsToStart)
 	}
 	if need == limit {
 		return nil

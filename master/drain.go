@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // This file is how a worker leaves: its connections move to others, or finish
@@ -138,7 +139,7 @@ func (s *supervisor) gave(slot *slot, m ipc.Moved) {
 	}
 }
 
-func (s *supervisor) landed(e Landed) {
+func (s *supervisor) landed(e dispatch.Landed) {
 	slot := s.worker(e.Worker)
 	switch {
 	case slot == nil || !s.turn(slot, turnLanded) || slot.life != lifeParked:

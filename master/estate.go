@@ -9,6 +9,7 @@ import (
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/fileid"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
@@ -33,7 +34,7 @@ type upgradeState struct {
 	Deaf        bool                // INT and QUIT are ignored
 	Listeners   []listen.State
 	Slots       []slotEstate
-	Accept      AcceptState
+	Accept      dispatch.State
 
 	Generation int
 	Target     int

@@ -1,6 +1,10 @@
 package master
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/usher-go/usher/master/internal/dispatch"
+)
 
 // upgradeState1 is what an estate was in format 1, where it differs: one scoreboard was
 // everybody's, and a slot had flags beside its state. It is read for as long as
@@ -51,8 +55,8 @@ func parseUpgradeState1(text []byte) (*upgradeState, error) {
 		for _, s := range e.Slots {
 			if s.Number == seat.Slot && s.Incarnation == seat.Worker && s.Process != nil {
 				seat.PID = s.Process.PID
-				if s.Life == lifeKilled && seat.Phase == QueueOpen {
-					seat.Phase = QueueClosed // others get what it was to have
+				if s.Life == lifeKilled && seat.Phase == dispatch.QueueOpen {
+					seat.Phase = dispatch.QueueClosed // others get what it was to have
 				}
 				seat.Landing = s.Life == lifeHolding || s.Life == lifeReturning
 			}

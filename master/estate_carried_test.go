@@ -3,34 +3,10 @@ package master
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
 )
-
-// What the rate grants goes on in the next program: an upgrade is no way to a burst.
-func TestEstateCarriesBucket(t *testing.T) {
-	h := newHouse(t, 1000)
-	h.do(func() {
-		h.limits.rate, h.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
-		h.bucket.tokens = 0.5
-	})
-	e, err := h.Pause()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.Resume()
-	for rate, most := range map[int]float64{10: 0.5, 20: 20} { // another one begins anew
-		next := acceptor{bucket: newBucket(rate, time.Now())}
-		if err := next.inherit(&e, nil); err != nil {
-			t.Fatal(err)
-		}
-		if next.bucket.tokens != most || next.bucket.asOf.After(time.Now()) {
-			t.Errorf("rate %d: %+v, want %v tokens", rate, next.bucket, most)
-		}
-	}
-}
 
 // A program that speaks another protocol version does not take over workers that
 // speak this one: it would end each as it heard of it.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -35,12 +36,12 @@ func madeOf(e *upgradeState) string {
 	for i := range a.Queues {
 		q := a.Queues[i]
 		line("seat of slot %d, worker %d of generation %d: %s, serial %d, sent %d, drained %d, back %d, moved in %d, reported %d; room for %d, closes %t, moves %t, landing %t, broken %t, stuck %t, queue %d %d",
-			q.Slot, q.Worker, q.Generation, [...]string{QueueOpen: "open", QueueClosed: "retired", QueueReaped: "dead"}[q.Phase],
+			q.Slot, q.Worker, q.Generation, [...]string{dispatch.QueueOpen: "open", dispatch.QueueClosed: "retired", dispatch.QueueReaped: "dead"}[q.Phase],
 			q.Serial, q.Sent, q.Drained, q.Back, q.MovedIn, q.Reported,
 			q.Capacity, q.Closes, q.Moves, q.Landing, q.Broken, q.Stuck, q.Queue, q.WorkerEnd)
 	}
 	residents := slices.Clone(a.PerIPEntries)
-	slices.SortFunc(residents, func(a, b PerIPEntry) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(residents, func(a, b dispatch.PerIPEntry) int { return cmp.Compare(a.ID, b.ID) })
 	for _, r := range residents {
 		line("connection %d from %v, in the seat with serial %d", r.ID, r.Origin, r.Seat)
 	}

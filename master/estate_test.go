@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -30,43 +30,10 @@ func TestEstateKnowsEveryField(t *testing.T) {
 			"killed": carried, "readyAt": carried, "hang": moment, "recycleAt": carried,
 			"deaths": carried, "accidents": carried, "alarm": carried,
 		}},
-		{seat{}, map[string]string{
-			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "choked": moment,
-			"gives": moment, "order": "as of slot", "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "junk": "said with the next, if there are more", "junkError": "likewise",
-			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
-		}},
-		{Worker{}, map[string]string{"Slot": carried, "Generation": carried, "Incarnation": carried, "PID": carried}},
-		{Queue{}, map[string]string{
-			"Worker": carried, "FD": carried, "WorkerEnd": carried, "Capacity": carried, "Closes": carried, "Moves": carried, "Entry": made,
-		}},
-		{ledger{}, map[string]string{
-			"sent": carried, "drained": carried, "back": carried, "movedIn": carried, "home": carried, "entry": made, "closes": carried, "reported": carried,
-			"said": carried,
-		}},
-		{tally{}, map[string]string{
-			"sent": carried, "drained": carried, "back": carried, "received": carried, "closed": carried, "lost": carried,
-			"movedIn": carried, "cut": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "failed": "likewise", "untrue": moment, "staying": moment, "pause": moment, "withheld": moment,
-		}},
-		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried, "cut": carried}},
 		{listen.Listener{}, map[string]string{
 			"From": carried, "Name": carried, "Address": carried, "Bound": carried, "FD": carried, "More": carried, "file": carried,
 		}},
-		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{recycleLimits{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
-		{dispatcher{}, map[string]string{
-			"log": made, "courier": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
-			"from": calm, "to": calm, "policy": made, "byPeer": made,
-			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
-			"haven": moment, "havens": moment, "room": moment, "unused": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
-			"census": carried, "maxQueuedTotal": made, "totals": carried, "rewatch": made,
-		}},
-		{acceptor{}, map[string]string{
-			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
-			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
-			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": carried,
-			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
-			"news": calm, "strandedUntil": calm, "inspectAt": moment, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
-		}},
 		{supervisor{}, map[string]string{
 			"config": made, "log": made, "listeners": carried, "sockets": "as many as there are", "dispatch": made, "processes": made, "notifier": made, "sampling": moment,
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
@@ -135,7 +102,7 @@ func filled() *upgradeState {
 	e.Accept.PerIP = nil // it is written to a memory of its own
 	for i := range e.Slots {
 		e.Slots[i].Life = lifeServing
-		e.Accept.Queues[i].Slot, e.Accept.Queues[i].Phase = e.Slots[i].Number, QueueClosed
+		e.Accept.Queues[i].Slot, e.Accept.Queues[i].Phase = e.Slots[i].Number, dispatch.QueueClosed
 	}
 	return e
 }
@@ -192,24 +159,19 @@ func TestEstateRefused(t *testing.T) {
 		t.Error("no memory was read")
 	}
 	for name, memory := range map[string]int{"closed": 1 << 20, "not sealed": unsealed} {
-		if (&upgradeState{Accept: AcceptState{PerIPMemory: memory}}).readPerIP() == nil {
+		if (&upgradeState{Accept: dispatch.State{PerIPMemory: memory}}).readPerIP() == nil {
 			t.Errorf("connections of each address were read from memory that is %s", name)
 		}
 	}
 }
 
-// A slot and a seat come back as they were.
-func TestEstateOfSlotAndSeat(t *testing.T) {
+// A slot comes back as it was.
+func TestEstateOfSlot(t *testing.T) {
 	var e slotEstate
 	n := 0
 	fill(reflect.ValueOf(&e).Elem(), &n)
 	e.Process, e.Board, e.Seated, e.Alarm, e.AlarmIn, e.Age, e.HasUntil, e.UntilIn = nil, -1, false, 0, 0, -1, false, 0
 	if got := e.slot(nil).estate(); !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, want %+v", got, e)
-	}
-	var s QueueState
-	fill(reflect.ValueOf(&s).Elem(), &n)
-	if got := s.seat(new(ipc.Entry)).estate(); !reflect.DeepEqual(got, s) {
-		t.Errorf("got %+v, want %+v", got, s)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // handle acts on one message to the supervisor: an event of a worker's process or of
@@ -24,23 +25,23 @@ func (s *supervisor) handle(message any) {
 		s.controlPaused(m)
 	case child.Event:
 		s.heardOf(m)
-	case QueueBroken:
+	case dispatch.QueueBroken:
 		if slot := s.worker(m.Worker); slot != nil {
 			s.kill(slot, m.Err.Error())
 		}
-	case QueueIdle:
+	case dispatch.QueueIdle:
 		s.queueIdle(m)
-	case Landed:
+	case dispatch.Landed:
 		s.landed(m)
-	case MoveDone:
+	case dispatch.MoveDone:
 		s.moveDone(m)
-	case Arrived:
+	case dispatch.Arrived:
 		s.arrived()
-	case GuardTripped:
+	case dispatch.GuardTripped:
 		s.guardTripped(m)
-	case QueueGone:
+	case dispatch.QueueGone:
 		s.queueGone(m)
-	case BatchEmpty: // what it was asked for is tried again by reconcile, which follows any event
+	case dispatch.BatchEmpty: // what it was asked for is tried again by reconcile, which follows any event
 	default:
 		panic(fmt.Sprintf("the supervisor was sent a %T", m))
 	}

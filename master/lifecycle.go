@@ -8,6 +8,7 @@ import (
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"golang.org/x/sys/unix"
 )
 
@@ -148,7 +149,7 @@ func (s *supervisor) processOf(id child.ID) *slot {
 }
 
 // worker returns the slot that a worker is in, or nil if it is there no more.
-func (s *supervisor) worker(w Worker) *slot {
+func (s *supervisor) worker(w dispatch.Worker) *slot {
 	slot := s.slots.at(w.Slot)
 	if slot == nil || slot.process == nil || slot.worker() != w {
 		return nil
@@ -194,7 +195,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 // openQueues lets the workers have connections that are ready, of the generation
 // that serves: all at once, so that none gets what is for all.
 func (s *supervisor) openQueues() {
-	var queues []Queue
+	var queues []dispatch.Queue
 	for _, slot := range s.wanted(s.generation) {
 		if s.turn(slot, turnOpened) {
 			queues = append(queues, s.queue(slot))
@@ -208,7 +209,7 @@ func (s *supervisor) openQueues() {
 }
 
 // queue describes the queue of the slot's worker to the accept goroutine.
-func (s *supervisor) queue(slot *slot) Queue {
+func (s *supervisor) queue(slot *slot) dispatch.Queue {
 	capacity := slot.ready.Capacity
 	if capacity <= 0 {
 		capacity = slot.config.defaultCapacity
@@ -217,7 +218,7 @@ func (s *supervisor) queue(slot *slot) Queue {
 		capacity = min(capacity, most)
 	}
 	fd, workerEnd := slot.process.Queue()
-	return Queue{
+	return dispatch.Queue{
 		Worker: slot.worker(), FD: fd, WorkerEnd: workerEnd,
 		Capacity: capacity, Closes: slot.ready.Closes, Moves: slot.ready.Moves, Entry: slot.entry(),
 	}

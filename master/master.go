@@ -8,6 +8,7 @@ import (
 	"github.com/oklog/run"
 	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -117,7 +118,7 @@ type contextDone struct{}
 
 // members are the actors, before they run.
 type members struct {
-	accept  *acceptor
+	accept  *dispatch.Acceptor
 	reap    *child.Reaper
 	super   *supervisor
 	signals *signals
@@ -137,7 +138,7 @@ func newMembers(config *Config, listeners []*listen.Listener, limit int) (*membe
 		return nil, err
 	}
 	sockets := socketsOf(config.Acceptors, listeners)
-	m.accept, err = newAcceptor(Setup{
+	m.accept, err = dispatch.New(dispatch.Setup{
 		Settings: config.dispatchSettings(), Logger: config.Logger, Listeners: toAccept(listeners), Acceptors: sockets,
 		DescriptorLimit: limit, Report: m.happened,
 	})
@@ -170,8 +171,8 @@ func newMembers(config *Config, listeners []*listen.Listener, limit int) (*membe
 // happened takes an event of the accept goroutine, which calls it. That it is alive
 // the service manager hears at once: the supervisor was, when it asked, and need not be
 // woken for it.
-func (m *members) happened(e Event) {
-	if _, ok := e.(Alive); ok {
+func (m *members) happened(e dispatch.Event) {
+	if _, ok := e.(dispatch.Alive); ok {
 		m.super.notifier.alive()
 		return
 	}
@@ -183,7 +184,7 @@ func (m *members) close() {
 	if m.control != nil {
 		m.control.interrupt(nil)
 	}
-	m.accept.close()
+	m.accept.Close()
 	listen.CloseAll(m.super.listeners)
 	m.endSleep()
 }
@@ -220,7 +221,7 @@ func (m *members) run(ctx context.Context) error {
 		return nil
 	}, func(error) { close(done) })
 	actors.Add(m.reap.Run, m.reap.Interrupt)
-	actors.Add(m.accept.run, m.accept.interrupt)
+	actors.Add(m.accept.Run, m.accept.Interrupt)
 
 	executable, err := openExecutable()
 	super.upgrader = upgrader{unable: err}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // moveOrder has a worker that serves give some of its connections back. There is
@@ -15,8 +16,8 @@ type moveOrder struct {
 	id      uint64
 	request *moveRequest // nil: nobody waits, or no more
 	limit   *time.Timer
-	before  Totals // as it began
-	closed  uint64 // of the worker, likewise
+	before  dispatch.Totals // as it began
+	closed  uint64          // of the worker, likewise
 
 	abandoned bool // the worker has not answered in its time, and is waited for no more
 	stranded  bool // the slot that was to get them serves no more
@@ -93,7 +94,7 @@ func (s *supervisor) strandMoves() {
 			continue
 		}
 		o := slot.order
-		if m := o.request; m != nil && m.to != Nobody && !o.stranded && !s.canMove(m.to) {
+		if m := o.request; m != nil && m.to != dispatch.Nobody && !o.stranded && !s.canMove(m.to) {
 			o.stranded = true
 			s.tell(slot, ipc.Move{ID: o.id})
 		}
@@ -110,7 +111,7 @@ func (s *supervisor) canMove(number int) bool {
 func (s *supervisor) beginMove(m *moveRequest) {
 	_, workers := s.dispatch.Snapshot()
 	count := min(m.count, workers[m.from].Active)
-	if m.to != Nobody {
+	if m.to != dispatch.Nobody {
 		count = min(count, s.queue(s.slots[m.to]).Capacity-workers[m.to].Load())
 	}
 	if count <= 0 {
@@ -129,7 +130,7 @@ func (s *supervisor) movePossible(m *moveRequest) error {
 		return fmt.Errorf("slot %d has no ready worker that can move connections; see usher status", m.from)
 	case m.to == m.from:
 		return fmt.Errorf("from and to are both slot %d", m.to)
-	case m.to != Nobody && !s.canMove(m.to):
+	case m.to != dispatch.Nobody && !s.canMove(m.to):
 		return fmt.Errorf("slot %d has no ready worker that can take moved connections; see usher status", m.to)
 	}
 	if s.slots.some(func(slot *slot) bool { return slot.number != m.from && s.canMove(slot.number) }) {
@@ -168,7 +169,7 @@ func (s *supervisor) orderAnswered(slot *slot, m ipc.Moved) {
 	}
 }
 
-func (s *supervisor) moveDone(e MoveDone) {
+func (s *supervisor) moveDone(e dispatch.MoveDone) {
 	slot := s.worker(e.Worker)
 	if slot == nil || slot.order == nil || slot.order.id != e.Order {
 		return
@@ -256,7 +257,7 @@ func (s *supervisor) rebalance() {
 	for _, slot := range movable {
 		if excess := loads[slot.number] - fair; excess > 0 && slot.order == nil && slot.life == lifeServing {
 			s.log.Debug("rebalancing", "slot", slot.number, "count", excess)
-			s.giveOrder(slot, Nobody, min(excess, rebalanceBatch))
+			s.giveOrder(slot, dispatch.Nobody, min(excess, rebalanceBatch))
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // A worker that is stopped does not answer an order to give connections back. An
@@ -18,7 +20,7 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 			for _, a := range th.actors {
 				a.deaf = true
 			}
-			id = th.giveOrder(th.slots[0], Nobody, 1).id
+			id = th.giveOrder(th.slots[0], dispatch.Nobody, 1).id
 		})
 		busy := func() (busy bool) {
 			th.look(func() { busy = th.busy() })
@@ -36,7 +38,7 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 			slots := th.slots
 			defer func() { th.slots = slots }()
 			th.slots = nil
-			if e := th.estate(AcceptState{}); e.LastMove != id {
+			if e := th.estate(dispatch.State{}); e.LastMove != id {
 				t.Errorf("the last order's id in the estate is %d, want %d: a late answer would look like another order's", e.LastMove, id)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // This file is how workers are recycled: one at a time, each when it has reached a
@@ -53,7 +54,7 @@ func (s *supervisor) recycle(now time.Time) {
 	if s.reload != nil || s.stopping != stopNot || !s.allReady(s.generation) {
 		return
 	}
-	var workers map[int]WorkerCounts
+	var workers map[int]dispatch.WorkerCounts
 	if s.config.RecycleConns > 0 {
 		_, workers = s.dispatch.Snapshot()
 	}

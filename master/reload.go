@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 )
 
@@ -22,12 +23,12 @@ type reload struct {
 	config     *Config // once it is read
 	since      time.Time
 	listeners  listen.Change
-	target     int              // workers wanted before
-	account    *account         // of the old workers, once they leave
-	failed     *GuardTripped    // too many could not be restored: the reason is being found out; nil: not so
-	reason     string           // why the last of them could not, in the words of its session
-	limit      *time.Timer      // of what is waited for: reading, arriving, the reason
-	waiting    []chan<- outcome // who wants to know what comes of it
+	target     int                    // workers wanted before
+	account    *account               // of the old workers, once they leave
+	failed     *dispatch.GuardTripped // too many could not be restored: the reason is being found out; nil: not so
+	reason     string                 // why the last of them could not, in the words of its session
+	limit      *time.Timer            // of what is waited for: reading, arriving, the reason
+	waiting    []chan<- outcome       // who wants to know what comes of it
 }
 
 // reloadStage is how far a reload has come.

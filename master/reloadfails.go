@@ -3,13 +3,15 @@ package master
 import (
 	"fmt"
 	"time"
+
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // This file is how a reload ends whose new generation serves, and cannot have the
 // connections of the old one.
 
 // The old workers keep what has not moved yet.
-func (s *supervisor) guardTripped(e GuardTripped) {
+func (s *supervisor) guardTripped(e dispatch.GuardTripped) {
 	for slot := range s.slots.all() {
 		if slot.generation < s.generation {
 			s.keep(slot)

@@ -1,6 +1,10 @@
 package master
 
-import "time"
+import (
+	"time"
+
+	"github.com/usher-go/usher/master/internal/dispatch"
+)
 
 // sampleEvery is how often the supervisor samples its workers, and the least time
 // between two samples. While they rest it does so less often: see sampling.
@@ -89,7 +93,7 @@ func (s *supervisor) alive(now time.Time) {
 func (s *supervisor) sample(now time.Time) {
 	late := now.Sub(s.sampling.due) > sampleLate
 	stuck := s.dispatch.AnyStuck()
-	var workers map[int]WorkerCounts
+	var workers map[int]dispatch.WorkerCounts
 	if stuck { // else no queue holds anything for long
 		_, workers = s.dispatch.Snapshot()
 	}

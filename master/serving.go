@@ -1,23 +1,27 @@
 package master
 
-import "github.com/usher-go/usher/master/internal/listen"
+import (
+	"github.com/usher-go/usher/master/internal/listen"
+
+	"github.com/usher-go/usher/master/internal/dispatch"
+)
 
 // This file is the listeners, as the supervisor owns them and the accept goroutine is
 // given them.
 
 // dispatchSettings are the part of a configuration that the accept goroutine acts on.
-func (c *Config) dispatchSettings() Settings {
-	return Settings{
+func (c *Config) dispatchSettings() dispatch.Settings {
+	return dispatch.Settings{
 		Policy: c.Dispatch, MaxConns: c.MaxConns, MaxConnsPerIP: c.MaxConnsPerIP, AcceptRate: c.AcceptRate,
 		CloseOverLimit: c.Overload == OverloadClose,
 	}
 }
 
 // toAccept lends the sockets of listeners to the accept goroutine.
-func toAccept(listeners []*listen.Listener) []Listener {
-	lent := make([]Listener, len(listeners))
+func toAccept(listeners []*listen.Listener) []dispatch.Listener {
+	lent := make([]dispatch.Listener, len(listeners))
 	for i, l := range listeners {
-		lent[i] = Listener{Name: l.Name, Address: l.Address, Bound: l.Bound, FD: l.FD, More: l.More, Shared: l.From.Network == "systemd"}
+		lent[i] = dispatch.Listener{Name: l.Name, Address: l.Address, Bound: l.Bound, FD: l.FD, More: l.More, Shared: l.From.Network == "systemd"}
 	}
 	return lent
 }

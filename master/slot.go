@@ -5,6 +5,7 @@ import (
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
 // slot is a worker's seat as the supervisor sees it, which alone touches it.
@@ -49,8 +50,8 @@ func (s *slot) pid() int {
 }
 
 // worker says which worker is in the slot. Only while there is a process.
-func (s *slot) worker() Worker {
-	return Worker{Slot: s.number, Generation: s.generation, Incarnation: s.incarnation, PID: s.process.PID()}
+func (s *slot) worker() dispatch.Worker {
+	return dispatch.Worker{Slot: s.number, Generation: s.generation, Incarnation: s.incarnation, PID: s.process.PID()}
 }
 
 // id says of which process of the slot an event is to be.

@@ -8,6 +8,7 @@ import (
 	"github.com/usher-go/usher/internal/mailbox"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ import (
 type supervisor struct {
 	config    *Config // of the generation that serves
 	log       hclog.Logger
-	dispatch  dispatch
+	dispatch  dispatcher
 	listeners []*listen.Listener // owned; dispatch accepts from them
 	sockets   int                // that each TCP address has, one for each goroutine that accepts
 	processes processes
@@ -60,7 +61,7 @@ type supervisor struct {
 	clients       []int    // connections, owned, of those who wait for what comes of it
 }
 
-func newSupervisor(config *Config, d dispatch, p processes, sleeper sleeper) *supervisor {
+func newSupervisor(config *Config, d dispatcher, p processes, sleeper sleeper) *supervisor {
 	s := &supervisor{
 		config: config, log: config.Logger, dispatch: d, processes: p,
 		generation: 1, target: config.Workers, programs: make(map[int]*child.Program),
@@ -77,16 +78,16 @@ func newSupervisor(config *Config, d dispatch, p processes, sleeper sleeper) *su
 	return s
 }
 
-// dispatch is the accept goroutine as the supervisor needs it. Each method returns
+// dispatcher is the accept goroutine as the supervisor needs it. Each method returns
 // when what it says is done, unless it is told otherwise; what takes longer is told by
 // an event.
-type dispatch interface {
-	Open([]Queue)
+type dispatcher interface {
+	Open([]dispatch.Queue)
 	CloseQueue(slot int)
 	Reaped(slot int)
 	ConnsClosed(slot int, closed ipc.Closed)
 	Loads() map[int]int
-	Snapshot() (Totals, map[int]WorkerCounts)
+	Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts)
 	AnyStuck() bool
 
 	Guard(generation int, limit float64)
@@ -97,11 +98,11 @@ type dispatch interface {
 	MovedSoFar(slot int, id uint64) int
 	ForgetMove(slot int, id uint64)
 
-	Pause() (AcceptState, error)
+	Pause() (dispatch.State, error)
 	Resume()
 	Ping()
 
-	Configure(Settings, []Listener)
+	Configure(dispatch.Settings, []dispatch.Listener)
 	CloseListeners()
 }
 

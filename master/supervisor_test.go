@@ -11,6 +11,7 @@ import (
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -67,13 +68,13 @@ func (th *theatre) failTrials() {
 	if th.reload.moving() {
 		th.spoiled = th.generation
 	}
-	th.handle(GuardTripped{})
+	th.handle(dispatch.GuardTripped{})
 }
 
 // moveAny asks a worker's connections to move, as a client does that goes.
 func (th *theatre) moveAny(a *actor) {
 	th.inbox.Put(func() {
-		th.move(&moveRequest{from: a.spec.Slot, to: Nobody, count: 5, done: make(chan moveDone, 1)})
+		th.move(&moveRequest{from: a.spec.Slot, to: dispatch.Nobody, count: 5, done: make(chan moveDone, 1)})
 	})
 }
 

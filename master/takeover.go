@@ -112,7 +112,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 		}
 		m.super.setProgram(e.Generation, worker)
 	}
-	if err := m.accept.inherit(&e.Accept, boards); err != nil {
+	if err := m.accept.Inherit(&e.Accept, boards); err != nil {
 		return nil, err
 	}
 	if config.Control != "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/fileid"
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ type theatre struct {
 	ended   chan error
 	nextPID int
 	actors  map[int]*actor // by pid: processes that live
-	seats   map[int]*Queue
+	seats   map[int]*dispatch.Queue
 	retired map[int]bool
 	closed  bool // the listeners
 	paused  bool // the accept goroutine
@@ -63,7 +64,7 @@ func newTheatre(workers, maxWorkers int) *theatre { return newTheatreOf(workers,
 func newTheatreOf(workers, maxWorkers int, moves bool) *theatre {
 	th := &theatre{moves: moves,
 		ended: make(chan error, 1), nextPID: 100, workers: workers,
-		actors: make(map[int]*actor), seats: make(map[int]*Queue), retired: make(map[int]bool),
+		actors: make(map[int]*actor), seats: make(map[int]*dispatch.Queue), retired: make(map[int]bool),
 	}
 	config := Config{
 		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
@@ -215,7 +216,7 @@ func (th *theatre) exit(pid int, status unix.WaitStatus) {
 	}
 }
 
-func (th *theatre) Open(queues []Queue) {
+func (th *theatre) Open(queues []dispatch.Queue) {
 	for _, q := range queues {
 		if th.seats[q.Slot] != nil {
 			th.fault("slot %d: opened twice", q.Slot)
@@ -235,17 +236,19 @@ func (th *theatre) Reaped(slot int) {
 	if th.seats[slot] == nil {
 		th.fault("slot %d: reaped without a queue", slot)
 	}
-	th.inbox.Put(QueueGone{Worker: th.seats[slot].Worker})
+	th.inbox.Put(dispatch.QueueGone{Worker: th.seats[slot].Worker})
 	delete(th.seats, slot)
 	delete(th.retired, slot)
 }
 
 func (th *theatre) ConnsClosed(int, ipc.Closed) {}
 func (th *theatre) Loads() map[int]int          { return nil }
-func (th *theatre) AwaitLanding(slot int)       { th.inbox.Put(Landed{th.seats[slot].Worker}) }
-func (th *theatre) AwaitArrival()               { th.inbox.Put(Arrived{}) }
-func (th *theatre) MovedSoFar(int, uint64) int  { return 0 }
-func (th *theatre) ForgetMove(int, uint64)      {}
+func (th *theatre) AwaitLanding(slot int) {
+	th.inbox.Put(dispatch.Landed{Worker: th.seats[slot].Worker})
+}
+func (th *theatre) AwaitArrival()              { th.inbox.Put(dispatch.Arrived{}) }
+func (th *theatre) MovedSoFar(int, uint64) int { return 0 }
+func (th *theatre) ForgetMove(int, uint64)     {}
 
 func (th *theatre) BeginMove(slot int, id uint64, to, count int) {
 	if th.retired[slot] || th.seats[slot] == nil {
@@ -254,12 +257,12 @@ func (th *theatre) BeginMove(slot int, id uint64, to, count int) {
 }
 
 func (th *theatre) AnswerMove(slot int, id uint64, n int) {
-	th.inbox.Put(MoveDone{th.seats[slot].Worker, id, max(0, n)})
+	th.inbox.Put(dispatch.MoveDone{Worker: th.seats[slot].Worker, Order: id, Moved: max(0, n)})
 }
 
-func (th *theatre) Pause() (AcceptState, error) {
+func (th *theatre) Pause() (dispatch.State, error) {
 	th.paused = true
-	return AcceptState{}, nil
+	return dispatch.State{}, nil
 }
 
 func (th *theatre) Resume() {
@@ -282,8 +285,10 @@ func (th *theatre) AnyStuck() bool {
 	th.samples.Add(1) // each sample asks this, and nothing else does
 	return false
 }
-func (th *theatre) Snapshot() (Totals, map[int]WorkerCounts) { return Totals{}, nil }
-func (th *theatre) Configure(Settings, []Listener)           {}
+func (th *theatre) Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts) {
+	return dispatch.Totals{}, nil
+}
+func (th *theatre) Configure(dispatch.Settings, []dispatch.Listener) {}
 
 // look runs f on the supervisor's goroutine, which alone touches all this.
 func (th *theatre) look(f func()) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -131,12 +132,12 @@ func (s *supervisor) testUpgrade() {
 
 // pauseAccepting holds the accept goroutine still, until it is resumed. The error wraps
 // errNotYet while connections are on their way, and an event tells when they are not.
-func (s *supervisor) pauseAccepting() (AcceptState, error) {
+func (s *supervisor) pauseAccepting() (dispatch.State, error) {
 	accept, err := s.dispatch.Pause()
 	switch err {
-	case ErrHolding:
+	case dispatch.ErrHolding:
 		err = fmt.Errorf("%w: %w", errNotYet, err)
-	case ErrStopped:
+	case dispatch.ErrStopped:
 		err = errStopping
 	}
 	return accept, err
@@ -258,7 +259,7 @@ func (s *supervisor) succeed() error {
 
 // estate describes everything. What workers have said is complete only when
 // their links are paused.
-func (s *supervisor) estate(accept AcceptState) *upgradeState {
+func (s *supervisor) estate(accept dispatch.State) *upgradeState {
 	e := &upgradeState{
 		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
 		Old: s.upgrader.executable, Waiting: s.clients, Deaf: s.upgrader.ignoresInterrupts,

@@ -41,8 +41,9 @@ var rules = []rule{
 	{"master/internal/fileid", nil, sys},
 	{"master/internal/descriptor", nil, sys},
 	{"master/internal/sigmask", nil, sys},
+	{"master/internal/backoff", nil, nil},
 	// A room of the master knows the floor below, and neither another one nor the house.
-	{"master/internal/...", []string{"ipc", "fdpass", "internal/...", "master/internal/fileid", "master/internal/descriptor", "master/internal/sigmask"}, anything},
+	{"master/internal/...", []string{"ipc", "fdpass", "internal/...", "master/internal/fileid", "master/internal/descriptor", "master/internal/sigmask", "master/internal/backoff"}, anything},
 	{"master...", []string{"master...", "ipc", "fdpass", "internal/..."}, anything},
 	{"worker...", []string{"worker...", "ipc", "fdpass", "internal/..."}, anything},
 	{"...", anything, anything}, // programs

@@ -16,9 +16,10 @@ import (
 // doors are the files that open the product to its own tests, with the tag that a
 // build needs to have them.
 var doors = map[string]string{
-	"internal/killpoint/on.go": "killpoints",
-	"master/testdoor.go":       "testdoors",
-	"worker/testdoor.go":       "testdoors",
+	"internal/killpoint/on.go":             "killpoints",
+	"master/testdoor.go":                   "testdoors",
+	"master/internal/dispatch/testdoor.go": "testdoors",
+	"worker/testdoor.go":                   "testdoors",
 }
 
 // compiled returns the files of this module that a build of the command has, or

@@ -1,0 +1,392 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/internal/mailbox"
+	"github.com/usher-go/usher/internal/pace"
+	"github.com/usher-go/usher/internal/poller"
+	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/backoff"
+	"github.com/usher-go/usher/master/internal/descriptor"
+	"golang.org/x/sys/unix"
+)
+
+// Acceptor is the accept goroutine: it alone accepts, and it alone touches the
+// queues. Others have it run a function between two turns.
+//
+// A turn, in this order: place the hand; rescue what waits in the queues of
+// workers that leave; accept. Each step starts only when the one before it has
+// nothing left and some worker has room. Without room the listeners leave the
+// epoll set, and the kernel's backlog holds the clients; a bell (see ipc.Entry)
+// or a message ends the wait, not a poll. While clients come by the ten thousand,
+// gathering puts a moment between two turns.
+type Acceptor struct {
+	log        hclog.Logger
+	set        *poller.Set
+	waker      *poller.Waker
+	mail       mailbox.Mailbox[posted]
+	events     [64]poller.Event
+	dispatcher dispatcher
+	reserve    descriptor.Reserve // for one packet: a receiver without room would lose the connections in it
+
+	listeners []*Listener
+	doors     []door // the listeners' own sockets, in their order
+	greeters  []*greeter
+	lobby     []arrival   // from greeters, and not yet counted: it waits for room
+	ready     []*Listener // with clients waiting, as of the last wait
+	peer      unix.RawSockaddrAny
+	clock     ipc.Clock
+	lastID    uint64
+	serial    uint64
+	batch     int // most connections to accept at a time
+	limits    limits
+	bucket    bucket
+	refusals  complaint
+	pace      pace.Pace // by clock
+	gathering gathering // likewise
+
+	backoff backoff.Backoff
+	retries int       // turns in a row that a full queue ended
+	retryAt time.Time // when to try full queues again; zero: none is
+	hasty   bool      // room was found at the last look: no wait
+	// unfinished: settling stopped at its bound, and nothing else would go on with it.
+	unfinished bool
+
+	strandedUntil time.Time // when to give up moved connections that nobody can thaw; zero: there are none
+
+	news news // what the supervisor waits for
+
+	inspectAt time.Time // when to look for stuck workers; zero: nothing waits
+
+	stuck atomic.Bool // some worker takes nothing from its queue; any goroutine may read it
+
+	resumed chan struct{} // the supervisor's: closed by Resume; nil: it has not paused
+	stopped chan struct{} // closed when run has returned
+	ending  bool
+}
+
+// The kinds of epoll tags, in the top byte; a seat's serial below.
+const (
+	tagWaker = iota << 56
+	tagListener
+	tagSeat
+
+	tagKind = 0xff << 56
+)
+
+// strandedLimit is how long moved connections wait in the hand for a worker that
+// can thaw them, while there is none: its successor may be starting.
+const strandedLimit = 5 * time.Second
+
+// New makes the accept goroutine, which begins with run.
+func New(setup Setup) (*Acceptor, error) {
+	set, err := poller.New()
+	if err != nil {
+		return nil, err
+	}
+	waker, err := poller.NewWaker(set, tagWaker)
+	if err != nil {
+		_ = set.Close() // the first error is the one to report
+		return nil, err
+	}
+	a := &Acceptor{
+		log: setup.Logger, set: set, waker: waker,
+		clock:   ipc.NewClock(),
+		batch:   MostAtOnce(setup.DescriptorLimit),
+		stopped: make(chan struct{}),
+	}
+	a.mail.Notify = waker.Wake
+	a.reserve.Size = max(a.batch, 2) // a connection with a large state brings two
+	a.dispatcher = dispatcher{log: setup.Logger, maxQueuedTotal: setup.DescriptorLimit / 2, report: setup.Report, rewatch: a.rewatch}
+	a.dispatcher.courier.Discard = a.dispatcher.junk.discard
+	a.configure(setup.Settings)
+	a.setListeners(setup.Listeners)
+	for range setup.Acceptors - 1 {
+		g, err := newGreeter(a)
+		if err != nil {
+			a.closeLobby()
+			_ = errors.Join(waker.Close(), set.Close()) // the first error is the one to report
+			return nil, err
+		}
+		a.greeters = append(a.greeters, g)
+	}
+	return a, nil
+}
+
+// MostAtOnce is how many connections are accepted at a time, and how many descriptors
+// are kept in reserve for them, with a limit of descriptors.
+func MostAtOnce(descriptorLimit int) int { return min(ipc.MaxConns, max(1, descriptorLimit/4)) }
+
+// run is the accept goroutine.
+func (a *Acceptor) Run() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer a.Close()
+	a.reserve.Fill()
+	a.hire()
+	for !a.ending {
+		if err := a.cycle(); err != nil {
+			return fmt.Errorf("accept loop: %w", err)
+		}
+	}
+	return nil
+}
+
+// cycle takes a turn, and waits for what brings the next one.
+func (a *Acceptor) cycle() error {
+	a.turn()
+	a.gather()
+	n, err := a.set.Wait(a.events[:], a.timeout())
+	for i := range a.events[:n] {
+		a.handle(a.events[i].Tag())
+	}
+	return err
+}
+
+func (a *Acceptor) handle(tag uint64) {
+	switch tag & tagKind {
+	case tagWaker:
+		a.waker.Clear()
+		for _, p := range a.mail.Take() {
+			answer := a.act(p.request)
+			if p.answer != nil {
+				p.answer <- answer
+			}
+		}
+	case tagListener:
+		if i := int(tag &^ tagKind); i < len(a.doors) {
+			a.ready = append(a.ready, a.doors[i].listener)
+		}
+	case tagSeat:
+		a.returned(tag &^ tagKind)
+	}
+}
+
+// returned handles readiness of a queue's master end: a worker gives
+// connections back, or shut its end. They are taken when there is room for them
+// elsewhere; until then the kernel holds them, and epoll is not to say so again.
+func (a *Acceptor) returned(serial uint64) {
+	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
+		for _, s := range seats {
+			if s.serial == serial && s.phase != QueueReaped && !s.gives {
+				_ = a.set.Del(s.spec.FD) // it is in the set
+				if s.spec.Moves {
+					s.gives = true
+				} else {
+					a.dispatcher.report(QueueBroken{s.spec.Worker, errQueueBroken})
+				}
+				return
+			}
+		}
+	}
+}
+
+// rewatch is the end of that.
+func (a *Acceptor) rewatch(s *seat) {
+	if s.broken {
+		return
+	}
+	if err := a.set.Add(s.spec.FD, poller.In, tagSeat|s.serial); err != nil {
+		a.dispatcher.report(QueueBroken{s.spec.Worker, err})
+	}
+}
+
+// turn does all that can be done without waiting, and arranges what ends the wait.
+func (a *Acceptor) turn() {
+	d := &a.dispatcher
+	a.hasty, a.unfinished = false, false
+	if !a.retryAt.IsZero() && !time.Now().Before(a.retryAt) {
+		a.retryAt = time.Time{}
+		d.unchoke()
+	}
+	if !a.inspectAt.IsZero() && !time.Now().Before(a.inspectAt) {
+		a.inspectAt, d.waiting = time.Time{}, false // the survey finds it anew
+		a.stuck.Store(d.inspect())
+	}
+	if a.untilJudged() == 0 {
+		a.pace.Judge(a.clock.Now())
+	}
+	d.survey()
+	a.settle()
+	a.hasty = a.receive() && a.anyWaiting()
+	came := 0
+	for _, l := range a.ready {
+		if !a.backoff.Over(time.Now) {
+			break // it is reported again as long as clients wait
+		}
+		switch quota := a.quota(); {
+		case quota > 0:
+			n, v := a.acceptFrom(l, l.FD, quota)
+			came += n
+			note(&a.backoff, v)
+			a.settle()
+		case a.turnsAway():
+			note(&a.backoff, a.turnAway(l))
+		}
+	}
+	a.ready = a.ready[:0]
+	if came > 0 {
+		a.gathering.came(came, a.clock.Now())
+	}
+	resumed, quota := a.backoff.Over(time.Now), a.quota()
+	a.watchListeners(resumed && (quota > 0 || a.turnsAway()))
+	if quota == 0 {
+		a.waitForRoom()
+	} else if d.awaitsTrial() {
+		a.setBells()
+		d.survey()
+		a.hasty = !d.awaitsTrial()
+	}
+	a.hasty = a.hasty || a.unfinished
+	a.planRetry()
+	a.tellNews()
+	if d.waiting && a.inspectAt.IsZero() {
+		a.inspectAt = time.Now().Add(stuckAfter)
+	}
+}
+
+// mostFetches is how many packets one settling takes back: more wait for the next
+// turn, since a worker may give back as fast as it is given.
+const mostFetches = 64
+
+// settle places the hand, and then what there is to fetch, as far as the latest
+// survey found room. What is left in the hand found nobody.
+func (a *Acceptor) settle() {
+	d := &a.dispatcher
+	for fetches := 0; ; fetches++ {
+		d.sendHome()
+		for before := -1; d.hand.Len() > 0 && d.room > 0; {
+			if d.place() {
+				break
+			}
+			d.survey() // some queue refused: without it
+			left := d.handful()
+			if left == before {
+				break // moved ones, and nobody who can thaw them has room
+			}
+			before = left
+		}
+		if d.hand.Len() > 0 {
+			return
+		}
+		if fetches == mostFetches {
+			a.unfinished = true
+		} else if a.fetch() {
+			continue
+		}
+		a.reserve.Fill()
+		return
+	}
+}
+
+// fetch takes a packet that was given back, or is to be rescued, into the hand,
+// which is empty, and reports whether it did. The reserve makes room for it.
+func (a *Acceptor) fetch() bool {
+	d := &a.dispatcher
+	if d.anyTakeable() {
+		a.reserve.Release()
+		if d.takeBack() {
+			return true
+		}
+	}
+	if d.room == 0 || !d.rescuable() {
+		return false
+	}
+	a.reserve.Release()
+	return d.rescue()
+}
+
+// acceptFrom accepts into the hand, which is empty, no more than quota, from one
+// of a listener's sockets.
+func (a *Acceptor) acceptFrom(l *Listener, socket, quota int) (n int, v verdict) {
+	envelope := ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: a.clock.Now()}
+	defer func() { a.pace.Came(n, envelope.Accepted) }()
+	for range quota {
+		fd, addr, errno := acceptOne(socket, &a.peer)
+		if errno != 0 {
+			if v = judge(errno); v == acceptNext {
+				continue
+			}
+			if v == acceptPause {
+				a.backOff(l, errno)
+			}
+			return n, v
+		}
+		envelope.Remote = addr
+		if a.welcome(&envelope, fd) {
+			n++
+		}
+	}
+	return n, acceptNext
+}
+
+// welcome takes an accepted connection into the hand, and gives it its id, unless
+// it is one too many of its address.
+func (a *Acceptor) welcome(e *ipc.Envelope, fd int) bool {
+	a.lastID++
+	e.ID = a.lastID
+	if !a.dispatcher.census.admit(e.ID, e.Remote.Addr()) {
+		a.refuse(fd, e.Remote, "max-conns-per-ip")
+		return false
+	}
+	a.dispatcher.hold(e, fd)
+	killpoint.Reach(killpoint.Accepted)
+	a.dispatcher.totals.accepted++
+	a.dispatcher.live++
+	a.dispatcher.spare--
+	a.bucket.take(1)
+	return true
+}
+
+func (a *Acceptor) backOff(l *Listener, errno syscall.Errno) {
+	delay := a.backoff.Grow(time.Now())
+	a.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", delay)
+}
+
+// watchListeners puts all listeners into the epoll set, or takes them out.
+func (a *Acceptor) watchListeners(on bool) {
+	for i := range a.doors {
+		if on {
+			a.watch(&a.doors[i], uint64(i))
+		} else {
+			a.unwatch(&a.doors[i])
+		}
+	}
+}
+
+func (a *Acceptor) watch(d *door, index uint64) {
+	if d.watched {
+		return
+	}
+	if err := a.set.Add(d.fd, poller.In, tagListener|index); err != nil {
+		a.log.Error("cannot watch a listener, retrying", "listener", d.listener.Address, "error", err)
+		a.retryAt = time.Now().Add(time.Second)
+		return
+	}
+	d.watched = true
+}
+
+func (a *Acceptor) unwatch(d *door) {
+	if d.watched {
+		_ = a.set.Del(d.fd) // it is in the set: Del cannot fail
+		d.watched = false
+	}
+}
+
+func (a *Acceptor) Close() {
+	defer close(a.stopped)
+	a.closeLobby()
+	a.watchListeners(false)
+	a.setListeners(nil)
+	a.dispatcher.abandon()
+	a.reserve.Release()
+	_ = errors.Join(a.waker.Close(), a.set.Close()) // nothing is left that could be saved
+}

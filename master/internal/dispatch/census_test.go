@@ -1,0 +1,94 @@
+package dispatch
+
+import (
+	"net/netip"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestOriginOf(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.7":                "192.0.2.7/32",
+		"2001:db8:1:2:3:4:5:6":     "2001:db8:1:2::/64",
+		"fe80::1%3":                "fe80::/64",
+		"2001:db8:1:2:ffff:0:0:99": "2001:db8:1:2::/64",
+	} {
+		if got := originOf(netip.MustParseAddr(in)).String(); got != want {
+			t.Errorf("%s counts as %s, want %s", in, got, want)
+		}
+	}
+	if originOf(netip.Addr{}).IsValid() {
+		t.Error("the client of a Unix socket has an origin")
+	}
+}
+
+// The census against a plain list of who is there: nobody beyond the limit is
+// admitted, nobody below it refused, and nothing is left when all are gone.
+func TestCensus(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(1, 3).Draw(t, "limit")
+		c := newCensus(limit)
+		type guest struct {
+			addr netip.Addr
+			seat uint64
+		}
+		guests := make(map[uint64]guest)
+		from := func(addr netip.Addr) (n int) {
+			for _, g := range guests {
+				if g.addr == addr {
+					n++
+				}
+			}
+			return n
+		}
+		id := uint64(0)
+		for range rapid.IntRange(0, 100).Draw(t, "steps") {
+			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			case 0, 1:
+				id++
+				addr := netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "client") % 4})
+				admitted := c.admit(id, addr)
+				if want := from(addr) < limit; admitted != want {
+					t.Fatalf("%v admitted: %v, with %d there", addr, admitted, from(addr))
+				}
+				if admitted {
+					seat := rapid.Uint64Range(1, 3).Draw(t, "seat")
+					c.sent(id, seat)
+					guests[id] = guest{addr, seat}
+				}
+			case 2:
+				gone := rapid.Uint64Range(0, id+1).Draw(t, "gone")
+				c.gone(gone)
+				delete(guests, gone)
+			case 3:
+				seat := rapid.Uint64Range(1, 3).Draw(t, "dead")
+				c.evict(seat)
+				for id, g := range guests {
+					if g.seat == seat {
+						delete(guests, id)
+					}
+				}
+			}
+			if len(c.residents) != len(guests) {
+				t.Fatalf("%d counted, %d there", len(c.residents), len(guests))
+			}
+		}
+		for id := range guests {
+			c.gone(id)
+		}
+		if len(c.origins) != 0 || len(c.residents) != 0 {
+			t.Errorf("left: %v, %v", c.origins, c.residents)
+		}
+	})
+}
+
+func TestCensusOffCountsNothing(t *testing.T) {
+	c := newCensus(0)
+	if !c.admit(1, netip.MustParseAddr("10.0.0.1")) || c.residents != nil {
+		t.Error("it does")
+	}
+	c.sent(1, 1)
+	c.gone(1)
+	c.evict(1)
+}

@@ -1,0 +1,138 @@
+package dispatch
+
+import (
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// Totals are all connections since the start:
+// Accepted = Queued + Active + Closed + Refused + Lost.
+type Totals struct {
+	Accepted uint64
+	Active   uint64
+	Queued   uint64
+	Closed   uint64
+	Refused  uint64
+	Moved    uint64
+	Lost     uint64
+	Cut      uint64 // of those closed: by the deadline of a drain, while their clients had more to say
+}
+
+// counts sums up.
+func (d *dispatcher) counts() Totals {
+	c := Totals{
+		Accepted: d.totals.accepted, Closed: d.totals.closed, Refused: d.totals.refused,
+		Moved: d.totals.moved, Lost: d.totals.lost, Cut: d.totals.cut,
+	}
+	c.Queued = uint64(d.handful())
+	for _, s := range d.seats {
+		c.add(s)
+	}
+	for _, s := range d.leaving {
+		c.add(s)
+	}
+	return c
+}
+
+// WorkerCounts are the connections of one worker at one moment. What the worker
+// itself counts is bounded by what it was given: nothing here is negative.
+type WorkerCounts struct {
+	Queued   int // sent to it, and not yet received
+	Active   int // received, and neither closed nor given back
+	Staying  int // of those active: as many cannot move, by its word
+	Received uint64
+	Closed   uint64
+	Lost     uint64        // of those closed: they moved here, and could not be restored
+	MovedIn  uint64        // of those sent: they moved here
+	GaveBack uint64        // given back by it
+	Returned uint64        // of those given back: sent back to it, for they had nowhere to go
+	Pause    time.Duration // the longest of those moved in
+	Stuck    bool          // it takes nothing from its queue
+}
+
+// Load is how many connections it has, queued ones included.
+func (c WorkerCounts) Load() int { return c.Queued + c.Active }
+
+// Done is a number that grows with each connection that leaves the worker for good.
+func (c WorkerCounts) Done() uint64 { return c.GaveBack - c.Returned + c.Closed }
+
+func (t tally) counts() WorkerCounts {
+	return WorkerCounts{
+		Queued: t.queued(), Active: t.active(), Staying: int(t.staying), Received: t.received, Closed: t.closed, Lost: t.lost,
+		MovedIn: t.movedIn, GaveBack: t.back, Returned: t.home, Pause: t.pause, Stuck: t.stuck,
+	}
+}
+
+// snapshot is what there is at one moment.
+type snapshot struct {
+	totals  Totals
+	workers map[int]WorkerCounts // of the living ones, by slot
+}
+
+func (d *dispatcher) snapshot() snapshot {
+	s := snapshot{d.counts(), make(map[int]WorkerCounts)}
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, seat := range seats {
+			if seat.phase != QueueReaped {
+				s.workers[seat.spec.Slot] = seat.tally().counts()
+			}
+		}
+	}
+	return s
+}
+
+// loads returns the load of each open seat by slot.
+func (d *dispatcher) loads() map[int]int {
+	loads := make(map[int]int)
+	for _, s := range d.seats {
+		loads[s.spec.Slot] = s.tally().load()
+	}
+	return loads
+}
+
+// connsClosed takes a worker's word that it has closed connections.
+func (d *dispatcher) connsClosed(slot int, closed ipc.Closed) {
+	if s := d.find(slot); s != nil && !s.keepsBoard() {
+		s.reported = min(s.reported+uint64(max(closed.Count, len(closed.IDs))), s.sent-s.drained-s.back)
+	}
+	for _, id := range closed.IDs {
+		d.census.gone(id)
+	}
+}
+
+// add adds a seat. What a dead worker leaves is queued until its queue is
+// drained: only then is it known what died with it, and lost never goes down.
+func (c *Totals) add(s *seat) {
+	t := s.tally()
+	if !s.closes {
+		c.addSilent(s, t)
+		return
+	}
+	c.Closed += t.closed - t.lost
+	c.Lost += t.lost
+	c.Cut += t.cut
+	c.Queued += uint64(t.queued())
+	if s.phase == QueueReaped {
+		c.Queued += uint64(t.active())
+	} else {
+		c.Active += uint64(t.active())
+	}
+}
+
+// addSilent adds a seat whose worker does not say what it closes. Its connections
+// count as closed once they are known to be out of its queue, where others could
+// still get them; of one that may give them back, once it is dead and they are lost
+// to it.
+func (c *Totals) addSilent(s *seat, t tally) {
+	all := t.sent - t.drained - t.back
+	if s.phase != QueueReaped && !s.spec.Moves && ipc.Front(s.spec.WorkerEnd) == 0 {
+		s.said.closed = all
+	}
+	c.Closed += s.said.closed
+	if s.spec.Moves && s.phase != QueueReaped {
+		c.Active += all - s.said.closed
+	} else {
+		c.Queued += all - s.said.closed
+	}
+}

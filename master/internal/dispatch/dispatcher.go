@@ -1,0 +1,386 @@
+package dispatch
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/killpoint"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// dispatcher places connections on seats. It belongs to the accept goroutine.
+//
+// The hand is one packet of connections that the master owns and has not yet
+// placed: just accepted, taken out of a dead worker's queue, or given back by
+// a worker. There is never a second one: the hand is placed before anything
+// more is accepted or received, and only as much is accepted as there is room
+// for. So the master holds at most ipc.MaxConns connections at any time, and
+// whatever else waits, waits in a kernel queue.
+type dispatcher struct {
+	log     hclog.Logger
+	courier ipc.Courier
+	junk    junk
+	hand    ipc.Packet
+	out     ipc.Packet // what one send carries: descriptors borrowed from the hand
+	// stages says of each connection in the hand whose it is: held, until a queue
+	// took it.
+	stages [ipc.MaxConns]ipc.Stage
+
+	from, to int // of the moved connections in the hand: whose they were, whose they are to be; or nobody
+	// movedBefore: the moved ones in the hand are in the total of those moved already.
+	movedBefore bool
+
+	trial    trial
+	trialing int // room for moved ones in the trial, as of the latest survey, and what was placed since
+
+	policy   policy
+	byPeer   bool         // the policy looks at the client's address
+	envelope ipc.Envelope // scratch space for that
+
+	seats      []*seat           // open ones, in the order of candidates
+	leaving    []*seat           // retired and dead ones whose queue may hold connections
+	candidates []candidate       // as of the latest survey, and what was placed since
+	target     [ipc.MaxConns]int // which seat each connection in the hand is for
+	turn       int
+
+	haven   int  // of room, at workers that can thaw connections
+	havens  bool // there are such workers, whether they have room or not
+	room    int  // in all, as of the latest survey, and what was placed since
+	unused  int  // of the workers' capacity, likewise, whether it can be reached just now or not
+	spare   int  // new ones that may be queued in all, whoever has room
+	live    int  // connections there are
+	stalled bool // no room because of a full queue
+	waiting bool // some queue held connections, or was stuck, since the last inspection
+
+	census         census
+	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
+	totals         totals
+
+	report  func(Event) // tells the supervisor
+	rewatch func(*seat) // has epoll report again what a worker gives back
+}
+
+// Nobody is no slot: where a move may go to whoever has fewest.
+const Nobody = -1
+
+// totals are the connections of workers that are gone, and of none.
+type totals struct {
+	accepted, closed, refused, moved, lost, cut uint64
+}
+
+// What a worker is replaced for.
+var (
+	errQueueBroken = errors.New("queue closed by the worker")
+	errNoStream    = errors.New("gave back what is no stream socket")
+	errNoMemfd     = errors.New("gave back a state that is no memfd")
+	errUntrue      = errors.New("counted more connections than it was given")
+	errForged      = errors.New("gave back more connections than it was given")
+)
+
+// open adds a seat for a worker that is ready.
+func (d *dispatcher) open(spec Queue, serial uint64) *seat {
+	s := &seat{spec: spec, serial: serial, ledger: ledger{entry: spec.Entry, closes: spec.Closes}}
+	d.seats = append(d.seats, s)
+	return s
+}
+
+// retire stops sending to a slot. What waits in its queue goes to others while
+// they have room, or stays for the worker.
+func (d *dispatcher) retire(slot int) *seat {
+	for i, s := range d.seats {
+		if s.spec.Slot == slot {
+			d.seats = append(d.seats[:i], d.seats[i+1:]...)
+			d.leaving = append(d.leaving, s)
+			s.phase, s.emptied = QueueClosed, false
+			return s
+		}
+	}
+	return nil
+}
+
+// bury takes note that a slot's worker is reaped: what it had not received is
+// to be placed anew.
+func (d *dispatcher) bury(slot int) *seat {
+	d.retire(slot)
+	for _, s := range d.leaving {
+		if s.spec.Slot == slot && s.phase == QueueClosed {
+			s.final = s.tally()
+			s.phase, s.emptied = QueueReaped, false // what the worker gave back may be left
+			// A process that it left behind may have its end, and could go on giving.
+			_ = unix.Shutdown(s.spec.FD, unix.SHUT_RD) // a pair can be
+			return s
+		}
+	}
+	return nil
+}
+
+// find returns the seat of a slot whose worker is alive, or nil.
+func (d *dispatcher) find(slot int) *seat {
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			if s.spec.Slot == slot && s.phase != QueueReaped {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// survey weighs every open seat anew. Afterwards room is how many connections
+// can be placed in all, spare how many of them may be new ones, and stalled says
+// that there are none because of full queues: unlike a limit, that is not ended
+// by a bell.
+func (d *dispatcher) survey() {
+	d.candidates = d.candidates[:0]
+	d.room, d.unused, d.haven, d.havens, d.live, d.stalled = 0, 0, 0, false, d.handful(), false
+	queued := d.live
+	for _, s := range d.seats {
+		t := s.tally()
+		if t.untrue {
+			d.condemn(s, errUntrue)
+		}
+		queued += t.queued()
+		d.live += t.load()
+		d.waiting = d.waiting || t.queued() > 0 || s.seenFront != 0 || s.stuck
+		c := candidate{slot: s.spec.Slot, load: t.load(), room: s.room(t), moves: s.spec.Moves}
+		d.room += c.room
+		d.unused += max(0, s.spec.Capacity-t.load())
+		if c.moves {
+			d.haven += c.room
+			d.havens = d.havens || !s.broken
+		}
+		d.stalled = d.stalled || c.room == 0 && s.free(t) > 0
+		d.candidates = append(d.candidates, c)
+	}
+	for _, s := range d.leaving {
+		t := s.tally()
+		queued += t.queued()
+		d.live += t.load()
+	}
+	d.spare = max(0, d.maxQueuedTotal-queued)
+	d.stalled = d.stalled && d.room == 0 || d.spare == 0
+	d.surveyTrial()
+}
+
+// place sends the hand to seats, by the latest survey, and reports whether all
+// of it went. What finds no seat, or is refused, stays.
+func (d *dispatcher) place() bool {
+	n := d.hand.Len()
+	for i := range n {
+		d.target[i] = -1
+		if d.holds(i) {
+			d.target[i] = d.choose(i)
+		}
+	}
+	for i := range n {
+		if d.target[i] >= 0 {
+			d.send(d.target[i], i)
+		}
+	}
+	if d.handful() > 0 {
+		return false
+	}
+	d.hand.Reset()
+	return true
+}
+
+// handful returns how many connections the hand holds.
+func (d *dispatcher) handful() (n int) {
+	for i := range d.hand.Len() {
+		if d.holds(i) {
+			n++
+		}
+	}
+	return n
+}
+
+// holds reports whether connection i in the hand is the master's still.
+func (d *dispatcher) holds(i int) bool { return d.stages[i].Owner() == ipc.OwnerMaster }
+
+// got has an event happen to all in the hand, which has just been filled.
+func (d *dispatcher) got(from ipc.Stage, event ipc.Event) {
+	for i := range d.hand.Len() {
+		d.stages[i] = from
+		d.stages[i].Step(event)
+	}
+}
+
+// hold adds a connection that was just accepted to the hand, and takes ownership
+// of fd. As many as a batch fit.
+func (d *dispatcher) hold(e *ipc.Envelope, fd int) {
+	i := d.hand.Len()
+	d.hand.Add(e, fd)
+	d.stages[i] = ipc.StageBacklog
+	d.stages[i].Step(ipc.EventAccept)
+}
+
+// placeable reports whether some connection in the hand has somewhere to go.
+func (d *dispatcher) placeable() bool {
+	for i := range d.hand.Len() {
+		if d.holds(i) && (d.haven > 0 || d.room > 0 && !d.hand.Frozen(i)) && (!d.hand.Frozen(i) || !d.onTrial() || d.trialing > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// choose returns which seat connection i in the hand is for, or -1.
+func (d *dispatcher) choose(i int) int {
+	var peer netip.Addr
+	if d.byPeer && d.hand.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
+		peer = d.envelope.Remote.Addr()
+	}
+	chosen := -1
+	if d.hand.Frozen(i) {
+		if d.onTrial() {
+			if d.trialing == 0 {
+				return -1
+			}
+			d.trialing--
+		}
+		chosen = haven(d.candidates, d.turn, d.from, d.to)
+	} else {
+		chosen = d.policy(d.candidates, peer, d.turn)
+	}
+	if chosen >= 0 {
+		d.candidates[chosen].load++
+		d.candidates[chosen].room--
+		d.room--
+		d.unused--
+		if d.candidates[chosen].moves {
+			d.haven--
+		}
+		d.turn = chosen + 1
+	}
+	return chosen
+}
+
+// send sends every connection in the hand, from first on, that is for seat k.
+func (d *dispatcher) send(k, first int) {
+	s := d.seats[k]
+	for i := first; i < d.hand.Len(); i++ {
+		if d.target[i] != k {
+			continue
+		}
+		if !d.out.AddFrom(&d.hand, i) {
+			d.flush(s, k, first, i)
+			if s.choked {
+				return
+			}
+			first = i
+			d.out.AddFrom(&d.hand, i) // fits into an empty packet, as it did into the hand
+		}
+	}
+	d.flush(s, k, first, d.hand.Len())
+}
+
+// flush sends the packet for seat k, which holds the connections that are for
+// it from first to before end.
+func (d *dispatcher) flush(s *seat, k, first, end int) {
+	count := d.out.Len()
+	err := d.courier.Send(s.spec.FD, &d.out)
+	event := ipc.EventSend
+	if err == nil {
+		s.sent += uint64(count)
+		d.waiting = true // until it is received
+		killpoint.Reach(killpoint.Sent)
+	} else {
+		event = ipc.EventRefuse
+		d.out.Reset() // the hand still owns them
+		d.refused(s, err)
+	}
+	for i := first; i < d.hand.Len(); i++ {
+		if d.target[i] != k {
+			continue
+		}
+		if i < end && d.stages[i].Step(event) == ipc.StageQueued {
+			if d.hand.Frozen(i) {
+				s.movedIn++
+				if !d.movedBefore {
+					d.totals.moved++
+				}
+			}
+			d.hand.Forget(i) // the send closed it
+			d.census.sent(d.hand.ID(i), s.serial)
+		}
+		if err != nil || i < end {
+			d.target[i] = -1
+		}
+	}
+}
+
+// refused takes note that a seat's queue did not take a packet.
+func (d *dispatcher) refused(s *seat, err error) {
+	s.choked = true
+	switch {
+	case errors.Is(err, fdpass.ErrWouldBlock), errors.Is(err, fdpass.ErrTooManyRefs):
+		d.log.Trace("queue full", "slot", s.spec.Slot, "error", err)
+	case errors.Is(err, fdpass.ErrPeerClosed):
+		d.condemn(s, errQueueBroken)
+	default:
+		d.log.Warn("queue refused a packet, retrying", "slot", s.spec.Slot, "error", err)
+	}
+}
+
+// unchoke lets every queue be tried again.
+func (d *dispatcher) unchoke() {
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			s.choked = false
+		}
+	}
+}
+
+// choked reports whether some queue waits to be tried again.
+func (d *dispatcher) choked() bool {
+	for _, seats := range [2][]*seat{d.seats, d.leaving} {
+		for _, s := range seats {
+			if s.choked {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// inspect looks for workers that take nothing from their queue. It is called
+// once in a stuckAfter while some queue is waiting. A stuck worker gets nothing
+// more, and what is in its queue goes to others; it is back once it moves, or, if
+// that cannot be seen, once its queue is empty. It reports whether any is stuck.
+func (d *dispatcher) inspect() (stuck bool) {
+	for _, s := range d.seats {
+		was := s.stuck
+		if s.inspect() {
+			d.reportIdle(s)
+		}
+		stuck = stuck || s.stuck
+		switch {
+		case was == s.stuck:
+		case s.stuck:
+			d.log.Warn("worker takes nothing from its queue, which goes to others", "slot", s.spec.Slot)
+		case s.keepsBoard():
+			d.log.Warn("worker moves again", "slot", s.spec.Slot)
+		default:
+			d.log.Warn("worker gets connections again, to see whether it takes them", "slot", s.spec.Slot)
+		}
+	}
+	return stuck
+}
+
+// reportIdle tells that a worker took nothing from its queue.
+func (d *dispatcher) reportIdle(s *seat) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(s.spec.WorkerEnd, &stat); err == nil { // it is open
+		d.report(QueueIdle{s.spec.Worker, stat.Ino})
+	}
+}
+
+// retryDelay is how long to wait before what the kernel refused is tried
+// again: 1 ms doubling to 100 ms.
+func retryDelay(tries int) time.Duration {
+	return min(time.Millisecond<<min(tries, 10), 100*time.Millisecond)
+}

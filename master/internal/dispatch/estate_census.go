@@ -1,0 +1,69 @@
+package dispatch
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+)
+
+// In an upgrade the census has a memfd of its own, of records, all little-endian:
+//
+//	 0  u64   ConnID
+//	 8  u64   serial of the seat
+//	16  u8    bits of the origin
+//	17  u8    4: the origin is an IPv4 network; 6: an IPv6 one
+//	18  [16]  its address
+//
+// As JSON it was most of an estate, which both programs and the test read again and
+// again: that was most of the time for which nothing is accepted.
+const residentSize = 8 + 8 + 1 + 1 + 16
+
+// record describes everyone; nil: the census is empty.
+func (c *census) record() (b []byte) {
+	for id, r := range c.residents {
+		b = binary.LittleEndian.AppendUint64(b, id)
+		b = binary.LittleEndian.AppendUint64(b, r.seat)
+		family := byte(6)
+		if r.origin.Addr().Is4() {
+			family = 4
+		}
+		address := r.origin.Addr().As16()
+		b = append(append(b, byte(r.origin.Bits()), family), address[:]...)
+	}
+	return b
+}
+
+// recall adds everyone who is in a record.
+func (c *census) recall(b []byte) error {
+	if len(b)%residentSize != 0 {
+		return fmt.Errorf("census: %d bytes are no records", len(b))
+	}
+	for ; len(b) > 0; b = b[residentSize:] {
+		address := netip.AddrFrom16([16]byte(b[18:residentSize]))
+		if b[17] == 4 {
+			address = address.Unmap()
+		}
+		origin := netip.PrefixFrom(address, int(b[16]))
+		if !origin.IsValid() {
+			return fmt.Errorf("census: %v has no network of %d bits", address, b[16])
+		}
+		c.add(binary.LittleEndian.Uint64(b), resident{origin, binary.LittleEndian.Uint64(b[8:])})
+	}
+	return nil
+}
+
+// add counts one who was admitted by another program.
+func (c *census) add(id uint64, r resident) {
+	if c.on() {
+		c.origins[r.origin]++
+		c.residents[id] = r
+	}
+}
+
+// inherit takes over the census, in whichever form.
+func (c *census) inherit(e *State) error {
+	for _, r := range e.PerIPEntries {
+		c.add(r.ID, resident{r.Origin, r.Seat})
+	}
+	return c.recall(e.PerIP)
+}

@@ -1,0 +1,105 @@
+package dispatch
+
+import (
+	"testing"
+	"time"
+)
+
+// Windows in a row, and whether clients gather after each.
+func TestGathering(t *testing.T) {
+	const window = gatherWindow
+	type step struct {
+		name         string
+		conns, turns int
+		windows      int // that are so
+		on           bool
+	}
+	rest := func(d time.Duration) int { return int(d / window) }
+	for _, test := range []struct {
+		name  string
+		steps []step
+	}{
+		{"many, as many, more, fewer", []step{
+			{"not quite many", 999, 999, 3, false},
+			{"many", 1000, 500, 1, true},
+			{"as many", 1000, 200, 1, true},
+			{"more", 3000, 300, 5, true},
+			{"as few as in the beginning, and a little fewer", 900, 100, 5, true},
+			{"fewer", 899, 100, 1, false},
+			{"still", 899, 300, 100, false},
+		}},
+		{"full turns anyway", []step{
+			{"four in each", 4000, 1000, 3, false},
+			{"not quite four", 3999, 1000, 1, true},
+		}},
+		{"clients that connect one after the other", []step{
+			{"many", 1100, 1100, 1, true},
+			{"slower, since they wait", 500, 500, 1, false},
+			{"many again: it rests", 1100, 1100, rest(gatherRestMin) - 1, false},
+			{"once more", 1100, 1100, 1, true},
+			{"slower", 500, 500, 1, false},
+			{"it rests twice as long", 1100, 1100, 2*rest(gatherRestMin) - 1, false},
+			{"once more", 1100, 1100, 1, true},
+			{"this time it is right", 1100, 300, 1, true},
+			{"fewer", 500, 500, 1, false},
+			{"it rests as at first", 1100, 1100, rest(gatherRestMin) - 1, false},
+			{"and is right", 1100, 300, 1, true},
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var g gathering
+			now := time.Hour // the first comes after a long rest
+			g.came(1, now)
+			for _, step := range test.steps {
+				for n := range step.windows {
+					for i := range step.turns - 1 {
+						g.came(step.conns/step.turns, now+time.Duration(i))
+					}
+					now += window
+					g.came(step.conns-step.conns/step.turns*(step.turns-1), now)
+					if g.on != step.on {
+						t.Fatalf("%s: after window %d it is on: %v", step.name, n, g.on)
+					}
+				}
+			}
+		})
+	}
+}
+
+// While they gather, clients are served as ever, and counted; a bell brings the
+// next when there was no room.
+func TestAcceptorGathers(t *testing.T) {
+	h := newHouse(t, 1000)
+	h.do(func() { h.gathering = gathering{on: true, since: h.clock.Now() + time.Hour} }) // the window does not end
+	w := h.hire(0, 2)
+	defer w.die()
+	h.call(5)
+	w.receive(2)
+	for n := uint64(3); n <= 5; n++ {
+		w.closeOne()
+		w.receive(2)
+		h.until(func(c Totals) bool { return c.Accepted == n && c.Active == 2 })
+	}
+	h.do(func() {
+		if g := &h.gathering; !g.on || g.conns != 5 || g.turns < 4 || g.turns > 5 {
+			t.Errorf("it has noted %d connections in %d turns; on: %v", g.conns, g.turns, g.on)
+		}
+	})
+}
+
+// A rest has an end, however often gathering was wrong.
+func TestGatheringRestsAtMost(t *testing.T) {
+	var g gathering
+	for now := time.Hour; now < 3*time.Hour; now += gatherWindow {
+		g.turns = 1099
+		if g.came(1100, now); g.on {
+			g.judge(0, now)
+		}
+		if rest := g.resting - now; rest > gatherRestMax {
+			t.Fatalf("it rests for %v", rest)
+		}
+	}
+	if g.patience != gatherRestMax {
+		t.Errorf("the last rest was to be %v", g.patience)
+	}
+}

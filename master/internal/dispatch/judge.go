@@ -1,0 +1,63 @@
+package dispatch
+
+import (
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// judge looks at what a worker gave back, which fills the hand: what is not a
+// stream socket, and the memfd of its state, is closed and costs its sender its
+// life. What is one is made such that no other worker's loop could wait for it, nor
+// a close: it may be non-blocking or not, and have SO_LINGER or not, as the worker
+// liked it.
+func (d *dispatcher) judge(s *seat) {
+	var why error
+	wrong := 0
+	for i := range d.hand.Len() {
+		if err := tame(d.hand.FD(i), d.hand.StateFD()); err != nil {
+			d.junk.discard([]int{d.hand.Take(i), d.hand.TakeState()})
+			d.lose(i)
+			why = err
+			wrong++
+		}
+	}
+	if wrong == 0 {
+		return
+	}
+	d.totals.lost += uint64(wrong)
+	message := "connections lost: what was given back is no stream socket"
+	if why == errNoMemfd {
+		message = "connections lost: the state that was given back is no memfd"
+	}
+	d.log.Error(message, "slot", s.spec.Slot, "count", wrong)
+	d.condemn(s, why)
+}
+
+// tame returns an error unless conn is a stream socket and state, if there is one,
+// a memfd, whose close does not wait for anything. It borrows both.
+func tame(conn, state int) error {
+	kind, err := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || kind != unix.SOCK_STREAM || dontLinger(conn) != nil {
+		return errNoStream
+	}
+	flags, err := unix.FcntlInt(uintptr(conn), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_NONBLOCK == 0 {
+		err = unix.SetNonblock(conn, true)
+	}
+	if err != nil {
+		return errNoStream
+	}
+	if state >= 0 {
+		if _, err := unix.FcntlInt(uintptr(state), unix.F_GET_SEALS, 0); err != nil {
+			return errNoMemfd
+		}
+	}
+	return nil
+}
+
+// lose closes connection i in the hand, for which nothing can be done.
+func (d *dispatcher) lose(i int) {
+	d.stages[i].Step(ipc.EventDie)
+	d.census.gone(d.hand.ID(i))
+	d.hand.Drop(i)
+}

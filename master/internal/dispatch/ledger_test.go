@@ -1,0 +1,112 @@
+package dispatch
+
+import (
+	"math"
+	"testing"
+
+	"github.com/usher-go/usher/ipc"
+	"pgregory.net/rapid"
+)
+
+// A worker may write anything into its entry, at any time: whatever it is, the
+// books balance, no number is below 0, and no total goes down.
+func TestLedgerOfALiar(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		entry := new(ipc.Entry)
+		s := &seat{spec: Queue{Capacity: 1000, Moves: true}, ledger: ledger{entry: entry, closes: true}}
+		anything := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 20), rapid.Just[uint64](math.MaxUint64))
+		accepted, elsewhere := uint64(0), uint64(0) // with others: drained or given back
+		var before Totals
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			n := rapid.Uint64Range(1, 5).Draw(t, "n")
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0:
+				if s.phase == QueueReaped {
+					break
+				}
+				s.sent += n
+				accepted += n
+			case 1:
+				if n <= s.left() { // else it is forged
+					accepted += s.took(false, int(n))
+					elsewhere += n
+				}
+			case 2: // whatever it has said: its queue may hold all that it was sent
+				accepted += s.took(true, int(n))
+				elsewhere += n
+			case 3:
+				if s.phase == QueueOpen && rapid.IntRange(0, 9).Draw(t, "dies") == 0 {
+					s.final, s.phase = s.tally(), QueueReaped
+				}
+			default:
+				words := []interface{ Store(uint64) }{&entry.Received, &entry.Closed, &entry.Sequence, &entry.Lost,
+					&entry.Thawed, &entry.Staying, &entry.Pause, &entry.Cut}
+				rapid.SampledFrom(words).Draw(t, "field").Store(anything.Draw(t, "value"))
+			}
+			tally := s.tally()
+			if tally.queued() < 0 || tally.active() < 0 || tally.load() < 0 || tally.pause < 0 || tally.lost > tally.closed ||
+				tally.cut > tally.closed || tally.received > tally.sent || s.phase != QueueReaped && tally.staying > uint64(tally.active()) || s.room(tally) > 1000 {
+				t.Fatalf("%+v", tally)
+			}
+			c := Totals{Accepted: accepted}
+			c.add(s)
+			if c.Queued+c.Active+c.Closed+c.Lost+elsewhere != accepted {
+				t.Fatalf("the books do not balance: %+v, %d elsewhere", c, elsewhere)
+			}
+			if c.Closed < before.Closed || c.Lost < before.Lost || c.Cut < before.Cut {
+				t.Fatalf("%+v, before it was %+v", c, before)
+			}
+			before = c
+		}
+	})
+}
+
+// A worker counts a connection as lost before it counts it as closed, and closes
+// others in between: a status read at any moment of that says what is true.
+func TestLedgerBetweenLostAndClosed(t *testing.T) {
+	entry := new(ipc.Entry)
+	entry.Sequence.Store(1)
+	entry.Received.Store(3)
+	s := &seat{ledger: ledger{entry: entry, closes: true, sent: 3, movedIn: 3}}
+	for i, step := range []struct {
+		do           func()
+		closed, lost uint64
+	}{
+		{func() { entry.Lost.Add(1) }, 0, 0},
+		{func() { entry.Closed.Add(1) }, 0, 1},
+		{func() { entry.Closed.Add(1) }, 1, 1},
+		{func() { entry.Lost.Add(1) }, 1, 1},
+		{func() { entry.Closed.Add(1) }, 1, 2},
+	} {
+		step.do()
+		c := Totals{}
+		if c.add(s); c.Closed != step.closed || c.Lost != step.lost {
+			t.Errorf("step %d: %+v, want %d closed and %d lost", i, c, step.closed, step.lost)
+		}
+	}
+}
+
+// A worker that does not say what it closes is taken at its queue: what is still in
+// there is queued, and goes to others when it dies, and nothing that was counted is
+// taken back.
+func TestSilentWorkerIsCountedOnce(t *testing.T) {
+	h := newHouse(t, 1000)
+	w := h.hire(0, 100)
+	h.do(func() { h.dispatcher.find(0).closes = false })
+	h.call(4)
+	counts := h.until(func(c Totals) bool { return c.Accepted == 4 })
+	if counts.Closed != 0 || counts.Queued != 4 {
+		t.Errorf("%+v, want all queued", counts)
+	}
+	w.await()
+	other := h.hire(1, 100)
+	defer other.die()
+	w.die()
+	h.until(func(c Totals) bool {
+		if c.Closed > 0 {
+			t.Errorf("%+v", c)
+		}
+		other.receive(4)
+		return c.Active == 4
+	})
+}

@@ -1,0 +1,124 @@
+package dispatch
+
+import (
+	"net/netip"
+	"time"
+)
+
+// limits are what the operator set for new connections. Those that are there
+// already, and only change their worker, count and are never refused.
+type limits struct {
+	conns int // of the server at a time; 0: no limit
+	rate  int // accepted in a second; 0: no limit
+	close bool
+}
+
+// configure sets policy and limits.
+func (a *Acceptor) configure(s Settings) {
+	a.limit(s)
+	name := s.Policy
+	if name == "" {
+		name = DefaultPolicy
+	}
+	a.dispatcher.policy, a.dispatcher.byPeer = policies[name], name == "hash"
+}
+
+// limit sets the limits, which may change while serving.
+func (a *Acceptor) limit(s Settings) {
+	l := limits{conns: s.MaxConns, rate: s.AcceptRate, close: s.CloseOverLimit}
+	if l.rate != a.limits.rate {
+		a.bucket = newBucket(l.rate, time.Now())
+	}
+	a.limits = l
+	switch census := &a.dispatcher.census; {
+	case census.on() && s.MaxConnsPerIP > 0:
+		census.limit = s.MaxConnsPerIP
+	default:
+		*census = newCensus(s.MaxConnsPerIP)
+	}
+}
+
+// quota returns how many connections may be accepted now: a token for each is
+// there before accept4 is called. By the latest survey, and what came since.
+func (a *Acceptor) quota() int {
+	quota := a.allowance()
+	if quota > 0 && a.limits.rate > 0 {
+		quota = min(quota, a.bucket.room(time.Now()))
+	}
+	return quota
+}
+
+// allowance is the quota but for the rate. While the hand holds a connection
+// there is none.
+func (a *Acceptor) allowance() int {
+	if a.dispatcher.hand.Len() > 0 {
+		return 0
+	}
+	quota := min(a.dispatcher.room, a.dispatcher.spare, a.batch)
+	if a.limits.conns > 0 {
+		quota = min(quota, a.limits.conns-a.dispatcher.live)
+	}
+	return max(0, quota)
+}
+
+// turnsAway reports whether clients are to be closed, because they are beyond a
+// limit. While no worker is there at all they wait in any case.
+func (a *Acceptor) turnsAway() bool {
+	return a.limits.close && len(a.dispatcher.seats) > 0 && a.overLimit()
+}
+
+// overLimit reports whether a limit is reached: of the server, of its rate, or of
+// every worker. A full queue, or moved connections in the hand, are none, and soon
+// over.
+func (a *Acceptor) overLimit() bool {
+	d := &a.dispatcher
+	return a.limits.conns > 0 && d.live >= a.limits.conns ||
+		a.limits.rate > 0 && a.bucket.room(time.Now()) == 0 ||
+		d.unused <= 0
+}
+
+// turnAway accepts and closes a batch.
+func (a *Acceptor) turnAway(l *Listener) verdict {
+	for range a.batch {
+		fd, addr, errno := acceptOne(l.FD, &a.peer)
+		if errno == 0 {
+			a.refuse(fd, addr, "overload")
+			continue
+		}
+		if v := judge(errno); v != acceptNext {
+			if v == acceptPause {
+				a.backOff(l, errno)
+			}
+			return v
+		}
+	}
+	return acceptNext
+}
+
+// refuse closes a connection over a limit, counts it, and says so now and then.
+func (a *Acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
+	closeConn(fd)
+	a.dispatcher.totals.accepted++
+	a.dispatcher.totals.refused++
+	if n, due := a.refusals.count(time.Now()); due {
+		a.log.Warn("connections refused", "limit", limit, "count", n, "peer", peer)
+	}
+}
+
+// complaint holds a log line to one in complaintEvery, with how many it stands for.
+type complaint struct {
+	last  time.Time
+	since int
+}
+
+const complaintEvery = time.Second
+
+// count counts an occurrence, and reports whether to log, and for how many.
+func (c *complaint) count(now time.Time) (n int, due bool) {
+	c.since++
+	if now.Sub(c.last) < complaintEvery {
+		return 0, false
+	}
+	n, c.since, c.last = c.since, 0, now
+	return n, true
+}

@@ -1,0 +1,101 @@
+package dispatch
+
+import (
+	"testing"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// With overload close, clients are closed when a limit is reached, and only then: a
+// full queue, and moved connections that wait for a worker, are soon over.
+func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
+	t.Run("full queue", func(t *testing.T) {
+		const clients = maxQueued + 44
+		h := newHouse(t, 2000)
+		h.do(func() { h.limits = limits{conns: 1000, close: true} })
+		w := h.hire(0, 1000)
+		defer w.die()
+		h.call(clients)
+		h.until(func(c Totals) bool { return c.Queued >= maxQueued })
+		w.receive(clients)
+		if c := h.until(func(c Totals) bool { return c.Active == clients }); c.Refused != 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+	t.Run("moved ones wait", func(t *testing.T) {
+		h := newHouse(t, 1000)
+		h.do(func() { h.limits = limits{conns: 100, close: true} })
+		movers := func(slot int) { h.do(func() { h.dispatcher.find(slot).spec.Moves = true }) }
+		a := h.hire(0, 10)
+		movers(0)
+		h.call(5)
+		e := a.receive(5)
+		e.State = []byte("state")
+		for _, fd := range a.fds {
+			a.packet.Add(&e, fd)
+		}
+		a.fds = nil
+		if err := a.Send(a.end, &a.packet); err != nil {
+			t.Fatal(err)
+		}
+		a.die()
+		b := h.hire(1, 100)
+		defer b.die()
+		h.until(func(Totals) (held bool) { // it cannot take them, but they are taken out
+			h.do(func() { held = h.dispatcher.handful() == 5 })
+			return held
+		})
+		h.call(3) // they wait until the hand is empty
+		h.until(func(Totals) (seen bool) {
+			h.do(func() { seen = waiting(h.listeners[0].FD) == 3 })
+			return seen
+		})
+		movers(1)
+		b.receive(8)
+		if c := h.until(func(c Totals) bool { return c.Active == 8 }); c.Refused != 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+	t.Run("limits", func(t *testing.T) {
+		for name, l := range map[string]limits{
+			"max-conns":            {conns: 5, close: true},
+			"max-conns-per-worker": {close: true},
+		} {
+			h := newHouse(t, 1000)
+			h.do(func() { h.limits = l })
+			w := h.hire(0, 5)
+			h.call(8)
+			w.receive(5)
+			if c := h.until(func(c Totals) bool { return c.Active == 5 && c.Refused == 3 }); c.Accepted != 8 {
+				t.Errorf("%s: %+v", name, c)
+			}
+			w.die()
+		}
+	})
+}
+
+// What further accept goroutines have accepted, and there is no room for, goes over
+// to the next program in an upgrade, which does not wait for room; and when the
+// server stops it is closed and counted.
+func TestAcceptedWithoutRoom(t *testing.T) {
+	h := newHouse(t, 1000)
+	h.do(func() { h.limits = limits{conns: 1} })
+	h.do(func() {
+		fd, _, errno := acceptOne(h.listeners[0].FD, &h.peer)
+		for errno != 0 {
+			h.call(1)
+			fd, _, errno = acceptOne(h.listeners[0].FD, &h.peer)
+		}
+		h.lobby = append(h.lobby, arrival{ipc.Envelope{Listener: "web", Accepted: 7}, fd})
+	})
+	e, err := h.Pause()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Resume()
+	if len(e.Pending) != 1 || e.Pending[0].Listener != "web" || e.Pending[0].Accepted != 7 {
+		t.Errorf("%+v", e.Pending)
+	}
+	h.CloseListeners()
+	h.until(func(c Totals) bool { return c.Accepted == 1 && c.Refused == 1 })
+}

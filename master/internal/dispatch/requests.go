@@ -1,0 +1,207 @@
+package dispatch
+
+import (
+	"fmt"
+
+	"github.com/usher-go/usher/internal/poller"
+	"github.com/usher-go/usher/ipc"
+)
+
+// This file is what other goroutines ask of the accept goroutine: each request is a
+// value, which act is the one place to act on, between two turns.
+type (
+	openRequest        struct{ queues []Queue }
+	closeRequest       struct{ slot int }
+	reapedRequest      struct{ slot int }
+	connsClosedRequest struct {
+		slot   int
+		closed ipc.Closed
+	}
+	loadsRequest    struct{} // answered by a map[int]int
+	snapshotRequest struct{} // answered by a snapshot
+	guardRequest    struct {
+		generation int
+		limit      float64
+	}
+	landingRequest   struct{ slot int }
+	arrivalRequest   struct{}
+	beginMoveRequest struct {
+		slot      int
+		id        uint64
+		to, count int
+	}
+	answerMoveRequest struct {
+		slot  int
+		id    uint64
+		given int
+	}
+	movedRequest struct { // answered by an int
+		slot int
+		id   uint64
+	}
+	forgetMoveRequest struct {
+		slot int
+		id   uint64
+	}
+	configureRequest struct {
+		settings  Settings
+		listeners []Listener
+	}
+	closeListenersRequest struct{}
+	pingRequest           struct{}
+	stopRequest           struct{}
+	pauseRequest          struct {
+		paused  chan paused // has room for one
+		resumed chan struct{}
+	}
+)
+
+// posted is a request on its way. Whoever waits for the answer is sent it, which may
+// be nil; without answer nobody waits.
+type posted struct {
+	request any
+	answer  chan any // has room for one
+}
+
+// act acts on a request, and returns the answer to it.
+func (a *Acceptor) act(request any) (answer any) {
+	d := &a.dispatcher
+	switch r := request.(type) {
+	case openRequest:
+		a.openQueues(r.queues)
+	case closeRequest:
+		d.retire(r.slot)
+	case reapedRequest:
+		if s := d.bury(r.slot); s != nil {
+			_ = a.set.Del(s.spec.FD) // it may have been taken out when it broke
+		}
+	case connsClosedRequest:
+		d.connsClosed(r.slot, r.closed)
+	case loadsRequest:
+		return d.loads()
+	case snapshotRequest:
+		return d.snapshot()
+	case guardRequest:
+		d.try(r.generation, r.limit)
+	case landingRequest:
+		d.awaitLanding(r.slot)
+	case arrivalRequest:
+		a.news.arriving = true
+	case beginMoveRequest:
+		d.beginMove(r)
+	case answerMoveRequest:
+		d.answerMove(r)
+	case movedRequest:
+		return d.movedSoFar(r.slot, r.id)
+	case forgetMoveRequest:
+		d.forgetMove(r.slot, r.id)
+	case configureRequest:
+		a.change(r)
+	case closeListenersRequest:
+		a.closeListeners()
+	case pingRequest:
+		d.report(Alive{})
+	case pauseRequest:
+		a.pause(r)
+	case stopRequest:
+		a.ending = true
+	default:
+		panic(fmt.Sprintf("the accept goroutine was asked a %T", r))
+	}
+	return nil
+}
+
+// post leaves a request for which nobody waits.
+func (a *Acceptor) post(request any) { a.mail.Put(posted{request: request}) }
+
+// ask returns the answer to a request when it was acted on. After the accept
+// goroutine has ended it acts on it at once: nobody else does then.
+func (a *Acceptor) ask(request any) any {
+	p := posted{request, make(chan any, 1)}
+	a.mail.Put(p)
+	select {
+	case answer := <-p.answer:
+		return answer
+	case <-a.stopped:
+	}
+	select {
+	case answer := <-p.answer:
+		return answer
+	default:
+		return a.act(request)
+	}
+}
+
+// Open lets workers have connections, all from the same moment on. It takes over
+// their queues' descriptors.
+func (a *Acceptor) Open(queues []Queue) { a.ask(openRequest{queues}) }
+
+// CloseQueue stops sending to a worker that is asked to finish.
+func (a *Acceptor) CloseQueue(slot int) { a.ask(closeRequest{slot}) }
+
+// Reaped says that a slot's worker is dead: what waits in its queue is placed anew,
+// and QueueGone follows. When it returns, the scoreboard entry is no longer used.
+func (a *Acceptor) Reaped(slot int) { a.ask(reapedRequest{slot}) }
+
+// ConnsClosed passes on a worker's word that it has closed connections: the bell, if
+// it keeps the scoreboard, or else their number; and, if asked for, their ids. It does
+// not wait.
+func (a *Acceptor) ConnsClosed(slot int, closed ipc.Closed) { a.post(connsClosedRequest{slot, closed}) }
+
+// Loads returns the load of each worker that gets connections, by slot.
+func (a *Acceptor) Loads() map[int]int { return a.ask(loadsRequest{}).(map[int]int) }
+
+// Snapshot returns the totals, and the counts of each living worker by slot.
+func (a *Acceptor) Snapshot() (Totals, map[int]WorkerCounts) {
+	s := a.ask(snapshotRequest{}).(snapshot)
+	return s.totals, s.workers
+}
+
+// AnyStuck reports whether some worker takes nothing from its queue. It may be called
+// from any goroutine.
+func (a *Acceptor) AnyStuck() bool { return a.stuck.Load() }
+
+// Guard watches how connections fare that move to a generation: no more than limit, a
+// share of those tried, may fail. GuardTripped follows if more do. Generation 0 ends it.
+func (a *Acceptor) Guard(generation int, limit float64) { a.ask(guardRequest{generation, limit}) }
+
+// AwaitLanding has Landed follow once nothing that a worker has given back is on its way.
+func (a *Acceptor) AwaitLanding(slot int) { a.ask(landingRequest{slot}) }
+
+// AwaitArrival has Arrived follow once nothing is on its way to the guarded generation.
+func (a *Acceptor) AwaitArrival() { a.ask(arrivalRequest{}) }
+
+// BeginMove says who is to get what a worker gives back by an order, so many; MoveDone
+// follows once they have it. The worker has no other order.
+func (a *Acceptor) BeginMove(slot int, id uint64, to, count int) {
+	a.ask(beginMoveRequest{slot, id, to, count})
+}
+
+// AnswerMove passes on a worker's word that it gives back so many by an order, and no
+// more; negative: all that it has given so far.
+func (a *Acceptor) AnswerMove(slot int, id uint64, given int) {
+	a.ask(answerMoveRequest{slot, id, given})
+}
+
+// MovedSoFar returns how many have come back by an order so far.
+func (a *Acceptor) MovedSoFar(slot int, id uint64) int { return a.ask(movedRequest{slot, id}).(int) }
+
+// ForgetMove ends an order.
+func (a *Acceptor) ForgetMove(slot int, id uint64) { a.ask(forgetMoveRequest{slot, id}) }
+
+// Ping has Alive follow. It does not wait.
+func (a *Acceptor) Ping() { a.post(pingRequest{}) }
+
+// interrupt ends run.
+func (a *Acceptor) Interrupt(error) { a.post(stopRequest{}) }
+
+// openQueues adds a seat for each.
+func (a *Acceptor) openQueues(queues []Queue) {
+	for _, q := range queues {
+		a.serial++
+		s := a.dispatcher.open(q, a.serial)
+		if err := a.set.Add(q.FD, poller.In, tagSeat|s.serial); err != nil {
+			a.dispatcher.report(QueueBroken{q.Worker, err})
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package dispatch
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// State is all that an accept goroutine hands over to that of the program that
+// takes its place in the same process. It is written as JSON, whose names other
+// programs read: they stay, though those here may change.
+type State struct {
+	LastID, Serial uint64
+	Turn           int
+	Totals         TotalsState
+	Queues         []QueueState   `json:"Seats"`     // in the order of candidates, then those that are closed
+	PerIP          []byte         `json:"-"`         // who counts for the limit of each address: see perIP.record
+	PerIPMemory    int            `json:"Census"`    // descriptor: of a memfd with PerIP, which the one who hands over makes; 0: PerIP is empty
+	PerIPEntries   []PerIPEntry   `json:"Residents"` // the same, as format 1 has it
+	Pending        []PendingState `json:"Lobby"`
+	Bucket         *BucketState   // nil: accepting had no rate, or an older program wrote this
+}
+
+// TotalsState are the connections of workers that are gone, and of none.
+type TotalsState struct{ Accepted, Closed, Refused, Moved, Lost, Cut uint64 }
+
+// BucketState is how many connections the accept rate grants at once.
+type BucketState struct {
+	Rate   int
+	Tokens float64
+	Age    time.Duration // since they were so many
+}
+
+// PendingState is a connection that is accepted and not yet counted.
+type PendingState struct {
+	FD            int
+	Local, Remote netip.AddrPort
+	Listener      string
+	Accepted      time.Duration // on CLOCK_MONOTONIC
+}
+
+// QueueState is a worker's queue, and what became of what was sent there.
+type QueueState struct {
+	Slot       int
+	Generation int
+	Worker     int // its incarnation in the slot
+	PID        int
+	Queue      int // descriptor: the master's end
+	WorkerEnd  int // descriptor
+	Capacity   int
+	Closes     bool
+	Moves      bool
+
+	Phase    Phase
+	Serial   uint64
+	Sent     uint64
+	Drained  uint64
+	Back     uint64
+	Reported uint64
+	MovedIn  uint64
+	Home     uint64
+	Landing  bool
+	Broken   bool
+	Stuck    bool
+	Said     SaidState
+	Final    TallyState // of a dead one
+}
+
+// SaidState is what was counted of a worker's word so far.
+type SaidState struct{ Closed, Lost, Cut uint64 }
+
+// TallyState is what a dead worker's ledger came to.
+type TallyState struct{ Sent, Drained, Back, Received, Closed, Lost, MovedIn, Cut uint64 }
+
+// PerIPEntry is a connection that counts for the limit of its address, as format 1
+// has it.
+type PerIPEntry struct {
+	ID     uint64
+	Origin netip.Prefix
+	Seat   uint64
+}
+
+// Check refuses what cannot be. slots are those that have a worker.
+func (s *State) Check(slots map[int]bool) error {
+	for _, q := range s.Queues {
+		if q.Phase < QueueOpen || q.Phase > QueueReaped || q.Phase != QueueReaped && !slots[q.Slot] {
+			return fmt.Errorf("a queue of slot %d in phase %d", q.Slot, q.Phase)
+		}
+	}
+	return nil
+}
+
+// Descriptors returns all that the next program is to have, which are no others'.
+func (s *State) Descriptors() (fds []int) {
+	for _, q := range s.Queues {
+		fds = append(fds, q.Queue, q.WorkerEnd)
+	}
+	if s.PerIPMemory > 0 {
+		fds = append(fds, s.PerIPMemory)
+	}
+	for _, p := range s.Pending {
+		fds = append(fds, p.FD)
+	}
+	return fds
+}

@@ -1,0 +1,143 @@
+package dispatch
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/usher-go/usher/ipc"
+)
+
+// What a new field of these means for an upgrade in place is to be thought of:
+// it is carried in a State, or here is why it need not be.
+func TestStateKnowsEveryField(t *testing.T) {
+	const (
+		carried = "carried"
+		made    = "made anew, from the settings or by the constructor"
+		moment  = "of this moment: found out again"
+		calm    = "empty: an upgrade waits for that"
+	)
+	for _, test := range []struct {
+		of     any
+		fields map[string]string
+	}{
+		{seat{}, map[string]string{
+			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "choked": moment,
+			"gives": moment, "order": "as of slot", "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "junk": "said with the next, if there are more", "junkError": "likewise",
+			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
+		}},
+		{Worker{}, map[string]string{"Slot": carried, "Generation": carried, "Incarnation": carried, "PID": carried}},
+		{Queue{}, map[string]string{
+			"Worker": carried, "FD": carried, "WorkerEnd": carried, "Capacity": carried, "Closes": carried, "Moves": carried, "Entry": made,
+		}},
+		{ledger{}, map[string]string{
+			"sent": carried, "drained": carried, "back": carried, "movedIn": carried, "home": carried, "entry": made, "closes": carried, "reported": carried,
+			"said": carried,
+		}},
+		{tally{}, map[string]string{
+			"sent": carried, "drained": carried, "back": carried, "received": carried, "closed": carried, "lost": carried,
+			"movedIn": carried, "cut": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "thawed": "of a dead one: booked by the trial", "failed": "likewise", "untrue": moment, "staying": moment, "pause": moment, "withheld": moment,
+		}},
+		{totals{}, map[string]string{"accepted": carried, "closed": carried, "refused": carried, "moved": carried, "lost": carried, "cut": carried}},
+		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
+		{dispatcher{}, map[string]string{
+			"log": made, "courier": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
+			"from": calm, "to": calm, "policy": made, "byPeer": made,
+			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
+			"haven": moment, "havens": moment, "room": moment, "unused": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
+			"census": carried, "maxQueuedTotal": made, "totals": carried, "rewatch": made,
+		}},
+		{Acceptor{}, map[string]string{
+			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
+			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
+			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": carried,
+			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
+			"news": calm, "strandedUntil": calm, "inspectAt": moment, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
+		}},
+	} {
+		kind := reflect.TypeOf(test.of)
+		for i := range kind.NumField() {
+			if field := kind.Field(i).Name; test.fields[field] == "" {
+				t.Errorf("%s.%s: what becomes of it in an upgrade?", kind.Name(), field)
+			}
+		}
+		for field := range test.fields {
+			if _, ok := kind.FieldByName(field); !ok {
+				t.Errorf("%s has no %s", kind.Name(), field)
+			}
+		}
+	}
+}
+
+// fill sets everything in v to something that is not zero.
+func fill(v reflect.Value, n *int) {
+	*n++
+	switch v.Interface().(type) {
+	case netip.AddrPort:
+		v.Set(reflect.ValueOf(netip.MustParseAddrPort("[2001:db8::1%eth0]:80")))
+		return
+	case netip.Prefix:
+		v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.0/24")))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() { // else it is not written
+				fill(v.Field(i), n)
+			}
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range 2 {
+			fill(v.Index(i), n)
+		}
+	case reflect.String:
+		v.SetString(time.Duration(*n).String())
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(uint64(*n % 200))
+	case reflect.Float64:
+		v.SetFloat(float64(*n))
+	default:
+		v.SetInt(int64(*n))
+	}
+}
+
+// A queue comes back as it was.
+func TestStateOfQueue(t *testing.T) {
+	n := 0
+	var s QueueState
+	fill(reflect.ValueOf(&s).Elem(), &n)
+	if got := s.seat(new(ipc.Entry)).estate(); !reflect.DeepEqual(got, s) {
+		t.Errorf("got %+v, want %+v", got, s)
+	}
+}
+
+// What the rate grants goes on in the next program: an upgrade is no way to a burst.
+func TestEstateCarriesBucket(t *testing.T) {
+	h := newHouse(t, 1000)
+	h.do(func() {
+		h.limits.rate, h.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
+		h.bucket.tokens = 0.5
+	})
+	e, err := h.Pause()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Resume()
+	for rate, most := range map[int]float64{10: 0.5, 20: 20} { // another one begins anew
+		next := Acceptor{bucket: newBucket(rate, time.Now())}
+		if err := next.Inherit(&e, nil); err != nil {
+			t.Fatal(err)
+		}
+		if next.bucket.tokens != most || next.bucket.asOf.After(time.Now()) {
+			t.Errorf("rate %d: %+v, want %v tokens", rate, next.bucket, most)
+		}
+	}
+}

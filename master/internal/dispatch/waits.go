@@ -1,0 +1,81 @@
+package dispatch
+
+import (
+	"math"
+	"time"
+)
+
+// This file is what ends the accept goroutine's wait: bells, and times.
+
+// waitForRoom arranges to hear of room. From the moment the flags are set a
+// close rings; one that came just before is seen by the last look.
+func (a *Acceptor) waitForRoom() {
+	a.setBells()
+	a.dispatcher.survey()
+	a.hasty = a.quota() > 0 || a.dispatcher.placeable()
+	if !a.hasty && a.allowance() > 0 && a.retryAt.IsZero() { // only the rate is in the way
+		a.retryAt = time.Now().Add(max(a.bucket.wait(), time.Millisecond))
+	}
+}
+
+// setBells has every worker ring when it has closed or thawed a connection.
+func (a *Acceptor) setBells() {
+	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
+		for _, s := range seats {
+			if s.phase != QueueReaped { // else the entry may be another's by now
+				s.entry.WantBell.Store(1)
+			}
+		}
+	}
+}
+
+// planRetry sets the timers for what neither a bell nor the epoll set reports: a
+// queue that can take a packet again, and the end of waiting for a worker that
+// can thaw what is in the hand.
+func (a *Acceptor) planRetry() {
+	switch stranded := a.dispatcher.stranded(); {
+	case !stranded:
+		a.strandedUntil = time.Time{}
+	case a.strandedUntil.IsZero():
+		a.strandedUntil = time.Now().Add(strandedLimit)
+	case !time.Now().Before(a.strandedUntil):
+		a.dispatcher.loseStranded()
+		a.strandedUntil, a.hasty = time.Time{}, true
+	}
+	if !a.dispatcher.stalled && !a.dispatcher.choked() {
+		a.retries = 0
+		return
+	}
+	if a.retryAt.IsZero() {
+		a.retryAt = time.Now().Add(retryDelay(a.retries))
+		a.retries++
+	}
+}
+
+// timeout returns how long the next wait may last at most.
+func (a *Acceptor) timeout() time.Duration {
+	if a.hasty {
+		return 0
+	}
+	var first time.Time
+	for _, at := range [...]time.Time{a.retryAt, a.backoff.Until(), a.inspectAt, a.strandedUntil} {
+		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	wait := a.untilJudged()
+	if !first.IsZero() && (wait < 0 || time.Until(first) < wait) {
+		wait = max(0, time.Until(first))
+	}
+	return wait
+}
+
+// untilJudged returns how long it is until the pace is to be judged; negative:
+// it is not.
+func (a *Acceptor) untilJudged() time.Duration {
+	due := a.pace.Due()
+	if due == math.MaxInt64 {
+		return -1
+	}
+	return max(0, due-a.clock.Now())
+}
