@@ -37,6 +37,7 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 		return fmt.Errorf("worker: %w", err)
 	}
 	defer l.stopped()
+	l.boundMemory(ownLimit(o.memory))
 	l.start()
 	defer l.end()
 	l.ready()

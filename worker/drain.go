@@ -7,24 +7,35 @@ import (
 
 // drain is a member's way to its end, once it is asked for:
 //
-//	open ──► alone: told to end by a signal; the master says how
-//	  │        │
-//	  └────────┴► on: sessions are asked, the queue is still served
-//	             ├─(no connection left, queue empty)──► over
-//	             └─(deadline)──► cut: all are closed after flushing; what is in the queue stays
-//	                                 └─(none left, or drainFlushTime)──► over
+//	serving ──► alone: told to end by a signal; the master says how
+//	  │           │
+//	  └───────────┴► draining: sessions are asked, the queue is still served
+//	                  ├─(no connection left, queue empty)──► over
+//	                  └─(deadline)──► cut: all are closed after flushing; what is in the queue stays
+//	                                      └─(none left, or drainFlushTime)──► over
 //
 // It belongs to the loop's goroutine.
 type drain struct {
 	member    *member
-	alone     bool // a signal asked for the end: the master's word how is to come
-	told      bool // by the master, which sends nothing more
-	on        bool
-	move      bool // connections move, those that cannot are asked
-	mayReturn bool // those that have moved may come back: the end waits for the master's word
-	cut       bool
+	step      drainStep
+	told      bool          // by the master, which sends nothing more
+	move      bool          // connections move, those that cannot are asked
+	mayReturn bool          // those that have moved may come back: the end waits for the master's word
 	deadline  time.Duration // on the loop's clock; never: none
 }
+
+// drainStep is how far the drain has come. It only grows.
+type drainStep uint8
+
+const (
+	stepServing drainStep = iota
+	stepAlone
+	stepDraining
+	stepCut
+)
+
+// begun reports whether sessions were asked to finish, or are to move.
+func (d *drain) begun() bool { return d.step >= stepDraining }
 
 // drainFlushTime is how long connections have to flush, and their peers to
 // finish, once the deadline has come.
@@ -32,7 +43,7 @@ const drainFlushTime = time.Second
 
 // next returns when cutShort is due, or never.
 func (d *drain) next() time.Duration {
-	if !d.on {
+	if !d.begun() {
 		return never
 	}
 	return d.deadline
@@ -40,12 +51,12 @@ func (d *drain) next() time.Duration {
 
 // asks reports whether a connection that comes is asked to finish at once; in mode
 // move the mover comes to it.
-func (d *drain) asks() bool { return d.on && !d.move }
+func (d *drain) asks() bool { return d.begun() && !d.move }
 
 // begin starts the drain; asked again, it changes the deadline, and may have
 // connections move that were to finish, or finish that were to move.
 func (d *drain) begin(deadline time.Duration, move bool) {
-	if d.cut {
+	if d.step == stepCut {
 		return
 	}
 	m := d.member
@@ -58,10 +69,10 @@ func (d *drain) begin(deadline time.Duration, move bool) {
 		d.move = true
 		m.mover.begin(0, math.MaxInt)
 	}
-	if d.on {
+	if d.begun() {
 		return
 	}
-	d.on = true
+	d.step = stepDraining
 	l := m.loop
 	l.log.Info("draining", "conns", l.accepted()+m.streaming, "move", move)
 	l.hook("Drain", l.hooks.Drain)
@@ -80,7 +91,7 @@ func (d *drain) stopMoving() {
 // drain.
 func (d *drain) keep() {
 	d.stopMoving()
-	if !d.cut {
+	if d.step != stepCut {
 		d.deadline = never
 	}
 }
@@ -90,7 +101,7 @@ func (d *drain) keep() {
 func (d *drain) cutShort() {
 	m := d.member
 	l := m.loop
-	if d.cut {
+	if d.step == stepCut {
 		l.table.each(func(c *Conn) {
 			if c.hasOutput() {
 				c.blame(ErrDrained)
@@ -104,7 +115,7 @@ func (d *drain) cutShort() {
 	l.log.Warn("drain deadline, closing", "conns", l.table.live+m.streaming)
 	m.ledger.cut(d.open())
 	m.intake.drop()
-	d.cut, l.dialer.closed = true, true
+	d.step, l.dialer.closed = stepCut, true
 	m.mover.retry = never
 	d.deadline = l.now() + drainFlushTime
 	m.intake.leave()

@@ -3,7 +3,6 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"os"
 	"runtime"
@@ -41,8 +40,8 @@ func newHandLoop(handler, opts any, closed func(uint64, error)) (forworkertest.L
 	t := &handLoop{loop: l, handler: h}
 	l.clock = func() time.Duration { return t.time }
 	l.ending = closed
-	if o.memory == 0 {
-		l.boundMemory(math.MaxInt64) // a test is not to depend on the machine
+	if o.memory > 0 {
+		l.boundMemory(o.memory) // else there is none: a test is not to depend on the machine
 	}
 	if err := l.starting(); err != nil {
 		l.close()

@@ -54,8 +54,8 @@ type kind interface {
 	// start begins what the program runs beside the loop, when the master has said
 	// hello.
 	start()
-	// over reports whether a member that drains, and has no deadline behind it, has
-	// come to its end. It may take in what is left in the queue.
+	// over reports whether a member that was asked to end has come to its end. It may
+	// take in what is left in the queue.
 	over() (bool, error)
 	// look looks for connections that were closed and did not say so; at lookAt.
 	look()
@@ -219,7 +219,9 @@ func (m *member) over() (bool, error) {
 		return true, nil
 	case m.failure != nil:
 		return true, m.failure
-	case !m.drain.on && (!m.drain.alone || m.loop.accepted() > 0):
+	case m.drain.step == stepServing:
+		return false, nil
+	case m.drain.step == stepAlone && m.loop.accepted() > 0:
 		return false, nil
 	}
 	return m.kind.over()

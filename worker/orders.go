@@ -46,7 +46,7 @@ func (m *member) obeyMove(order ipc.Move) {
 		m.control.send(ipc.Moved{Staying: m.loop.accepted()}) // those before it are on their way
 	case order.Count == 0:
 		m.mover.cancel(order.ID)
-	case !m.drain.on:
+	case !m.drain.begun():
 		m.mover.begin(order.ID, order.Count)
 	}
 }
@@ -59,9 +59,9 @@ func (m *member) terminate() {
 	m.control.send(ipc.Draining{})
 	m.loop.calls.Put(func() {
 		switch {
-		case m.drain.on:
+		case m.drain.begun():
 		case movable(m.handler):
-			m.drain.alone = true
+			m.drain.step = stepAlone
 		default:
 			m.drain.begin(never, false)
 		}

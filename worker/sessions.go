@@ -16,7 +16,7 @@ func (s sessions) over() (bool, error) {
 	switch {
 	case m.loop.accepted() > 0:
 		return false, nil
-	case m.drain.cut:
+	case m.drain.step == stepCut:
 		return m.loop.table.live == 0, nil
 	case m.drain.mayReturn:
 		return false, nil

@@ -74,7 +74,7 @@ func (s *streams) look() {
 		return
 	}
 	pause := min(2*u.pause, lookMax)
-	if found || s.member.drain.on || s.member.ledger.bellWanted() {
+	if found || s.member.drain.begun() || s.member.ledger.bellWanted() {
 		pause = lookMin // others leave too, or somebody waits for it
 	}
 	s.plan(max(pause, lookShare*(s.member.loop.now()-begun)))

@@ -84,7 +84,7 @@ func (s *streams) returned(l *streamListener, err error) {
 // left is called when the program is done with a listener: the worker is to end.
 func (s *streams) left() {
 	m := s.member
-	if !m.drain.on {
+	if !m.drain.begun() {
 		m.control.send(ipc.Draining{})
 		m.drain.begin(never, false)
 	}

@@ -47,7 +47,9 @@ func New(t testing.TB, h worker.Handler, opts ...worker.Option) *Worker {
 	w := &Worker{t: t, clients: make(map[uint64]*Client)}
 	opts = append([]worker.Option{worker.WithLogger(hclog.NewNullLogger())}, opts...)
 	loop, err := forworkertest.New(h, opts, func(id uint64, cause error) {
-		w.clients[id].closed, w.clients[id].cause = true, cause
+		if c := w.clients[id]; c != nil { // else the handler has dialled it
+			c.closed, c.cause = true, cause
+		}
 	})
 	if err != nil {
 		t.Fatal(err)

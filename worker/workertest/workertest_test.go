@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,25 @@ func TestPanicOfHandler(t *testing.T) {
 	c.Close()
 	if closed, err := c.Closed(); !closed || !errors.Is(err, worker.ErrPanic) {
 		t.Errorf("closed %v, because of %v", closed, err)
+	}
+}
+
+// Connections that the handler dials are none of the test's clients, and their end is
+// the handler's affair.
+func TestHandlerThatDials(t *testing.T) {
+	leaktest.Descriptors(t)
+	nowhere := worker.Destination{Path: t.TempDir() + "/nowhere"}
+	w := workertest.New(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+		c.Dialer().Dial(nowhere, shout, func(err error) { _, _ = fmt.Fprint(c, errors.Is(err, os.ErrNotExist)) }) // the client waits for it
+		return len(in), nil
+	}))
+	c := w.Connect()
+	c.Send("x")
+	if got := c.Received(); got != "true" {
+		t.Errorf("got %q", got)
+	}
+	if closed, err := c.Closed(); closed {
+		t.Errorf("closed, because of %v", err)
 	}
 }
 
