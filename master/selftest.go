@@ -77,13 +77,13 @@ func (t *testedChild) ask(memory int, limit time.Duration) error {
 	}
 	var sent error
 	err = raw.Write(func(fd uintptr) bool {
-		sent = unix.Sendmsg(int(fd), []byte{0}, unix.UnixRights(memory), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		return true
+		sent = new(fdpass.Sender).Send(int(fd), []byte{0}, []int{memory})
+		return true // one try
 	})
-	if sent == unix.EPIPE || sent == unix.ECONNRESET {
+	if errors.Is(sent, fdpass.ErrPeerClosed) {
 		return errNoAnswer
 	}
-	if err = errors.Join(err, os.NewSyscallError("sendmsg", sent)); err != nil {
+	if err = errors.Join(err, sent); err != nil {
 		return err
 	}
 	answer := make([]byte, maxAnswer)

@@ -2,8 +2,10 @@ package master
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
+	"github.com/usher-go/usher/fdpass"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,23 +50,14 @@ func receiveMemory(socket *os.File) (memory int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	rights := make([]byte, unix.CmsgSpace(4))
-	n := 0
 	var received error
+	memories := make([]int, 1)
 	err = raw.Read(func(fd uintptr) bool {
-		_, n, _, _, received = unix.Recvmsg(int(fd), make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
-		return received != unix.EAGAIN
+		_, _, received = new(fdpass.Receiver).Receive(int(fd), make([]byte, 1), memories, func([]byte) (int, error) { return 1, nil })
+		return !errors.Is(received, fdpass.ErrWouldBlock)
 	})
-	if err = errors.Join(err, os.NewSyscallError("recvmsg", received)); err != nil {
-		return -1, err
+	if err = errors.Join(err, received); err != nil {
+		return -1, fmt.Errorf("self-test: %w", err)
 	}
-	messages, err := unix.ParseSocketControlMessage(rights[:n])
-	if err != nil || len(messages) != 1 {
-		return -1, errors.New("self-test: no descriptor came")
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		return -1, err
-	}
-	return fds[0], nil
+	return memories[0], nil
 }
