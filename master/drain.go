@@ -85,10 +85,14 @@ func (s *supervisor) moveAway(slot *slot) {
 }
 
 // park has a worker keep and serve its connections until there is somewhere for
-// them to go. However long that takes: it is not their fault. It is told nothing.
+// them to go. However long that takes: it is not their fault. It is told nothing. One
+// that has none is let go by releaseEmpty.
 func (s *supervisor) park(slot *slot) {
 	slot.until = time.Time{}
 	slot.clearAlarm()
+	if _, counts := s.dispatch.Snapshot(); counts[slot.number].Load() == 0 {
+		return
+	}
 	s.log.Info("worker keeps its connections until there is somewhere for them to go", "slot", slot.number, "pid", slot.pid())
 }
 

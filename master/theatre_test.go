@@ -41,9 +41,10 @@ type theatre struct {
 	spoiled   int           // the generation that cannot restore connections
 
 	upgradeSteps []string
-	failTest     error // starting the self-test fails with this
-	failExecute  error // becoming the new program fails with this
-	someoneDied  bool  // a child is reaped, and the supervisor has not heard of it
+	failTest     error                         // starting the self-test fails with this
+	failExecute  error                         // becoming the new program fails with this
+	someoneDied  bool                          // a child is reaped, and the supervisor has not heard of it
+	counts       map[int]dispatch.WorkerCounts // as Snapshot has them
 
 	entries []*ipc.Entry // of the first workers, for the test to write as they do
 }
@@ -286,7 +287,7 @@ func (th *theatre) AnyStuck() bool {
 	return false
 }
 func (th *theatre) Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts) {
-	return dispatch.Totals{}, nil
+	return dispatch.Totals{}, th.counts
 }
 func (th *theatre) Configure(dispatch.Settings, []dispatch.Listener) {}
 
