@@ -18,19 +18,57 @@ import (
 // work of the client's side.
 func (s *seat) rawClient() (fd int) {
 	s.t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	check(s.t, err)
-	name, err := unix.Getsockname(s.listen)
-	check(s.t, err)
-	check(s.t, unix.Connect(fd, name))
-	check(s.t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
-	conn, _, err := unix.Accept4(s.listen, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	check(s.t, err)
+	fd, conn := rawPair(s.t, s.listen)
 	s.hand(conn)
 	return fd
 }
 
-// BenchmarkEchoRoundTrip must not allocate.
+// rawPair returns both ends of a connection to a listening socket: a blocking one, and
+// a worker's.
+func rawPair(t testing.TB, listen int) (fd, conn int) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	name, err := unix.Getsockname(listen)
+	check(t, err)
+	check(t, unix.Connect(fd, name))
+	check(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+	conn, _, err = unix.Accept4(listen, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	check(t, err)
+	return fd, conn
+}
+
+// bareClient is a rawClient of a loop without a master. finish closes it, and waits
+// for the loop's end.
+func bareClient(b *testing.B, idle time.Duration, h worker.Handler) (fd int, finish func()) {
+	b.Helper()
+	listening, _ := listen(b)
+	fd, conn := rawPair(b, listening)
+	ended := make(chan error, 1)
+	go func() { ended <- worker.RunBare(h, idle, conn) }()
+	return fd, func() {
+		check(b, unix.Close(fd))
+		check(b, await(b, ended))
+		check(b, unix.Close(listening))
+	}
+}
+
+// roundTrip sends out, and reads as much into in.
+func roundTrip(b *testing.B, fd int, out, in []byte) {
+	if n, err := unix.Write(fd, out); n != len(out) || err != nil {
+		b.Fatal(n, err)
+	}
+	for got := 0; got < len(in); {
+		n, err := unix.Read(fd, in[got:])
+		if n <= 0 || err != nil {
+			b.Fatal(n, err)
+		}
+		got += n
+	}
+}
+
+// BenchmarkEchoRoundTrip must not allocate. What a master's worker does beside, in
+// each turn, is in the last one.
 func BenchmarkEchoRoundTrip(b *testing.B) {
 	sizes := []struct {
 		name  string
@@ -40,33 +78,33 @@ func BenchmarkEchoRoundTrip(b *testing.B) {
 		b.Run(size.name, func(b *testing.B) { benchmarkEcho(b, size.bytes, 0) })
 		b.Run(size.name+"WithIdleTimeout", func(b *testing.B) { benchmarkEcho(b, size.bytes, time.Minute) })
 	}
+	b.Run("64BOfMember", func(b *testing.B) {
+		s := newSeat(b, worker.DataFunc(echo))
+		fd := s.rawClient()
+		var out, in [64]byte
+		b.ReportAllocs()
+		for b.Loop() {
+			roundTrip(b, fd, out[:], in[:])
+		}
+		check(b, unix.Close(fd))
+	})
 }
 
 func benchmarkEcho(b *testing.B, bytes int, timeout time.Duration) {
-	s := newSeatWith(b, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: timeout.Milliseconds()}, worker.DataFunc(echo))
-	fd := s.rawClient()
+	fd, finish := bareClient(b, timeout, worker.DataFunc(echo))
+	defer finish()
 	out, in := make([]byte, bytes), make([]byte, bytes)
 	b.ReportAllocs()
 	b.SetBytes(int64(bytes))
 	for b.Loop() {
-		if n, err := unix.Write(fd, out); n != len(out) || err != nil {
-			b.Fatal(n, err)
-		}
-		for got := 0; got < len(in); {
-			n, err := unix.Read(fd, in[got:])
-			if n <= 0 || err != nil {
-				b.Fatal(n, err)
-			}
-			got += n
-		}
+		roundTrip(b, fd, out, in)
 	}
-	check(b, unix.Close(fd))
 }
 
 // BenchmarkPipelined answers 16 requests of one read with 16 writes.
 func BenchmarkPipelined(b *testing.B) {
 	const requests, size = 16, 64
-	s := newSeat(b, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	fd, finish := bareClient(b, 0, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		n := 0
 		for ; n+size <= len(in); n += size {
 			if _, err := c.Write(in[n : n+size]); err != nil {
@@ -75,22 +113,12 @@ func BenchmarkPipelined(b *testing.B) {
 		}
 		return n, nil
 	}))
-	fd := s.rawClient()
+	defer finish()
 	var out, in [requests * size]byte
 	b.ReportAllocs()
 	for b.Loop() {
-		if n, err := unix.Write(fd, out[:]); n != len(out) || err != nil {
-			b.Fatal(n, err)
-		}
-		for got := 0; got < len(in); {
-			n, err := unix.Read(fd, in[got:])
-			if n <= 0 || err != nil {
-				b.Fatal(n, err)
-			}
-			got += n
-		}
+		roundTrip(b, fd, out[:], in[:])
 	}
-	check(b, unix.Close(fd))
 }
 
 // BenchmarkIntake is a connection's way from the queue to its session and, by

@@ -47,16 +47,20 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 	l.settle()
 	stopped := false
 	defer context.AfterFunc(ctx, func() { l.calls.Put(func() { stopped = true }) })()
-	for !stopped && l.occupied() {
-		next := l.nextDeadline()
-		if _, err := l.turnOver(next, l.until(next)); err != nil {
-			return fmt.Errorf("worker: %w", err)
-		}
+	if err := l.run(&stopped); err != nil {
+		return fmt.Errorf("worker: %w", err)
 	}
 	return nil
 }
 
-// occupied reports whether a client's loop has something to wait for.
-func (l *loop) occupied() bool {
-	return l.table.live > 0 || l.dialer.owed > 0 || len(l.timers) > 0 || l.offloop.working > 0
+// run makes turns until a call to the loop has set stopped, or there is nothing left to
+// wait for.
+func (l *loop) run(stopped *bool) error {
+	for !*stopped && (l.table.live > 0 || l.dialer.owed > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
+		next := l.nextDeadline()
+		if _, err := l.turnOver(next, l.until(next)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

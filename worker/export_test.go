@@ -15,6 +15,23 @@ func Serve(ctx context.Context, queue, control int, entry *ipc.Entry, exit func(
 	return serve(ctx, endpoint{queue: queue, control: control, entry: entry, exit: exit}, h, opts...)
 }
 
+// RunBare runs a loop without a master, in the calling goroutine, for sockets that it
+// takes over, until all are closed.
+func RunBare(h Handler, idle time.Duration, sockets ...int) error {
+	l, err := newLoop(newOptions(nil))
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	l.idleMS = millis(idle)
+	l.start()
+	defer l.end()
+	for i, fd := range sockets {
+		l.adopt(&ipc.Envelope{ID: uint64(i + 1)}, fd).openNew(h)
+	}
+	return l.run(new(bool))
+}
+
 // Strict has calls on the wrong goroutine panic, or not, however the test was built.
 func Strict(on bool) Option { return func(o *options) { o.strict = on } }
 
