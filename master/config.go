@@ -145,6 +145,12 @@ const (
 // Policies returns the names of the dispatch policies.
 func Policies() []string { return dispatch.Policies() }
 
+// PolicyHelp says in one sentence what each policy does.
+func PolicyHelp() string { return dispatch.PolicyHelp() }
+
+// PerWorkerHelp says which default of MaxConnsPerWorker a policy brings.
+func PerWorkerHelp() string { return dispatch.PerWorkerHelp() }
+
 // DefaultPolicy is the name of the policy that is used if none is named.
 const DefaultPolicy = dispatch.DefaultPolicy
 
@@ -230,12 +236,18 @@ func (c *Config) needsCloses() string {
 		return "max-conns-per-ip"
 	case c.MaxConns > 0:
 		return "max-conns"
-	case c.Dispatch == "queue":
-		return "dispatch queue"
+	case c.policy().NeedsCloses:
+		return "dispatch " + c.Dispatch
 	case c.MaxConnsPerWorker > 0:
 		return "max-conns-per-worker"
 	}
 	return ""
+}
+
+// policy is the row of Dispatch; the zero value if there is none.
+func (c *Config) policy() dispatch.Policy {
+	p, _ := dispatch.LookupPolicy(c.Dispatch)
+	return p
 }
 
 // check fills in defaults and returns the parsed addresses.
@@ -255,8 +267,8 @@ func (c *Config) check() ([]Address, error) {
 	if c.Dispatch == "" {
 		c.Dispatch = DefaultPolicy
 	}
-	if c.Dispatch == "queue" && c.MaxConnsPerWorker == 0 {
-		c.MaxConnsPerWorker = 1
+	if c.MaxConnsPerWorker == 0 {
+		c.MaxConnsPerWorker = c.policy().PerWorker
 	}
 	if c.Acceptors == 0 {
 		c.Acceptors = 1
@@ -296,7 +308,7 @@ func (c *Config) check() ([]Address, error) {
 		return nil, wrong("boot-timeout", "is %v, want more than 0", c.BootTimeout)
 	case c.Overload != OverloadWait && c.Overload != OverloadClose:
 		return nil, wrong("overload", "is %q, want %s or %s", c.Overload, OverloadWait, OverloadClose)
-	case !dispatch.IsPolicy(c.Dispatch):
+	case c.policy().Name == "":
 		return nil, wrong("dispatch", "is %q, want one of %s", c.Dispatch, strings.Join(Policies(), ", "))
 	case c.WorkerMemory > 0 && c.WorkerMemory < MinWorkerMemory:
 		return nil, wrong("worker-memory", "is %d bytes, want 0 or at least %d", c.WorkerMemory, MinWorkerMemory)

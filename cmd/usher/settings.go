@@ -51,7 +51,7 @@ var settings = []*setting{
 		key: "dispatch", field: func(v *values) any { return &v.Dispatch },
 		byDefault: master.DefaultPolicy, choices: master.Policies(),
 		help: "How a worker is chosen for a connection.",
-		more: "`least`: the one with the fewest; `round-robin`: each in turn; `hash`: by the client's address; `queue`: whoever is free, the rest waits.",
+		more: master.PolicyHelp(),
 	},
 	{
 		key: "max-conns", field: func(v *values) any { return &v.MaxConns },
@@ -68,7 +68,7 @@ var settings = []*setting{
 	{
 		key: "max-conns-per-worker", field: func(v *values) any { return &v.MaxConnsPerWorker },
 		byDefault: "0", unit: "connections", wants: "0 or more",
-		help: "Most connections of a worker at a time; 0: as many as it has descriptors for, but 1 under --dispatch queue.",
+		help: "Most connections of a worker at a time; 0: as many as it has descriptors for, " + master.PerWorkerHelp() + ".",
 	},
 	{
 		key: "accept-rate", field: func(v *values) any { return &v.AcceptRate },

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,11 +45,12 @@ func TestBacklogThatFillsAsItIsTaken(t *testing.T) {
 				l := listenAt(t, network, address)
 				l.Shared = name == "from systemd"
 				settings := Settings{Policy: "a knock for each"}
-				policies[settings.Policy] = func(c []candidate, peer netip.Addr, turn int) int {
+				rows := policies
+				policies = append(slices.Clip(rows), Policy{Name: settings.Policy, choose: func(c []candidate, peer netip.Addr, turn int) int {
 					knock(t, l)
-					return policies["least"](c, peer, turn)
-				}
-				defer delete(policies, settings.Policy)
+					return least(c, peer, turn)
+				}})
+				defer func() { policies = rows }()
 				h.Configure(settings, []Listener{l})
 				h.do(func() { h.backoff.Grow(time.Now().Add(time.Hour)) }) // none is accepted before the end
 				for range waited {

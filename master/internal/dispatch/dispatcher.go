@@ -37,9 +37,8 @@ type dispatcher struct {
 	trial    trial
 	trialing int // room for moved ones in the trial, as of the latest survey, and what was placed since
 
-	policy   policy
-	byPeer   bool         // the policy looks at the client's address
-	envelope ipc.Envelope // scratch space for that
+	policy   Policy
+	envelope ipc.Envelope // scratch space for the client's address
 
 	seats      []*seat           // open ones, in the order of candidates
 	leaving    []*seat           // retired and dead ones whose queue may hold connections
@@ -231,7 +230,7 @@ func (d *dispatcher) placeable() bool {
 // choose returns which seat connection i in the hand is for, or -1.
 func (d *dispatcher) choose(i int) int {
 	var peer netip.Addr
-	if d.byPeer && d.hand.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
+	if d.policy.byAddress && d.hand.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
 		peer = d.envelope.Remote.Addr()
 	}
 	chosen := -1
@@ -244,7 +243,7 @@ func (d *dispatcher) choose(i int) int {
 		}
 		chosen = haven(d.candidates, d.turn, d.from, d.to)
 	} else {
-		chosen = d.policy(d.candidates, peer, d.turn)
+		chosen = d.policy.choose(d.candidates, peer, d.turn)
 	}
 	if chosen >= 0 {
 		d.candidates[chosen].load++

@@ -16,11 +16,7 @@ type limits struct {
 // configure sets policy and limits.
 func (a *Acceptor) configure(s Settings) {
 	a.limit(s)
-	name := s.Policy
-	if name == "" {
-		name = DefaultPolicy
-	}
-	a.dispatcher.policy, a.dispatcher.byPeer = policies[name], name == "hash"
+	a.dispatcher.policy, _ = LookupPolicy(s.Policy) // whoever made the settings has looked for it
 }
 
 // limit sets the limits, which may change while serving.

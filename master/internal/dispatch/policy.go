@@ -1,13 +1,34 @@
 package dispatch
 
 import (
-	"encoding/binary"
-	"maps"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
-// candidate is a worker as a dispatch policy sees it.
+// Policy is a way to choose a worker for each new connection: a row of policies, which
+// is all that there is of one.
+type Policy struct {
+	Name string // as an operator gives it
+	Help string // what it does, after its name and a colon
+	// NeedsCloses: it works only with workers that say when they close connections.
+	NeedsCloses bool
+	// PerWorker is the most connections of a worker, if the operator sets no limit; 0:
+	// there is none.
+	PerWorker int
+
+	byAddress bool // it looks at the client's address
+	choose    chooser
+}
+
+// chooser chooses who gets a connection from peer: the index of a candidate with room,
+// or -1 if none has any. turn is where the search starts, one beyond the last choice.
+// It is pure. peer is the zero value but for policies by address, and for clients of
+// Unix sockets.
+type chooser func(candidates []candidate, peer netip.Addr, turn int) int
+
+// candidate is a worker as a policy sees it.
 type candidate struct {
 	slot  int
 	load  int  // connections it has, queued ones included
@@ -15,97 +36,55 @@ type candidate struct {
 	moves bool // it can thaw connections
 }
 
-// policy chooses who gets a connection from peer: the index of a candidate
-// with room, or -1 if none has any. turn is where the search starts, one
-// beyond the last choice. Policies are pure.
-type policy func(candidates []candidate, peer netip.Addr, turn int) int
-
-// policies is the one list of them, by the name an operator gives.
-var policies = map[string]policy{
-	"least":       least,
-	"round-robin": roundRobin,
-	"hash":        rendezvous,
-	"queue":       roundRobin, // what makes it a queue is a limit for each worker: see Config.check
+// policies is the one list of them.
+var policies = []Policy{
+	{Name: "least", Help: "the one with the fewest", choose: least},
+	{Name: "round-robin", Help: "each in turn", choose: roundRobin},
+	{Name: "hash", Help: "by the client's address", byAddress: true, choose: rendezvous},
+	{Name: "queue", Help: "whoever is free, the rest waits", NeedsCloses: true, PerWorker: 1, choose: roundRobin},
 }
-
-// Policies returns the names of the dispatch policies.
-func Policies() []string { return slices.Sorted(maps.Keys(policies)) }
 
 // DefaultPolicy is the name of the policy that is used if none is named.
 const DefaultPolicy = "least"
 
-// least chooses the smallest load. Ties go in turn.
-func least(candidates []candidate, _ netip.Addr, turn int) int {
-	best := -1
-	for k := range candidates {
-		i := (turn + k) % len(candidates)
-		if candidates[i].room > 0 && (best < 0 || candidates[i].load < candidates[best].load) {
-			best = i
+// LookupPolicy returns the policy of a name; the empty one is DefaultPolicy's. ok is
+// false if there is none.
+func LookupPolicy(name string) (p Policy, ok bool) {
+	if name == "" {
+		name = DefaultPolicy
+	}
+	i := slices.IndexFunc(policies, func(p Policy) bool { return p.Name == name })
+	if i < 0 {
+		return Policy{}, false
+	}
+	return policies[i], true
+}
+
+// Policies returns the names of all, sorted.
+func Policies() (names []string) {
+	for _, p := range policies {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// PolicyHelp says in one sentence what each does.
+func PolicyHelp() string {
+	var parts []string
+	for _, p := range policies {
+		parts = append(parts, fmt.Sprintf("`%s`: %s", p.Name, p.Help))
+	}
+	return strings.Join(parts, "; ") + "."
+}
+
+// PerWorkerHelp says which limit of each worker a policy brings, beside the usual one.
+func PerWorkerHelp() string {
+	var parts []string
+	for _, p := range policies {
+		if p.PerWorker > 0 {
+			parts = append(parts, fmt.Sprintf("but %d under --dispatch %s", p.PerWorker, p.Name))
 		}
 	}
-	return best
+	return strings.Join(parts, ", ")
 }
-
-// haven chooses who gets a moved connection: of those that can thaw it, slot to
-// if that has room, else the least loaded; and the one that it comes from, slot
-// from, only if there is no other.
-func haven(candidates []candidate, turn, from, to int) int {
-	best := -1
-	for k := range candidates {
-		i := (turn + k) % len(candidates)
-		c := candidates[i]
-		switch {
-		case !c.moves || c.room <= 0:
-		case c.slot == to:
-			return i
-		case best < 0, candidates[best].slot == from, c.slot != from && c.load < candidates[best].load:
-			best = i
-		}
-	}
-	return best
-}
-
-// roundRobin chooses the next in turn.
-func roundRobin(candidates []candidate, _ netip.Addr, turn int) int {
-	for k := range candidates {
-		i := (turn + k) % len(candidates)
-		if candidates[i].room > 0 {
-			return i
-		}
-	}
-	return -1
-}
-
-// rendezvous chooses by the client's address: the slot that weighs most for
-// it (rendezvous hashing), so that when a slot comes or goes only the clients
-// that it wins or loses change theirs. A full slot's clients go to the one
-// that weighs next. Clients without an address, of a Unix socket, go to the
-// least loaded.
-func rendezvous(candidates []candidate, peer netip.Addr, turn int) int {
-	if !peer.IsValid() {
-		return least(candidates, peer, turn)
-	}
-	address := peer.As16()
-	high, low := binary.BigEndian.Uint64(address[:8]), binary.BigEndian.Uint64(address[8:])
-	client := mix(mix(high) ^ low)
-	best, most := -1, uint64(0)
-	for i, c := range candidates {
-		weight := mix(client ^ uint64(c.slot))
-		if c.room > 0 && (best < 0 || weight > most) {
-			best, most = i, weight
-		}
-	}
-	return best
-}
-
-// mix is the finalizer of SplitMix64: a bijection whose output bits all depend
-// on all input bits.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
-// IsPolicy reports whether there is a policy of that name.
-func IsPolicy(name string) bool { return policies[name] != nil }

@@ -27,7 +27,11 @@ func TestPolicies(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := policies[test.policy](test.candidates, netip.MustParseAddr("192.0.2.1"), test.turn)
+			policy, ok := LookupPolicy(test.policy)
+			if !ok {
+				t.Fatal("there is no such policy")
+			}
+			got := policy.choose(test.candidates, netip.MustParseAddr("192.0.2.1"), test.turn)
 			if got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
@@ -55,8 +59,8 @@ func drawPeer(t *rapid.T) netip.Addr {
 
 // Whatever the policy: the choice has room, and there is one if anybody has.
 func TestPoliciesChooseSomebodyWithRoom(t *testing.T) {
-	for name, choose := range policies {
-		t.Run(name, func(t *testing.T) {
+	for _, policy := range policies {
+		t.Run(policy.Name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				candidates := drawCandidates(t)
 				peer := drawPeer(t)
@@ -67,7 +71,7 @@ func TestPoliciesChooseSomebodyWithRoom(t *testing.T) {
 				for _, c := range candidates {
 					room = room || c.room > 0
 				}
-				i := choose(candidates, peer, rapid.IntRange(0, 20).Draw(t, "turn"))
+				i := policy.choose(candidates, peer, rapid.IntRange(0, 20).Draw(t, "turn"))
 				if room != (i >= 0) || i >= 0 && candidates[i].room == 0 {
 					t.Errorf("chose %d of %+v", i, candidates)
 				}
@@ -79,6 +83,7 @@ func TestPoliciesChooseSomebodyWithRoom(t *testing.T) {
 // Loads that start even stay even within one, whatever the order of ties.
 func TestLeastAndRoundRobinKeepEven(t *testing.T) {
 	for _, name := range []string{"least", "round-robin"} {
+		policy, _ := LookupPolicy(name)
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				candidates := make([]candidate, rapid.IntRange(1, 20).Draw(t, "workers"))
@@ -87,7 +92,7 @@ func TestLeastAndRoundRobinKeepEven(t *testing.T) {
 				}
 				turn := 0
 				for range rapid.IntRange(0, 200).Draw(t, "connections") {
-					i := policies[name](candidates, netip.Addr{}, turn)
+					i := policy.choose(candidates, netip.Addr{}, turn)
 					candidates[i].load++
 					turn = i + 1
 				}
@@ -140,5 +145,46 @@ func TestHashSpreadsClients(t *testing.T) {
 		if c.load < clients/4*9/10 || c.load > clients/4*11/10 {
 			t.Errorf("slot %d has %d of %d clients", c.slot, c.load, clients)
 		}
+	}
+}
+
+// A row says all that is particular to a policy, and says it truly.
+func TestPolicyRows(t *testing.T) {
+	want := map[string]struct {
+		byAddress, needsCloses bool
+		perWorker              int
+	}{
+		"least":       {},
+		"round-robin": {},
+		"hash":        {byAddress: true},
+		"queue":       {needsCloses: true, perWorker: 1},
+	}
+	if len(policies) != len(want) {
+		t.Errorf("%d rows, want %d: say here what is particular to a new one", len(policies), len(want))
+	}
+	candidates := make([]candidate, 20)
+	for i := range candidates {
+		candidates[i] = candidate{slot: i, room: 1}
+	}
+	for _, p := range policies {
+		if w, ok := want[p.Name]; !ok || p.byAddress != w.byAddress || p.NeedsCloses != w.needsCloses || p.PerWorker != w.perWorker {
+			t.Errorf("%s: %+v, want %+v", p.Name, p, w)
+		}
+		if found, ok := LookupPolicy(p.Name); !ok || found.Name != p.Name || p.Help == "" {
+			t.Errorf("%q: looked up, it is %q; its help is %q", p.Name, found.Name, p.Help)
+		}
+		chosen := make(map[int]bool)
+		for i := range byte(100) {
+			chosen[p.choose(candidates, netip.AddrFrom4([4]byte{192, 0, 2, i}), 0)] = true
+		}
+		if (len(chosen) > 1) != p.byAddress {
+			t.Errorf("%s: a hundred addresses get %d workers, by address: %t", p.Name, len(chosen), p.byAddress)
+		}
+	}
+	if p, ok := LookupPolicy(""); !ok || p.Name != DefaultPolicy {
+		t.Errorf("the one that nobody names is %q, want %q", p.Name, DefaultPolicy)
+	}
+	if p, ok := LookupPolicy("random"); ok || p.choose != nil {
+		t.Errorf("there is %+v", p)
 	}
 }

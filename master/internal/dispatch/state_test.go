@@ -43,7 +43,7 @@ func TestStateKnowsEveryField(t *testing.T) {
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{dispatcher{}, map[string]string{
 			"log": made, "courier": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
-			"from": calm, "to": calm, "policy": made, "byPeer": made,
+			"from": calm, "to": calm, "policy": made,
 			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
 			"haven": moment, "havens": moment, "room": moment, "unused": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
 			"census": carried, "maxQueuedTotal": made, "totals": carried, "rewatch": made,
