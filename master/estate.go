@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/dispatch"
@@ -82,12 +83,16 @@ func (e *upgradeState) write() (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	return sealMemory("usher-estate", text)
+	return fdpass.Seal("usher-estate", text)
 }
+
+// maxStateMemory is the most that is read of a memfd, in bytes: the addresses of a
+// million clients are a thirtieth of it.
+const maxStateMemory = 1 << 30
 
 // readUpgradeState reads what is in the memfd, which it borrows.
 func readUpgradeState(fd int) (*upgradeState, error) {
-	text, err := readMemory(fd)
+	text, err := fdpass.ReadSealed(fd, maxStateMemory)
 	if err != nil {
 		return nil, fmt.Errorf("estate: %w", err)
 	}
@@ -100,7 +105,7 @@ func (e *upgradeState) readPerIP() (err error) {
 	if e.Accept.PerIPMemory == 0 {
 		return nil
 	}
-	if e.Accept.PerIP, err = readMemory(e.Accept.PerIPMemory); err != nil {
+	if e.Accept.PerIP, err = fdpass.ReadSealed(e.Accept.PerIPMemory, maxStateMemory); err != nil {
 		return fmt.Errorf("connections of each address: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package master
 import (
 	"strconv"
 
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/fileid"
 	"golang.org/x/sys/unix"
@@ -37,7 +38,7 @@ type upgrader struct {
 // that the state does not know of.
 func (u *upgrader) become(e *upgradeState, test selfTest, settled func() bool) error {
 	if len(e.Accept.PerIP) > 0 {
-		census, err := sealMemory("usher-census", e.Accept.PerIP)
+		census, err := fdpass.Seal("usher-census", e.Accept.PerIP)
 		if err != nil {
 			return err
 		}

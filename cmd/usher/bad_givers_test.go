@@ -64,7 +64,7 @@ var givers = map[string]giver{
 		fd, _ := unix.MemfdCreate("bad", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 		_, _ = unix.Write(fd, []byte("0 0")) // the log would tell
 		g.give(fd)
-	}, "", "malformed: seals"},
+	}, "", "not sealed: seals"},
 	"a large state that is a pipe": {func(g *gift) { g.give(pipe()) },
 		"gave back a state that is no memfd", "the state that was given back is no memfd"},
 	"a large state that is junk": {func(g *gift) { g.give(sealedState()) }, "", "malformed frozen connection"},

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -47,10 +48,8 @@ func tame(conn, state int) error {
 	if err != nil {
 		return errNoStream
 	}
-	if state >= 0 {
-		if _, err := unix.FcntlInt(uintptr(state), unix.F_GET_SEALS, 0); err != nil {
-			return errNoMemfd
-		}
+	if state >= 0 && !fdpass.IsMemory(state) {
+		return errNoMemfd
 	}
 	return nil
 }
