@@ -15,15 +15,16 @@ var apps = map[string]worker.Handler{
 
 func appNames() []string { return slices.Sorted(maps.Keys(apps)) }
 
-// beWorker is the way past the command line's parser for a worker that a master
-// starts, as reading.program has it: a megabyte of memory, and time, for each. It
-// returns if this is none.
+// beWorker runs a built-in app, and does not return, if the command line is the one
+// that reading.program has a master start. It spares each worker the parser of command
+// lines, which takes a megabyte of memory, and time.
 func beWorker(args []string) {
 	if len(args) == 2 && args[0] == "worker" && apps[args[1]] != nil && worker.IsWorker() {
 		worker.Main(apps[args[1]])
 	}
 }
 
+// workerCommand is usher worker APP, for whoever starts it otherwise than a master.
 type workerCommand struct {
 	App string `arg:"" enum:"${apps}" env:""`
 }

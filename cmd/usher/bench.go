@@ -77,7 +77,7 @@ func (c *benchHTTP) Run() error {
 	return c.benchFlags.run(plan)
 }
 
-// plan returns what the flags say.
+// plan returns the load that the flags describe.
 func (c *benchFlags) plan(mode string) *load.Plan {
 	p := &load.Plan{
 		Mode: mode, Address: c.Address, Pipeline: c.Pipeline, Duration: c.Duration, Requests: c.Requests,
@@ -101,7 +101,7 @@ const (
 	benchConns    = 50
 )
 
-// errBench is the exit status of a run with errors, which are told already.
+// errBench makes a run with errors exit 1. Its report has told which they were.
 var errBench = errors.New("the run had errors")
 
 func (c *benchFlags) run(plan *load.Plan) error {
@@ -128,7 +128,7 @@ func (c *benchFlags) run(plan *load.Plan) error {
 	return c.tell(report, report.OK, printReport(report), report)
 }
 
-// check says what is wrong with the flags.
+// check returns what is wrong with the flags.
 func (c *benchFlags) check(plan *load.Plan) error {
 	if err := plan.Check(); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (c *benchFlags) check(plan *load.Plan) error {
 	return other.Check()
 }
 
-// tell prints what has come out, and draws it.
+// tell prints the outcome of a run, and draws its plot if one is asked for.
 func (c *benchFlags) tell(object any, ok bool, table string, reports ...*load.Report) error {
 	if c.Plot != "" {
 		if err := plotFile(c.Plot, reports); err != nil {
@@ -179,15 +179,17 @@ func plotFile(path string, reports []*load.Report) (err error) {
 	return load.Plot(file, reports...)
 }
 
-// benchPart is one of the processes of usher bench.
+// benchPart is usher bench-part, one of the processes of usher bench: it takes its part
+// of the plan from standard input, and writes its report to standard output.
 type benchPart struct{}
 
 func (*benchPart) Run() error {
-	signal.Ignore(unix.SIGINT) // of the terminal, to all: the first process ends this one
+	signal.Ignore(unix.SIGINT) // Ctrl-C goes to all of a terminal's processes; the first of them ends this one
 	return load.Part(os.Stdin, os.Stdout)
 }
 
-// progressLine is a line at a terminal that is written again and again.
+// progressLine is the line at a terminal that is overwritten while a run goes on. The
+// zero value prints nothing.
 type progressLine struct{ on, shown bool }
 
 func (c *benchFlags) progress() *progressLine {

@@ -11,7 +11,7 @@ import (
 	"github.com/usher-go/usher/internal/load"
 )
 
-// printReport is a report for people.
+// printReport returns a report as text for people.
 func printReport(r *load.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s: %d connections", r.Mode, r.Address, r.Conns)
@@ -67,7 +67,7 @@ func printSummary(table *tabwriter.Writer, name string, s *load.Summary) {
 	fmt.Fprintln(table)
 }
 
-// shortTime has three digits or so.
+// shortTime returns a time with some three digits.
 func shortTime(d time.Duration) string {
 	switch {
 	case d < 100*time.Microsecond:
@@ -78,7 +78,7 @@ func shortTime(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// printComparison is a comparison for people.
+// printComparison returns a comparison as text for people.
 func printComparison(c *load.Comparison) string {
 	var b strings.Builder
 	b.WriteString(printReport(c.First))
@@ -96,7 +96,7 @@ func printComparison(c *load.Comparison) string {
 	return b.String()
 }
 
-// bytesText has a unit.
+// bytesText returns a number of bytes with a unit: 1.5 MiB.
 func bytesText(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
 	v := float64(n)

@@ -86,8 +86,8 @@ func readFile(path string) ([]byte, error) {
 	return text, err
 }
 
-// located takes any value, and has the decoder say on which line it is, which
-// it does for errors only.
+// located takes any value, and refuses it: the decoder says on which line a value is
+// for errors only.
 type located struct{ value any }
 
 var errLocated = errors.New("located")

@@ -8,9 +8,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// A file that is being copied, or was saved to a full disk, ends early. It may well
-// be a configuration, of another server: at the default address, of the default
-// program. So what says which server this is does not change by being left out.
+// A file that is being copied, or was saved to a full disk, ends early, and may well be
+// a good configuration: of a server at the default address, or with the default program.
+// So a reload refuses a file without a setting that the one in force has, if the row of
+// that setting is marked as kept.
 
 // checkWhole refuses a file that lacks what the text in force has.
 func (f *configFile) checkWhole(inForce []byte) error {

@@ -66,7 +66,8 @@ func (l *logFile) Write(lines []byte) (written int, err error) {
 		written += n
 		if err == nil || l.current() == file {
 			break
-		} // else it was closed meanwhile, and the rest belongs into the next one
+		}
+		// reopen has closed it meanwhile: the rest belongs into the next one.
 	}
 	switch {
 	case err != nil && !l.failing:
@@ -84,8 +85,8 @@ func (l *logFile) current() *os.File {
 	return l.file
 }
 
-// reopenLimit is how long whoever asks for it waits for the file to open: a file
-// system may not answer.
+// reopenLimit is how long reopen waits for the new file to open: a file system may not
+// answer.
 const reopenLimit = 5 * time.Second
 
 // reopen goes on in a file of the same path, after the other was renamed. If

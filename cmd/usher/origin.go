@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// origin is what relative paths count from, as it was at the start: an upgrade in
-// place hands it on, since the process is where it was, whatever leads there by then.
+// origin is what relative paths count from, as it was at the start. An upgrade in place
+// hands it on: the process is still in that folder, whatever its path leads to by then.
 //
 // Where releases are folders, and a symlink says which one is current, a server is
 // started in that symlink, by its name. So the name is kept, and each reload follows
@@ -21,8 +21,8 @@ type origin struct {
 	Base   string // where --directory led at the start: what stays counts from it
 }
 
-// newOrigin is the folder that the process was started in: as $PWD calls it, if that
-// is so, else as getcwd(2) does.
+// newOrigin returns the folder that the process was started in, by the name that $PWD
+// has if that is one of it, else by that of getcwd(2).
 func newOrigin() origin {
 	folder, err := os.Getwd()
 	if err != nil {
@@ -31,8 +31,8 @@ func newOrigin() origin {
 	return origin{Folder: folder}
 }
 
-// enter finds out where --directory leads now. What a flag names is to be there; the
-// folder of the start may be gone, if no path needs it.
+// enter finds out where --directory leads now. A folder that is named has to exist; the
+// one of the start may be gone, if no path needs it.
 func (s *sources) enter(r *reading, flag string) error {
 	name := joined(s.origin.Folder, flag)
 	real, err := filepath.EvalSymlinks(name)
@@ -54,7 +54,7 @@ func (s *sources) enter(r *reading, flag string) error {
 	return nil
 }
 
-// joined is a path as it is from a folder.
+// joined returns a path that counts from a folder.
 func joined(folder, path string) string {
 	if path == "" {
 		return folder
@@ -65,7 +65,8 @@ func joined(folder, path string) string {
 	return filepath.Join(folder, path)
 }
 
-// placed is a path that stays what it was at the start; an empty one is none.
+// placed returns the path of what is made at the start, counted from where --directory
+// led then. Of none, which is empty, it returns none.
 func (o origin) placed(path string) string {
 	if path == "" {
 		return ""
@@ -86,7 +87,7 @@ func (s *sources) sayDirectory(log hclog.Logger, flag string) {
 	log.Log(level, "relative paths count from", "path", joined(s.origin.Folder, flag), "reason", reason)
 }
 
-// packed is what an upgrade hands on.
+// packed is what an upgrade in place hands on, as JSON: master.Config.Carry.
 type packed struct {
 	Folder, Base string
 	Text         []byte // of the configuration file in force; nil: there is none
@@ -97,8 +98,8 @@ func (o origin) pack(text []byte) []byte {
 	return b
 }
 
-// unpack is the reverse. Before there was more than the text it was handed on alone:
-// a TOML file does not begin with a brace.
+// unpack is the reverse of pack. An older usher hands on the text of the file alone,
+// which does not begin with a brace, since it is TOML.
 func unpack(b []byte) (o origin, text []byte) {
 	if len(b) == 0 || b[0] != '{' {
 		return origin{}, b
@@ -110,6 +111,7 @@ func unpack(b []byte) (o origin, text []byte) {
 	return origin{p.Folder, p.Base}, p.Text
 }
 
+// textIn returns the text of the configuration file in what an upgrade hands on.
 func textIn(b []byte) []byte {
 	_, text := unpack(b)
 	return text

@@ -86,7 +86,7 @@ func leaveOrphan(t *testing.T, s *server) {
 	})
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", orphan))
 	if err != nil || strings.Contains("\x00"+string(environ), "\x00USHER_") {
-		t.Errorf("environment of the orphan: %q, %v; want no word about a worker's seat", environ, err)
+		t.Errorf("environment of the orphan: %q, %v; want nothing of what a worker is told in it", environ, err)
 	}
 	if own := sockets(t, orphan); len(own) > 0 {
 		t.Errorf("the orphan has sockets: %v", own)

@@ -13,7 +13,7 @@ type scaleCommand struct {
 	controlFlag `embed:""`
 	resultFlag  `embed:""`
 
-	Workers staffing `arg:"" placeholder:"+N|-N|N" help:"+N: so many more workers, -N: so many fewer, N: so many."`
+	Workers scaleTarget `arg:"" placeholder:"+N|-N|N" help:"+N: so many more workers, -N: so many fewer, N: so many."`
 }
 
 func (c *scaleCommand) Run() error {
@@ -31,31 +31,32 @@ func (c *scaleCommand) Run() error {
 	return errors.Join(c.print(answer, text), answer.failure())
 }
 
-// staffing is how many workers there are to be: so many more, or so many.
-type staffing struct {
+// scaleTarget is how many workers there are to be: By more than now, or To in all.
+// One of them is set.
+type scaleTarget struct {
 	By *int `json:"by,omitempty"`
 	To *int `json:"to,omitempty"`
 }
 
 // UnmarshalText reads +N, -N or N.
-func (s *staffing) UnmarshalText(text []byte) error {
+func (s *scaleTarget) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseInt(string(text), 10, 32)
 	if err != nil {
 		return fmt.Errorf("expected +N, -N or N but got %q", text)
 	}
 	count := int(n)
 	if strings.ContainsAny(string(text), "+-") {
-		*s = staffing{By: &count}
+		*s = scaleTarget{By: &count}
 	} else {
-		*s = staffing{To: &count}
+		*s = scaleTarget{To: &count}
 	}
 	return nil
 }
 
 var negative = regexp.MustCompile(`^-[0-9]+$`)
 
-// numbersLast puts the -1 of usher scale -1 after a --, as kong takes it for a
-// flag otherwise. No flag is a number.
+// numbersLast moves the -1 of usher scale -1 behind a --: kong takes it for a flag
+// otherwise, and no flag is a number.
 func numbersLast(args []string) []string {
 	if len(args) == 0 || args[0] != "scale" || slices.Contains(args, "--") {
 		return args

@@ -295,7 +295,7 @@ func TestUpgradeKeepsConfiguration(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		s.until("two workers still", ready(2))
-		second := dial(t, s.address) // one beyond the limit, as the census knows
+		second := dial(t, s.address) // one beyond the limit for its address
 		if _, err := second.in.ReadByte(); err == nil {
 			t.Error("a second connection from one address was served")
 		}
