@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"unsafe"
 )
 
 // Books is what the master itself knows of the connections of a worker whose
@@ -72,19 +73,37 @@ func limitsOf(rows []Counter) (limits [rowCount]limit) {
 	return limits
 }
 
+// Closed bounds the row of that name, as Bound does: for who needs no other.
+func (b *Books) Closed(counted uint64) uint64 {
+	return max(min(counted, b.Given-b.Back), b.Before.Closed)
+}
+
+// Received returns how many connections the worker has received, by its own count,
+// and what is closed, which is bounded already, or given back. It goes down only if
+// Given does: when connections turn out to be unread that the worker had counted.
+func (b *Books) Received(counted, closed uint64) uint64 {
+	return min(max(counted, b.Before.Received, closed+b.Back), b.Given)
+}
+
+// BoundedWithheld is how many connections fewer than its capacity the worker can hold
+// now, bounded as Bound does: for who needs no other row.
+func (e *Entry) BoundedWithheld() uint64 { return min(e.Withheld.Load(), withheld.max) }
+
+// withheld is that row's.
+var withheld = &limits[unsafe.Offsetof(Reading{}.Withheld)/8]
+
 // Bound makes a reading one that can be true: every row is brought within its
 // limits, and a kept one does not go below what it was before, nor its total down.
 // A worker may write anything into its entry, at any time; what Bound returns adds
 // up all the same: closed is part of what it holds, lost and cut are part of closed,
 // and closed less lost never goes down either.
 func (r *Reading) Bound(b Books) {
-	held := b.Given - b.Back
-	closed := max(min(r.Closed, held), b.Before.Closed)
-	received := min(max(r.Received, b.Before.Received, closed+b.Back), b.Given)
+	closed := b.Closed(r.Closed)
+	received := b.Received(r.Received, closed)
 	most := [bounds]uint64{
 		boundNone:        math.MaxUint64,
 		boundGiven:       b.Given,
-		boundHeld:        held,
+		boundHeld:        b.Given - b.Back,
 		boundClosed:      closed,
 		boundNewlyClosed: closed - (b.Before.Closed - b.Before.Lost),
 		boundOpen:        received - b.Back - closed,

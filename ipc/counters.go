@@ -81,6 +81,14 @@ type Counter struct {
 // death, so that it never goes down.
 func (c *Counter) Kept() bool { return c.Kind == KindCounter }
 
+// Of returns the row's value in a reading; 0 of want_bell, which is in none.
+func (c *Counter) Of(r *Reading) uint64 {
+	if c.field < 0 {
+		return 0
+	}
+	return r.values()[c.field]
+}
+
 // rows is the table, in the order of offsets.
 var rows = rowsOf(reflect.TypeFor[Entry]())
 

@@ -58,6 +58,15 @@ func (e *Entry) Load() (r Reading) {
 	return r
 }
 
+// Store writes a row of the table, as a test of every row does.
+func (e *Entry) Store(c Counter, value uint64) {
+	if c.field < 0 {
+		e.WantBell.Store(uint32(value)) // as much of it as there is room for
+		return
+	}
+	e.cells()[c.field].Store(value)
+}
+
 // ThreadID is the thread of the worker's loop, to send a signal to; 0: the worker does
 // not say. It is no other process's if it is sent to with the worker's pid
 // (tgkill(2)), whatever the worker writes.

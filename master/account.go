@@ -92,7 +92,7 @@ func (a *account) enter(l *accountEntry, now dispatch.WorkerCounts) {
 	l.over = true
 	moved := (now.GaveBack - l.before.GaveBack) - (now.Returned - l.before.Returned)
 	a.sum.Moved += moved
-	a.sum.Drained += (now.Closed - now.Lost) - (l.before.Closed - l.before.Lost)
+	a.sum.Drained += (now.Said.Closed - now.Said.Lost) - (l.before.Said.Closed - l.before.Said.Lost)
 	a.sum.Staying += uint64(max(0, now.Load()))
 }
 

@@ -144,7 +144,7 @@ func (s *supervisor) movePossible(m *moveRequest) error {
 func (s *supervisor) giveOrder(slot *slot, to, count int) *moveOrder {
 	s.lastMove++
 	totals, workers := s.dispatch.Snapshot()
-	o := &moveOrder{id: s.lastMove, before: totals, closed: workers[slot.number].Closed}
+	o := &moveOrder{id: s.lastMove, before: totals, closed: workers[slot.number].Said.Closed}
 	slot.order = o
 	worker := slot.incarnation
 	o.limit = s.after(moveLimit, func() {
@@ -192,7 +192,7 @@ func (s *supervisor) answerMove(slot *slot, moved int, incomplete error) {
 	totals, workers := s.dispatch.Snapshot()
 	result := moveDone{departures: departures{Moved: uint64(moved), Lost: totals.Lost - o.before.Lost}, incomplete: incomplete}
 	if now, ok := workers[slot.number]; ok { // else it is dead, and all that it had is gone with it
-		result.Drained, result.Staying = now.Closed-o.closed, uint64(max(0, now.Active))
+		result.Drained, result.Staying = now.Said.Closed-o.closed, uint64(max(0, now.Active))
 	}
 	o.request.done <- result
 	o.request = nil

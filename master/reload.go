@@ -318,7 +318,7 @@ func (s *supervisor) closeReload() closedReload {
 	_, workers := s.dispatch.Snapshot()
 	pause := time.Duration(0)
 	for _, slot := range s.wanted(s.generation) {
-		pause = max(pause, min(workers[slot.number].Pause, time.Since(r.since)))
+		pause = max(pause, min(time.Duration(workers[slot.number].Said.Pause), time.Since(r.since)))
 	}
 	return closedReload{o, []any{
 		"generation", s.generation, "workers", s.target, "moved", o.Moved, "drained", o.Drained, "finishing", o.Staying, "lost", o.Lost,

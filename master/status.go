@@ -3,6 +3,7 @@ package master
 import (
 	"os"
 
+	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/listen"
 )
 
@@ -15,6 +16,9 @@ type Status struct {
 	Listeners   []ListenerStatus `json:"listeners"`
 	Workers     []WorkerStatus   `json:"workers"`
 	Connections Counts           `json:"connections"`
+	// Counters are what the workers have counted, by the names of PROTOCOL.md: the totals
+	// of all since the start, those that are gone included.
+	Counters map[string]uint64 `json:"counters"`
 }
 
 // Counts are all connections since the start:
@@ -47,6 +51,20 @@ type WorkerStatus struct {
 	MovedIn     uint64 `json:"moved_in"`
 	MovedOut    uint64 `json:"moved_out"`
 	Restarts    int    `json:"restarts"` // of the slot
+	// Counters are what the worker counts, by the names of PROTOCOL.md, each bounded by
+	// what can be; of one that keeps no scoreboard there are none.
+	Counters map[string]uint64 `json:"counters,omitempty"`
+}
+
+// counters returns the values of the rows that are to be shown, by name.
+func counters(reading *ipc.Reading, shown func(*ipc.Counter) bool) map[string]uint64 {
+	values := make(map[string]uint64)
+	for row, value := range reading.All() {
+		if shown(row) {
+			values[row.Name] = value
+		}
+	}
+	return values
 }
 
 // status reports on everything. On the supervisor's goroutine.
@@ -54,17 +72,23 @@ func (s *supervisor) status() Status {
 	totals, workers := s.dispatch.Snapshot()
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
-		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: Counts(totals),
+		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: Counts(totals.Conns),
+		Counters: counters(&totals.Said, (*ipc.Counter).Kept),
 	}
 	for slot := range s.slots.all() {
 		c := workers[slot.number]
 		staying := c.Active
 		if slot.ready.Moves {
-			staying = min(staying, c.Staying)
+			staying = min(staying, int(c.Said.Staying))
+		}
+		var own map[string]uint64
+		if c.Said.Sequence != 0 {
+			own = counters(&c.Said, func(c *ipc.Counter) bool { return c.Kind != ipc.KindBookkeeping })
 		}
 		status.Workers = append(status.Workers, WorkerStatus{
 			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.life.state().String(),
 			Connections: c.Active, Movable: c.Active - staying, Staying: staying, Queued: c.Queued, Received: c.Received, MovedIn: c.MovedIn, MovedOut: c.GaveBack, Restarts: slot.restarts,
+			Counters: own,
 		})
 	}
 	return status

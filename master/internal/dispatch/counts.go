@@ -1,14 +1,16 @@
 package dispatch
 
-import (
-	"time"
+import "github.com/usher-go/usher/ipc"
 
-	"github.com/usher-go/usher/ipc"
-)
-
-// Totals are all connections since the start:
-// Accepted = Queued + Active + Closed + Refused + Lost.
+// Totals are what there has been since the start.
 type Totals struct {
+	Conns
+	Said ipc.Reading // every kept counter of all workers together, those that are gone included
+}
+
+// Conns are all connections since the start:
+// Accepted = Queued + Active + Closed + Refused + Lost.
+type Conns struct {
 	Accepted uint64
 	Active   uint64
 	Queued   uint64
@@ -21,10 +23,8 @@ type Totals struct {
 
 // counts sums up.
 func (d *dispatcher) counts() Totals {
-	c := Totals{
-		Accepted: d.totals.accepted, Closed: d.totals.closed, Refused: d.totals.refused,
-		Moved: d.totals.moved, Lost: d.totals.lost, Cut: d.totals.cut,
-	}
+	c := Totals{Conns: Conns{Accepted: d.totals.accepted, Refused: d.totals.refused, Moved: d.totals.moved, Lost: d.totals.lost}}
+	c.addSaid(&d.totals.said)
 	c.Queued = uint64(d.handful())
 	for _, s := range d.seats {
 		c.add(s)
@@ -40,27 +40,24 @@ func (d *dispatcher) counts() Totals {
 type WorkerCounts struct {
 	Queued   int // sent to it, and not yet received
 	Active   int // received, and neither closed nor given back
-	Staying  int // of those active: as many cannot move, by its word
 	Received uint64
-	Closed   uint64
-	Lost     uint64        // of those closed: they moved here, and could not be restored
-	MovedIn  uint64        // of those sent: they moved here
-	GaveBack uint64        // given back by it
-	Returned uint64        // of those given back: sent back to it, for they had nowhere to go
-	Pause    time.Duration // the longest of those moved in
-	Stuck    bool          // it takes nothing from its queue
+	MovedIn  uint64      // of those sent: they moved here
+	GaveBack uint64      // given back by it
+	Returned uint64      // of those given back: sent back to it, for they had nowhere to go
+	Stuck    bool        // it takes nothing from its queue
+	Said     ipc.Reading // every counter of its own
 }
 
 // Load is how many connections it has, queued ones included.
 func (c WorkerCounts) Load() int { return c.Queued + c.Active }
 
 // Done is a number that grows with each connection that leaves the worker for good.
-func (c WorkerCounts) Done() uint64 { return c.GaveBack - c.Returned + c.Closed }
+func (c WorkerCounts) Done() uint64 { return c.GaveBack - c.Returned + c.Said.Closed }
 
 func (t tally) counts() WorkerCounts {
 	return WorkerCounts{
-		Queued: t.queued(), Active: t.active(), Staying: int(t.staying), Received: t.received, Closed: t.closed, Lost: t.lost,
-		MovedIn: t.movedIn, GaveBack: t.back, Returned: t.home, Pause: t.pause, Stuck: t.stuck,
+		Queued: t.queued(), Active: t.active(), Received: t.received,
+		MovedIn: t.movedIn, GaveBack: t.back, Returned: t.home, Stuck: t.stuck, Said: t.said,
 	}
 }
 
@@ -86,7 +83,7 @@ func (d *dispatcher) snapshot() snapshot {
 func (d *dispatcher) loads() map[int]int {
 	loads := make(map[int]int)
 	for _, s := range d.seats {
-		loads[s.spec.Slot] = s.tally().load()
+		loads[s.spec.Slot] = s.weigh().load
 	}
 	return loads
 }
@@ -109,9 +106,7 @@ func (c *Totals) add(s *seat) {
 		c.addSilent(s, t)
 		return
 	}
-	c.Closed += t.closed - t.lost
-	c.Lost += t.lost
-	c.Cut += t.cut
+	c.addSaid(&t.said)
 	c.Queued += uint64(t.queued())
 	if s.phase == QueueReaped {
 		c.Queued += uint64(t.active())
@@ -120,19 +115,28 @@ func (c *Totals) add(s *seat) {
 	}
 }
 
+// addSaid adds what workers have counted.
+func (c *Totals) addSaid(said *ipc.Reading) {
+	c.Closed += said.Closed - said.Lost
+	c.Lost += said.Lost
+	c.Cut += said.Cut
+	c.Said.AddKept(said)
+}
+
 // addSilent adds a seat whose worker does not say what it closes. Its connections
 // count as closed once they are known to be out of its queue, where others could
 // still get them; of one that may give them back, once it is dead and they are lost
 // to it.
 func (c *Totals) addSilent(s *seat, t tally) {
+	c.Said.AddKept(&t.said)
 	all := t.sent - t.drained - t.back
 	if s.phase != QueueReaped && !s.spec.Moves && ipc.Front(s.spec.WorkerEnd) == 0 {
-		s.said.closed = all
+		s.said.Closed = all
 	}
-	c.Closed += s.said.closed
+	c.Closed += s.said.Closed
 	if s.spec.Moves && s.phase != QueueReaped {
-		c.Active += all - s.said.closed
+		c.Active += all - s.said.Closed
 	} else {
-		c.Queued += all - s.said.closed
+		c.Queued += all - s.said.Closed
 	}
 }

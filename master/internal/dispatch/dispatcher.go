@@ -68,7 +68,9 @@ const Nobody = -1
 
 // totals are the connections of workers that are gone, and of none.
 type totals struct {
-	accepted, closed, refused, moved, lost, cut uint64
+	accepted, refused, moved uint64
+	lost                     uint64      // with workers that died, or with none: beside those in said
+	said                     ipc.Reading // every kept counter of the workers that are gone
 }
 
 // What a worker is replaced for.
@@ -138,27 +140,27 @@ func (d *dispatcher) survey() {
 	d.room, d.unused, d.haven, d.havens, d.live, d.stalled = 0, 0, 0, false, d.handful(), false
 	queued := d.live
 	for _, s := range d.seats {
-		t := s.tally()
-		if t.untrue {
+		w := s.weigh()
+		if w.untrue {
 			d.condemn(s, errUntrue)
 		}
-		queued += t.queued()
-		d.live += t.load()
-		d.waiting = d.waiting || t.queued() > 0 || s.seenFront != 0 || s.stuck
-		c := candidate{slot: s.spec.Slot, load: t.load(), room: s.room(t), moves: s.spec.Moves}
+		queued += w.queued
+		d.live += w.load
+		d.waiting = d.waiting || w.queued > 0 || s.seenFront != 0 || s.stuck
+		c := candidate{slot: s.spec.Slot, load: w.load, room: s.room(w), moves: s.spec.Moves}
 		d.room += c.room
-		d.unused += max(0, s.spec.Capacity-t.load())
+		d.unused += max(0, s.spec.Capacity-w.load)
 		if c.moves {
 			d.haven += c.room
 			d.havens = d.havens || !s.broken
 		}
-		d.stalled = d.stalled || c.room == 0 && s.free(t) > 0
+		d.stalled = d.stalled || c.room == 0 && s.free(w) > 0
 		d.candidates = append(d.candidates, c)
 	}
 	for _, s := range d.leaving {
-		t := s.tally()
-		queued += t.queued()
-		d.live += t.load()
+		w := s.weigh()
+		queued += w.queued
+		d.live += w.load
 	}
 	d.spare = max(0, d.maxQueuedTotal-queued)
 	d.stalled = d.stalled && d.room == 0 || d.spare == 0

@@ -63,7 +63,7 @@ func (a *Acceptor) estate() State {
 	d := &a.dispatcher
 	e := State{
 		LastID: a.lastID, Serial: a.serial, Turn: d.turn,
-		Totals: TotalsState{d.totals.accepted, d.totals.closed, d.totals.refused, d.totals.moved, d.totals.lost, d.totals.cut},
+		Totals: d.totals.state(),
 	}
 	if b := a.bucket; b.rate > 0 {
 		e.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
@@ -87,8 +87,8 @@ func (s *seat) estate() QueueState {
 		Capacity: s.spec.Capacity, Closes: s.spec.Closes, Moves: s.spec.Moves,
 		Phase: s.phase, Serial: s.serial, Sent: s.sent, Drained: s.drained, Back: s.back, Reported: s.reported,
 		MovedIn: s.movedIn, Home: s.home, Landing: s.landing, Broken: s.broken, Stuck: s.stuck,
-		Said:  SaidState{s.said.closed, s.said.lost, s.said.cut},
-		Final: TallyState{t.sent, t.drained, t.back, t.received, t.closed, t.lost, t.movedIn, t.cut},
+		Said:  s.said,
+		Final: TallyState{t.sent, t.drained, t.back, t.received, t.said.Closed, t.said.Lost, t.movedIn, t.said.Cut, t.said},
 	}
 }
 
@@ -104,9 +104,9 @@ func (e *QueueState) seat(entry *ipc.Entry) *seat {
 		phase: e.Phase,
 		ledger: ledger{
 			sent: e.Sent, drained: e.Drained, back: e.Back, movedIn: e.MovedIn, home: e.Home,
-			entry: entry, closes: e.Closes, reported: e.Reported, said: said{e.Said.Closed, e.Said.Lost, e.Said.Cut},
+			entry: entry, closes: e.Closes, reported: e.Reported, said: e.Said,
 		},
-		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, closed: t.Closed, lost: t.Lost, movedIn: t.MovedIn, cut: t.Cut},
+		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, movedIn: t.MovedIn, said: t.said()},
 		serial: e.Serial, landing: e.Landing, broken: e.Broken, stuck: e.Stuck,
 	}
 }
@@ -116,7 +116,7 @@ func (e *QueueState) seat(entry *ipc.Entry) *seat {
 func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 	d := &a.dispatcher
 	a.lastID, a.serial, d.turn = e.LastID, e.Serial, e.Turn
-	d.totals = totals{e.Totals.Accepted, e.Totals.Closed, e.Totals.Refused, e.Totals.Moved, e.Totals.Lost, e.Totals.Cut}
+	d.totals = e.Totals.totals()
 	if b := e.Bucket; b != nil && b.Rate == a.bucket.rate {
 		a.bucket.tokens, a.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
 	}

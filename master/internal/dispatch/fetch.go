@@ -246,14 +246,13 @@ func (d *dispatcher) settle(s *seat) {
 	lost := uint64(t.load())
 	d.buryTrial(s)
 	d.sayJunk(s)
-	d.totals.closed += t.closed - t.lost
-	d.totals.lost += lost + t.lost
-	d.totals.cut += t.cut
+	d.totals.said.AddKept(&t.said)
+	d.totals.lost += lost
 	if lost > 0 {
 		d.log.Warn("connections lost with their worker", "slot", s.spec.Slot, "pid", s.spec.PID, "count", lost)
 	}
-	if t.cut > 0 {
-		d.log.Warn("connections cut, the time of a drain was over", "slot", s.spec.Slot, "pid", s.spec.PID, "count", t.cut)
+	if t.said.Cut > 0 {
+		d.log.Warn("connections cut, the time of a drain was over", "slot", s.spec.Slot, "pid", s.spec.PID, "count", t.said.Cut)
 	}
 	d.report(QueueGone{s.spec.Worker, t.counts()})
 	d.census.evict(s.serial)

@@ -1,11 +1,6 @@
 package dispatch
 
-import (
-	"math"
-	"time"
-
-	"github.com/usher-go/usher/ipc"
-)
+import "github.com/usher-go/usher/ipc"
 
 // ledger says where every connection is that was sent to one incarnation of
 // one slot. The master's own counts are the accept goroutine's alone; the
@@ -28,83 +23,97 @@ type ledger struct {
 	closes   bool   // the worker said that it keeps closed, or sends it
 	reported uint64 // closes that came as messages
 
-	said said // what was counted of it
+	// said is the worker's word as it was counted so far. It is part of the totals,
+	// and so no kept counter in it goes down, whatever the worker says next.
+	said ipc.Reading
 }
-
-// said is what was counted of a worker's word so far. It is part of the totals,
-// and so never goes down, whatever the worker says next.
-type said struct{ closed, lost, cut uint64 }
 
 // tally is a ledger at one moment.
 type tally struct {
-	sent, drained, back, received, closed, lost uint64
-	movedIn, thawed, failed, staying            uint64        // failed are the lost ones as the worker counts them first
-	home, cut                                   uint64        // of back: sent back to it; of closed: ended by a drain's deadline
-	pause                                       time.Duration // the longest of those moved in
-	stuck                                       bool          // it takes nothing from its queue
-	withheld                                    int           // of its capacity
-	untrue                                      bool          // the worker counts what cannot be
+	sent, drained, back, received uint64
+	movedIn, home                 uint64      // of those sent: moved ones; of back: sent back to it
+	said                          ipc.Reading // the worker's counters, bounded
+	failed                        uint64      // those lost as the worker counts them first; in said are those that are in closed, too
+	stuck                         bool        // it takes nothing from its queue
 }
 
-// tally reads the worker's counters, here alone. They may be anything, and are
-// bounded by what the master knows: so no difference below is negative, nobody
-// seems to have less than nothing, and what goes into the totals never goes down.
+// tally reads the worker's counters. They may be anything, and are bounded by what
+// the master knows: so no difference below is negative, nobody seems to have less
+// than nothing, and what goes into the totals never goes down.
 //
-// A worker adds to lost before it adds to closed, of which lost is a part. Closed
-// is read first, so that lost has all that is in it; what is in lost alone is
-// counted once it is in both.
+// A worker adds to lost before it adds to closed, of which lost is a part: what is
+// in lost alone is counted once it is in both.
 func (l *ledger) tally() tally {
-	t := tally{sent: l.sent, drained: l.drained, back: l.back, movedIn: l.movedIn, home: l.home}
-	e := l.entry
-	at := l.sent - l.drained - l.back // at the worker, or on the way there: at least said.closed
-	finished := l.said.closed - l.said.lost
-	closed := l.closed()
-	t.closed = max(min(closed, at), l.said.closed)
-	t.thawed = min(e.Thawed.Load(), l.sent-l.drained)
-	t.failed = min(e.Lost.Load(), l.sent-l.drained)
-	t.lost = max(min(t.failed, t.closed-finished), l.said.lost)
-	t.cut = max(min(e.Cut.Load(), t.closed), l.said.cut)
+	t := tally{sent: l.sent, drained: l.drained, back: l.back, movedIn: l.movedIn, home: l.home, said: l.entry.Load()}
+	books := l.books()
+	keepsBoard := t.said.Sequence != 0
+	t.said.Closed = l.closed(keepsBoard, t.said.Closed)
+	t.failed = min(t.said.Lost, books.Given)
+	received := l.received(keepsBoard, t.said.Received)
+	t.said.Bound(books)
+	t.received = books.Received(received, t.said.Closed)
 	if l.closes {
-		l.said = said{t.closed, t.lost, t.cut}
+		l.said = t.said
 	}
-	received := l.received()
-	t.received = min(max(received, t.closed+l.back), l.sent-l.drained)
-	t.untrue = closed > at || received > l.sent-l.drained
-	t.staying = min(e.Staying.Load(), uint64(t.active()))
-	t.pause = time.Duration(min(e.Pause.Load(), math.MaxInt64))
-	t.withheld = int(min(e.Withheld.Load(), maxWithheld))
 	return t
+}
+
+// weight is what is needed of a ledger for each batch of connections. It is read by
+// itself: three counters, and nothing of what is counted in the totals.
+type weight struct {
+	queued, load int
+	withheld     int  // of the worker's capacity
+	untrue       bool // the worker counts what cannot be
+}
+
+func (l *ledger) weigh() weight {
+	books := l.books()
+	keepsBoard := l.keepsBoard()
+	counted := l.closed(keepsBoard, l.entry.Closed.Load()) // before received, which has all that is closed
+	received := l.received(keepsBoard, l.entry.Received.Load())
+	closed := books.Closed(counted)
+	return weight{
+		queued:   int(books.Given - books.Received(received, closed)),
+		load:     int(books.Given - books.Back - closed),
+		withheld: int(l.entry.BoundedWithheld()),
+		untrue:   counted > books.Given-books.Back || received > books.Given,
+	}
+}
+
+// books are what bounds the worker's counters.
+func (l *ledger) books() ipc.Books {
+	return ipc.Books{Given: l.sent - l.drained, Back: l.back, Before: &l.said}
+}
+
+// received of a worker that does not count is all that it was given.
+func (l *ledger) received(keepsBoard bool, counted uint64) uint64 {
+	if keepsBoard {
+		return counted
+	}
+	return l.sent - l.drained
+}
+
+// closed of a worker that never says is all that it was given: its load is
+// always 0, and so it is served in turn.
+func (l *ledger) closed(keepsBoard bool, counted uint64) uint64 {
+	switch {
+	case !l.closes:
+		return l.sent - l.drained - l.back
+	case keepsBoard:
+		return counted
+	}
+	return l.reported
 }
 
 // keepsBoard tells a worker that writes its entry from one that does not,
 // whose sequence stays 0.
 func (l *ledger) keepsBoard() bool { return l.entry.Sequence.Load() != 0 }
 
-// received of a worker that does not say is all that it was sent.
-func (l *ledger) received() uint64 {
-	if l.keepsBoard() {
-		return l.entry.Received.Load()
-	}
-	return l.sent - l.drained
-}
-
-// closed of a worker that never says is all that it was sent: its load is
-// always 0, and so it is served in turn.
-func (l *ledger) closed() uint64 {
-	switch {
-	case !l.closes:
-		return l.sent - l.drained - l.back
-	case l.keepsBoard():
-		return l.entry.Closed.Load()
-	}
-	return l.reported
-}
-
 func (t tally) queued() int { return int(t.sent - t.drained - t.received) }
-func (t tally) active() int { return int(t.received - t.back - t.closed) }
+func (t tally) active() int { return int(t.received - t.back - t.said.Closed) }
 
 // load is queued and active.
-func (t tally) load() int { return int(t.sent - t.drained - t.back - t.closed) }
+func (t tally) load() int { return int(t.sent - t.drained - t.back - t.said.Closed) }
 
 // took books n connections that came out of one end of the queue, and returns how
 // many more that makes than can be there: as many others the worker has given back
@@ -116,7 +125,7 @@ func (l *ledger) took(unread bool, n int) (surplus uint64) {
 	} else {
 		l.back += uint64(n)
 	}
-	if gone := l.drained + l.back + l.said.closed; gone > l.sent {
+	if gone := l.drained + l.back + l.said.Closed; gone > l.sent {
 		surplus = gone - l.sent
 		l.sent = gone
 	}
@@ -124,4 +133,4 @@ func (l *ledger) took(unread bool, n int) (surplus uint64) {
 }
 
 // left is how many connections the worker can give back.
-func (l *ledger) left() uint64 { return l.sent - l.drained - l.back - l.said.closed }
+func (l *ledger) left() uint64 { return l.sent - l.drained - l.back - l.said.Closed }

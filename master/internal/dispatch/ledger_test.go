@@ -39,22 +39,28 @@ func TestLedgerOfALiar(t *testing.T) {
 					s.final, s.phase = s.tally(), QueueReaped
 				}
 			default:
-				words := []interface{ Store(uint64) }{&entry.Received, &entry.Closed, &entry.Sequence, &entry.Lost,
-					&entry.Thawed, &entry.Staying, &entry.Pause, &entry.Cut}
-				rapid.SampledFrom(words).Draw(t, "field").Store(anything.Draw(t, "value"))
+				entry.Store(rapid.SampledFrom(ipc.Rows()).Draw(t, "row"), anything.Draw(t, "value"))
 			}
 			tally := s.tally()
-			if tally.queued() < 0 || tally.active() < 0 || tally.load() < 0 || tally.pause < 0 || tally.lost > tally.closed ||
-				tally.cut > tally.closed || tally.received > tally.sent || s.phase != QueueReaped && tally.staying > uint64(tally.active()) || s.room(tally) > 1000 {
+			if tally.queued() < 0 || tally.active() < 0 || tally.load() < 0 || int64(tally.said.Pause) < 0 || tally.said.Lost > tally.said.Closed ||
+				tally.said.Cut > tally.said.Closed || tally.received > tally.sent || s.phase != QueueReaped && tally.said.Staying > uint64(tally.active()) || s.room(s.weigh()) > 1000 {
 				t.Fatalf("%+v", tally)
 			}
-			c := Totals{Accepted: accepted}
+			if w := s.weigh(); w.queued != tally.queued() || w.load != tally.load() || s.phase != QueueReaped && w.withheld != int(tally.said.Withheld) {
+				t.Fatalf("weighed %+v, want %+v", w, tally)
+			}
+			c := Totals{Conns: Conns{Accepted: accepted}}
 			c.add(s)
 			if c.Queued+c.Active+c.Closed+c.Lost+elsewhere != accepted {
 				t.Fatalf("the books do not balance: %+v, %d elsewhere", c, elsewhere)
 			}
 			if c.Closed < before.Closed || c.Lost < before.Lost || c.Cut < before.Cut {
 				t.Fatalf("%+v, before it was %+v", c, before)
+			}
+			for row, value := range c.Said.All() {
+				if was := row.Of(&before.Said); value < was {
+					t.Fatalf("%s: %d, before it was %d", row.Name, value, was)
+				}
 			}
 			before = c
 		}

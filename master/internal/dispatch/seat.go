@@ -72,28 +72,34 @@ func (s *seat) tally() tally {
 	t := s.final
 	t.sent, t.drained, t.back, t.home, t.movedIn = s.sent, s.drained, s.back, s.home, s.movedIn
 	if s.closes {
-		t.received = min(max(t.received, t.back+t.closed), t.sent-t.drained)
+		t.received = min(max(t.received, t.back+t.said.Closed), t.sent-t.drained)
 	} else {
 		t.received = min(max(t.received, t.back), t.sent-t.drained)
-		t.closed = t.received - t.back
-		t.lost, t.cut = min(t.lost, t.closed), min(t.cut, t.closed)
+		t.said.Closed = t.received - t.back
+		t.said.Lost, t.said.Cut = min(t.said.Lost, t.said.Closed), min(t.said.Cut, t.said.Closed)
 	}
 	return t
 }
 
+// weigh of a dead seat counts likewise.
+func (s *seat) weigh() weight {
+	if s.phase == QueueReaped {
+		t := s.tally()
+		return weight{queued: t.queued(), load: t.load()}
+	}
+	return s.ledger.weigh()
+}
+
 // room returns how many connections may be sent now.
-func (s *seat) room(t tally) int {
+func (s *seat) room(w weight) int {
 	if s.phase != QueueOpen || s.choked || s.broken || s.stuck {
 		return 0
 	}
-	return max(0, min(s.free(t), maxQueued-t.queued()))
+	return max(0, min(s.free(w), maxQueued-w.queued))
 }
 
 // free returns how many more connections the worker can hold.
-func (s *seat) free(t tally) int { return s.spec.Capacity - t.withheld - t.load() }
-
-// maxWithheld is what a number from a worker is cut to: no capacity is as large.
-const maxWithheld = 1 << 30
+func (s *seat) free(w weight) int { return s.spec.Capacity - w.withheld - w.load }
 
 // stuckAfter is how long a worker may leave connections in its queue.
 const stuckAfter = time.Second
@@ -151,7 +157,11 @@ func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
 	if err := courier.Receive(end, hand); err != nil {
 		return err
 	}
-	if end == s.spec.FD && uint64(hand.Len()) > s.left() {
+	if end != s.spec.FD {
+		return nil
+	}
+	s.tally() // what it has closed by now it cannot give back
+	if uint64(hand.Len()) > s.left() {
 		return errForged
 	}
 	return nil

@@ -28,7 +28,7 @@ func TestRoomIsLessWhatIsWithheld(t *testing.T) {
 			entry.Received.Store(test.sent)
 			entry.Withheld.Store(test.withheld)
 			s := &seat{spec: Queue{Capacity: 10, Entry: entry}, ledger: ledger{sent: test.sent, entry: entry, closes: true}}
-			if got := s.room(s.tally()); got != test.want {
+			if got := s.room(s.weigh()); got != test.want {
 				t.Errorf("room for %d, want %d", got, test.want)
 			}
 		})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/usher-go/usher/ipc"
 )
 
 // State is all that an accept goroutine hands over to that of the program that
@@ -21,8 +23,25 @@ type State struct {
 	Bucket         *BucketState   // nil: accepting had no rate, or an older program wrote this
 }
 
-// TotalsState are the connections of workers that are gone, and of none.
-type TotalsState struct{ Accepted, Closed, Refused, Moved, Lost, Cut uint64 }
+// TotalsState are the connections of workers that are gone, and of none: by name what
+// every program knows, and then each counter of those workers, which an earlier one
+// does not write.
+type TotalsState struct {
+	Accepted, Closed, Refused, Moved, Lost, Cut uint64
+	Counters                                    ipc.Reading
+}
+
+func (t *totals) state() TotalsState {
+	sum := Totals{Conns: Conns{Lost: t.lost}}
+	sum.addSaid(&t.said)
+	return TotalsState{t.accepted, sum.Closed, t.refused, t.moved, sum.Lost, sum.Cut, t.said}
+}
+
+func (s *TotalsState) totals() totals {
+	said := s.Counters
+	said.Closed, said.Cut = s.Closed+said.Lost, s.Cut
+	return totals{accepted: s.Accepted, refused: s.Refused, moved: s.Moved, lost: s.Lost - said.Lost, said: said}
+}
 
 // BucketState is how many connections the accept rate grants at once.
 type BucketState struct {
@@ -62,15 +81,22 @@ type QueueState struct {
 	Landing  bool
 	Broken   bool
 	Stuck    bool
-	Said     SaidState
-	Final    TallyState // of a dead one
+	Said     ipc.Reading // what was counted of the worker's word so far
+	Final    TallyState  // of a dead one
 }
 
-// SaidState is what was counted of a worker's word so far.
-type SaidState struct{ Closed, Lost, Cut uint64 }
+// TallyState is what a dead worker's ledger came to: as in TotalsState.
+type TallyState struct {
+	Sent, Drained, Back, Received, Closed, Lost, MovedIn, Cut uint64
+	Counters                                                  ipc.Reading
+}
 
-// TallyState is what a dead worker's ledger came to.
-type TallyState struct{ Sent, Drained, Back, Received, Closed, Lost, MovedIn, Cut uint64 }
+// said is what the worker had counted.
+func (s *TallyState) said() ipc.Reading {
+	said := s.Counters
+	said.Closed, said.Lost, said.Cut = s.Closed, s.Lost, s.Cut
+	return said
+}
 
 // PerIPEntry is a connection that counts for the limit of its address, as format 1
 // has it.

@@ -20,15 +20,15 @@ func (d *dispatcher) trialTally() (n trialTally, seen bool) {
 				continue
 			}
 			t := s.tally()
-			t.thawed = min(t.thawed, s.movedIn)
+			t.said.Thawed = min(t.said.Thawed, s.movedIn)
 			if s.phase == QueueReaped {
-				t.thawed += s.died()
+				t.said.Thawed += s.died()
 				t.failed += s.died()
 			} else {
 				seen = seen && s.keepsBoard()
-				n.outstanding += max(0, int(s.movedIn-t.thawed))
+				n.outstanding += max(0, int(s.movedIn-t.said.Thawed))
 			}
-			n.tried += t.thawed
+			n.tried += t.said.Thawed
 			n.failed += t.failed
 		}
 	}
@@ -39,7 +39,7 @@ func (d *dispatcher) trialTally() (n trialTally, seen bool) {
 // received them and not tried them to the end: by them, perhaps.
 func (s *seat) died() uint64 {
 	t := s.tally()
-	return uint64(max(0, int(s.movedIn)-int(t.thawed)-t.queued()))
+	return uint64(max(0, int(s.movedIn)-int(t.said.Thawed)-t.queued()))
 }
 
 // surveyTrial is survey for the trial, if there is one.
@@ -65,7 +65,7 @@ func (d *dispatcher) surveyTrial() {
 // buryTrial books a dead worker's part.
 func (d *dispatcher) buryTrial(s *seat) {
 	if d.trial.generation != 0 && s.spec.Generation == d.trial.generation {
-		d.trial.tried += s.final.thawed + s.died()
+		d.trial.tried += s.final.said.Thawed + s.died()
 		d.trial.failed += s.final.failed + s.died()
 	}
 }
@@ -117,7 +117,7 @@ func (d *dispatcher) home() *seat {
 	}
 	var other *seat
 	for _, s := range d.leaving {
-		if s.phase == QueueReaped || s.broken || !s.spec.Moves || spoiled && s.spec.Generation >= d.trial.generation || s.free(s.tally()) < d.handful() {
+		if s.phase == QueueReaped || s.broken || !s.spec.Moves || spoiled && s.spec.Generation >= d.trial.generation || s.free(s.weigh()) < d.handful() {
 			continue
 		}
 		if s.spec.Slot == d.from {
