@@ -20,9 +20,9 @@ import (
 
 // The environment of a program that takes over.
 const (
-	upgradeVariable      = earlysignals.Variable // the descriptor of the estate
+	upgradeVariable      = earlysignals.Variable // the descriptor of the upgradeState
 	upgradeTestVariable  = "USHER_UPGRADE_TEST"  // the descriptor to answer on: it is a test
-	upgradeCarryVariable = "USHER_UPGRADE_CARRY" // of a test: the descriptor of an estate to find Config.Carry in
+	upgradeCarryVariable = "USHER_UPGRADE_CARRY" // of a test: the descriptor of an upgradeState to find Config.Carry in
 	upgradeErrorVariable = "USHER_UPGRADE_ERROR" // why the new program could not, for the old one
 )
 

@@ -38,8 +38,8 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 			slots := th.slots
 			defer func() { th.slots = slots }()
 			th.slots = nil
-			if e := th.estate(dispatch.State{}); e.LastMove != id {
-				t.Errorf("the last order's id in the estate is %d, want %d: a late answer would look like another order's", e.LastMove, id)
+			if state := th.state(dispatch.State{}); state.LastMove != id {
+				t.Errorf("the last order's id in the upgrade state is %d, want %d: a late answer would look like another order's", state.LastMove, id)
 			}
 		})
 		th.abandonStage()

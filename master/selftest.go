@@ -33,8 +33,8 @@ const (
 
 // startTest starts the new program, which spec has the path of, and returns when it has
 // read the state. The caller ends the test. It blocks.
-func startTest(e *upgradeState, spec child.CommandSpec, r *child.Reaper) (*testedChild, error) {
-	memory, err := e.write()
+func startTest(state *upgradeState, spec child.CommandSpec, r *child.Reaper) (*testedChild, error) {
+	memory, err := state.write()
 	if err != nil {
 		return nil, err
 	}

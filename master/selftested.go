@@ -15,11 +15,11 @@ import (
 func runSelfTest(config *Config) error {
 	fd, _ := descriptorVariable(upgradeTestVariable)
 	return answerQuestions(fd, func(memory int) error {
-		e, err := readUpgradeState(memory)
+		state, err := readUpgradeState(memory)
 		if err != nil {
 			return err
 		}
-		return e.fits(config)
+		return state.fits(config)
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // This file is the other half of an upgrade in place: what the new program does
-// with the estate of the old one.
+// with the upgrade state of the old one.
 
 // Carried returns what Config.Carry was in the program that this one takes over
 // from by an upgrade in place, and false if it takes over from none. It is for
@@ -22,8 +22,8 @@ import (
 func Carried() (carry []byte, ok bool) {
 	for _, name := range []string{upgradeVariable, upgradeCarryVariable} {
 		if memory, ok := descriptorVariable(name); ok {
-			if e, err := readUpgradeState(memory); err == nil { // else Run says so
-				return e.Carry, true
+			if state, err := readUpgradeState(memory); err == nil { // else Run says so
+				return state.Carry, true
 			}
 		}
 	}
@@ -35,44 +35,44 @@ func Carried() (carry []byte, ok bool) {
 // and reports why. Otherwise, and if that fails, it returns.
 func TurnBack(why error) {
 	if memory, ok := descriptorVariable(upgradeVariable); ok {
-		if e, err := readUpgradeState(memory); err == nil {
-			_ = turnBack(e, memory, why, inheritedMissing()) // it returned: there is no way back
+		if state, err := readUpgradeState(memory); err == nil {
+			_ = turnBack(state, memory, why, inheritedMissing()) // it returned: there is no way back
 		}
 	}
 }
 
 // turnBack makes this process the old program again, which is to say that so many
 // lines of the log are missing. It returns only with an error.
-func turnBack(e *upgradeState, memory int, why error, missing int) error {
+func turnBack(state *upgradeState, memory int, why error, missing int) error {
 	if os.Getenv(upgradeErrorVariable) != "" {
 		return fmt.Errorf("there is no way back: %w", why) // this is the old one
 	}
-	err := execute("/proc/self/fd/"+strconv.Itoa(e.Old), append(e.descriptors(), memory),
+	err := execute("/proc/self/fd/"+strconv.Itoa(state.OldProgram), append(state.descriptors(), memory),
 		upgradeVariable+"="+strconv.Itoa(memory), upgradeErrorVariable+"="+why.Error(), missingVariable(missing))
 	return errors.Join(why, err)
 }
 
 // fits says why this program cannot take over, if it cannot.
-func (e *upgradeState) fits(config *Config) error {
-	if len(e.Slots) > maxSlots(config) {
-		return fmt.Errorf("%d slots are more than max-workers, which is %d, allows", len(e.Slots), config.MaxWorkers)
+func (u *upgradeState) fits(config *Config) error {
+	if len(u.Slots) > maxSlots(config) {
+		return fmt.Errorf("%d slots are more than max-workers, which is %d, allows", len(u.Slots), config.MaxWorkers)
 	}
-	for _, s := range e.Slots {
+	for _, s := range u.Slots {
 		protocol := s.Ready.Protocol
 		if protocol == 0 { // it is not ready yet
-			protocol = e.Protocol
+			protocol = u.Protocol
 		}
 		if s.Process != nil && protocol != 0 && protocol != ipc.Version {
 			return fmt.Errorf("slot %d (pid %d) speaks protocol version %d, this program speaks %d, and would cut its connections: restart the server for that",
 				s.Number, s.Process.PID, protocol, ipc.Version)
 		}
 	}
-	for _, l := range e.Listeners {
+	for _, l := range u.Listeners {
 		if len(l.Name) > ipc.MaxNameInBatch {
 			return fmt.Errorf("listener %s has a name of %d bytes, at most %d; rename it by a reload first", l.Address, len(l.Name), ipc.MaxNameInBatch)
 		}
 	}
-	if (e.Control >= 0) != (config.Control != "") {
+	if (u.Control >= 0) != (config.Control != "") {
 		return errors.New("one program has a control socket, the other has not")
 	}
 	return nil
@@ -82,7 +82,7 @@ func (e *upgradeState) fits(config *Config) error {
 // changed: an error, or a panic, leads back to the old program.
 func takeOver(config *Config, limit int) (m *members, err error) {
 	memory, _ := descriptorVariable(upgradeVariable)
-	e, err := readUpgradeState(memory)
+	state, err := readUpgradeState(memory)
 	if err != nil {
 		return nil, err // nothing can be known; the test has read it
 	}
@@ -91,42 +91,42 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 			err = fmt.Errorf("panic: %v", value)
 		}
 		if err != nil {
-			err = turnBack(e, memory, err, inheritedMissing()+config.LogWriter.handOver())
+			err = turnBack(state, memory, err, inheritedMissing()+config.LogWriter.handOver())
 		}
 	}()
-	if err := errors.Join(e.fits(config), e.open(), e.readPerIP()); err != nil {
+	if err := errors.Join(state.fits(config), state.open(), state.readPerIP()); err != nil {
 		return nil, err
 	}
-	boards, err := openBoards(e)
+	boards, err := openBoards(state)
 	if err != nil {
 		return nil, err
 	}
-	m, err = newMembers(config, listen.Restore(e.Listeners), limit)
+	m, err = newMembers(config, listen.Restore(state.Listeners), limit)
 	if err != nil {
 		return nil, err
 	}
-	if e.Worker == nil { // the program before did not say, or did not find it
+	if state.Worker == nil { // the program before did not say, or did not find it
 		worker, err := openProgram(config)
 		if err != nil {
 			return nil, err
 		}
-		m.super.setProgram(e.Generation, worker)
+		m.super.setProgram(state.Generation, worker)
 	}
-	if err := m.accept.Inherit(&e.Accept, boards); err != nil {
+	if err := m.accept.Inherit(&state.Accept, boards); err != nil {
 		return nil, err
 	}
 	if config.Control != "" {
-		m.control = restoreControl(config, e.Control, listen.CarriedSocketFile(config.Control, e.ControlFile), m.super)
+		m.control = restoreControl(config, state.Control, listen.CarriedSocketFile(config.Control, state.ControlFile), m.super)
 	}
-	m.commit(e, memory, boards)
+	m.commit(state, memory, boards)
 	return m, nil
 }
 
 // openBoards maps the scoreboard of each slot that has a worker. What was one for
 // all is each one's own from now on.
-func openBoards(e *upgradeState) (map[int]*ipc.Scoreboard, error) {
+func openBoards(state *upgradeState) (map[int]*ipc.Scoreboard, error) {
 	boards := make(map[int]*ipc.Scoreboard)
-	for _, s := range e.Slots {
+	for _, s := range state.Slots {
 		if s.Process == nil {
 			continue
 		}
@@ -147,50 +147,50 @@ func openBoards(e *upgradeState) (map[int]*ipc.Scoreboard, error) {
 }
 
 // commit is the point of no return. Nothing in it can fail.
-func (m *members) commit(e *upgradeState, memory int, boards map[int]*ipc.Scoreboard) {
+func (m *members) commit(state *upgradeState, memory int, boards map[int]*ipc.Scoreboard) {
 	failure := os.Getenv(upgradeErrorVariable)
 	m.super.config.LogWriter.inherit(inheritedMissing())
 	for _, name := range []string{upgradeVariable, upgradeErrorVariable, upgradeLogVariable} {
 		_ = os.Unsetenv(name) // it fails only for a name that is no name
 	}
-	_ = setInheritable(e.descriptors(), false) // they are open
-	_ = unix.Close(memory)                     // it was read
-	_ = unix.Close(e.Old)                      // this program's own file is open too
-	fdpass.CloseAll(e.boards())                // they are mapped, by duplicates
-	if e.Accept.PerIPMemory > 0 {
-		_ = unix.Close(e.Accept.PerIPMemory) // it was read, too
+	_ = setInheritable(state.descriptors(), false) // they are open
+	_ = unix.Close(memory)                         // it was read
+	_ = unix.Close(state.OldProgram)               // this program's own file is open too
+	fdpass.CloseAll(state.boards())                // they are mapped, by duplicates
+	if state.Accept.PerIPMemory > 0 {
+		_ = unix.Close(state.Accept.PerIPMemory) // it was read, too
 	}
-	m.program = e.Program
-	if e.Worker != nil {
-		m.super.setProgram(e.Generation, e.Worker.Restore(m.super.config.ProgramGiven))
+	m.program = state.Program
+	if state.Worker != nil {
+		m.super.setProgram(state.Generation, state.Worker.Restore(m.super.config.ProgramGiven))
 	}
-	m.signals = restoreSignals(e.Deaf)
-	m.super.inherit(e, boards)
-	m.reap.RestoreGroups(e.Groups)
-	elapsed := (ipc.NewClock().Now() - time.Duration(e.Began)).Round(time.Microsecond)
+	m.signals = restoreSignals(state.IgnoresInterrupts)
+	m.super.inherit(state, boards)
+	m.reap.RestoreGroups(state.Groups)
+	elapsed := (ipc.NewClock().Now() - time.Duration(state.Began)).Round(time.Microsecond)
 	var err error
 	if failure != "" {
 		err = errors.New(failure)
 		m.super.log.Error("upgrade failed, the old program goes on", "error", err, "elapsed", elapsed)
 	} else {
-		m.super.log.Info("upgraded", "version", m.super.config.Version, "from", e.Version, "elapsed", elapsed)
+		m.super.log.Info("upgraded", "version", m.super.config.Version, "from", state.Version, "elapsed", elapsed)
 	}
-	for _, client := range e.Waiting {
+	for _, client := range state.Clients {
 		answerUpgrade(client, m.super.config.Version, err)
 	}
 }
 
 // inherit takes over the slots, before run.
-func (s *supervisor) inherit(e *upgradeState, boards map[int]*ipc.Scoreboard) {
-	s.generation, s.target, s.again, s.booted = e.Generation, e.Target, e.Again, true
-	s.lastMove = e.LastMove
-	for i := range e.Slots {
-		from := &e.Slots[i]
+func (s *supervisor) inherit(state *upgradeState, boards map[int]*ipc.Scoreboard) {
+	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
+	s.lastMove = state.LastMove
+	for i := range state.Slots {
+		from := &state.Slots[i]
 		slot := from.slot(s.config)
 		s.slots.put(slot)
 		if h := from.Process; h != nil {
 			slot.board = boards[from.Number]
-			slot.process, slot.queueOpen = s.processes.restore(slot.id(), *h), from.Seated
+			slot.process, slot.queueOpen = s.processes.restore(slot.id(), *h), from.QueueOpen
 		}
 		if from.Alarm != 0 {
 			s.setAlarm(slot, from.Alarm, from.AlarmIn)

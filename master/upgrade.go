@@ -16,12 +16,12 @@ import (
 
 // An upgrade in place: the master becomes its own new program by exec(2). The
 // pid stays, and with it its children, listeners, queues, counters and the rest
-// of the estate (estate.go); clients that connect meanwhile wait in the kernel.
+// of the upgrade state (upgradestate.go); clients that connect meanwhile wait in the kernel.
 //
 //	asked ──► tested ──────► control paused ──► held ──► exec ──► takeOver (takeover.go)
 //	          by a child,    no request is      nobody reads,       │
 //	          which reads    under way          accepts or forks    └─(it fails)─► exec of the old
-//	          the estate
+//	          the state
 //
 // Whatever goes wrong before the exec changes nothing: this program goes on. A
 // takeover that fails goes back to the old program's file, which was kept open.
@@ -121,11 +121,11 @@ func (s *supervisor) testUpgrade() {
 		s.laterUpgrade(err)
 		return
 	}
-	e := s.estate(accept)
+	state := s.state(accept)
 	s.dispatch.Resume()
 	u.stage = stageTesting
 	go func() {
-		test, err := s.upgrader.startTest(e)
+		test, err := s.upgrader.startTest(state)
 		s.inbox.Put(upgradeTested{u, test, err})
 	}()
 }
@@ -252,28 +252,28 @@ func (s *supervisor) succeed() error {
 	if !s.inbox.Empty() {
 		return errNotYet
 	}
-	e := s.estate(accept)
-	e.Began, e.Groups = int64(began), s.upgrader.groups()
-	return s.upgrader.become(e, s.upgrade.test, s.inbox.Empty)
+	state := s.state(accept)
+	state.Began, state.Groups = int64(began), s.upgrader.groups()
+	return s.upgrader.become(state, s.upgrade.test, s.inbox.Empty)
 }
 
-// estate describes everything. What workers have said is complete only when
-// their links are paused.
-func (s *supervisor) estate(accept dispatch.State) *upgradeState {
-	e := &upgradeState{
-		Format: estateFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
-		Old: s.upgrader.executable, Waiting: s.clients, Deaf: s.upgrader.ignoresInterrupts,
+// state describes everything. What workers have said is complete only when
+// their processes are paused.
+func (s *supervisor) state(accept dispatch.State) *upgradeState {
+	state := &upgradeState{
+		Format: upgradeFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
+		OldProgram: s.upgrader.executable, Clients: s.clients, IgnoresInterrupts: s.upgrader.ignoresInterrupts,
 		Listeners: listen.States(s.listeners), Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove,
 	}
 	if program := s.programs[s.generation]; program != nil {
-		e.Worker = program.State()
+		state.Worker = program.State()
 	}
-	e.Control, e.ControlFile = s.upgrader.controlSocket()
+	state.Control, state.ControlFile = s.upgrader.controlSocket()
 	for slot := range s.slots.all() {
-		e.Slots = append(e.Slots, slot.estate())
+		state.Slots = append(state.Slots, slot.state())
 	}
-	return e
+	return state
 }
 
 // answerUpgrade tells one who waits for POST /v1/upgrade what came of it, and

@@ -36,16 +36,16 @@ type upgrader struct {
 // program. It returns only with an error, and then all is as before. To be called by a
 // locked thread, while children are held. settled reports whether nothing has happened
 // that the state does not know of.
-func (u *upgrader) become(e *upgradeState, test selfTest, settled func() bool) error {
-	if len(e.Accept.PerIP) > 0 {
-		census, err := fdpass.Seal("usher-census", e.Accept.PerIP)
+func (u *upgrader) become(state *upgradeState, test selfTest, settled func() bool) error {
+	if len(state.Accept.PerIP) > 0 {
+		perIP, err := fdpass.Seal("usher-upgrade-per-ip", state.Accept.PerIP)
 		if err != nil {
 			return err
 		}
-		defer unix.Close(census)
-		e.Accept.PerIPMemory = census
+		defer unix.Close(perIP)
+		state.Accept.PerIPMemory = perIP
 	}
-	memory, err := e.write()
+	memory, err := state.write()
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (u *upgrader) become(e *upgradeState, test selfTest, settled func() bool) e
 	if err := test.ask(memory, confirmLimit); err != nil {
 		return err
 	}
-	if err := anyLeft(len(e.boards()) + descriptorsToStart); err != nil {
+	if err := anyLeft(len(state.boards()) + descriptorsToStart); err != nil {
 		return err
 	}
 	release, err := u.holdSignals()
@@ -65,7 +65,7 @@ func (u *upgrader) become(e *upgradeState, test selfTest, settled func() bool) e
 		return errNotYet // the next program would not know of it
 	}
 	u.flushMessages()
-	return u.execute(u.program, append(e.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory), missingVariable(u.handOverLog()))
+	return u.execute(u.program, append(state.descriptors(), memory), upgradeVariable+"="+strconv.Itoa(memory), missingVariable(u.handOverLog()))
 }
 
 // newUpgrader returns the upgrader of the actors, which are all made.
@@ -82,8 +82,8 @@ func (m *members) newUpgrader(executable int) upgrader {
 		handOverLog:   config.LogWriter.handOver,
 		execute:       execute,
 	}
-	u.startTest = func(e *upgradeState) (selfTest, error) {
-		t, err := startTest(e, child.CommandSpec{Path: m.program, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom}, m.reap)
+	u.startTest = func(state *upgradeState) (selfTest, error) {
+		t, err := startTest(state, child.CommandSpec{Path: m.program, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom}, m.reap)
 		if err != nil {
 			return nil, err
 		}

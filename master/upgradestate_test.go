@@ -13,7 +13,7 @@ import (
 
 // What a new field of these means for an upgrade in place is to be thought of:
 // it is carried in an estate, or here is why it need not be.
-func TestEstateKnowsEveryField(t *testing.T) {
+func TestUpgradeStateKnowsEveryField(t *testing.T) {
 	const (
 		carried = "carried"
 		made    = "made anew, from the configuration or by the constructor"
@@ -98,7 +98,7 @@ func fill(v reflect.Value, n *int) {
 func filled() *upgradeState {
 	e, n := new(upgradeState), 0
 	fill(reflect.ValueOf(e).Elem(), &n)
-	e.Format = estateFormat
+	e.Format = upgradeFormat
 	e.Accept.PerIP = nil // it is written to a memory of its own
 	for i := range e.Slots {
 		e.Slots[i].Life = lifeServing
@@ -108,7 +108,7 @@ func filled() *upgradeState {
 }
 
 // Whatever is written is read.
-func TestEstate(t *testing.T) {
+func TestUpgradeState(t *testing.T) {
 	e := filled()
 	fd, err := e.write()
 	if err != nil {
@@ -124,7 +124,7 @@ func TestEstate(t *testing.T) {
 	}
 }
 
-func TestEstateRefused(t *testing.T) {
+func TestUpgradeStateRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*upgradeState){
 		"another format":        func(e *upgradeState) { e.Format++ },
 		"a slot twice":          func(e *upgradeState) { e.Slots[1].Number = e.Slots[0].Number },
@@ -166,12 +166,12 @@ func TestEstateRefused(t *testing.T) {
 }
 
 // A slot comes back as it was.
-func TestEstateOfSlot(t *testing.T) {
-	var e slotEstate
+func TestUpgradeStateOfSlot(t *testing.T) {
+	var e slotState
 	n := 0
 	fill(reflect.ValueOf(&e).Elem(), &n)
-	e.Process, e.Board, e.Seated, e.Alarm, e.AlarmIn, e.Age, e.HasUntil, e.UntilIn = nil, -1, false, 0, 0, -1, false, 0
-	if got := e.slot(nil).estate(); !reflect.DeepEqual(got, e) {
+	e.Process, e.Board, e.QueueOpen, e.Alarm, e.AlarmIn, e.Age, e.HasUntil, e.UntilIn = nil, -1, false, 0, 0, -1, false, 0
+	if got := e.slot(nil).state(); !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, want %+v", got, e)
 	}
 }

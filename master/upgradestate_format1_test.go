@@ -49,11 +49,11 @@ func madeOf(e *upgradeState) string {
 	line("accepted %d, closed %d, refused %d, moved %d, lost %d", a.Totals.Accepted, a.Totals.Closed, a.Totals.Refused, a.Totals.Moved, a.Totals.Lost)
 	fds := e.descriptors()
 	slices.Sort(fds)
-	line("control %d, clients that wait %v, all descriptors %v", e.Control, e.Waiting, fds)
+	line("control %d, clients that wait %v, all descriptors %v", e.Control, e.Clients, fds)
 	return b.String()
 }
 
-func slotMadeOf(e *slotEstate) string {
+func slotMadeOf(e *slotState) string {
 	s := e.slot(&Config{})
 	words := []string{fmt.Sprintf("%d: %s, which is %s, generation %d, incarnation %d, restarts %d, young deaths %d",
 		s.number, s.life, s.life.state(), s.generation, s.incarnation, s.restarts, s.deaths)}
@@ -65,7 +65,7 @@ func slotMadeOf(e *slotEstate) string {
 	say(!s.readyAt.IsZero(), "was ready")
 	say(s.ready.Moves, "can move connections")
 	say(s.ready.Closes, "says what it closes")
-	say(e.Seated, "has a seat")
+	say(e.QueueOpen, "has a seat")
 	say(s.why != "", "leaves: "+s.why)
 	say(e.HasUntil, fmt.Sprintf("until %v from then on", e.UntilIn.Round(time.Millisecond)))
 	say(e.Process != nil, fmt.Sprintf("scoreboard %d", e.Board))
@@ -87,7 +87,7 @@ func slotMadeOf(e *slotEstate) string {
 // What a program of format 1 hands over is read by every later one, and nothing
 // of it is lost. testdata/upgrade/README.md says in which situations each was
 // written.
-func TestEstateOfFormat1(t *testing.T) {
+func TestUpgradeStateOfFormat1(t *testing.T) {
 	paths, err := filepath.Glob("../testdata/upgrade/format1-*.json")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("there are none: ", err)
@@ -126,7 +126,7 @@ func TestEstateOfFormat1(t *testing.T) {
 // handedOver is memory as a program of format 1 hands it over, which the caller owns.
 func handedOver(t *testing.T, text []byte) int {
 	t.Helper()
-	fd, err := unix.MemfdCreate("usher-estate", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	fd, err := unix.MemfdCreate("usher-upgrade", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,17 +6,17 @@ import (
 	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
-// upgradeState1 is what an estate was in format 1, where it differs: one scoreboard was
+// upgradeState1 is what an upgradeState was in format 1, where it differs: one scoreboard was
 // everybody's, and a slot had flags beside its state. It is read for as long as
 // there are servers to be upgraded that write it.
 type upgradeState1 struct {
 	upgradeState
 	Board int
-	Slots []slotEstate1
+	Slots []slotState1
 }
 
-type slotEstate1 struct {
-	slotEstate
+type slotState1 struct {
+	slotState
 	State    State
 	Leaving  bool
 	Recycled string
@@ -31,10 +31,10 @@ func parseUpgradeState1(text []byte) (*upgradeState, error) {
 	if err := json.Unmarshal(text, &old); err != nil {
 		return nil, err
 	}
-	e := old.upgradeState
-	e.Format = estateFormat
+	u := old.upgradeState
+	u.Format = upgradeFormat
 	for _, slot := range old.Slots {
-		s := slot.slotEstate
+		s := slot.slotState
 		s.Life, s.Board = slot.life(), -1
 		if s.Process != nil {
 			s.Board = old.Board
@@ -48,25 +48,25 @@ func parseUpgradeState1(text []byte) (*upgradeState, error) {
 		if s.Alarm == alarmDrained {
 			s.HasUntil, s.UntilIn = true, s.AlarmIn
 		}
-		e.Slots = append(e.Slots, s)
+		u.Slots = append(u.Slots, s)
 	}
-	for i := range e.Accept.Queues {
-		seat := &e.Accept.Queues[i]
-		for _, s := range e.Slots {
-			if s.Number == seat.Slot && s.Incarnation == seat.Worker && s.Process != nil {
-				seat.PID = s.Process.PID
-				if s.Life == lifeKilled && seat.Phase == dispatch.QueueOpen {
-					seat.Phase = dispatch.QueueClosed // others get what it was to have
+	for i := range u.Accept.Queues {
+		queue := &u.Accept.Queues[i]
+		for _, s := range u.Slots {
+			if s.Number == queue.Slot && s.Incarnation == queue.Worker && s.Process != nil {
+				queue.PID = s.Process.PID
+				if s.Life == lifeKilled && queue.Phase == dispatch.QueueOpen {
+					queue.Phase = dispatch.QueueClosed // others get what it was to have
 				}
-				seat.Landing = s.Life == lifeHolding || s.Life == lifeReturning
+				queue.Landing = s.Life == lifeHolding || s.Life == lifeReturning
 			}
 		}
 	}
-	return &e, nil
+	return &u, nil
 }
 
 // life makes one of the flags.
-func (s *slotEstate1) life() life {
+func (s *slotState1) life() life {
 	switch s.State {
 	case StateStarting:
 		if s.Killed != "" {
@@ -81,7 +81,7 @@ func (s *slotEstate1) life() life {
 			return lifeKilled
 		case s.Recycled != "":
 			return lifeAsked
-		case !s.Seated:
+		case !s.QueueOpen:
 			return lifeWaiting
 		}
 		return lifeServing

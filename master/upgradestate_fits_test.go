@@ -10,7 +10,7 @@ import (
 
 // A program that speaks another protocol version does not take over workers that
 // speak this one: it would end each as it heard of it.
-func TestEstateOfAnotherProtocol(t *testing.T) {
+func TestUpgradeFromAnotherProtocol(t *testing.T) {
 	const other = ipc.Version + 1
 	for name, test := range map[string]struct {
 		started, ready int
@@ -24,7 +24,7 @@ func TestEstateOfAnotherProtocol(t *testing.T) {
 		"another, said by the worker":     {0, other, true, false},
 		"another, which is dead":          {other, other, false, true},
 	} {
-		e := &upgradeState{Control: -1, Protocol: test.started, Slots: []slotEstate{{Ready: ipc.Ready{Protocol: test.ready}}}}
+		e := &upgradeState{Control: -1, Protocol: test.started, Slots: []slotState{{Ready: ipc.Ready{Protocol: test.ready}}}}
 		if test.alive {
 			e.Slots[0].Process = &child.State{PID: 7}
 		}
