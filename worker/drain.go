@@ -118,7 +118,7 @@ func (d *drain) cutShort() {
 	d.step, l.dialer.closed = stepCut, true
 	m.mover.retry = never
 	d.deadline = l.now() + drainFlushTime
-	m.intake.leave()
+	m.intake.stop()
 	l.table.each(func(c *Conn) { c.end(ErrDrained) })
 	m.kind.cutShort()
 }

@@ -209,8 +209,8 @@ func (q *intake) unwatch() {
 	}
 }
 
-// leave has nothing more come by the queue. What is in it is the master's again.
-func (q *intake) leave() {
+// stop has nothing more come by the queue. What is in it is the master's again.
+func (q *intake) stop() {
 	q.unwatch()
 	q.retry = never
 }

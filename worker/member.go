@@ -89,12 +89,11 @@ func newMember(e endpoint, h Handler, o options) (*member, error) {
 	m.intake = intake{member: m, fd: e.queue, clock: ipc.NewClock(), retry: never}
 	m.mover = mover{member: m, retry: never, version: o.stateVersion}
 	m.drain = drain{member: m, deadline: never}
-	m.kind = sessions{m}
 	l.member = m
 	l.beats = &e.entry.Sequence
-	err = m.intake.watch()
+	err = m.chooseKind()
 	if err == nil {
-		err = m.mixStreams()
+		err = m.intake.watch()
 	}
 	if err == nil && !movable(h) {
 		err = l.park()

@@ -30,8 +30,8 @@ type socket interface {
 	SyscallConn() (syscall.RawConn, error)
 }
 
-// hand makes the program's connection of it, and gives it the descriptor.
-func (c *stream) hand() (net.Conn, error) {
+// accept makes the program's connection of it, and gives it the descriptor.
+func (c *stream) accept() (net.Conn, error) {
 	conn, err := netConn(c.fd)
 	l := c.listener
 	l.mu.Lock()
@@ -87,8 +87,8 @@ func netConn(fd int) (net.Conn, error) {
 	return conn, nil
 }
 
-// held returns the program's socket, or nil: it has none yet, or no more.
-func (c *stream) held() socket {
+// inUse returns the program's socket, or nil: it has none yet, or no more.
+func (c *stream) inUse() socket {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
 	if c.socket == nil {
@@ -97,9 +97,9 @@ func (c *stream) held() socket {
 	return c.socket()
 }
 
-// shut sends FIN, and ends reading for the program.
-func (c *stream) shut() {
-	if s := c.held(); s != nil {
+// shutdown sends FIN, and ends reading for the program.
+func (c *stream) shutdown() {
+	if s := c.inUse(); s != nil {
 		_ = s.CloseWrite() // it may be closed
 		_ = s.CloseRead()  // likewise
 	}
@@ -108,7 +108,7 @@ func (c *stream) shut() {
 // close closes it for the program, at once: with SO_LINGER close(2) would wait for
 // the client (socket(7)), and the loop with it.
 func (c *stream) close() {
-	if s := c.held(); s != nil {
+	if s := c.inUse(); s != nil {
 		if tcp, ok := s.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(-1) // it may be closed
 		}
@@ -116,8 +116,8 @@ func (c *stream) close() {
 	}
 }
 
-// gone reports whether the program has closed it.
-func (c *stream) gone() bool {
+// closed reports whether the program has closed it.
+func (c *stream) closed() bool {
 	c.listener.mu.Lock()
 	handed := c.socket != nil
 	waiting := c.fd >= 0
@@ -125,7 +125,7 @@ func (c *stream) gone() bool {
 	if !handed {
 		return !waiting
 	}
-	s := c.held()
+	s := c.inUse()
 	if s == nil {
 		return true
 	}

@@ -46,7 +46,7 @@ func (l *streamListener) Accept() (net.Conn, error) {
 		if c == nil {
 			return nil, &net.OpError{Op: "accept", Net: "usher", Addr: l.Addr(), Err: net.ErrClosed}
 		}
-		conn, err := c.hand()
+		conn, err := c.accept()
 		if err == nil {
 			return conn, nil
 		}
@@ -65,7 +65,7 @@ func (l *streamListener) Close() error {
 }
 
 // close is Close without telling the loop. It reports whether Accept was at its
-// end already, or is to be by the loop's wish.
+// end already, or the loop has asked for that.
 func (l *streamListener) close() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

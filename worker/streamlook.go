@@ -63,7 +63,7 @@ func (s *streams) look() {
 	u, begun := &s.unwatched, s.member.loop.now()
 	found := false
 	for c := range u.open {
-		if c.gone() {
+		if c.closed() {
 			delete(u.open, c)
 			s.count(c)
 			found = true

@@ -19,18 +19,20 @@ import (
 //	queue ─► adopt ─► listener.pending ─► Accept ─► the program ─► close(2) ─► closewatch ─► counted
 //	                                                                      └──► looks ───────┘
 type streams struct {
-	member    *member
-	watch     *closewatch.Watch // nil: there is none, because of
-	unwatches error
-	listeners map[*streamHandler]*streamListener
-	watched   map[int32]*stream // open connections, by the number of the watch
-	unwatched looks             // those without one
-	running   int               // calls of serve
-	shut      bool              // Accept is at its end: connections in the queue are left to others
+	member     *member
+	watch      *closewatch.Watch // nil: there is none, because of
+	unwatches  error
+	listeners  map[*streamHandler]*streamListener
+	watched    map[int32]*stream // open connections, by the number of the watch
+	unwatched  looks             // those without one
+	running    int               // calls of serve
+	acceptOver bool              // Accept is at its end: connections in the queue are left to others
 }
 
-// mixStreams makes the member one of streams if its handler has any.
-func (m *member) mixStreams() error {
+// chooseKind makes the member one of sessions, or one of streams if its handler has
+// any.
+func (m *member) chooseKind() error {
+	m.kind = sessions{m}
 	s := &streams{member: m, listeners: make(map[*streamHandler]*streamListener), watched: make(map[int32]*stream)}
 	eachStreamHandler(m.handler, func(h *streamHandler) { s.listeners[h] = newStreamListener(s) })
 	if len(s.listeners) == 0 {
@@ -88,16 +90,16 @@ func (s *streams) left() {
 		m.control.send(ipc.Draining{})
 		m.drain.begin(never, false)
 	}
-	s.leaveQueue()
+	s.endAccept()
 }
 
-// leaveQueue ends Accept. What is in the queue from now on is the master's again.
-func (s *streams) leaveQueue() {
-	if s.shut {
+// endAccept ends Accept. What is in the queue from now on is the master's again.
+func (s *streams) endAccept() {
+	if s.acceptOver {
 		return
 	}
-	s.shut = true
-	s.member.intake.leave()
+	s.acceptOver = true
+	s.member.intake.stop()
 	for _, l := range s.listeners {
 		l.drain()
 	}
@@ -189,7 +191,7 @@ func (s *streams) count(c *stream) {
 // missed looks for what was closed and not told.
 func (s *streams) missed() {
 	for watch, c := range s.watched {
-		if c.gone() {
+		if c.closed() {
 			s.closed(watch)
 		}
 	}
@@ -199,23 +201,23 @@ func (s *streams) missed() {
 // when the master has sent the last of it, and no more.
 func (s *streams) over() (bool, error) {
 	m := s.member
-	if m.drain.told && !s.shut {
+	if m.drain.told && !s.acceptOver {
 		empty, err := m.intake.take()
 		if !empty || err != nil {
 			return false, err
 		}
-		s.leaveQueue()
+		s.endAccept()
 	}
-	return s.shut && m.loop.accepted() == 0 && m.streaming+s.running == 0 && m.loop.hangUpDialled(), nil
+	return s.acceptOver && m.loop.accepted() == 0 && m.streaming+s.running == 0 && m.loop.hangUpDialled(), nil
 }
 
 // cutShort has every connection finish: FIN, and no more input.
 func (s *streams) cutShort() {
-	s.leaveQueue()
+	s.endAccept()
 	for _, l := range s.listeners {
 		l.cut()
 	}
-	s.each((*stream).shut)
+	s.each((*stream).shutdown)
 }
 
 // each calls f for every connection.
@@ -230,7 +232,7 @@ func (s *streams) each(f func(*stream)) {
 
 // end closes all that is open, and waits for nothing.
 func (s *streams) end() {
-	s.leaveQueue()
+	s.endAccept()
 	for _, l := range s.listeners {
 		l.cut()
 	}
