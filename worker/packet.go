@@ -58,7 +58,7 @@ func (q *intake) adopt(i int) error {
 		return err
 	}
 	fd := q.packet.Take(i)
-	if q.streams != nil && q.streams.adopt(&q.envelope, fd) {
+	if q.streams != nil && q.streams.adopt(&q.envelope, fd, q.packet.Frozen(i)) {
 		return nil
 	}
 	l := q.member.loop

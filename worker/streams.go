@@ -115,15 +115,16 @@ func (s *streams) route(name string) *streamListener {
 }
 
 // adopt passes a connection to Accept, if it came by a listener that streams serve,
-// and reports whether it did. It takes ownership of fd if so.
-func (s *streams) adopt(e *ipc.Envelope, fd int) bool {
+// and reports whether it did. It takes ownership of fd if so. frozen says that it comes
+// from another worker, where its listener was a session's: no stream can go on with it.
+func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 	listener := s.route(e.Listener)
 	if listener == nil {
 		return false
 	}
 	m := s.member
 	switch {
-	case len(e.State) > 0: // a session's, in a worker where there were no streams
+	case frozen:
 		m.loop.log.Error("connection lost: it could not be thawed", "conn", e.ID, "peer", e.Remote,
 			"listener", e.Listener, "error", errNotMovable)
 		m.ledger.lost(errNotMovable)

@@ -54,9 +54,15 @@ func TestStreamsDoNotMove(t *testing.T) {
 	s.packet.Reset()
 	s.packet.Add(&ipc.Envelope{ID: 1, State: []byte("state")}, fd)
 	check(t, s.courier.Send(s.queue, &s.packet))
-	s.untilEven(1)
-	if lost := s.entry.Lost.Load(); lost != 1 {
-		t.Errorf("%d lost, want 1", lost)
+	_, fd = s.accept()
+	state, err := ipc.SealState([]byte("a state that is too long for a packet, as the sender says"))
+	check(t, err)
+	s.packet.Reset()
+	s.packet.AddLarge(&ipc.Envelope{ID: 2}, fd, state)
+	check(t, s.courier.Send(s.queue, &s.packet))
+	s.untilEven(2)
+	if lost, thawed := s.entry.Lost.Load(), s.entry.Thawed.Load(); lost != 2 || thawed != 2 {
+		t.Errorf("%d lost of %d that moved, want 2 of 2", lost, thawed)
 	}
 }
 
