@@ -3,9 +3,6 @@ package master
 import (
 	"errors"
 	"fmt"
-	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -216,22 +213,6 @@ func (s *supervisor) refuseReload(err error) {
 	s.notifier.ready() // again
 	s.log.Error("reload refused, all stays as it is", "error", err)
 	r.tell(outcome{generation: r.generation, err: err})
-}
-
-// allows refuses a change that needs a new master.
-func (c *Config) allows(next *Config) error {
-	var changed []string
-	before, after := c.fixed(), next.fixed()
-	for key := range before {
-		if !reflect.DeepEqual(before[key], after[key]) {
-			changed = append(changed, key)
-		}
-	}
-	if len(changed) == 0 {
-		return nil
-	}
-	slices.Sort(changed)
-	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", ErrConfig, strings.Join(changed, ", "))
 }
 
 // switchOver lets the new generation serve and the old one finish.
