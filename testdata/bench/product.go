@@ -17,7 +17,7 @@ func (b *bench) paths() error {
 		time = "100ms"
 	}
 	cmd := exec.Command("go", "test", "-run", "^$", "-bench", "Accept|Pass|Echo|Dispatch|Envelope|Send|Receive|Wait|Packet|Scan|Intake|Timer|Frozen",
-		"-benchmem", "-benchtime", time, "./fdpass", "./ipc", "./master", "./worker", "./internal/...", "./cmd/usher")
+		"-benchmem", "-benchtime", time, "./fdpass", "./ipc", "./master/...", "./worker", "./internal/...", "./cmd/usher")
 	cmd.Dir = filepath.Join(b.source, "..", "..")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
