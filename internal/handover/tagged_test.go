@@ -7,6 +7,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"testing"
+
+	_ "github.com/usher-go/usher/master" // what is tested: a result of before is not used again
+	_ "github.com/usher-go/usher/worker" // likewise
 )
 
 // TestHandOver runs the test of this name in a build with the tag testdoors, and
