@@ -19,9 +19,9 @@ const badListener = "bad"
 
 // wrongs are what it can do, each of which it is replaced for.
 var wrongs = map[string]func(){
-	"closed":   func() { lies["closed"](ownEntry()) },
-	"received": func() { lies["received"](ownEntry()) },
-	"counters": func() { lieButForCut(ownEntry()) },
+	"closed":   func() { tellLie(ownEntry(), "closed") },
+	"received": func() { tellLie(ownEntry(), "received") },
+	"counters": func() { tellLie(ownEntry(), "all but cut") },
 	"queue":    func() { _ = unix.Sendto(ipc.QueueFD, []byte("junk"), 0, nil) },   // the log tells
 	"control":  func() { _ = unix.Sendto(ipc.ControlFD, []byte("junk"), 0, nil) }, // likewise
 	"shuts":    func() { _ = unix.Shutdown(ipc.QueueFD, unix.SHUT_RDWR) },         // likewise
