@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control is the worker's end of the control socket. It is read by a goroutine
-// of its own, so that the master's end is seen while a handler is stuck; any
-// goroutine may send, and none of them waits for the master.
+// control is a member's end of the control socket. The listener, a goroutine of its
+// own, reads it, so that the master's end is seen while a handler is stuck. Any
+// goroutine may send, and none of them waits for the master. What waits to be sent is
+// guarded by the mutex; it knows neither the loop nor its connections.
 type control struct {
 	file *os.File // non-blocking: Go's poller waits for it
 	fd   int      // borrowed from file
@@ -49,8 +50,8 @@ func (c *control) hello() (ipc.Hello, error) {
 	}
 }
 
-// listen calls obey for each message, on a goroutine that ends with close; and
-// gone when the other end is closed.
+// listen starts the listener, which ends with close: it calls obey for each message,
+// and gone when the other end is closed.
 func (c *control) listen(obey func(ipc.Message), gone func()) {
 	c.done.Go(func() {
 		buffer := make([]byte, ipc.MaxMessage+1)
@@ -82,8 +83,8 @@ func (c *control) receive(buffer []byte) (ipc.Message, error) {
 }
 
 // send sends m, in order, sooner or later. It does not block and may be called
-// from any goroutine. What waits is bounded by what there is to say: a ring for
-// each wish of the master, and each connection's id once.
+// from any goroutine. What waits is bounded by what there is to say: a ring each time
+// that the master has asked for the bell, and each connection's id once.
 func (c *control) send(m ipc.Message) {
 	packet, err := ipc.EncodeMessage(m)
 	if err != nil {

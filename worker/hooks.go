@@ -65,7 +65,7 @@ type tick struct {
 	f     func(conns iter.Seq[*Conn])
 }
 
-// starting calls Start.
+// starting calls Start, and returns its error.
 func (l *loop) starting() (err error) {
 	if l.hooks.Start != nil {
 		l.callHook("Start", func() { err = l.hooks.Start() }, &err)
@@ -76,7 +76,7 @@ func (l *loop) starting() (err error) {
 	return nil
 }
 
-// ready calls Ready, and has the ticks begin.
+// ready calls Ready, and begins the ticks.
 func (l *loop) ready() {
 	l.hook("Ready", l.hooks.Ready)
 	now := l.now()

@@ -55,7 +55,7 @@ func TestFullPackets(t *testing.T) {
 	}
 }
 
-// The bell rings once for each time that it is wished for.
+// The bell rings once each time that it is asked for.
 func TestBell(t *testing.T) {
 	h := newRecorder(echo)
 	s := newSeat(t, h)
@@ -71,7 +71,7 @@ func TestBell(t *testing.T) {
 			t.Errorf("got %+v", m)
 		}
 		if s.entry.WantBell.Load() != 0 {
-			t.Error("the wish stands")
+			t.Error("it is still asked for")
 		}
 		end()
 	}

@@ -13,7 +13,7 @@ import (
 // What connections buffer is bounded for the whole worker, by capacities: input that
 // sessions left, and output that peers did not take, those that came with a moved
 // connection included. A state on its way is beside it: there is one at a time
-// (freeze.go), and no connection has it that could be closed for it.
+// (parcel.go), and no connection has it that could be closed for it.
 //
 //	     bound ──► those that are owed the most are choked, as by the high-water mark;
 //	               that mark is low for the others, and little is read at a time

@@ -10,13 +10,15 @@ import (
 // their turn. One that blocks in a system call holds a thread.
 const maxWorking = 256
 
-// offloop runs work for the loop on other goroutines.
+// offloop is the work that the loop has given to other goroutines. It belongs to the
+// loop's goroutine; theirs know their job alone, and leave it in loop.messages.
 type offloop struct {
 	working int    // goroutines
 	waiting []*job // in order; as many as connections ask for, whose input is held back
 }
 
-// job is one call of Conn.Go. Its goroutine has work and err, then the loop.
+// job is one call of Conn.Go. work and err are its goroutine's until that has put it
+// into loop.messages, and then the loop's.
 type job struct {
 	conn       *Conn
 	work, then func()

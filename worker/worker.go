@@ -129,7 +129,8 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 // 128 KiB of its memory.
 const roomForDescriptors = 16384
 
-// disinherit keeps this process's own children from its descriptors and its seat.
+// disinherit keeps this process's own children from its descriptors, and from taking
+// themselves for workers.
 func disinherit() {
 	for _, fd := range []int{ipc.QueueFD, ipc.ControlFD, ipc.ScoreboardFD} {
 		unix.CloseOnExec(fd)
