@@ -9,7 +9,7 @@ import (
 )
 
 // Config is what a master is to do. Listen, Program and Workers must be set.
-// A reload may change all but what fixed lists.
+// A reload may change all but MaxWorkers, Acceptors, Control and PIDFile.
 type Config struct {
 	// Listen are the addresses to serve, as ParseAddress reads them.
 	Listen []string
@@ -73,7 +73,8 @@ type Config struct {
 	// rest stays where it is; 0 means DefaultMoveFailures, negative means none.
 	MoveFailures float64
 	// HangTimeout is how long a worker's loop may stand still, in one handler or
-	// with connections in its queue, before it is aborted; 0 means for ever.
+	// with connections in its queue, before it is aborted, at least MinHangTimeout; 0
+	// means for ever.
 	HangTimeout time.Duration
 	// RecycleConns, RecycleAge and RecycleRSS (bytes) are after how many
 	// connections, at what age and with how much resident memory a worker is
@@ -146,13 +147,15 @@ func PerWorkerHelp() string { return dispatch.PerWorkerHelp() }
 // DefaultPolicy is the name of the policy that is used if none is named.
 const DefaultPolicy = dispatch.DefaultPolicy
 
-// The defaults of Config's zero values.
+// The defaults of Config's zero values, and what bounds others.
 const (
 	DefaultMaxWorkers  = 256
 	MaxAcceptors       = 64
 	DefaultBootTimeout = 10 * time.Second
 	// DefaultMoveFailures is in percent.
 	DefaultMoveFailures = 1.0
+	// MinHangTimeout is the least HangTimeout: workers are looked at every second.
+	MinHangTimeout = 2 * sampleEvery
 	// MinWorkerMemory is the least WorkerMemory: below it hardly a connection could
 	// answer at length.
 	MinWorkerMemory = 1 << 20

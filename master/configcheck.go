@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,6 +41,38 @@ func (c Config) Check() error {
 
 // check fills in defaults and returns the parsed addresses.
 func (c *Config) check() ([]Address, error) {
+	c.fillIn()
+	for _, n := range c.numbers() {
+		if !n.good {
+			return nil, wrong(n.key, "is %s, want %s", n.value, n.want)
+		}
+	}
+	switch {
+	case c.Overload != OverloadWait && c.Overload != OverloadClose:
+		return nil, wrong("overload", "is %q, want %s or %s", c.Overload, OverloadWait, OverloadClose)
+	case c.policy().Name == "":
+		return nil, wrong("dispatch", "is %q, want one of %s", c.Dispatch, strings.Join(Policies(), ", "))
+	case len(c.Program) == 0 || c.Program[0] == "":
+		return nil, wrong("program", "is empty, want a program for the workers")
+	case c.Workers < 1:
+		return nil, wrong("workers", "is %d, want at least 1", c.Workers)
+	case c.MaxWorkers < c.Workers:
+		return nil, wrong("max-workers", "is %d, want at least workers, which is %d", c.MaxWorkers, c.Workers)
+	case len(c.Listen) == 0:
+		return nil, wrong("listen", "is empty, want an address to listen on")
+	}
+	addresses := make([]Address, len(c.Listen))
+	for i, s := range c.Listen {
+		var err error
+		if addresses[i], err = ParseAddress(s); err != nil {
+			return nil, &ConfigError{Key: "listen", Problem: err.Error()}
+		}
+	}
+	return addresses, nil
+}
+
+// fillIn puts defaults in the place of zero values.
+func (c *Config) fillIn() {
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}
@@ -62,64 +94,47 @@ func (c *Config) check() ([]Address, error) {
 	if c.Acceptors == 0 {
 		c.Acceptors = 1
 	}
-	if c.Acceptors < 1 || c.Acceptors > MaxAcceptors {
-		return nil, wrong("acceptors", "is %d, want 1 to %d", c.Acceptors, MaxAcceptors)
-	}
 	if c.Overload == "" {
 		c.Overload = OverloadWait
 	}
 	c.memoryShare = max(MinWorkerMemory, machine.Memory()/8/int64(max(1, c.Workers, runtime.NumCPU())))
-	counts := map[string]int64{
-		"max-conns": int64(c.MaxConns), "max-conns-per-ip": int64(c.MaxConnsPerIP),
-		"max-conns-per-worker": int64(c.MaxConnsPerWorker), "accept-rate": int64(c.AcceptRate),
-		"backlog": int64(c.Backlog), "recycle-conns": int64(c.RecycleConns), "recycle-rss": c.RecycleRSS,
-		"worker-memory": c.WorkerMemory,
+}
+
+// number is what a number of a Config has to be.
+type number struct {
+	key   string
+	value string // as a complaint shows it
+	good  bool
+	want  string
+}
+
+// numbers are those of the Config, defaults filled in, but for how many workers there
+// are to be.
+func (c *Config) numbers() []number {
+	return []number{
+		{"acceptors", strconv.Itoa(c.Acceptors), c.Acceptors >= 1 && c.Acceptors <= MaxAcceptors, fmt.Sprintf("1 to %d", MaxAcceptors)},
+		atLeast0("accept-rate", c.AcceptRate),
+		atLeast0("backlog", c.Backlog),
+		atLeast0("max-conns", c.MaxConns),
+		atLeast0("max-conns-per-ip", c.MaxConnsPerIP),
+		atLeast0("max-conns-per-worker", c.MaxConnsPerWorker),
+		atLeast0("recycle-conns", c.RecycleConns),
+		atLeast0("recycle-rss", c.RecycleRSS),
+		atLeast0("worker-memory", c.WorkerMemory),
+		{"worker-memory", fmt.Sprintf("%d bytes", c.WorkerMemory), c.WorkerMemory == 0 || c.WorkerMemory >= MinWorkerMemory, fmt.Sprintf("0 or at least %d", MinWorkerMemory)},
+		atLeast0("drain-timeout", c.DrainTimeout),
+		atLeast0("hang-timeout", c.HangTimeout),
+		{"hang-timeout", c.HangTimeout.String(), c.HangTimeout == 0 || c.HangTimeout >= MinHangTimeout, fmt.Sprintf("0 or at least %v", MinHangTimeout)},
+		atLeast0("idle-timeout", c.IdleTimeout),
+		atLeast0("queue-timeout", c.QueueTimeout),
+		atLeast0("recycle-age", c.RecycleAge),
+		{"boot-timeout", c.BootTimeout.String(), c.BootTimeout > 0, "more than 0"},
+		{"move-failures", fmt.Sprintf("%v%%", c.MoveFailures), c.MoveFailures <= 100, "at most 100%"},
 	}
-	for _, key := range slices.Sorted(maps.Keys(counts)) {
-		if counts[key] < 0 {
-			return nil, wrong(key, "is %d, want 0 or more", counts[key])
-		}
-	}
-	times := map[string]time.Duration{
-		"idle-timeout": c.IdleTimeout, "queue-timeout": c.QueueTimeout, "drain-timeout": c.DrainTimeout,
-		"hang-timeout": c.HangTimeout, "recycle-age": c.RecycleAge,
-	}
-	for _, key := range slices.Sorted(maps.Keys(times)) {
-		if times[key] < 0 {
-			return nil, wrong(key, "is %v, want 0 or more", times[key])
-		}
-	}
-	if c.HangTimeout > 0 && c.HangTimeout < 2*sampleEvery {
-		return nil, wrong("hang-timeout", "is %v, want 0 or at least %v", c.HangTimeout, 2*sampleEvery)
-	}
-	switch {
-	case c.BootTimeout < 0:
-		return nil, wrong("boot-timeout", "is %v, want more than 0", c.BootTimeout)
-	case c.Overload != OverloadWait && c.Overload != OverloadClose:
-		return nil, wrong("overload", "is %q, want %s or %s", c.Overload, OverloadWait, OverloadClose)
-	case c.policy().Name == "":
-		return nil, wrong("dispatch", "is %q, want one of %s", c.Dispatch, strings.Join(Policies(), ", "))
-	case c.WorkerMemory > 0 && c.WorkerMemory < MinWorkerMemory:
-		return nil, wrong("worker-memory", "is %d bytes, want 0 or at least %d", c.WorkerMemory, MinWorkerMemory)
-	case c.MoveFailures > 100:
-		return nil, wrong("move-failures", "is %v%%, want at most 100%%", c.MoveFailures)
-	case len(c.Program) == 0 || c.Program[0] == "":
-		return nil, wrong("program", "is empty, want a program for the workers")
-	case c.Workers < 1:
-		return nil, wrong("workers", "is %d, want at least 1", c.Workers)
-	case c.MaxWorkers < c.Workers:
-		return nil, wrong("max-workers", "is %d, want at least workers, which is %d", c.MaxWorkers, c.Workers)
-	case len(c.Listen) == 0:
-		return nil, wrong("listen", "is empty, want an address to listen on")
-	}
-	addresses := make([]Address, len(c.Listen))
-	for i, s := range c.Listen {
-		var err error
-		if addresses[i], err = ParseAddress(s); err != nil {
-			return nil, &ConfigError{Key: "listen", Problem: err.Error()}
-		}
-	}
-	return addresses, nil
+}
+
+func atLeast0[N int | int64 | time.Duration](key string, value N) number {
+	return number{key, fmt.Sprint(value), value >= 0, "0 or more"}
 }
 
 // addresses returns the parsed addresses of a configuration that was checked.

@@ -117,7 +117,7 @@ var settings = []*setting{
 	},
 	{
 		key: "hang-timeout", field: func(v *values) any { return &v.HangTimeout },
-		byDefault: "30s", wants: "0 or at least 2s",
+		byDefault: "30s", wants: fmt.Sprintf("0 or at least %v", master.MinHangTimeout),
 		help: "How long a worker may stand still in one handler before it is aborted; 0: for ever.",
 		more: "After a rest a hang is found up to a quarter later, at most 15 s.",
 	},
