@@ -11,7 +11,7 @@ import (
 )
 
 // A master's end and a worker's end of one queue, for once in one process.
-func ExampleCourier() {
+func ExamplePacketConn() {
 	master, worker, err := fdpass.Pair()
 	if err != nil {
 		log.Fatal(err)
@@ -23,7 +23,7 @@ func ExampleCourier() {
 	}
 	defer fdpass.CloseAll([]int{client})
 
-	var courier ipc.Courier
+	var packets ipc.PacketConn
 	var packet ipc.Packet
 	packet.Add(&ipc.Envelope{
 		ID:       1,
@@ -31,11 +31,11 @@ func ExampleCourier() {
 		Local:    netip.MustParseAddrPort("0.0.0.0:80"),
 		Listener: "web",
 	}, accepted) // the packet owns it now
-	if err := courier.Send(master, &packet); err != nil {
+	if err := packets.Send(master, &packet); err != nil {
 		log.Fatal(err)
 	}
 
-	if err := courier.Receive(worker, &packet); err != nil {
+	if err := packets.Receive(worker, &packet); err != nil {
 		log.Fatal(err)
 	}
 	for i := range packet.Len() {

@@ -14,12 +14,12 @@ func TestFront(t *testing.T) {
 	if id := Front(b); id != 0 {
 		t.Errorf("%d is at the front of an empty queue", id)
 	}
-	var courier Courier
+	var packets PacketConn
 	var p Packet
 	for _, id := range []uint64{7, 1<<64 - 1} {
 		p.Add(&Envelope{ID: id}, null(t))
 		p.Add(&Envelope{ID: 8}, null(t))
-		if err := courier.Send(a, &p); err != nil {
+		if err := packets.Send(a, &p); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,7 +36,7 @@ func TestFront(t *testing.T) {
 		if want == 0 {
 			break
 		}
-		if err := courier.Receive(b, &p); err != nil || p.Len() != 2 || p.ID(0) != want {
+		if err := packets.Receive(b, &p); err != nil || p.Len() != 2 || p.ID(0) != want {
 			t.Fatalf("received %d connections, the first is %d, %v", p.Len(), p.ID(0), err)
 		}
 		p.Close()

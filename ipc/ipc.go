@@ -26,9 +26,9 @@
 //	ready, err := ipc.EncodeMessage(ipc.Ready{Protocol: ipc.Version})
 //	_, err = unix.Write(ipc.ControlFD, ready)
 //	...
-//	var courier ipc.Courier
+//	var packets ipc.PacketConn
 //	var packet ipc.Packet
-//	err = courier.Receive(ipc.QueueFD, &packet)
+//	err = packets.Receive(ipc.QueueFD, &packet)
 //	for i := range packet.Len() {
 //		fd := packet.Take(i) // an owned, non-blocking, connected socket
 //	}

@@ -20,7 +20,7 @@ func TestLargeState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var c Courier
+		var c PacketConn
 		var sent, hand, out, got Packet
 		if !sent.AddLarge(&Envelope{ID: 7, Listener: "web"}, null(t), memfd) {
 			t.Fatal("an empty packet takes none")
@@ -105,7 +105,7 @@ func TestReceiveWrongLargePackets(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			a, b := queue(t)
 			post(t, a, test.packet, test.fds)
-			var c Courier
+			var c PacketConn
 			var p Packet
 			if err := c.Receive(b, &p); !errors.Is(err, test.want) || p.Len() != 0 || p.Large() {
 				t.Errorf("got %d connections, large: %v, %v; want %v", p.Len(), p.Large(), err, test.want)

@@ -153,7 +153,7 @@ func TestCallersBugsPanic(t *testing.T) {
 	}{
 		{"a name too long", func(p *Packet) { p.Add(&Envelope{Listener: strings.Repeat("n", MaxName+1)}, 0) }},
 		{"AddLarge with a state in the envelope", func(p *Packet) { p.AddLarge(&Envelope{State: []byte{1}}, 0, 0) }},
-		{"an empty packet sent", func(p *Packet) { _ = new(Courier).Send(-1, p) }},
+		{"an empty packet sent", func(p *Packet) { _ = new(PacketConn).Send(-1, p) }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestMalformedPackets(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			a, b := queue(t)
 			post(t, a, test.packet, test.fds)
-			var c Courier
+			var c PacketConn
 			var p Packet
 			err := c.Receive(b, &p)
 			if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), test.want) {
@@ -280,7 +280,7 @@ func TestAllocatesNothing(t *testing.T) {
 	a, b := queue(t)
 	e := Envelope{ID: 1, Listener: "web", State: make([]byte, 100),
 		Remote: netip.MustParseAddrPort("192.0.2.1:4000"), Local: netip.MustParseAddrPort("[::]:80")}
-	var c Courier
+	var c PacketConn
 	var sent, got Packet
 	var decoded Envelope
 	pass := func() {

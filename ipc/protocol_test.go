@@ -183,8 +183,8 @@ func (w *pythonWorker) connect(count int) []net.Conn {
 		packet.Add(&ipc.Envelope{ID: uint64(i + 1), Listener: "web"}, duplicate(w.t, accepted))
 		accepted.Close()
 	}
-	var courier ipc.Courier
-	if err := courier.Send(w.queue, &packet); err != nil {
+	var packets ipc.PacketConn
+	if err := packets.Send(w.queue, &packet); err != nil {
 		w.t.Fatal(err)
 	}
 	return clients

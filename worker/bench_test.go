@@ -138,7 +138,7 @@ func BenchmarkIntake(b *testing.B) {
 			peers[i] = pair[0]
 			s.packet.Add(&e, pair[1])
 		}
-		check(b, s.courier.Send(s.queue, &s.packet))
+		check(b, s.packets.Send(s.queue, &s.packet))
 		done += n
 		for s.entry.Received.Load() < uint64(done) {
 			runtime.Gosched()

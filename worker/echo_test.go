@@ -137,7 +137,7 @@ func TestLocalAddrOfUnspecifiedListener(t *testing.T) {
 		c, fd := s.accept()
 		s.packet.Reset()
 		s.packet.Add(&ipc.Envelope{ID: 1, Local: netip.MustParseAddrPort(local)}, fd)
-		check(t, s.courier.Send(s.queue, &s.packet))
+		check(t, s.packets.Send(s.queue, &s.packet))
 		c.send("?")
 		if got := await(t, seen); got.String() != s.address {
 			t.Errorf("listener %s: got %s, want %s", local, got, s.address)
@@ -162,7 +162,7 @@ func TestUnixSocket(t *testing.T) {
 	c := newClient(t, conn)
 	s.packet.Reset()
 	s.packet.Add(&ipc.Envelope{ID: 1}, pair[1])
-	check(t, s.courier.Send(s.queue, &s.packet))
+	check(t, s.packets.Send(s.queue, &s.packet))
 	c.send("x")
 	c.expect("x")
 	check(t, c.Close())

@@ -36,7 +36,7 @@ type seat struct {
 	listen  int
 	address string
 
-	courier   ipc.Courier
+	packets   ipc.PacketConn
 	packet    ipc.Packet
 	accepted  time.Duration // when those handed over were, by the clock of envelopes
 	lastID    uint64
@@ -320,7 +320,7 @@ func (s *seat) hand(fds ...int) {
 			s.t.Fatal("the packet is full")
 		}
 	}
-	check(s.t, s.courier.Send(s.queue, &s.packet))
+	check(s.t, s.packets.Send(s.queue, &s.packet))
 }
 
 // recorder is a session that reports its end.

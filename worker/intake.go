@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/batchsched"
 	"github.com/usher-go/usher/internal/killpoint"
-	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
@@ -25,13 +25,13 @@ type intake struct {
 	member  *member
 	streams *streams // nil if all connections are the loop's
 
-	fd       int // owned
-	watched  bool
-	retry    time.Duration // when to watch it again, on the loop's clock; never: not to
-	crowded  bool          // it is left alone for want of room
-	wanted   int           // then: how many descriptors must be free before it is read again
-	receiver ipc.Courier
-	pace     pace.Pace // of the loop's thread
+	fd         int // owned
+	watched    bool
+	retry      time.Duration // when to watch it again, on the loop's clock; never: not to
+	crowded    bool          // it is left alone for want of room
+	wanted     int           // then: how many descriptors must be free before it is read again
+	receiver   ipc.PacketConn
+	scheduling batchsched.Thread // of the loop's thread
 
 	packet   ipc.Packet
 	at       int // of the packet: the connection that is next; all before are taken in
@@ -55,7 +55,7 @@ func (q *intake) next() time.Duration {
 	if q.pending() {
 		return 0
 	}
-	return min(q.retry, q.pace.Due())
+	return min(q.retry, q.scheduling.Due())
 }
 
 // ready is called when the queue may be read.
@@ -101,7 +101,7 @@ func (q *intake) take() (empty bool, err error) {
 		n := q.packet.Len()
 		killpoint.Reach(killpoint.Received)
 		if !l.parks {
-			q.pace.Came(n, l.turnTime())
+			q.scheduling.Came(n, l.turnTime())
 		}
 		q.member.ledger.received(n)
 		killpoint.Reach(killpoint.Booked)
@@ -174,8 +174,8 @@ func (q *intake) reconsider() {
 
 // expire acts on what is due.
 func (q *intake) expire(now time.Duration) {
-	if q.pace.Due() <= now {
-		q.pace.Judge(now)
+	if q.scheduling.Due() <= now {
+		q.scheduling.EndWindow(now)
 	}
 	if q.retry <= now && !q.pending() {
 		q.rewatch()

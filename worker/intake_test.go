@@ -129,7 +129,7 @@ func TestFrozenStateIsRefused(t *testing.T) {
 	c, fd := s.accept()
 	s.packet.Reset()
 	s.packet.Add(&ipc.Envelope{ID: 1, State: []byte("what?")}, fd)
-	check(t, s.courier.Send(s.queue, &s.packet))
+	check(t, s.packets.Send(s.queue, &s.packet))
 	c.expectEnd()
 }
 

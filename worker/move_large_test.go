@@ -93,7 +93,7 @@ func TestLargeStateThatIsNone(t *testing.T) {
 		c, fd := s.accept()
 		s.packet.Reset()
 		s.packet.AddLarge(&ipc.Envelope{ID: uint64(100 + n)}, fd, state)
-		check(t, s.courier.Send(s.queue, &s.packet))
+		check(t, s.packets.Send(s.queue, &s.packet))
 		c.expectEnd()
 		check(t, c.Close())
 		if lost := s.entry.Lost.Load(); lost != uint64(n+1) {

@@ -19,12 +19,12 @@ func (s *seat) route(to *seat, n int) {
 	s.t.Helper()
 	var packet ipc.Packet
 	for n > 0 {
-		if err := whenReady(s.queue, unix.POLLIN, func() error { return s.courier.Receive(s.queue, &packet) }); err != nil {
+		if err := whenReady(s.queue, unix.POLLIN, func() error { return s.packets.Receive(s.queue, &packet) }); err != nil {
 			s.t.Fatalf("%d connections did not come back: %v", n, err)
 		}
 		n -= packet.Len()
 		s.back += uint64(packet.Len())
-		check(s.t, to.courier.Send(to.queue, &packet))
+		check(s.t, to.packets.Send(to.queue, &packet))
 	}
 }
 

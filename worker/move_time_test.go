@@ -98,20 +98,20 @@ func (s *seat) gather(to *seat, n int) {
 	s.t.Helper()
 	var packet, all ipc.Packet
 	for n > 0 {
-		if err := whenReady(s.queue, unix.POLLIN, func() error { return s.courier.Receive(s.queue, &packet) }); err != nil {
+		if err := whenReady(s.queue, unix.POLLIN, func() error { return s.packets.Receive(s.queue, &packet) }); err != nil {
 			s.t.Fatalf("%d connections did not come back: %v", n, err)
 		}
 		n -= packet.Len()
 		s.back += uint64(packet.Len())
 		for i := range packet.Len() {
 			if !all.AddFrom(&packet, i) {
-				check(s.t, to.courier.Send(to.queue, &all))
+				check(s.t, to.packets.Send(to.queue, &all))
 				all.AddFrom(&packet, i)
 			}
 			packet.Forget(i)
 		}
 	}
-	check(s.t, to.courier.Send(to.queue, &all))
+	check(s.t, to.packets.Send(to.queue, &all))
 }
 
 // posted is a session that counts what is posted to it, and hears that it leaves.

@@ -19,12 +19,12 @@ func TestMovesWaitForTheMaster(t *testing.T) {
 	var sizes []int
 	var packet ipc.Packet
 	for len(sizes) < 6 {
-		if err := whenReady(old.queue, unix.POLLIN, func() error { return old.courier.Receive(old.queue, &packet) }); err != nil {
+		if err := whenReady(old.queue, unix.POLLIN, func() error { return old.packets.Receive(old.queue, &packet) }); err != nil {
 			t.Fatalf("packets of %v connections, and then: %v", sizes, err)
 		}
 		sizes = append(sizes, packet.Len())
 		old.back += uint64(packet.Len())
-		check(t, next.courier.Send(next.queue, &packet))
+		check(t, next.packets.Send(next.queue, &packet))
 	}
 	if want := []int{1, 2, 4, 8, 16, 9}; !slices.Equal(sizes, want) {
 		t.Errorf("packets of %v connections, want %v", sizes, want)

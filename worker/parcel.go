@@ -15,7 +15,7 @@ type parcel struct {
 	mover   *mover
 	loop    *loop
 	packet  ipc.Packet
-	sender  ipc.Courier
+	sender  ipc.PacketConn
 	batch   []moving  // those in the packet
 	leaving []leaving // sessions that are to hear that they have left
 	state   []byte    // scratch space

@@ -53,13 +53,13 @@ func TestStreamsDoNotMove(t *testing.T) {
 	_, fd := s.accept()
 	s.packet.Reset()
 	s.packet.Add(&ipc.Envelope{ID: 1, State: []byte("state")}, fd)
-	check(t, s.courier.Send(s.queue, &s.packet))
+	check(t, s.packets.Send(s.queue, &s.packet))
 	_, fd = s.accept()
 	state, err := ipc.SealState([]byte("a state that is too long for a packet, as the sender says"))
 	check(t, err)
 	s.packet.Reset()
 	s.packet.AddLarge(&ipc.Envelope{ID: 2}, fd, state)
-	check(t, s.courier.Send(s.queue, &s.packet))
+	check(t, s.packets.Send(s.queue, &s.packet))
 	s.untilEven(2)
 	if lost, thawed := s.entry.Lost.Load(), s.entry.Thawed.Load(); lost != 2 || thawed != 2 {
 		t.Errorf("%d lost of %d that moved, want 2 of 2", lost, thawed)
@@ -273,7 +273,7 @@ func TestByListener(t *testing.T) {
 		c, fd := s.accept()
 		s.packet.Reset()
 		s.packet.Add(&ipc.Envelope{ID: 1, Listener: listener}, fd)
-		check(t, s.courier.Send(s.queue, &s.packet))
+		check(t, s.packets.Send(s.queue, &s.packet))
 		return c
 	}
 	for listener, want := range map[string]string{"web": "stream", "echo": "x", "nested": "X", "": "", "other": ""} {

@@ -327,7 +327,7 @@ func (w *whole) play(t testing.TB, sc script) []byte {
 func (s *seat) routeAll(to *seat) error {
 	var packet ipc.Packet
 	for {
-		err := whenReady(s.queue, unix.POLLIN, func() error { return s.courier.Receive(s.queue, &packet) })
+		err := whenReady(s.queue, unix.POLLIN, func() error { return s.packets.Receive(s.queue, &packet) })
 		if errors.Is(err, fdpass.ErrPeerClosed) {
 			return nil
 		}
@@ -335,7 +335,7 @@ func (s *seat) routeAll(to *seat) error {
 			return err
 		}
 		s.back += uint64(packet.Len())
-		err = whenReady(to.queue, unix.POLLOUT, func() error { return to.courier.Send(to.queue, &packet) })
+		err = whenReady(to.queue, unix.POLLOUT, func() error { return to.packets.Send(to.queue, &packet) })
 		if err != nil {
 			return err
 		}

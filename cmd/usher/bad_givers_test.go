@@ -27,7 +27,7 @@ type giver struct {
 
 // gift is one packet of connections that a giver has received.
 type gift struct {
-	courier ipc.Courier
+	packets ipc.PacketConn
 	packet  ipc.Packet
 	sender  fdpass.Sender
 }
@@ -82,7 +82,7 @@ func onlyGift(folder string) *gift {
 
 // await receives a packet.
 func (g *gift) await() {
-	for g.courier.Receive(ipc.QueueFD, &g.packet) != nil {
+	for g.packets.Receive(ipc.QueueFD, &g.packet) != nil {
 		_, _ = unix.Poll([]unix.PollFd{{Fd: ipc.QueueFD, Events: unix.POLLIN}}, -1) // it is looked at again
 	}
 }
@@ -194,7 +194,7 @@ func init() {
 		onlyOne(os.Args[2], helpers["worker-summing"])
 		sayOnControl(`{"type":"ready","protocol":1,"closes":true,"moves":true}`)
 		var packet ipc.Packet
-		var courier ipc.Courier
+		var packets ipc.PacketConn
 		for sent := 0; sent < 10000; {
 			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			if err != nil {
@@ -202,7 +202,7 @@ func init() {
 			}
 			_ = unix.Close(pair[1]) // one is enough
 			packet.Add(&ipc.Envelope{ID: 1, State: []byte("0 0")}, pair[0])
-			if courier.Send(ipc.QueueFD, &packet) == nil {
+			if packets.Send(ipc.QueueFD, &packet) == nil {
 				sent++
 				continue
 			}

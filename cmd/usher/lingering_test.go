@@ -28,7 +28,7 @@ var lingerers = map[string]struct {
 		var twice ipc.Packet
 		twice.Add(&ipc.Envelope{ID: 1, State: []byte("0 0")}, g.packet.FD(0))
 		twice.Add(&ipc.Envelope{ID: 1, State: []byte("0 0")}, pipe())
-		_ = g.courier.Send(ipc.QueueFD, &twice) // the log would miss it
+		_ = g.packets.Send(ipc.QueueFD, &twice) // the log would miss it
 	}, "gave back more connections than it was given"},
 	"a large state that is a pipe": {func(g *gift) {
 		g.send(g.large(), g.packet.FD(0), pipe())

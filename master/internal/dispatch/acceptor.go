@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/batchsched"
 	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/internal/mailbox"
-	"github.com/usher-go/usher/internal/pace"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/backoff"
@@ -37,21 +37,21 @@ type Acceptor struct {
 	dispatcher dispatcher
 	reserve    descriptor.Reserve // for one packet: a receiver without room would lose the connections in it
 
-	listeners []*Listener
-	doors     []door // the listeners' own sockets, in their order
-	greeters  []*greeter
-	lobby     []arrival   // from greeters, and not yet counted: it waits for room
-	ready     []*Listener // with clients waiting, as of the last wait
-	peer      unix.RawSockaddrAny
-	clock     ipc.Clock
-	lastID    uint64
-	serial    uint64
-	batch     int // most connections to accept at a time
-	limits    limits
-	bucket    bucket
-	refusals  complaint
-	pace      pace.Pace // by clock
-	gathering gathering // likewise
+	listeners  []*Listener
+	doors      []door // the listeners' own sockets, in their order
+	greeters   []*greeter
+	lobby      []arrival   // from greeters, and not yet counted: it waits for room
+	ready      []*Listener // with clients waiting, as of the last wait
+	peer       unix.RawSockaddrAny
+	clock      ipc.Clock
+	lastID     uint64
+	serial     uint64
+	batch      int // most connections to accept at a time
+	limits     limits
+	bucket     bucket
+	refusals   complaint
+	scheduling batchsched.Thread // by clock
+	gathering  gathering         // likewise
 
 	backoff backoff.Backoff
 	retries int       // turns in a row that a full queue ended
@@ -106,7 +106,7 @@ func New(setup Setup) (*Acceptor, error) {
 	a.mail.Notify = waker.Wake
 	a.reserve.Size = max(a.batch, 2) // a connection with a large state brings two
 	a.dispatcher = dispatcher{log: setup.Logger, maxQueuedTotal: setup.DescriptorLimit / 2, report: setup.Report, rewatch: a.rewatch}
-	a.dispatcher.courier.Discard = a.dispatcher.junk.discard
+	a.dispatcher.packets.Discard = a.dispatcher.junk.discard
 	a.configure(setup.Settings)
 	a.setListeners(setup.Listeners)
 	for range setup.Acceptors - 1 {
@@ -211,8 +211,8 @@ func (a *Acceptor) turn() {
 		a.inspectAt, d.waiting = time.Time{}, false // the survey finds it anew
 		a.stuck.Store(d.inspect())
 	}
-	if a.untilJudged() == 0 {
-		a.pace.Judge(a.clock.Now())
+	if a.untilWindowEnds() == 0 {
+		a.scheduling.EndWindow(a.clock.Now())
 	}
 	d.survey()
 	a.settle()
@@ -308,7 +308,7 @@ func (a *Acceptor) fetch() bool {
 // of a listener's sockets.
 func (a *Acceptor) acceptFrom(l *Listener, socket, quota int) (n int, v verdict) {
 	envelope := ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: a.clock.Now()}
-	defer func() { a.pace.Came(n, envelope.Accepted) }()
+	defer func() { a.scheduling.Came(n, envelope.Accepted) }()
 	for range quota {
 		fd, addr, errno := acceptOne(socket, &a.peer)
 		if errno != 0 {

@@ -22,7 +22,7 @@ import (
 // whatever else waits, waits in a kernel queue.
 type dispatcher struct {
 	log     hclog.Logger
-	courier ipc.Courier
+	packets ipc.PacketConn
 	junk    junk
 	hand    ipc.Packet
 	out     ipc.Packet // what one send carries: descriptors borrowed from the hand
@@ -283,7 +283,7 @@ func (d *dispatcher) send(k, first int) {
 // it from first to before end.
 func (d *dispatcher) flush(s *seat, k, first, end int) {
 	count := d.out.Len()
-	err := d.courier.Send(s.spec.FD, &d.out)
+	err := d.packets.Send(s.spec.FD, &d.out)
 	event := ipc.EventSend
 	if err == nil {
 		s.sent += uint64(count)

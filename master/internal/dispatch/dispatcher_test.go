@@ -35,7 +35,7 @@ type clerk struct {
 	ids      []uint64 // of the connections that it holds
 	retired  bool
 	moves    bool
-	courier  ipc.Courier
+	packets  ipc.PacketConn
 	packet   ipc.Packet
 }
 
@@ -114,7 +114,7 @@ func (o *office) hire(slot, capacity int, moves bool) {
 // take has a worker receive one packet, if there is one.
 func (o *office) take(slot int) bool {
 	c := o.clerks[slot]
-	err := c.courier.Receive(c.end, &c.packet)
+	err := c.packets.Receive(c.end, &c.packet)
 	if err == fdpass.ErrWouldBlock {
 		return false
 	}
@@ -181,7 +181,7 @@ func (o *office) giveBack(slot, n int, large bool) {
 }
 
 func (o *office) post(c *clerk) {
-	if err := c.courier.Send(c.end, &c.packet); err != nil {
+	if err := c.packets.Send(c.end, &c.packet); err != nil {
 		o.Fatal(err)
 	}
 }

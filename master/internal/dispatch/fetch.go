@@ -146,7 +146,7 @@ func (d *dispatcher) rescue() bool {
 // it is alive.
 func (d *dispatcher) receive(s *seat, end int) (found, empty bool) {
 	for {
-		err := s.receive(&d.courier, end, &d.hand)
+		err := s.receive(&d.packets, end, &d.hand)
 		switch {
 		case errors.Is(err, errForged):
 			d.junk.discard(d.hand.Descriptors())

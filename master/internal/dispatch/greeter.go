@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/internal/pace"
+	"github.com/usher-go/usher/internal/batchsched"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/backoff"
@@ -32,12 +32,12 @@ type greeter struct {
 	batch  int
 
 	// Between start and stop these are the goroutine's.
-	doors   []door
-	events  [16]poller.Event
-	peer    unix.RawSockaddrAny
-	fresh   []arrival
-	pace    pace.Pace
-	backoff backoff.Backoff
+	doors      []door
+	events     [16]poller.Event
+	peer       unix.RawSockaddrAny
+	fresh      []arrival
+	scheduling batchsched.Thread
+	backoff    backoff.Backoff
 
 	quit, done chan struct{} // nil: it does not run
 	room       chan struct{} // has room for one: the tray was emptied
@@ -152,8 +152,8 @@ func (g *greeter) run() {
 				g.greet(g.doors[tag&^tagKind].listener, g.doors[tag&^tagKind].fd)
 			}
 		}
-		if due := g.pace.Due(); due <= g.clock.Now() {
-			g.pace.Judge(g.clock.Now())
+		if due := g.scheduling.Due(); due <= g.clock.Now() {
+			g.scheduling.EndWindow(g.clock.Now())
 		}
 	}
 	g.putDown()
@@ -166,7 +166,7 @@ func (g *greeter) greet(l *Listener, socket int) {
 		fd, addr, errno := acceptOne(socket, &g.peer)
 		if errno == 0 {
 			g.fresh = append(g.fresh, arrival{ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: now, Remote: addr}, fd})
-			g.pace.Came(1, now)
+			g.scheduling.Came(1, now)
 			n++
 			continue
 		}
@@ -251,7 +251,7 @@ func (g *greeter) watch(on bool) {
 // timeout returns how long the next wait may last.
 func (g *greeter) timeout() time.Duration {
 	wait := time.Duration(-1)
-	if due := g.pace.Due(); due != math.MaxInt64 {
+	if due := g.scheduling.Due(); due != math.MaxInt64 {
 		wait = max(0, due-g.clock.Now())
 	}
 	for i := range g.doors {

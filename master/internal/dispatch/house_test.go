@@ -126,7 +126,7 @@ type fakeWorker struct {
 	end    int // its own duplicate of the worker's end
 	entry  *ipc.Entry
 	packet ipc.Packet
-	ipc.Courier
+	ipc.PacketConn
 	fds []int
 }
 

@@ -64,7 +64,7 @@ func (a *Acceptor) emptyLobby() bool {
 			for i := range a.lobby[:n] {
 				a.welcome(&a.lobby[i].accepted, a.lobby[i].fd)
 			}
-			a.pace.Came(n, a.clock.Now())
+			a.scheduling.Came(n, a.clock.Now())
 			a.lobby = append(a.lobby[:0], a.lobby[n:]...)
 			a.settle()
 		case a.turnsAway():

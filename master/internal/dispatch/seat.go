@@ -153,8 +153,8 @@ func (s *seat) rescuable() bool {
 // receive takes one packet from one end of the queue into the hand: one that
 // the worker has not read, or one that it gave back. More than it has is errForged,
 // and in the hand, to be discarded.
-func (s *seat) receive(courier *ipc.Courier, end int, hand *ipc.Packet) error {
-	if err := courier.Receive(end, hand); err != nil {
+func (s *seat) receive(packets *ipc.PacketConn, end int, hand *ipc.Packet) error {
+	if err := packets.Receive(end, hand); err != nil {
 		return err
 	}
 	if end != s.spec.FD {

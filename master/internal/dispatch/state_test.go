@@ -42,7 +42,7 @@ func TestStateKnowsEveryField(t *testing.T) {
 		{totals{}, map[string]string{"accepted": carried, "refused": carried, "moved": carried, "lost": carried, "said": carried}},
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{dispatcher{}, map[string]string{
-			"log": made, "courier": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
+			"log": made, "packets": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
 			"from": calm, "to": calm, "policy": made,
 			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
 			"haven": moment, "havens": moment, "room": moment, "unused": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
@@ -52,7 +52,7 @@ func TestStateKnowsEveryField(t *testing.T) {
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
 			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
 			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": carried,
-			"refusals": moment, "pace": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
+			"refusals": moment, "scheduling": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
 			"news": calm, "strandedUntil": calm, "inspectAt": moment, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
 		}},
 	} {

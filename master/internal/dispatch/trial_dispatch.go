@@ -169,7 +169,7 @@ func (d *dispatcher) flushHome(s *seat, first, end int) bool {
 	if count == 0 {
 		return true
 	}
-	err := d.courier.Send(s.spec.FD, &d.out)
+	err := d.packets.Send(s.spec.FD, &d.out)
 	event := ipc.EventSend
 	if err == nil {
 		s.sent += uint64(count)

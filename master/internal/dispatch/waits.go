@@ -63,17 +63,17 @@ func (a *Acceptor) timeout() time.Duration {
 			first = at
 		}
 	}
-	wait := a.untilJudged()
+	wait := a.untilWindowEnds()
 	if !first.IsZero() && (wait < 0 || time.Until(first) < wait) {
 		wait = max(0, time.Until(first))
 	}
 	return wait
 }
 
-// untilJudged returns how long it is until the pace is to be judged; negative:
-// it is not.
-func (a *Acceptor) untilJudged() time.Duration {
-	due := a.pace.Due()
+// untilWindowEnds returns how long it is until a window of the thread's
+// scheduling ends; negative: none is open.
+func (a *Acceptor) untilWindowEnds() time.Duration {
+	due := a.scheduling.Due()
 	if due == math.MaxInt64 {
 		return -1
 	}

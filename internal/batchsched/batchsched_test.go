@@ -1,4 +1,4 @@
-package pace
+package batchsched
 
 import (
 	"math"
@@ -18,13 +18,13 @@ func policy(t *testing.T) uint32 {
 	return attr.Policy
 }
 
-func TestPace(t *testing.T) {
+func TestThread(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if policy(t) != unix.SCHED_NORMAL {
 		t.Skip("this thread is not an ordinary one")
 	}
-	var p Pace
+	var p Thread
 	now := time.Hour // so whatever comes first comes after a long rest
 	for _, step := range []struct {
 		name  string
@@ -45,7 +45,7 @@ func TestPace(t *testing.T) {
 		if step.count > 0 {
 			p.Came(step.count, now)
 		} else if p.Due() <= now {
-			p.Judge(now)
+			p.EndWindow(now)
 		}
 		if got := policy(t) == unix.SCHED_BATCH; got != step.batch {
 			t.Errorf("%s: a batch task: %v", step.name, got)
@@ -71,14 +71,14 @@ func TestAnotherPolicyStays(t *testing.T) {
 	if err := unix.SchedSetAttr(0, attr, 0); err != nil {
 		t.Fatal(err)
 	}
-	var p Pace
+	var p Thread
 	for now := window; now <= 3*window; now += window {
 		p.Came(1000, now)
 		if p.Due() != math.MaxInt64 {
-			t.Error("it is to be judged, though nothing was changed")
+			t.Error("a window is to end, though nothing was changed")
 		}
 	}
-	p.Judge(4 * window)
+	p.EndWindow(4 * window)
 	if policy(t) != unix.SCHED_BATCH {
 		t.Error("an operator's policy was replaced")
 	}

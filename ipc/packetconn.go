@@ -7,11 +7,11 @@ import (
 	"github.com/usher-go/usher/fdpass"
 )
 
-// Courier sends and receives packets on queues: any number of them, for one
-// goroutine at a time. The zero value is ready to use. It never blocks, but for
+// PacketConn sends and receives packets on queues: on any number of them, one after
+// another, for one goroutine at a time. It holds buffers, and no descriptor. The zero value is ready to use. It never blocks, but for
 // closing (see Discard, and Packet.Close), and does not allocate unless it returns
 // an error other than one of fdpass's.
-type Courier struct {
+type PacketConn struct {
 	// Discard, if not nil, is given the descriptors of what Receive returns an
 	// error for, instead of their being closed: see fdpass.Receiver.
 	Discard func(fds []int)
@@ -26,7 +26,7 @@ type Courier struct {
 //
 // Errors: fdpass.ErrWouldBlock and fdpass.ErrTooManyRefs (try again later),
 // fdpass.ErrPeerClosed (the other end is gone), as they are; others wrapped.
-func (c *Courier) Send(queue int, p *Packet) error {
+func (c *PacketConn) Send(queue int, p *Packet) error {
 	if p.count == 0 {
 		panic("ipc: send of an empty packet")
 	}
@@ -49,7 +49,7 @@ func (c *Courier) Send(queue int, p *Packet) error {
 // descriptors; the connections of the packet are lost); ErrMalformed,
 // fdpass.ErrMissing, fdpass.ErrSurplus and fdpass.ErrPayloadTruncated (the
 // sender is broken).
-func (c *Courier) Receive(queue int, p *Packet) error {
+func (c *PacketConn) Receive(queue int, p *Packet) error {
 	p.Reset()
 	c.receiver.Discard = c.Discard
 	n, descriptors, err := c.receiver.Receive(queue, p.buffer[:], p.fds[:], announced)

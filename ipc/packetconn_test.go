@@ -28,7 +28,7 @@ func TestReceiveWrongDescriptors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			a, b := queue(t)
 			post(t, a, test.packet, test.fds)
-			var c Courier
+			var c PacketConn
 			var p Packet
 			if err := c.Receive(b, &p); !errors.Is(err, test.want) || p.Len() != 0 {
 				t.Errorf("got %d connections and %v, want %v", p.Len(), err, test.want)
@@ -37,9 +37,9 @@ func TestReceiveWrongDescriptors(t *testing.T) {
 	}
 }
 
-func TestCourier(t *testing.T) {
+func TestPacketConn(t *testing.T) {
 	a, b := queue(t)
-	var c Courier
+	var c PacketConn
 	var sent, got Packet
 	for i := range uint64(MaxConns) {
 		sent.Add(&Envelope{ID: i + 1, Listener: "web"}, null(t))
@@ -73,7 +73,7 @@ func TestCourier(t *testing.T) {
 // leaves nothing of it.
 func TestReceiveForgetsWhatWasTaken(t *testing.T) {
 	a, b := queue(t)
-	var c Courier
+	var c PacketConn
 	var p Packet
 	for _, count := range []uint64{3, 1} {
 		var sent Packet
@@ -97,7 +97,7 @@ func TestReceiveForgetsWhatWasTaken(t *testing.T) {
 
 // After an error the packet is what it was, and can be sent elsewhere.
 func TestSendFailsWithoutLoss(t *testing.T) {
-	var c Courier
+	var c PacketConn
 	tests := []struct {
 		name  string
 		spoil func(t *testing.T, p *Packet, a, b int)
@@ -145,7 +145,7 @@ func FuzzReceive(f *testing.F) {
 	f.Cleanup(func() { fdpass.CloseAll([]int{a, b}) })
 	file := null(f)
 	f.Cleanup(func() { fdpass.CloseAll([]int{file}) })
-	var c Courier
+	var c PacketConn
 	var p Packet
 	f.Fuzz(func(t *testing.T, packet []byte, count byte) {
 		fds := slices.Repeat([]int{file}, min(int(count), fdpass.MaxFDs))
@@ -180,14 +180,14 @@ func lowestFree(t *testing.T) int {
 	return fd
 }
 
-func BenchmarkCourier(b *testing.B) {
+func BenchmarkPacketConn(b *testing.B) {
 	for _, count := range []int{1, MaxConns} {
 		b.Run(map[int]string{1: "one", MaxConns: "64"}[count], func(b *testing.B) {
 			x, y := queue(b)
 			file := null(b)
 			b.Cleanup(func() { fdpass.CloseAll([]int{file}) })
 			e := Envelope{ID: 1, Remote: netip.MustParseAddrPort("192.0.2.1:4000"), Local: netip.MustParseAddrPort("0.0.0.0:80")}
-			var c Courier
+			var c PacketConn
 			var sent, got Packet
 			var decoded Envelope
 			b.ReportAllocs()

@@ -1,18 +1,19 @@
-// Package pace lets the thread of a loop give way while connections come fast.
+// Package batchsched makes the thread of a loop a batch task (SCHED_BATCH, sched(7))
+// while connections come fast: it gives way to others.
 //
 // Where processors are short, a thread that is woken for one connection
 // displaces the one that was about to bring more: the master takes the core from
 // its clients, the worker from the master, and each turn of a loop does little.
-// As a batch task (SCHED_BATCH, sched(7)) a thread that wakes waits until the
-// running one sleeps or its slice is over, and then finds a full batch. On an
-// idle core nothing changes. Connecting, echoing and closing, on one core with
-// the clients, costs 30 % less CPU (see worker/PERFORMANCE.md).
+// A batch task that wakes waits until the running one sleeps or its slice is
+// over, and then finds a full batch. On an idle core nothing changes. Connecting,
+// echoing and closing, on one core with the clients, costs 30 % less CPU (see
+// worker/PERFORMANCE.md).
 //
 // The price: next to a program that computes without end on the same core, each
 // wake-up waits for that one's slice, some 3 ms. So it is for the time in which
 // connections come by the thousand and no longer, and the bytes of open
 // connections, however many, never bring it about.
-package pace
+package batchsched
 
 import (
 	"math"
@@ -30,9 +31,10 @@ const (
 	slow = 2500
 )
 
-// Pace belongs to one goroutine, locked to its thread. Times are on any
-// monotonic clock, always the same. The zero value is ready for use.
-type Pace struct {
+// Thread is the thread of one loop. It belongs to the loop's goroutine, which is locked
+// to it. Times are on any monotonic clock, always the same. The zero value, an ordinary
+// thread, is ready for use.
+type Thread struct {
 	since  time.Duration // the beginning of this window
 	count  int           // connections in it
 	giving bool          // the thread is a batch task
@@ -40,39 +42,40 @@ type Pace struct {
 }
 
 // Came takes note of n connections.
-func (p *Pace) Came(n int, now time.Duration) {
-	p.count += n
-	if now-p.since >= window {
-		p.Judge(now)
+func (t *Thread) Came(n int, now time.Duration) {
+	t.count += n
+	if now-t.since >= window {
+		t.EndWindow(now)
 	}
 }
 
-// Due returns when Judge is to be called if nothing comes before; the largest
+// Due returns when EndWindow is to be called if nothing comes before; the largest
 // Duration, never, unless the thread gives way.
-func (p *Pace) Due() time.Duration {
-	if !p.giving {
+func (t *Thread) Due() time.Duration {
+	if !t.giving {
 		return math.MaxInt64
 	}
-	return p.since + window
+	return t.since + window
 }
 
-// Judge ends the window, and with it perhaps the giving way, or begins it.
-func (p *Pace) Judge(now time.Duration) {
-	giving := p.next(now)
-	p.since, p.count = now, 0
-	if giving != p.giving && !p.denied {
-		p.denied = !change(giving)
-		p.giving = giving && !p.denied
+// EndWindow ends the window: by what came in it the thread becomes a batch task, or an
+// ordinary one again, or stays what it is.
+func (t *Thread) EndWindow(now time.Duration) {
+	giving := t.next(now)
+	t.since, t.count = now, 0
+	if giving != t.giving && !t.denied {
+		t.denied = !change(giving)
+		t.giving = giving && !t.denied
 	}
 }
 
 // next says whether the thread is to give way in the next window.
-func (p *Pace) next(now time.Duration) bool {
+func (t *Thread) next(now time.Duration) bool {
 	limit := fast
-	if p.giving {
+	if t.giving {
 		limit = slow
 	}
-	return float64(p.count) >= float64(limit)*(now-p.since).Seconds()
+	return float64(t.count) >= float64(limit)*(now-t.since).Seconds()
 }
 
 // change makes this thread a batch task, or one like others again, and reports
