@@ -1,10 +1,6 @@
 package worker
 
-import (
-	"net/netip"
-
-	"github.com/usher-go/usher/ipc"
-)
+import "github.com/usher-go/usher/ipc"
 
 // adopt makes a connection of an accepted, non-blocking socket, about which an
 // envelope says the rest. It takes ownership of fd. The caller opens the connection:
@@ -12,7 +8,7 @@ import (
 func (l *loop) adopt(e *ipc.Envelope, fd int) *Conn {
 	c := &Conn{
 		loop:   l,
-		origin: l.originOf(e.Listener, e.Local),
+		origin: l.originOf(place{e.Listener, e.Local}),
 		remote: e.Remote.Addr(),
 		port:   e.Remote.Port(),
 		id:     e.ID,
@@ -30,7 +26,7 @@ func (l *loop) adopt(e *ipc.Envelope, fd int) *Conn {
 
 // openNew opens a connection that no other worker had, and acts on what came of it.
 func (c *Conn) openNew(h Handler) {
-	if err := c.callOpen(h); err != nil {
+	if err := c.open(h); err != nil {
 		c.refused(err)
 	}
 	c.touch()
@@ -41,21 +37,4 @@ func (c *Conn) openNew(h Handler) {
 func (c *Conn) refused(err error) {
 	c.loop.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
 	c.end(err)
-}
-
-// maxOrigins bounds what a sender can make the loop remember. There are as many
-// as listeners.
-const maxOrigins = 1024
-
-func (l *loop) originOf(listener string, local netip.AddrPort) *origin {
-	key := origin{listener, local}
-	if o := l.origins[key]; o != nil {
-		return o
-	}
-	if l.origins == nil || len(l.origins) >= maxOrigins {
-		l.origins = make(map[origin]*origin)
-	}
-	o := &origin{listener, local}
-	l.origins[key] = o
-	return o
 }

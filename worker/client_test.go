@@ -31,11 +31,15 @@ func echoServer(t testing.TB, network, address string) net.Listener {
 // clients to go.
 func serveEcho(t testing.TB, listener net.Listener) {
 	var all sync.WaitGroup
+	garbled := garbling
 	all.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
+			}
+			if garbled {
+				conn = worker.NewGarbledPeer(conn, false)
 			}
 			all.Go(func() {
 				defer conn.Close()

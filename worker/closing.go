@@ -122,24 +122,31 @@ func (c *Conn) settle() {
 	case c.state.phase() == phaseLingering:
 	case c.state.phase() == phaseDialling:
 		c.settleDial()
-	case c.hasOutput():
+	case c.hasOutput() || c.finishOutput():
 		if c.state.phase() == phaseClosing {
 			c.boundFlush()
 		}
 		c.proceed()
 	case c.state.phase() == phaseClosing:
-		if c.state.held(holdEOF) {
-			c.finish()
-		} else {
-			c.linger()
-		}
+		c.endFlushed()
 	case c.state.fin() != finNone && !c.shut():
 		c.finish()
 	case c.state.fin() != finNone && c.state.held(holdEOF):
-		c.finish()
+		c.state.step(eventClose)
+		c.endFlushed()
 	default:
 		c.proceed()
 	}
+}
+
+// endFlushed ends a connection whose output is sent. With a transport, the end of its
+// input may be the transport's word alone, and the peer's FIN still to come.
+func (c *Conn) endFlushed() {
+	if c.state.held(holdEOF) && !c.state.is(traitWrapped) {
+		c.finish()
+		return
+	}
+	c.linger()
 }
 
 // proceed makes the callbacks that are due on a connection that goes on.
@@ -161,6 +168,7 @@ func (c *Conn) proceed() {
 	if replay && !c.ending() && c.left != nil && c.left.in != nil {
 		c.deliver(nil)
 	}
+	c.endDueInput()
 	c.flowed()
 	c.arm()
 }
@@ -172,7 +180,9 @@ func (c *Conn) shut() bool {
 	}
 	c.state.setFin(finSent)
 	if unix.Shutdown(int(c.fd), unix.SHUT_WR) != nil {
-		c.blame(c.socketError()) // ENOTCONN: the peer has reset it, and this says how
+		if err := c.socketError(); !c.state.is(traitWrapped) || !c.state.held(holdEOF) { // else as in finishOutput
+			c.blame(err) // ENOTCONN: the peer has reset it, and this says how
+		}
 		return false
 	}
 	return true
@@ -238,6 +248,7 @@ func (c *Conn) report() {
 	}
 	if left := c.left; left != nil {
 		c.left = nil
+		c.loop.buffers.Put(left.raw)
 		c.loop.buffers.Put(left.in)
 		c.loop.buffers.Put(left.out)
 		c.loop.freeLeftovers(left)

@@ -64,12 +64,6 @@ type Conn struct {
 	posted  atomic.Int32 // functions that wait; negative once closed
 }
 
-// origin is where connections came in; those of one listener share it.
-type origin struct {
-	listener string
-	local    netip.AddrPort
-}
-
 // ID returns the connection's number, unique for the life of the master; that of
 // one that this program has dialled is unique in its loop, and above 1<<63. It is
 // never 0.
@@ -159,7 +153,7 @@ func (c *Conn) leave() *leftovers {
 // tidy frees c's leftovers if there are none.
 func (c *Conn) tidy() {
 	l := c.left
-	if l != nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 && l.maxInput == 0 && l.flowing == nil && l.dialling == nil && l.large == (largeRest{}) {
+	if l != nil && l.raw == nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 && l.maxInput == 0 && l.flowing == nil && l.dialling == nil && l.large == (largeRest{}) {
 		c.left = nil
 		c.loop.freeLeftovers(l)
 	}

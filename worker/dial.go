@@ -295,7 +295,7 @@ func (c *Conn) settleDial() {
 	c.left.deadlines.end = 0
 	c.schedule()
 	c.tidy()
-	if err := c.callOpen(d.handler); err != nil {
+	if err := c.open(d.handler); err != nil {
 		c.end(err)
 	}
 	c.touch()

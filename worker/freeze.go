@@ -113,6 +113,9 @@ type largeRest struct{ pause, until time.Duration }
 // describe fills in all of f but the session's state.
 func (c *Conn) describe(f *frozen, now time.Duration) {
 	f.flags = c.state.freeze()
+	if c.state.is(traitWrapped) {
+		f.wrapped, f.transport = true, c.origin.transport.freeze(nil)
+	}
 	if c.alarm != 0 {
 		a := c.loop.wheel.Value(c.alarm)
 		if f.idleMS = a.idleMS; f.idleMS != 0 { // else nobody kept account
@@ -122,7 +125,7 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 	if c.left == nil {
 		return
 	}
-	f.in, f.out = c.left.in, c.left.out[c.left.written:]
+	f.raw, f.in, f.out = c.left.raw, c.left.in, c.left.out[c.left.written:]
 	if d := c.left.deadlines.read; d != 0 {
 		f.read = d - now
 	}
@@ -137,6 +140,7 @@ func (c *Conn) gone() {
 	l := c.loop
 	c.stopTiming()
 	if c.left != nil {
+		l.buffers.Put(c.left.raw)
 		l.buffers.Put(c.left.in)
 		l.buffers.Put(c.left.out)
 		l.freeLeftovers(c.left)

@@ -24,7 +24,19 @@ import (
 //	40  i64  when it was frozen, on CLOCK_MONOTONIC
 //	48       the application's version, the input, the output, and the
 //	         session's own state to the end
+//
+// That is version 1, of a plain connection. One with a transport has version 2: the
+// input and the output are followed by what the transport has not decoded yet and by
+// its own state, with the lengths of these two in front of the application's version:
+//
+//	48  u32  length of the raw input
+//	52  u32  length of the transport's state
+//	56       the application's version, the input, the output, the raw input, the
+//	         transport's state, and the session's own to the end
+//
+// The output is what is to be sent as it is: of a connection with a transport, encoded.
 type frozen struct {
+	wrapped      bool // it has a transport, though that may have no state
 	flags        frozenFlags
 	idleMS       uint32
 	quiet        time.Duration // since the last progress
@@ -32,6 +44,8 @@ type frozen struct {
 	at           time.Duration // when it was frozen, on CLOCK_MONOTONIC
 	version      string        // of the application's state: WithStateVersion
 	in, out      []byte
+	raw          []byte // what the transport has not decoded yet
+	transport    []byte // its state
 	sessionState []byte
 }
 
@@ -47,6 +61,7 @@ const (
 	frozenLow     // Low is due
 	frozenReplay  // Data is due for the input left
 	frozenOwnIdle // the idle timeout is its own; else it is the worker's, whatever that is
+	frozenEnd     // the end of the input is due: of a connection with a transport
 )
 
 // frozenStates pairs each flag with the fact that it stands for, those of FIN aside.
@@ -60,6 +75,7 @@ var frozenStates = [...]struct {
 	{frozenLow, state(dueLow)},
 	{frozenReplay, state(dueReplay)},
 	{frozenOwnIdle, state(traitOwnIdle)},
+	{frozenEnd, state(dueEnd)},
 }
 
 // freeze returns the flags that stand for s.
@@ -97,9 +113,11 @@ func (s *state) thaw(flags frozenFlags) {
 }
 
 const (
-	frozenVersion = 1
-	frozenHeader  = 48
-	frozenNever   = never
+	frozenPlain         = 1 // the version of a plain connection's format
+	frozenWrapped       = 2
+	frozenHeader        = 48
+	frozenWrappedHeader = frozenHeader + 8
+	frozenNever         = never
 	// maxStateVersion is the longest version of an application's state, in bytes.
 	maxStateVersion = 255
 )
@@ -108,12 +126,20 @@ var errFrozen = errors.New("malformed frozen connection")
 
 // size is how many bytes append adds.
 func (f *frozen) size() int {
-	return frozenHeader + len(f.version) + len(f.in) + len(f.out) + len(f.sessionState)
+	n := frozenHeader + len(f.version) + len(f.in) + len(f.out) + len(f.sessionState)
+	if f.wrapped {
+		n += frozenWrappedHeader - frozenHeader + len(f.raw) + len(f.transport)
+	}
+	return n
 }
 
 // append encodes f behind b.
 func (f *frozen) append(b []byte) []byte {
-	b = append(b, frozenVersion, byte(len(f.version)))
+	format := byte(frozenPlain)
+	if f.wrapped {
+		format = frozenWrapped
+	}
+	b = append(b, format, byte(len(f.version)))
 	b = binary.LittleEndian.AppendUint16(b, uint16(f.flags))
 	b = binary.LittleEndian.AppendUint32(b, f.idleMS)
 	for _, d := range [...]time.Duration{f.quiet, f.read, f.write} {
@@ -122,9 +148,17 @@ func (f *frozen) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(f.in)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(f.out)))
 	b = binary.LittleEndian.AppendUint64(b, uint64(f.at))
+	if f.wrapped {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(f.raw)))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(f.transport)))
+	}
 	b = append(b, f.version...)
 	b = append(b, f.in...)
 	b = append(b, f.out...)
+	if f.wrapped {
+		b = append(b, f.raw...)
+		b = append(b, f.transport...)
+	}
 	return append(b, f.sessionState...)
 }
 
@@ -133,8 +167,16 @@ func (f *frozen) decode(b []byte) error {
 	if len(b) < frozenHeader {
 		return fmt.Errorf("%w: %d bytes", errFrozen, len(b))
 	}
-	if b[0] != frozenVersion {
-		return fmt.Errorf("%w: format %d, this program reads %d", errFrozen, b[0], frozenVersion)
+	header := frozenHeader
+	switch b[0] {
+	case frozenPlain:
+	case frozenWrapped:
+		f.wrapped, header = true, frozenWrappedHeader
+		if len(b) < header {
+			return fmt.Errorf("%w: %d bytes", errFrozen, len(b))
+		}
+	default:
+		return fmt.Errorf("%w: format %d, this program reads up to %d", errFrozen, b[0], frozenWrapped)
 	}
 	f.flags = frozenFlags(binary.LittleEndian.Uint16(b[2:]))
 	f.idleMS = binary.LittleEndian.Uint32(b[4:])
@@ -143,12 +185,18 @@ func (f *frozen) decode(b []byte) error {
 	f.write = time.Duration(binary.LittleEndian.Uint64(b[24:]))
 	version, in, out := int64(b[1]), int64(binary.LittleEndian.Uint32(b[32:])), int64(binary.LittleEndian.Uint32(b[36:]))
 	f.at = time.Duration(binary.LittleEndian.Uint64(b[40:]))
-	rest := b[frozenHeader:]
-	if version+in+out > int64(len(rest)) {
-		return fmt.Errorf("%w: %d bytes announced in %d", errFrozen, version+in+out, len(rest))
+	raw, transport := int64(0), int64(0)
+	if f.wrapped {
+		raw, transport = int64(binary.LittleEndian.Uint32(b[48:])), int64(binary.LittleEndian.Uint32(b[52:]))
+	}
+	rest := b[header:]
+	if announced := version + in + out + raw + transport; announced > int64(len(rest)) {
+		return fmt.Errorf("%w: %d bytes announced in %d", errFrozen, announced, len(rest))
 	}
 	f.version, rest = string(rest[:version]), rest[version:]
 	f.in, rest = rest[:in], rest[in:]
-	f.out, f.sessionState = rest[:out], rest[out:]
+	f.out, rest = rest[:out], rest[out:]
+	f.raw, rest = rest[:raw], rest[raw:]
+	f.transport, f.sessionState = rest[:transport], rest[transport:]
 	return nil
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding/hex"
 	"errors"
 	"testing"
 	"time"
@@ -23,6 +24,10 @@ func TestFrozenIsWhatWasFrozen(t *testing.T) {
 			in:           bytes.Draw(t, "in"),
 			out:          bytes.Draw(t, "out"),
 			sessionState: bytes.Draw(t, "state"),
+			wrapped:      rapid.Bool().Draw(t, "wrapped"),
+		}
+		if want.wrapped {
+			want.raw, want.transport = bytes.Draw(t, "raw"), bytes.Draw(t, "transport")
 		}
 		var got frozen
 		packed := want.append(nil)
@@ -40,6 +45,7 @@ func TestFrozenIsWhatWasFrozen(t *testing.T) {
 
 func FuzzFrozen(f *testing.F) {
 	f.Add((&frozen{version: "v1", in: []byte("in"), out: []byte("out"), sessionState: []byte("state")}).append(nil))
+	f.Add((&frozen{version: "v1", in: []byte("in"), wrapped: true, raw: []byte("raw"), transport: []byte("keys"), sessionState: []byte("state")}).append(nil))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var got frozen
@@ -54,6 +60,30 @@ func FuzzFrozen(f *testing.F) {
 			t.Errorf("%x decodes to what encodes as %x", b, again)
 		}
 	})
+}
+
+// The bytes of either format, as another program has written them, or will read them.
+func TestFrozenBytes(t *testing.T) {
+	plain := frozen{
+		flags: frozenEOF | frozenPaused | frozenOwnIdle, idleMS: 0x01020304, quiet: 5, read: frozenNever, write: -1, at: 6,
+		version: "v7", in: []byte("in"), out: []byte("out"), sessionState: []byte("state"),
+	}
+	wrapped := plain
+	wrapped.wrapped, wrapped.raw, wrapped.transport = true, []byte("raw"), []byte("keys")
+	const numbers = "04030201" + "0500000000000000" + "ffffffffffffff7f" + "ffffffffffffffff" + "02000000" + "03000000" + "0600000000000000"
+	tests := []struct {
+		name string
+		f    frozen
+		want string
+	}{
+		{"plain", plain, "01" + "02" + "8900" + numbers + hex.EncodeToString([]byte("v7inoutstate"))},
+		{"with a transport", wrapped, "02" + "02" + "8900" + numbers + "03000000" + "04000000" + hex.EncodeToString([]byte("v7inoutrawkeysstate"))},
+	}
+	for _, test := range tests {
+		if got := hex.EncodeToString(test.f.append(nil)); got != test.want {
+			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
+		}
+	}
 }
 
 // Each flag stands for one fact, and no two for the same.
@@ -74,7 +104,7 @@ func TestFrozenStates(t *testing.T) {
 
 // What the flags say of a connection comes out of them again, whatever it was before.
 func TestStateFreezesAndThaws(t *testing.T) {
-	for flags := range frozenFlags(1 << 8) {
+	for flags := range frozenFlags(1 << 9) {
 		want := flags
 		if flags&frozenShutFIN != 0 {
 			want |= frozenShut // there is no FIN that was not asked for

@@ -19,7 +19,7 @@ type client struct {
 func newClient(t testing.TB, conn net.Conn) *client {
 	check(t, conn.SetDeadline(time.Now().Add(patience)))
 	t.Cleanup(func() { _ = conn.Close() }) // a second time, in most tests
-	return &client{Conn: conn, t: t}
+	return &client{Conn: ungarbled(conn), t: t}
 }
 
 func (c *client) send(s string) {
@@ -61,6 +61,6 @@ func (c *client) closeWrite() {
 // reset closes with RST.
 func (c *client) reset() {
 	c.t.Helper()
-	check(c.t, c.Conn.(*net.TCPConn).SetLinger(0))
+	check(c.t, c.Conn.(interface{ SetLinger(seconds int) error }).SetLinger(0))
 	check(c.t, c.Close())
 }

@@ -86,6 +86,9 @@ func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.O
 		workerEnd: workerQueue,
 	}
 	s.listen, s.address = listen(t)
+	if garbling {
+		opts = append([]worker.Option{worker.WithGarbler()}, opts...)
+	}
 	go func() {
 		defer close(s.done)
 		s.err = worker.Serve(ctx, workerQueue, workerControl, s.entry, func(int) { s.exits.Add(1) },

@@ -56,6 +56,10 @@ func (c *Conn) maxInput() int {
 
 // read takes what one recv(2) gives and hands it to the session.
 func (c *Conn) read() {
+	if c.state.is(traitWrapped) {
+		c.readWrapped()
+		return
+	}
 	c.took(recv(c.fd, c.loop.input))
 }
 

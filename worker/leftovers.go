@@ -5,6 +5,7 @@ import "time"
 // leftovers is what a connection owns only while something about it is
 // unfinished. An idle connection has none.
 type leftovers struct {
+	raw       []byte // input that the transport did not use: less than a unit of it
 	in        []byte // input that Data did not consume
 	out       []byte // output that the kernel did not take, from written on
 	written   int

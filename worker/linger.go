@@ -23,15 +23,16 @@ const (
 // linger sends FIN and waits for the peer's.
 func (c *Conn) linger() {
 	c.dropInput()
+	c.dropRaw()
 	now := c.loop.turnTime()
 	c.setEnd(now + lingerTime)
 	c.left.lingerEnd, c.left.flushing = now+lingerMost, 0
-	c.state.unhold(holdAny)
 	c.state.step(eventFlushed)
 	if !c.shut() {
 		c.finish()
 		return
 	}
+	c.state.unhold(holdAny)
 	c.arm()
 }
 

@@ -67,10 +67,12 @@ type loop struct {
 	reading   *Conn   // or nil: while its Data or EOF runs
 	cork      []byte  // what was just written, to
 	corked    *Conn
+	wire      []byte // scratch space: what a transport has encoded
+	filePiece []byte // likewise: what it is to encode of a file
 	buffers   buffers.Store
 	memory    memory
 	leftovers []*leftovers // free ones
-	origins   map[origin]*origin
+	origins   map[place]*origin
 
 	maxInput, maxOutput, highWater, lowWater int
 	flushTime                                time.Duration
@@ -79,7 +81,8 @@ type loop struct {
 	thawingVersion string
 	opening        *Conn // of thawing: while its Open runs
 
-	ending func(id uint64, cause error) // nil but in workertest
+	transports transports
+	ending     func(id uint64, cause error) // nil but in workertest
 }
 
 // newLoop makes a loop, on the goroutine that is to run it. The caller closes it.
@@ -96,7 +99,7 @@ func newLoop(o options) (*loop, error) {
 
 		maxInput: o.maxInput, maxOutput: o.maxOutput,
 		highWater: min(highWater, o.maxOutput), lowWater: min(lowWater, o.maxOutput/4),
-		flushTime: o.flushTime,
+		flushTime: o.flushTime, transports: o.transports,
 		// Without asynchronous preemption no signal would end a raw wait, and a
 		// stop of the world could wait for it for ever.
 		mustYield: strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1"),

@@ -101,7 +101,7 @@ func (l *loop) grew() {
 }
 
 // holds returns the capacity of c's buffers.
-func (c *Conn) holds() int { return c.owed() + cap(c.left.in) }
+func (c *Conn) holds() int { return c.owed() + cap(c.left.in) + cap(c.left.raw) }
 
 // owed returns that of its output.
 func (c *Conn) owed() int {
@@ -157,7 +157,8 @@ func (l *loop) setFull(full bool) {
 func (c *Conn) dropBuffers() {
 	c.dropFiles()
 	c.loop.buffers.Put(c.left.out)
-	c.left.out, c.left.written = nil, 0
+	c.loop.buffers.Put(c.left.raw)
+	c.left.out, c.left.written, c.left.raw = nil, 0, nil
 	if c.loop.reading != c {
 		c.loop.buffers.Forget(c.left.in) // Peek may have given it to this callback
 		c.left.in = nil

@@ -20,6 +20,7 @@ type options struct {
 	ticks        []tick
 	strict       bool
 	memory       int64
+	transports   transports
 }
 
 // The water marks of buffered output, unless the bound is lower.

@@ -14,8 +14,10 @@ import (
 // when another connection is written to, or when it is full. What the kernel
 // does not take becomes the connection's own, and only then is EPOLLOUT armed.
 //
-// Order holds because a connection with output of its own adds to that, and is
-// never the one in the cork.
+// Order holds because a plain connection with output of its own adds to that, and is
+// never the one in the cork. One with a transport may be, since what is in the cork
+// becomes a unit of the transport's: it is encoded when it leaves the cork, and its
+// own output is what is encoded already.
 
 const (
 	corkSize = 64 << 10
@@ -120,7 +122,7 @@ func (c *Conn) push(b []byte) error {
 	if c.loop.opening == c {
 		return nil // it greeted its peer where it was opened first
 	}
-	if c.hasOutput() {
+	if c.hasOutput() && !c.state.is(traitWrapped) {
 		return c.spill(nil, b)
 	}
 	l := c.loop
@@ -156,6 +158,9 @@ func (l *loop) takeCork() []byte {
 // send writes first and second to a connection without output of its own, and
 // keeps what the kernel does not take.
 func (c *Conn) send(first, second []byte) error {
+	if c.state.is(traitWrapped) {
+		return c.sendWrapped(first, second)
+	}
 	n, errno := sendv(c.fd, first, second)
 	return c.gave(n, errno, first, second)
 }
@@ -196,6 +201,12 @@ func (c *Conn) keepOutput(first, second []byte) {
 		c.touch()
 		return // choked until the file is sent
 	}
+	c.appendOutput(first, second)
+}
+
+// appendOutput adds to what is to be sent before any file.
+func (c *Conn) appendOutput(first, second []byte) {
+	left, store := c.leave(), &c.loop.buffers
 	need := len(left.out) + len(first) + len(second)
 	if left.written > 0 && need > cap(left.out) {
 		left.out = left.out[:copy(left.out, left.out[left.written:])]

@@ -88,7 +88,7 @@ func (q *intake) open(c *Conn, frozen bool) {
 	case q.tooLate():
 		event, err = ipc.EventClose, errLate
 	default:
-		if err = c.callOpen(q.member.handler); err != nil {
+		if err = c.open(q.member.handler); err != nil {
 			event = ipc.EventClose
 		}
 	}

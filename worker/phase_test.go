@@ -75,12 +75,12 @@ func TestRightsAreLostForGood(t *testing.T) {
 
 // Each part of the state has bits of its own, and a step changes the phase alone.
 func TestStatePartsAreApart(t *testing.T) {
-	full := newState(phaseOpen, traitDialled|traitMoved|traitPinned|traitOwnIdle|traitDrained|traitLarge)
+	full := newState(phaseOpen, traitDialled|traitMoved|traitPinned|traitOwnIdle|traitDrained|traitLarge|traitWrapped)
 	full.setWatch(hungUp)
 	full.setFin(finSent)
 	full.hold(holdAny)
-	full.owe(dueSettle | dueLow | dueReplay)
-	parts := []state{phaseMask, watchMask, finMask, state(holdAny), state(dueSettle | dueLow | dueReplay), aside}
+	full.owe(dueSettle | dueLow | dueReplay | dueEnd)
+	parts := []state{phaseMask, watchMask, finMask, state(holdAny), state(dueSettle | dueLow | dueReplay | dueEnd), aside, state(traitWrapped)}
 	var all state
 	for i, part := range parts {
 		if all&part != 0 {
@@ -99,7 +99,8 @@ func TestStatePartsAreApart(t *testing.T) {
 	s.setWatch(unwatched)
 	s.setFin(finNone)
 	s.unhold(holdAny)
-	s.settled(dueSettle | dueLow | dueReplay)
+	s.settled(dueSettle | dueLow | dueReplay | dueEnd)
+	s.unmark(traitWrapped)
 	if s&^aside != state(phaseClosing) {
 		t.Errorf("%b is left", s&^aside)
 	}

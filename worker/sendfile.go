@@ -87,7 +87,7 @@ func (c *Conn) sendFrom(fd int, off, n int64) error {
 	o := outgoing{fd: fd, offset: off, size: n}
 	if !c.hasOutput() {
 		if err := c.transmit(&o); err != nil {
-			if errors.Is(err, unix.EINVAL) {
+			if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESPIPE) {
 				return fmt.Errorf("worker: send file: %w", err) // nothing was sent
 			}
 			c.fail(err)
@@ -118,6 +118,9 @@ func (c *Conn) sendFrom(fd int, off, n int64) error {
 
 // transmit sends one chunk, or what the kernel takes of it.
 func (c *Conn) transmit(o *outgoing) error {
+	if c.state.is(traitWrapped) {
+		return c.transmitWrapped(o)
+	}
 	for {
 		sent, err := unix.Sendfile(int(c.fd), o.fd, &o.offset, int(min(o.size, fileChunk)))
 		switch {
@@ -148,11 +151,17 @@ func (c *Conn) flushFile() {
 		return
 	}
 	_ = unix.Close(o.fd) // it was only read
-	left.out = o.after
+	after := o.after
 	left.files = left.files[1:]
 	if len(left.files) == 0 {
 		left.files = nil
 	}
+	if !c.state.is(traitWrapped) {
+		left.out = after
+		return
+	}
+	_ = c.encode(after, nil) // the connection remembers an error
+	c.loop.buffers.Put(after)
 }
 
 // dropFiles forgets the files that wait.

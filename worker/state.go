@@ -8,7 +8,7 @@ package worker
 //	      3 and 4  watch   whether epoll reports it
 //	      5 and 6  fin     whether this side has finished
 //	      8 to 11  hold    what holds its reading up
-//	     12 to 14  due     what is to be done for it
+//	     12 to 15  due     what is to be done for it
 //	     16 to 22  trait   what it is, which changes seldom
 type state uint32
 
@@ -57,6 +57,7 @@ const (
 	dueSettle due = 1 << (12 + iota) // it is in the loop's list of those to settle
 	dueLow                           // the session's Low: choked has ended
 	dueReplay                        // Data for the input left, without more: a hold has ended
+	dueEnd                           // the end of the input, by the transport's word, once nothing holds it up
 )
 
 // trait is a set of what a connection is. None but traitWrapped makes a difference to
@@ -69,6 +70,7 @@ const (
 	traitPinned                           // its session cannot be marshalled: it does not move
 	traitOwnIdle                          // SetIdleTimeout was called
 	traitDrained                          // its session's Drain was called
+	traitWrapped                          // its bytes pass a transport
 	traitLarge                            // its state did not fit into a packet, and there was no memfd for it
 )
 

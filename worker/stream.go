@@ -13,9 +13,10 @@ import (
 // stream is one connection of a Streams handler: the loop's until Accept gives it to
 // the program, and then only watched for its end.
 type stream struct {
-	id       uint64
-	remote   netip.AddrPort
-	listener *streamListener
+	id        uint64
+	remote    netip.AddrPort
+	listener  *streamListener
+	transport transport // nil: none; else it goes to the program with the connection
 
 	// The listener's mutex guards these.
 	fd     int           // owned; -1 once the program has it
@@ -49,6 +50,9 @@ func (c *stream) accept() (net.Conn, error) {
 	if l.hurried {
 		_ = conn.Close() // nothing was written
 		return nil, ErrDrained
+	}
+	if c.transport != nil {
+		return newTransportConn(conn, c.transport), nil
 	}
 	return conn, nil
 }

@@ -33,6 +33,11 @@ func (c *Conn) StateVersion() string {
 // it greeted the peer before. An error leaves a connection to be closed.
 func (c *Conn) thaw(f *frozen, h Handler) error {
 	l := c.loop
+	if f.wrapped {
+		if err := c.thawTransport(f.transport); err != nil {
+			return err
+		}
+	}
 	c.state.mark(traitMoved)
 	l.thawing, l.thawingVersion, l.opening = c, f.version, c
 	err := c.callOpen(h)
@@ -63,6 +68,9 @@ func (c *Conn) resume(f *frozen) {
 	ownIdle := c.state.is(traitOwnIdle) // of the new program's Open: it holds if the old had none
 	c.state.thaw(f.flags)
 	l := c.loop
+	if len(f.raw) > 0 {
+		c.leave().raw = append(l.buffers.Get(len(f.raw)), f.raw...)
+	}
 	if len(f.in) > 0 {
 		c.leave().in = append(l.buffers.Get(len(f.in)), f.in...)
 	}

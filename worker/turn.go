@@ -73,12 +73,13 @@ func (l *loop) serve(event *poller.Event) error {
 	}
 	if event.Ready() == poller.In && c.plain() {
 		c.readPlain()
+		if l.corked == c && len(l.dirty) == 0 && len(l.cork) > 0 {
+			c.writePlain()
+		} else {
+			l.settle()
+		}
 	} else {
 		c.ready(event.Ready())
-	}
-	if l.corked == c && len(l.dirty) == 0 && len(l.cork) > 0 {
-		c.writePlain()
-	} else {
 		l.settle()
 	}
 	killpoint.Reach(killpoint.Answered)

@@ -1,0 +1,186 @@
+package worker
+
+import (
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// transportConn is what Accept of a Streams listener returns for a connection with a
+// transport: plain bytes to the program, raw ones at its socket. Any goroutine may use
+// it, one reading while another writes. Of the socket's own methods it has CloseWrite;
+// what would pass bytes by the transport it has not.
+//
+// Three locks, taken in this order and never held for another's waiting but where said:
+//
+//	reading   by Read, while it waits for the socket
+//	writing   by who writes to the socket, while that waits: it keeps the order of units
+//	transport to decode or encode, so for no longer than that takes
+type transportConn struct {
+	net.Conn // the socket
+
+	reading sync.Mutex
+	raw     []byte // what was read and is not decoded, or is where plain is
+	buffer  []byte // of which raw and plain are parts
+	plain   []byte // what the program is to read
+	end     error  // what Read returns then, or nil
+
+	writing  sync.Mutex
+	wire     []byte // scratch space
+	finished bool   // by CloseWrite or Close
+	broken   error  // of the first write that failed: a unit may be cut, and none can follow
+
+	mu        sync.Mutex
+	transport transport
+	owed      []byte // of its own: before anything encoded later
+}
+
+// streamBuffer is how much is read at a time, at least.
+const streamBuffer = 16 << 10
+
+// closeNotice is how long Close waits for a peer that does not read to take the end
+// mark, as that of crypto/tls does.
+const closeNotice = 5 * time.Second
+
+func newTransportConn(conn net.Conn, t transport) *transportConn {
+	return &transportConn{Conn: conn, transport: t}
+}
+
+// Read reads plain bytes. It is io.EOF at the transport's end, or the socket's.
+func (c *transportConn) Read(b []byte) (int, error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	for len(c.plain) == 0 {
+		if c.end != nil || len(b) == 0 {
+			return 0, c.end
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, c.plain)
+	c.plain = c.plain[n:]
+	return n, nil
+}
+
+// fill reads and decodes once. Its error is one that passes, such as a deadline's.
+func (c *transportConn) fill() error {
+	if c.buffer == nil {
+		c.buffer = make([]byte, maxUnit+streamBuffer)
+	}
+	have := copy(c.buffer, c.raw)
+	n, err := c.Conn.Read(c.buffer[have:])
+	eof := n == 0 && err == io.EOF
+	c.raw = c.buffer[:have+n]
+	if n == 0 && !eof {
+		return err
+	}
+	c.mu.Lock()
+	d := c.transport.decode(c.raw, eof)
+	c.owed = append(c.owed, d.reply...)
+	c.mu.Unlock()
+	c.plain, c.raw = d.plain, c.raw[d.used:]
+	switch {
+	case d.err != nil:
+		c.end = d.err
+	case d.end || eof:
+		c.end = io.EOF
+	case len(c.raw) > maxUnit:
+		c.end = errUnitSize
+	}
+	c.sendOwed()
+	return nil
+}
+
+// Write encodes b and writes it. After an error every further Write fails: the peer may
+// have a part of a unit.
+func (c *transportConn) Write(b []byte) (int, error) {
+	c.writing.Lock()
+	defer c.unlockWriting()
+	if c.finished && c.broken == nil {
+		return 0, &net.OpError{Op: "write", Net: c.LocalAddr().Network(), Err: net.ErrClosed}
+	}
+	sent := 0
+	for piece := range slices.Chunk(b, encodeChunk) {
+		if err := c.put(func(dst []byte) []byte { return c.transport.encode(dst, piece) }); err != nil {
+			return sent, err
+		}
+		sent += len(piece)
+	}
+	return sent, nil
+}
+
+// put writes what the transport owes, and then what more appends. The caller holds
+// writing.
+func (c *transportConn) put(more func(dst []byte) []byte) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	c.mu.Lock()
+	c.wire = more(append(c.wire[:0], c.owed...))
+	c.owed = c.owed[:0]
+	c.mu.Unlock()
+	if len(c.wire) > 0 {
+		_, c.broken = c.Conn.Write(c.wire)
+	}
+	return c.broken
+}
+
+// sendOwed has what the transport owes written: here, or by who is writing.
+func (c *transportConn) sendOwed() {
+	if c.owes() && c.writing.TryLock() {
+		c.unlockWriting()
+	}
+}
+
+// unlockWriting gives the socket back, with nothing owed that no one will write.
+func (c *transportConn) unlockWriting() {
+	for {
+		if c.owes() && c.broken == nil {
+			_ = c.put(func(dst []byte) []byte { return dst }) // the next write returns the error
+		}
+		broken := c.broken != nil
+		c.writing.Unlock()
+		if broken || !c.owes() || !c.writing.TryLock() {
+			return
+		}
+	}
+}
+
+func (c *transportConn) owes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.owed) > 0
+}
+
+// CloseWrite tells the peer that no more comes: by the transport's mark, then FIN.
+func (c *transportConn) CloseWrite() error {
+	c.writing.Lock()
+	defer c.unlockWriting()
+	if err := c.finish(); err != nil {
+		return err
+	}
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// finish writes the transport's end mark. The caller holds writing.
+func (c *transportConn) finish() error {
+	c.finished = true
+	return c.put(c.transport.finish)
+}
+
+// Close tells the peer likewise, unless a Write is under way, and closes the socket.
+func (c *transportConn) Close() error {
+	if c.writing.TryLock() {
+		if !c.finished && c.SetWriteDeadline(time.Now().Add(closeNotice)) == nil {
+			_ = c.finish() // the peer may be gone
+		}
+		c.writing.Unlock()
+	}
+	return c.Conn.Close()
+}

@@ -1,0 +1,71 @@
+package worker
+
+// transport is what the bytes of a connection pass between its socket and its session,
+// or the program of Streams: a record layer, a header before the first byte, or a
+// stack of such. A connection without one is plain, and its transport nil.
+//
+//	socket ──raw──► decode ──plain──► Data, EOF, Read
+//	socket ◄──raw── reply ◄──┘
+//	socket ◄──raw── encode ◄──plain── Write, Writev, SendFile
+//	socket ◄──raw── finish ◄───────── CloseWrite, Close; FIN follows
+//
+// Who calls: one goroutine at a time, so there is nothing to lock. It is the loop's for
+// a Conn; for a connection of Streams it is the one that reads or writes, under a mutex.
+// The transport is made, or thawed, before Open, and belongs to that one connection.
+//
+// It computes, and no more: no system call, no waiting, no goroutine, no clock. What it
+// is given belongs to the caller, and it keeps no reference to that once it has
+// returned; what it returns of its own memory is valid until its next call.
+//
+// Order: the caller sends what encode, finish and reply give in the order of the calls,
+// each byte once, and hands on what decode gives likewise.
+//
+// Bounds: what decode leaves is at most maxUnit bytes. decode gives no more plain bytes
+// than it has used raw ones, since they take their place. encode and finish add a few
+// bytes for each unit, of which the transport chooses the size. What it keeps for
+// itself does not grow with what passes.
+type transport interface {
+	// decode takes what has come, what it has left the time before first. With eof
+	// the peer's socket has finished: raw is what was left, and nothing follows.
+	decode(raw []byte, eof bool) decoded
+	// encode appends to dst what is to be sent for plain, all of it, and returns dst.
+	encode(dst, plain []byte) []byte
+	// finish appends to dst what tells the peer that nothing more comes, and returns
+	// dst. The second time it appends nothing. No encode follows, and decode, which may,
+	// gives no reply any more.
+	finish(dst []byte) []byte
+	// freeze appends to dst all that another worker needs to go on, and returns dst.
+	// It changes nothing: the connection may go on here.
+	freeze(dst []byte) []byte
+}
+
+// decoded is what decode has made of some input.
+type decoded struct {
+	used  int    // bytes of raw; the rest is a unit that is not whole
+	plain []byte // for the session; it may be raw's own memory, of the bytes used
+	reply []byte // to be sent before anything that is encoded later
+	end   bool   // the peer has said that nothing more comes; what follows does not count
+	err   error  // the end of the connection, once plain is consumed and reply sent
+}
+
+// maxUnit bounds what a transport may leave of its input. A record of TLS takes
+// 18,437 bytes at most (RFC 5246, section 6.2.3).
+const maxUnit = 20 << 10
+
+// transports makes transports for a loop. The zero value makes none.
+type transports struct {
+	// wrap makes one for a connection that is to be opened, or returns nil: it is
+	// plain. It is called on the loop's goroutine, and may be nil.
+	wrap func(at place, dialled bool) transport
+	// thaw makes one of what freeze has appended in another worker, maybe of another
+	// program. The state is the caller's. nil: no such connection can go on here.
+	thaw func(state []byte) (transport, error)
+}
+
+// forPlace returns the transport of a new connection, or nil.
+func (t *transports) forPlace(at place, dialled bool) transport {
+	if t.wrap == nil {
+		return nil
+	}
+	return t.wrap(at, dialled)
+}

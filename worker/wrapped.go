@@ -1,0 +1,224 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a connection with a transport does in the place of read, send, transmit and shut
+// (input.go, output.go, sendfile.go, closing.go). It is never plain, so the short way
+// through (plain.go) does not look for one.
+
+// encodeChunk is how many encoded bytes go out in one send(2), but for the last unit's
+// rest, and how much of a file is read at a time.
+const encodeChunk = 128 << 10
+
+var (
+	errUnitSize    = fmt.Errorf("worker: transport left more than %d bytes", maxUnit)
+	errNoTransport = errors.New("worker: the connection has a transport, which this program has not")
+)
+
+// open has h open c, with the transport that its place calls for.
+func (c *Conn) open(h Handler) error {
+	if t := c.loop.transports.forPlace(c.origin.place, c.state.is(traitDialled)); t != nil {
+		c.wrap(t)
+	}
+	return c.callOpen(h)
+}
+
+// wrap gives c a transport, which it keeps.
+func (c *Conn) wrap(t transport) {
+	c.origin = &origin{c.origin.place, t}
+	c.state.mark(traitWrapped)
+}
+
+// thawTransport gives c the transport that it had in another worker.
+func (c *Conn) thawTransport(state []byte) error {
+	if c.loop.transports.thaw == nil {
+		return errNoTransport
+	}
+	t, err := c.loop.transports.thaw(state)
+	if err == nil {
+		c.wrap(t)
+	}
+	return err
+}
+
+// readWrapped is read: what was left of a unit goes in front of what one recv(2)
+// gives, in the loop's buffer, which is decoded in place.
+func (c *Conn) readWrapped() {
+	l, have := c.loop, 0
+	in := l.input[:cap(l.input)]
+	if c.left != nil {
+		have = copy(in, c.left.raw) // at most maxUnit
+	}
+	n, errno := recv(c.fd, in[have:min(len(in), have+len(l.input))])
+	switch {
+	case errno == unix.EAGAIN:
+		return
+	case errno != 0:
+		c.fail(os.NewSyscallError("read", errno))
+		return
+	case n > 0:
+		c.progressed()
+	}
+	c.dropRaw()
+	in = in[:have+n]
+	d := c.origin.transport.decode(in, n == 0)
+	c.keepRaw(in, &d)
+	if len(d.reply) > 0 {
+		_ = c.sendWire(d.reply) // the connection remembers an error
+	}
+	if len(d.plain) > 0 && !c.ending() {
+		c.gotInput()
+		c.deliver(d.plain)
+	}
+	switch {
+	case d.err != nil:
+		c.end(d.err)
+	case d.end || n == 0:
+		c.state.owe(dueEnd)
+		c.endDueInput()
+	}
+}
+
+// keepRaw stores what decode has left of in.
+func (c *Conn) keepRaw(in []byte, d *decoded) {
+	rest := in[d.used:]
+	switch {
+	case len(rest) == 0 || d.end || d.err != nil:
+	case len(rest) > maxUnit:
+		d.err = errUnitSize
+	default:
+		c.leave().raw = append(c.loop.buffers.Get(len(rest)), rest...)
+		c.loop.grew()
+	}
+}
+
+// dropRaw forgets what decode has left.
+func (c *Conn) dropRaw() {
+	if c.left != nil && c.left.raw != nil {
+		c.loop.buffers.Put(c.left.raw)
+		c.left.raw = nil
+		c.tidy()
+	}
+}
+
+// endDueInput ends the input by the transport's word, unless something holds it up:
+// then the end is due still, as the socket's would be.
+func (c *Conn) endDueInput() {
+	if !c.state.due(dueEnd) {
+		return
+	}
+	if c.ending() {
+		c.state.settled(dueEnd)
+		return
+	}
+	if c.state.held(holdPaused | holdChoked | holdWork) {
+		return
+	}
+	c.state.settled(dueEnd)
+	c.endInput()
+}
+
+// sendWrapped is send. Behind a file bytes wait as they are, since they are encoded
+// after it.
+func (c *Conn) sendWrapped(first, second []byte) error {
+	if c.left != nil && c.left.files != nil {
+		return c.spill(first, second)
+	}
+	return c.encode(first, second)
+}
+
+// encode has the transport encode both pieces, and sends what comes of it.
+func (c *Conn) encode(first, second []byte) error {
+	t, l := c.origin.transport, c.loop
+	for len(first)+len(second) > 0 {
+		wire := l.wire[:0]
+		for len(wire) < encodeChunk && len(first)+len(second) > 0 {
+			if len(first) == 0 {
+				first, second = second, nil
+			}
+			n := min(len(first), encodeChunk-len(wire))
+			wire = t.encode(wire, first[:n])
+			first = first[n:]
+		}
+		l.wire = wire
+		if err := c.sendWire(wire); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendWire sends what is encoded: behind what waits encoded, and before any file. It
+// keeps what the kernel does not take.
+func (c *Conn) sendWire(wire []byte) error {
+	if c.left == nil || c.left.out == nil {
+		n, errno := sendv(c.fd, wire, nil)
+		if errno != 0 && errno != unix.EAGAIN {
+			err := os.NewSyscallError("write", errno)
+			c.fail(err)
+			return err
+		}
+		if n > 0 {
+			c.progressed()
+		}
+		wire = wire[n:]
+	}
+	if len(wire) == 0 {
+		return nil
+	}
+	c.appendOutput(wire, nil)
+	if c.loop.grew(); c.state.phase() >= phaseBroken {
+		return c.cause()
+	}
+	return nil
+}
+
+// transmitWrapped is transmit: one piece of the file is read, encoded and sent. What
+// the kernel does not take of it waits as output before the rest of the file.
+func (c *Conn) transmitWrapped(o *outgoing) error {
+	l := c.loop
+	if l.filePiece == nil {
+		l.filePiece = make([]byte, encodeChunk)
+	}
+	for {
+		n, err := unix.Pread(o.fd, l.filePiece[:min(o.size, encodeChunk)], o.offset)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return os.NewSyscallError("pread", err)
+		case n == 0:
+			return fmt.Errorf("%w: %d bytes were left", ErrShortFile, o.size)
+		default:
+			o.offset += int64(n)
+			o.size -= int64(n)
+			return c.encode(l.filePiece[:n], nil)
+		}
+	}
+}
+
+// finishOutput sends the transport's end mark when all output is sent and FIN is to
+// follow, once, and reports whether the mark waits for the peer.
+func (c *Conn) finishOutput() bool {
+	if !c.state.is(traitWrapped) || c.state.phase() != phaseClosing && c.state.fin() != finDue {
+		return false
+	}
+	wire := c.origin.transport.finish(c.loop.wire[:0])
+	c.loop.wire = wire
+	n, errno := sendv(c.fd, wire, nil)
+	switch {
+	case errno != 0 && errno != unix.EAGAIN && c.state.held(holdEOF):
+		c.fail(nil) // in order: the peer had finished, and has not waited for it
+	case errno != 0 && errno != unix.EAGAIN:
+		c.fail(os.NewSyscallError("write", errno))
+	case n < len(wire):
+		c.appendOutput(wire[n:], nil)
+		return true
+	}
+	return false
+}
