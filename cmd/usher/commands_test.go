@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,24 @@ func TestScaleCommand(t *testing.T) {
 	checkComplaint(t, s.ask("scale", "-1", "-2"), exitUsage, "unexpected argument -2")
 	s.until("two workers", ready(2))
 	s.stop()
+}
+
+func TestNumbersLast(t *testing.T) {
+	tests := []struct{ args, want string }{
+		{"scale -1", "scale -- -1"},
+		{"scale -12 --control c", "scale --control c -- -12"},
+		{"scale +1", "scale +1 --"},
+		{"scale --control c 4", "scale --control c 4 --"},
+		{"scale -- -1", "scale -- -1"},
+		{"scale -1x", "scale -1x --"},
+		{"serve -1", "serve -1"},
+		{"", ""},
+	}
+	for _, test := range tests {
+		if got := strings.Join(numbersLast(strings.Fields(test.args)), " "); got != test.want {
+			t.Errorf("%q: %q, want %q", test.args, got, test.want)
+		}
+	}
 }
 
 // usher stop returns when the master has ended: another can take its place.
