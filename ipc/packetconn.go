@@ -8,9 +8,10 @@ import (
 )
 
 // PacketConn sends and receives packets on queues: on any number of them, one after
-// another, for one goroutine at a time. It holds buffers, and no descriptor. The zero value is ready to use. It never blocks, but for
-// closing (see Discard, and Packet.Close), and does not allocate unless it returns
-// an error other than one of fdpass's.
+// another, for one goroutine at a time. It holds buffers, and no descriptor. The zero
+// value is ready to use. It never blocks, but for closing (see Discard, and
+// Packet.Close), and does not allocate unless it returns an error other than one of
+// fdpass's.
 type PacketConn struct {
 	// Discard, if not nil, is given the descriptors of what Receive returns an
 	// error for, instead of their being closed: see fdpass.Receiver.

@@ -79,9 +79,9 @@ func (s *Set) control(op, fd int, conditions uint32, tag uint64) error {
 // has room for one at least, and returns how many. The contract has the rest.
 func (s *Set) Wait(events []Event, timeout time.Duration) (int, error) {
 	if s.parking != nil && timeout != 0 {
-		return s.parking.wait(s.fd, events, timeout)
+		return s.parking.wait(s, events, timeout)
 	}
-	n, errno := s.wait.wait(s.fd, events, millis(timeout))
+	n, errno := s.wait.wait(s, events, millis(timeout))
 	if errno != 0 {
 		return 0, os.NewSyscallError(waitCall, errno)
 	}
@@ -91,19 +91,26 @@ func (s *Set) Wait(events []Event, timeout time.Duration) (int, error) {
 // Yield makes every further Wait go through the Go scheduler (or not): see waiter.
 func (s *Set) Yield(on bool) { s.wait.yield = on }
 
+// Park makes every further Wait park its goroutine. It is called before the first Wait,
+// and after an error the set is good for nothing but Close.
+func (s *Set) Park() (err error) {
+	s.parking, err = newParking(s, s.fd, "epoll") // an epoll set is readable while it has events (epoll(7))
+	return err
+}
+
 // waitCall is the system call that waits, as errors name it.
 const waitCall = "epoll_pwait"
 
-// raw enters the kernel as C does. An interrupted wait is EINTR.
-func raw(set int, events []Event, millis int) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(set),
+// raw waits in the kernel as C does: the thread keeps its P. An interrupted wait is EINTR.
+func (s *Set) raw(events []Event, millis int) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.fd),
 		uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(millis), 0, 0)
 	return int(n), errno
 }
 
-// scheduled is raw through the scheduler.
-func scheduled(set int, events []Event, millis int) (int, syscall.Errno) {
-	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(set),
+// scheduled is raw, with the P given up meanwhile.
+func (s *Set) scheduled(events []Event, millis int) (int, syscall.Errno) {
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.fd),
 		uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(millis), 0, 0)
 	return int(n), errno
 }

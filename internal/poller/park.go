@@ -10,8 +10,8 @@ import (
 )
 
 // parking waits for a set in the runtime's own poller, where goroutines wait that
-// read from a socket of package net: a set is readable while it has events
-// (epoll(7)). Nothing of the process is held meanwhile, no thread and no P. For
+// read from a socket of package net, if the set has a descriptor that is readable while
+// it has events. Nothing of the process is held meanwhile, no thread and no P. For
 // itself such a wait costs twice a raw one, but in a process that lives by its
 // other goroutines it is the cheapest: a wait that blocks a thread wakes the
 // runtime's monitor, and often another thread.
@@ -26,26 +26,26 @@ type parking struct {
 	errno  syscall.Errno
 }
 
-// Park makes every further Wait park its goroutine, which is not to be locked to
-// its thread then. It is called before the first Wait.
-func (s *Set) Park() error {
-	if err := unix.SetNonblock(s.fd, true); err != nil {
-		return os.NewSyscallError("fcntl", err)
+// newParking takes ownership of the set's descriptor, even on error: closing its file
+// closes it.
+func newParking(s *Set, fd int, name string) (*parking, error) {
+	nonblock := unix.SetNonblock(fd, true) // else the runtime's poller does not take it
+	p := &parking{file: os.NewFile(uintptr(fd), name)}
+	p.look = func(uintptr) bool {
+		p.n, p.errno = s.look(p.events)
+		return p.n > 0 || p.errno != 0
 	}
-	p := &parking{file: os.NewFile(uintptr(s.fd), "epoll")}
 	var err error
 	if p.conn, err = p.file.SyscallConn(); err == nil {
 		err = p.file.SetReadDeadline(time.Time{}) // fails unless the poller has it
 	}
-	s.parking = p // from here on the file closes the descriptor
-	p.look = func(fd uintptr) bool {
-		p.n, p.errno = look(int(fd), p.events)
-		return p.n > 0 || p.errno != 0
+	if nonblock != nil {
+		err = os.NewSyscallError("fcntl", nonblock)
 	}
-	return err
+	return p, err
 }
 
-func (p *parking) wait(set int, events []Event, timeout time.Duration) (int, error) {
+func (p *parking) wait(s *Set, events []Event, timeout time.Duration) (int, error) {
 	if p.limited || timeout > 0 {
 		var until time.Time
 		if p.limited = timeout > 0; p.limited {
@@ -59,7 +59,7 @@ func (p *parking) wait(set int, events []Event, timeout time.Duration) (int, err
 	err := p.conn.Read(p.look)
 	p.events = nil
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		p.n, p.errno = look(set, events) // it may be over before the look
+		p.n, p.errno = s.look(events) // it may be over before the look
 		err = nil
 	}
 	if err != nil {

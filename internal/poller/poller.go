@@ -48,13 +48,14 @@
 // Wakes before a Clear are one event and one system call.
 //
 // Cost and errors. Add, Modify, Del, Wait, Wake and Clear allocate nothing. No call
-// but Wait blocks. Errors are of the type *os.SyscallError. One of Add says that the
-// descriptor cannot be waited for, or that the kernel has no room for it; one of Wait,
-// that the set is of no use any more.
+// but Wait blocks. Errors are of the type *os.SyscallError, but for those of a parked
+// set that was closed. One of Add says that the descriptor cannot be waited for, or that
+// the kernel has no room for it; one of Wait, that the set is of no use any more.
 package poller
 
 import (
 	"math"
+	"syscall"
 	"time"
 )
 
@@ -68,8 +69,9 @@ const (
 )
 
 // backend is what a system's file has to give: a type Set of this kind, made by New, an
-// Event, and a bell for wakers. It is here to be checked by the compiler, and nothing is
-// called through it.
+// Event, and a bell for wakers. wait.go and park.go, which any backend may use, build on
+// raw and scheduled. It is here to be checked by the compiler, and nothing is called
+// through it.
 type backend interface {
 	Add(fd int, conditions uint32, tag uint64) error
 	Modify(fd int, conditions uint32, tag uint64) error
@@ -78,6 +80,9 @@ type backend interface {
 	Yield(on bool)
 	Park() error
 	Close() error
+
+	raw(events []Event, millis int) (int, syscall.Errno)       // wait, with the P kept
+	scheduled(events []Event, millis int) (int, syscall.Errno) // wait, with the P given up
 }
 
 var (

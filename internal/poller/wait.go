@@ -35,18 +35,19 @@ type waiter struct {
 
 const coolWaits = 64
 
-func (w *waiter) wait(set int, events []Event, millis int) (int, syscall.Errno) {
+// wait waits in s, whose waiter this is.
+func (w *waiter) wait(s *Set, events []Event, millis int) (int, syscall.Errno) {
 	if millis == 0 {
-		return look(set, events)
+		return s.look(events)
 	}
 	if w.yield {
-		return throughScheduler(set, events, millis)
+		return s.throughScheduler(events, millis)
 	}
 	if w.cool > 0 {
 		w.cool--
-		return throughScheduler(set, events, millis)
+		return s.throughScheduler(events, millis)
 	}
-	n, errno := raw(set, events, millis)
+	n, errno := s.raw(events, millis)
 	if errno != unix.EINTR {
 		w.worked = w.worked || n > 0
 		return n, errno
@@ -58,13 +59,13 @@ func (w *waiter) wait(set int, events []Event, millis int) (int, syscall.Errno) 
 	if millis > 0 {
 		return 0, 0 // the caller knows how much of its timeout is left
 	}
-	return w.wait(set, events, millis) // a call: here the scheduler gets its turn, which the signal asked for
+	return w.wait(s, events, millis) // a call: here the scheduler gets its turn, which the signal asked for
 }
 
 // look finds what is ready, without waiting, whatever signals come.
-func look(set int, events []Event) (int, syscall.Errno) {
+func (s *Set) look(events []Event) (int, syscall.Errno) {
 	for {
-		n, errno := raw(set, events, 0)
+		n, errno := s.raw(events, 0)
 		if errno != unix.EINTR {
 			return n, errno
 		}
@@ -73,9 +74,9 @@ func look(set int, events []Event) (int, syscall.Errno) {
 
 // throughScheduler waits with the P given up. An interrupted wait without limit
 // goes on; one with a limit ends early.
-func throughScheduler(set int, events []Event, millis int) (int, syscall.Errno) {
+func (s *Set) throughScheduler(events []Event, millis int) (int, syscall.Errno) {
 	for {
-		n, errno := scheduled(set, events, millis)
+		n, errno := s.scheduled(events, millis)
 		if errno != unix.EINTR {
 			return n, errno
 		}

@@ -73,11 +73,11 @@ func TestCooling(t *testing.T) {
 	events := make([]Event, 1)
 	w := waiter{cool: coolWaits}
 	for i := range coolWaits {
-		if n, errno := w.wait(set.fd, events, -1); n != 1 || errno != 0 || w.worked {
+		if n, errno := w.wait(set, events, -1); n != 1 || errno != 0 || w.worked {
 			t.Fatalf("cool wait %d: %d, %v, %+v", i, n, errno, w)
 		}
 	}
-	if n, errno := w.wait(set.fd, events, -1); n != 1 || errno != 0 || w.cool != 0 || !w.worked {
+	if n, errno := w.wait(set, events, -1); n != 1 || errno != 0 || w.cool != 0 || !w.worked {
 		t.Errorf("then: %d, %v, %+v; want a raw wait", n, errno, w)
 	}
 }
@@ -89,10 +89,10 @@ func TestInterrupted(t *testing.T) {
 	events := make([]Event, 1)
 	const millis = 20_000 // the monitor signals after 10 to 20
 	w := waiter{worked: true}
-	if n, errno := w.wait(set.fd, events, millis); n != 0 || errno != 0 || w != (waiter{}) {
+	if n, errno := w.wait(set, events, millis); n != 0 || errno != 0 || w != (waiter{}) {
 		t.Fatalf("after work: %d, %v, %+v; want raw waits to go on", n, errno, w)
 	}
-	if n, errno := w.wait(set.fd, events, millis); n != 0 || errno != 0 || w != (waiter{cool: coolWaits}) {
+	if n, errno := w.wait(set, events, millis); n != 0 || errno != 0 || w != (waiter{cool: coolWaits}) {
 		t.Errorf("after none: %d, %v, %+v; want %d waits through the scheduler", n, errno, w, coolWaits)
 	}
 }
