@@ -160,9 +160,15 @@ func (c *Config) allows(next *Config) error {
 			changed = append(changed, key)
 		}
 	}
-	if len(changed) == 0 {
+	return CannotChange(changed)
+}
+
+// CannotChange returns the error by which a reload is refused that changes settings
+// which only a new master can: their keys, as an operator knows them. It is nil for none.
+func CannotChange(keys []string) error {
+	if len(keys) == 0 {
 		return nil
 	}
-	slices.Sort(changed)
-	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", ErrConfig, strings.Join(changed, ", "))
+	slices.Sort(keys)
+	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", ErrConfig, strings.Join(keys, ", "))
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/master"
@@ -41,11 +40,7 @@ func (v *values) allows(next *values) error {
 			changed = append(changed, row.key)
 		}
 	}
-	if len(changed) == 0 {
-		return nil
-	}
-	slices.Sort(changed)
-	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", master.ErrConfig, strings.Join(changed, ", "))
+	return master.CannotChange(changed)
 }
 
 // config returns what the master is to do. Its errors are about what was typed
