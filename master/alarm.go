@@ -31,19 +31,23 @@ const (
 func (s *supervisor) setAlarm(slot *slot, kind alarmKind, d time.Duration) {
 	slot.clearAlarm()
 	a := &alarm{kind: kind, due: time.Now().Add(d)}
-	a.timer = time.AfterFunc(d, func() {
-		s.inbox.Put(func() {
-			if slot.alarm == a {
-				slot.alarm = nil
-				s.alarmRang(slot, kind)
-			}
-		})
-	})
+	a.timer = time.AfterFunc(d, func() { s.inbox.Put(alarmRang{slot, a}) })
 	slot.alarm = a
 }
 
-func (s *supervisor) alarmRang(slot *slot, kind alarmKind) {
-	switch kind {
+// alarmRang: the time has come, unless the alarm was cleared meanwhile.
+type alarmRang struct {
+	slot  *slot
+	alarm *alarm
+}
+
+func (s *supervisor) alarmRang(e alarmRang) {
+	slot := e.slot
+	if slot.alarm != e.alarm {
+		return
+	}
+	slot.alarm = nil
+	switch e.alarm.kind {
 	case alarmBoot:
 		s.kill(slot, fmt.Sprintf("not ready within %v", slot.config.BootTimeout))
 	case alarmRespawn:

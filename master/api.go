@@ -85,12 +85,10 @@ func read(r *http.Request, request any) error {
 	return nil
 }
 
-func (a api) status(*http.Request) (any, error) {
-	var status Status
-	if !a.supervisor.do(func() { status = a.supervisor.status() }) {
-		return nil, errStopping
-	}
-	return status, nil
+func (a api) status(r *http.Request) (any, error) {
+	answer := make(chan Status, 1)
+	a.supervisor.inbox.Put(statusRequest{answer})
+	return await(a, r, answer)
 }
 
 func (a api) scale(r *http.Request) (any, error) {
@@ -101,20 +99,11 @@ func (a api) scale(r *http.Request) (any, error) {
 	if (request.By == nil) == (request.To == nil) {
 		return nil, fmt.Errorf("%w: want by or to", errRequest)
 	}
-	s, done := a.supervisor, make(chan scaled, 1)
-	var asked *scaling
-	s.inbox.Put(func() {
-		to := s.target
-		if request.By != nil {
-			to += int(*request.By)
-		} else {
-			to = int(*request.To)
-		}
-		asked = s.askScale(to, done)
-	})
-	result, err := await(a, r, done)
+	c := &scaling{done: make(chan scaled, 1)}
+	a.supervisor.inbox.Put(scaleRequest{c, request.By, request.To})
+	result, err := await(a, r, c.done)
 	if err != nil {
-		s.inbox.Put(func() { s.forgetScaling(asked) }) // behind what has set it
+		a.supervisor.inbox.Put(scaleDropped{c})
 		return nil, err
 	}
 	return struct {
@@ -150,10 +139,10 @@ func (a api) move(r *http.Request) (any, error) {
 	if request.Count != nil {
 		m.count = int(*request.Count)
 	}
-	a.supervisor.inbox.Put(func() { a.supervisor.move(&m) })
+	a.supervisor.inbox.Put(&m)
 	result, err := await(a, r, m.done)
 	if err != nil {
-		a.supervisor.inbox.Put(func() { a.supervisor.forgetMove(&m) })
+		a.supervisor.inbox.Put(moveDropped{&m})
 		return nil, err
 	}
 	return struct {
@@ -163,8 +152,8 @@ func (a api) move(r *http.Request) (any, error) {
 }
 
 func (a api) reload(r *http.Request) (any, error) {
-	s, done := a.supervisor, make(chan outcome, 1)
-	s.inbox.Put(func() { s.askReload(done) })
+	done := make(chan outcome, 1)
+	a.supervisor.inbox.Put(reloadRequest{done})
 	result, err := await(a, r, done)
 	if err != nil {
 		return nil, err
@@ -185,7 +174,7 @@ func (a api) stop(r *http.Request) (any, error) {
 	if request.Now {
 		mode = stopQuick
 	}
-	a.supervisor.inbox.Put(func() { a.supervisor.stop(mode) })
+	a.supervisor.inbox.Put(stopRequest{mode})
 	select {
 	case <-a.supervisor.done:
 		return struct{}{}, nil
@@ -195,10 +184,12 @@ func (a api) stop(r *http.Request) (any, error) {
 }
 
 // logs reopens on the goroutine of the request, which alone waits for the file.
-func (a api) logs(*http.Request) (any, error) {
-	var reopen func() error
-	if !a.supervisor.do(func() { reopen = a.supervisor.config.ReopenLogs }) {
-		return nil, errStopping
+func (a api) logs(r *http.Request) (any, error) {
+	answer := make(chan func() error, 1)
+	a.supervisor.inbox.Put(logsRequest{answer})
+	reopen, err := await(a, r, answer)
+	if err != nil {
+		return nil, err
 	}
 	if reopen == nil {
 		return nil, errors.New("logs go to standard error; there is no --log-file to reopen")
@@ -214,7 +205,11 @@ func (a api) upgrade(w http.ResponseWriter, _ *http.Request) {
 		write(w, nil, err)
 		return
 	}
-	if !a.supervisor.do(func() { a.supervisor.askUpgrade(client) }) {
+	taken := make(chan bool, 1)
+	a.supervisor.inbox.Put(upgradeRequest{client, taken})
+	select {
+	case <-taken:
+	case <-a.supervisor.done:
 		answerUpgrade(client, "", errStopping)
 	}
 }

@@ -5,14 +5,26 @@ import (
 
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/dispatch"
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
-// handle acts on one message to the supervisor: an event of a worker's process or of
-// the accept goroutine, or a function.
+// handle acts on one message to the supervisor: a request, an event of a worker's
+// process or of the accept goroutine, or what it has put off itself.
 func (s *supervisor) handle(message any) {
+	if s.request(message) {
+		return
+	}
 	switch m := message.(type) {
-	case func():
+	case due:
 		m()
+	case alarmRang:
+		s.alarmRang(m)
+	case configRead:
+		m.reload.limit.Reset(readLimit + listen.ResolveLimit)
+	case reloadPlanned:
+		s.reloadPlanned(m)
+	case logsReopened:
+		s.logsReopened(m)
 	case signalled:
 		s.signalled(m)
 	case contextDone:

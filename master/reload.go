@@ -136,24 +136,36 @@ func (s *supervisor) beginReload() {
 		reopening.wait()
 		rebindControl()
 		p := planReload(&old, func() { // reading is over
-			s.inbox.Put(func() { r.limit.Reset(readLimit + listen.ResolveLimit) })
+			s.inbox.Put(configRead{r})
 		})
 		plan <- p
-		s.inbox.Put(func() {
-			if s.reload != r {
-				p.drop() // nobody waited for it
-				return
-			}
-			s.reading = nil
-			r.limit.Stop()
-			s.startReload(p)
-		})
+		s.inbox.Put(reloadPlanned{r, p})
 	}()
 	r.limit = s.after(readLimit, func() {
 		if s.reload == r && r.stage == reloadReading {
 			s.refuseReload(fmt.Errorf("the configuration could not be read within %v; is it on a file system that does not answer, or a FIFO?", readLimit))
 		}
 	})
+}
+
+// configRead and reloadPlanned are how far the goroutine of a reload has come that reads
+// the configuration.
+type (
+	configRead    struct{ reload *reload }
+	reloadPlanned struct {
+		reload *reload
+		plan   reloadPlan
+	}
+)
+
+func (s *supervisor) reloadPlanned(e reloadPlanned) {
+	if s.reload != e.reload {
+		e.plan.drop() // nobody waited for it
+		return
+	}
+	s.reading = nil
+	s.reload.limit.Stop()
+	s.startReload(e.plan)
 }
 
 // planReload does what can fail without workers and listeners, and calls read in the

@@ -22,13 +22,16 @@ func (s *supervisor) reopenLogs() {
 	go func() {
 		err := reopen()
 		close(over)
-		s.inbox.Put(func() { s.logsReopened(err) })
+		s.inbox.Put(logsReopened{err})
 	}()
 }
 
-func (s *supervisor) logsReopened(err error) {
-	if err != nil {
-		s.log.Error("log file not reopened", "error", err)
+// logsReopened: Config.ReopenLogs has returned.
+type logsReopened struct{ err error }
+
+func (s *supervisor) logsReopened(e logsReopened) {
+	if e.err != nil {
+		s.log.Error("log file not reopened", "error", e.err)
 	}
 	again := s.reopening.again
 	s.reopening = reopening{}

@@ -42,14 +42,13 @@ func (s *supervisor) scaleOne(by int) {
 }
 
 // askScale is scale for a client, which is answered when it is done.
-func (s *supervisor) askScale(to int, done chan scaled) *scaling {
+func (s *supervisor) askScale(to int, c *scaling) {
 	if err := s.scale(to); err != nil {
-		done <- scaled{err: err}
-		return nil
+		c.done <- scaled{err: err}
+		return
 	}
-	c := &scaling{account: s.openAccount(nil), done: done}
+	c.account = s.openAccount(nil)
 	s.scalings = append(s.scalings, c)
-	return c
 }
 
 // joinScalings adds a worker that is about to leave to what is answered for.

@@ -30,7 +30,7 @@ type supervisor struct {
 	notifier notifier
 	sampling sampling
 
-	inbox mailbox.Mailbox[any] // events, and functions: see handle
+	inbox mailbox.Mailbox[any] // events and requests: see handle
 	wake  chan struct{}
 	done  chan struct{} // closed when run has returned
 
@@ -163,25 +163,15 @@ func (s *supervisor) run() error {
 // interrupt ends run quickly and waits for its end: the other actors must
 // outlive it.
 func (s *supervisor) interrupt(error) {
-	s.inbox.Put(func() { s.stop(stopQuick) })
+	s.inbox.Put(stopRequest{stopQuick})
 	<-s.done
 }
 
-// do runs f on the supervisor's goroutine and returns when it has run, or
-// false if the supervisor has ended.
-func (s *supervisor) do(f func()) bool {
-	ran := make(chan struct{})
-	s.inbox.Put(func() { f(); close(ran) })
-	select {
-	case <-ran:
-		return true
-	case <-s.done:
-		return false
-	}
-}
+// due is what the supervisor has put off, by after: its own business, not another's.
+type due func()
 
 // after has f run on the supervisor's goroutine after d, unless it is stopped.
-func (s *supervisor) after(d time.Duration, f func()) *time.Timer {
+func (s *supervisor) after(d time.Duration, f due) *time.Timer {
 	return time.AfterFunc(d, func() { s.inbox.Put(f) })
 }
 

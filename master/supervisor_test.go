@@ -21,9 +21,9 @@ var passes = map[string]time.Duration{"second": time.Second, "minute": time.Minu
 
 // steps are the others, each taken on the supervisor's goroutine.
 var steps = map[string]func(th *theatre, any *actor){
-	"scale up":      func(th *theatre, _ *actor) { th.inbox.Put(func() { th.scaleOne(+1) }) },
-	"scale down":    func(th *theatre, _ *actor) { th.inbox.Put(func() { th.scaleOne(-1) }) },
-	"reload":        func(th *theatre, _ *actor) { th.inbox.Put(func() { th.askReload(nil) }) },
+	"scale up":      func(th *theatre, _ *actor) { th.inbox.Put(due(func() { th.scaleOne(+1) })) },
+	"scale down":    func(th *theatre, _ *actor) { th.inbox.Put(due(func() { th.scaleOne(-1) })) },
+	"reload":        func(th *theatre, _ *actor) { th.inbox.Put(due(func() { th.askReload(nil) })) },
 	"worker killed": func(th *theatre, a *actor) { th.exit(a.pid, unix.WaitStatus(unix.SIGKILL)) },
 	"worker exits":  func(th *theatre, a *actor) { th.exit(a.pid, 0) },
 	"worker drains": func(_ *theatre, a *actor) { a.say(ipc.Draining{}) },
@@ -33,10 +33,10 @@ var steps = map[string]func(th *theatre, any *actor){
 	"deaf":          func(_ *theatre, a *actor) { a.deaf = true },
 	"can move":      func(th *theatre, _ *actor) { th.moves = !th.moves },
 	"move":          func(th *theatre, a *actor) { th.moveAny(a) },
-	"trial fails":   func(th *theatre, _ *actor) { th.inbox.Put(th.failTrials) },
+	"trial fails":   func(th *theatre, _ *actor) { th.inbox.Put(due(th.failTrials)) },
 	"by accident":   func(th *theatre, a *actor) { th.exit(a.pid, unix.WaitStatus(unix.SIGHUP)) },
 	"ask to scale":  func(th *theatre, _ *actor) { th.askToScale() },
-	"recycle":       func(th *theatre, _ *actor) { th.inbox.Put(func() { th.recycleAny() }) },
+	"recycle":       func(th *theatre, _ *actor) { th.inbox.Put(due(func() { th.recycleAny() })) },
 	"mute":          func(th *theatre, _ *actor) { th.mute = !th.mute },
 	"no program": func(th *theatre, _ *actor) {
 		if th.failStart == nil {
@@ -73,16 +73,14 @@ func (th *theatre) failTrials() {
 
 // moveAny asks a worker's connections to move, as a client does that goes.
 func (th *theatre) moveAny(a *actor) {
-	th.inbox.Put(func() {
-		th.move(&moveRequest{from: a.spec.Slot, to: dispatch.Nobody, count: 5, done: make(chan moveDone, 1)})
-	})
+	th.inbox.Put(&moveRequest{from: a.spec.Slot, to: dispatch.Nobody, count: 5, done: make(chan moveDone, 1)})
 }
 
 // askToScale asks for one more worker; whoever asked is to be answered.
 func (th *theatre) askToScale() {
 	done := make(chan scaled, 1)
 	th.answers = append(th.answers, done)
-	th.inbox.Put(func() { th.askScale(th.target+1, done) })
+	th.inbox.Put(due(func() { th.askScale(th.target+1, &scaling{done: done}) }))
 }
 
 // perform runs the steps and then an orderly end, checking after each.
@@ -108,8 +106,8 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 		mode = stopQuick
 	}
 	if abrupt { // in the midst of it all, and then somebody dies
-		th.inbox.Put(func() { th.stop(mode) })
-		th.inbox.Put(func() { th.exit(th.anyActor(len(script)).pid, unix.WaitStatus(unix.SIGKILL)) })
+		th.inbox.Put(due(func() { th.stop(mode) }))
+		th.inbox.Put(due(func() { th.exit(th.anyActor(len(script)).pid, unix.WaitStatus(unix.SIGKILL)) }))
 		return errors.Join(th.finish(played), errors.Join(th.faults...))
 	}
 	// All obstacles gone, everything comes to what is wanted.
@@ -137,7 +135,7 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 	if err != nil {
 		err = fmt.Errorf("after %s: %w", played, err)
 	}
-	th.inbox.Put(func() { th.stop(mode) })
+	th.inbox.Put(due(func() { th.stop(mode) }))
 	return errors.Join(err, th.finish(played))
 }
 
@@ -151,7 +149,7 @@ func (th *theatre) finish(played string) error {
 
 // abandonStage ends everything without looking, after a failure.
 func (th *theatre) abandonStage() {
-	th.inbox.Put(func() { th.stop(stopQuick) })
+	th.inbox.Put(due(func() { th.stop(stopQuick) }))
 	<-th.ended
 }
 

@@ -334,3 +334,16 @@ func (th *theatre) check() error {
 	}
 	return errors.Join(th.faults...)
 }
+
+// do runs f on the supervisor's goroutine and returns when it has run, or false if the
+// supervisor has ended.
+func (th *theatre) do(f func()) bool {
+	ran := make(chan struct{})
+	th.inbox.Put(due(func() { f(); close(ran) }))
+	select {
+	case <-ran:
+		return true
+	case <-th.done:
+		return false
+	}
+}
