@@ -134,15 +134,3 @@ func (d *drain) open() int {
 	})
 	return n
 }
-
-// askToDrain tells the session, once.
-func (c *Conn) askToDrain() {
-	session, ok := c.session.(DrainSession)
-	if !ok || c.ending() || c.state.is(traitDrained) {
-		return
-	}
-	c.state.mark(traitDrained)
-	if err := c.callDrain(session); err != nil {
-		c.end(err)
-	}
-}

@@ -67,8 +67,8 @@ func (t *handLoop) Connect(id uint64, listener string, local, remote netip.AddrP
 	return pair[0], nil
 }
 
-// Settle makes turns until nothing is ready or due, and no work is outstanding.
-func (t *handLoop) Settle() error {
+// Serve makes turns until nothing is ready or due, and no work is outstanding.
+func (t *handLoop) Serve() error {
 	t.bind()
 	for {
 		next, timeout := t.nextDeadline(), time.Duration(0)

@@ -160,6 +160,18 @@ func (l *loop) drainSessions() {
 	})
 }
 
+// askToDrain tells the session, once.
+func (c *Conn) askToDrain() {
+	session, ok := c.session.(DrainSession)
+	if !ok || c.ending() || c.state.is(traitDrained) {
+		return
+	}
+	c.state.mark(traitDrained)
+	if err := c.callDrain(session); err != nil {
+		c.end(err)
+	}
+}
+
 // end closes what is still open, tells the sessions, and unbinds the goroutine.
 func (l *loop) end() {
 	l.dialer.closed = true

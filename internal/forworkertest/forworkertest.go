@@ -14,8 +14,8 @@ type Loop interface {
 	// Connect gives the loop a connection, which the handler opens, and returns the
 	// owned descriptor of its other end, a non-blocking stream socket.
 	Connect(id uint64, listener string, local, remote netip.AddrPort) (peer int, err error)
-	// Settle serves until nothing is ready or due, and no work is outstanding.
-	Settle() error
+	// Serve serves until nothing is ready or due, and no work is outstanding.
+	Serve() error
 	// Advance moves the clock on.
 	Advance(d time.Duration)
 	// Drain asks all sessions to finish, those that come afterwards too.

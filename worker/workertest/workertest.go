@@ -81,7 +81,7 @@ func (w *Worker) ConnectTo(listener string) *Client {
 	if c.fd, err = w.loop.Connect(id, listener, local, netip.AddrPortFrom(remote, uint16(id))); err != nil {
 		w.t.Fatal(err)
 	}
-	w.settle()
+	w.serve()
 	return c
 }
 
@@ -90,21 +90,21 @@ func (w *Worker) ConnectTo(listener string) *Client {
 func (w *Worker) Advance(d time.Duration) {
 	w.t.Helper()
 	w.loop.Advance(d)
-	w.settle()
+	w.serve()
 }
 
 // Drain asks every session to finish, as before the worker's end.
 func (w *Worker) Drain() {
 	w.t.Helper()
 	w.loop.Drain()
-	w.settle()
+	w.serve()
 }
 
-// settle lets the worker do what there is to do, and the clients read.
-func (w *Worker) settle() {
+// serve lets the worker do what there is to do, and the clients read.
+func (w *Worker) serve() {
 	w.t.Helper()
 	for more := true; more; {
-		if err := w.loop.Settle(); err != nil {
+		if err := w.loop.Serve(); err != nil {
 			w.t.Fatal(err)
 		}
 		more = false
@@ -138,7 +138,7 @@ func (c *Client) Send(fragments ...string) {
 				c.worker.t.Fatalf("the worker does not read: %v", err)
 			}
 			fragment = fragment[n:]
-			c.worker.settle()
+			c.worker.serve()
 		}
 	}
 }
@@ -147,14 +147,14 @@ func (c *Client) Send(fragments ...string) {
 func (c *Client) CloseWrite() {
 	c.worker.t.Helper()
 	_ = unix.Shutdown(c.fd, unix.SHUT_WR) // it may be closed
-	c.worker.settle()
+	c.worker.serve()
 }
 
 // Close closes the client's end.
 func (c *Client) Close() {
 	c.worker.t.Helper()
 	c.release()
-	c.worker.settle()
+	c.worker.serve()
 }
 
 // Received returns what the worker has written since the last call.
