@@ -46,15 +46,15 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 	}
 	l.settle()
 	stopped := false
-	defer context.AfterFunc(ctx, func() { l.calls.Put(func() { stopped = true }) })()
+	l.obey = func(order) { stopped = true } // there is no other
+	defer context.AfterFunc(ctx, func() { l.orders.Put(stopOrder{}) })()
 	if err := l.run(&stopped); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	return nil
 }
 
-// run makes turns until a call to the loop has set stopped, or there is nothing left to
-// wait for.
+// run makes turns until an order has set stopped, or there is nothing left to wait for.
 func (l *loop) run(stopped *bool) error {
 	for !*stopped && (l.table.live > 0 || l.dialer.owed > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
 		next := l.nextDeadline()

@@ -50,16 +50,16 @@ func (c *control) hello() (ipc.Hello, error) {
 	}
 }
 
-// listen starts the listener, which ends with close: it calls obey for each message,
+// listen starts the listener, which ends with close: it calls hear for each message,
 // and gone when the other end is closed.
-func (c *control) listen(obey func(ipc.Message), gone func()) {
+func (c *control) listen(hear func(ipc.Message), gone func()) {
 	c.done.Go(func() {
 		buffer := make([]byte, ipc.MaxMessage+1)
 		for {
 			m, err := c.receive(buffer)
 			switch {
 			case err == nil:
-				obey(m)
+				hear(m)
 			case errors.Is(err, ipc.ErrMalformed):
 				c.log.Error("control message ignored", "error", err)
 			case errors.Is(err, os.ErrClosed):

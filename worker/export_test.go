@@ -51,11 +51,11 @@ func Held(c *Conn) int { return c.loop.buffers.Held() }
 // what the kernel tells of it, as when the kernel's queue is full.
 func MissCloses(l net.Listener, f func()) {
 	streams := l.(*streamListener).streams
-	streams.member.loop.calls.Put(func() {
+	streams.member.loop.messages.Put(message{f: func(*Conn) {
 		f()
 		streams.watch.Take(func(int32) {}, func() {})
 		streams.missed()
-	})
+	}})
 }
 
 // MemoryLimit returns the bound of what Held counts.
@@ -65,10 +65,10 @@ func MemoryLimit(c *Conn) int { return c.loop.memory.limit }
 // when the user has no more watches. It returns when that is so.
 func StopWatching(l net.Listener) {
 	streams, done := l.(*streamListener).streams, make(chan struct{})
-	streams.member.loop.calls.Put(func() {
+	streams.member.loop.messages.Put(message{f: func(*Conn) {
 		streams.watch.Close()
 		streams.watch, streams.unwatches = nil, errors.New("for the test")
 		close(done)
-	})
+	}})
 	<-done
 }

@@ -19,7 +19,7 @@ import (
 // the goroutine of a client (RunClient), of a test (package workertest), or of a
 // member, which adds what a worker has to do with its master.
 //
-// Everything here is the loop's goroutine's alone, except for calls, messages,
+// Everything here is the loop's goroutine's alone, except for orders, messages,
 // strayed, and what does not change once the loop has started. A loop touches
 // its own sockets and nothing else of the process.
 //
@@ -49,7 +49,8 @@ type loop struct {
 	offloop offloop
 
 	waker    *poller.Waker
-	calls    mailbox.Mailbox[func()]  // what the loop itself is to do
+	orders   mailbox.Mailbox[order]   // see order
+	obey     func(order)              // what whoever runs the loop does about one; set before any comes
 	messages mailbox.Bounded[message] // see message
 	served   bool                     // this turn's share of messages is used up
 
@@ -117,7 +118,7 @@ func newLoop(o options) (*loop, error) {
 		_ = l.set.Close() // the error of NewWaker is the one to report
 		return nil, err
 	}
-	l.calls.Notify = l.waker.Wake
+	l.orders.Notify = l.waker.Wake
 	l.messages.Limit, l.messages.Notify = maxMessages, l.waker.Wake
 	return l, nil
 }
@@ -192,7 +193,7 @@ func (l *loop) end() {
 
 // close releases the loop's own descriptors, after end.
 func (l *loop) close() {
-	l.calls.Close()
+	l.orders.Close()
 	l.messages.Close()
 	_ = l.waker.Close() // an eventfd has nothing to flush
 	_ = l.set.Close()   // an epoll set has nothing to flush

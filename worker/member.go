@@ -23,8 +23,8 @@ import (
 //	drain     the way to the end
 //	kind      what depends on whether the connections are sessions or streams
 //
-// All is the loop's goroutine's alone, except for obey and terminate, which have the
-// loop act by its calls, and what does not change. The loop, in turn, knows its
+// All is the loop's goroutine's alone, except for hear and terminate, which make orders
+// for it (orders.go), and what does not change. The loop, in turn, knows its
 // member in three places: serveReserved, for events of what is no connection; and
 // Conn.release and Conn.pin, for what the ledger says of one.
 type member struct {
@@ -89,7 +89,7 @@ func newMember(e endpoint, h Handler, o options) (*member, error) {
 	m.intake = intake{member: m, fd: e.queue, clock: ipc.NewClock(), retry: never}
 	m.mover = mover{member: m, retry: never, version: o.stateVersion}
 	m.drain = drain{member: m, deadline: never}
-	l.member = m
+	l.member, l.obey = m, m.obey
 	l.beats = &e.entry.Sequence
 	err = m.chooseKind()
 	if err == nil {

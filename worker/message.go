@@ -6,7 +6,7 @@ import "time"
 // for a connection, or a function for the loop. Messages wait in loop.messages, which
 // is bounded for all connections together. The loop acts on a share of them in each
 // turn, so that those who post do not have it to themselves. What the loop itself is
-// to do, at its master's word say, is in loop.calls, and comes before all messages.
+// to do, at its master's word say, is in loop.orders, and comes before all messages.
 type message struct {
 	job  *job
 	conn *Conn
@@ -23,13 +23,12 @@ const (
 	messagesPerClock = 16
 )
 
-// runCalls acts on what the loop itself is to do, and collects the messages that have
-// come.
-func (l *loop) runCalls() {
+// obeyOrders acts on the orders that have come, and collects the messages.
+func (l *loop) obeyOrders() {
 	l.waker.Clear()
 	l.messages.Collect()
-	for _, call := range l.calls.Take() {
-		call()
+	for _, o := range l.orders.Take() {
+		l.obey(o)
 		l.settle()
 		l.progress()
 	}

@@ -7,11 +7,45 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
+// order is what another goroutine wants of whoever runs the loop, a member or a client.
+// It is a value that says all there is to it; the loop's goroutine acts on it, before
+// all messages.
+type order interface{ order() }
+
+type (
+	// drainOrder is the master's: drain, until then on the loop's clock.
+	drainOrder struct {
+		deadline time.Duration
+		move     bool
+	}
+	// moveOrder is the master's: see ipc.Move.
+	moveOrder ipc.Move
+	// stopOrder is the master's, or that of a client's context: end at once.
+	stopOrder struct{}
+	// terminateOrder: this process alone, not by the master, was asked to end.
+	terminateOrder struct{}
+	// returnedOrder: the function of a Streams handler has returned.
+	returnedOrder struct {
+		listener *streamListener
+		err      error
+	}
+	// leftOrder: the program has closed the listener of a Streams handler.
+	leftOrder struct{ listener *streamListener }
+)
+
+func (drainOrder) order()     {}
+func (moveOrder) order()      {}
+func (stopOrder) order()      {}
+func (terminateOrder) order() {}
+func (returnedOrder) order()  {}
+func (leftOrder) order()      {}
+
 // stopTime is how long a stop waits for the callback that runs.
 const stopTime = 500 * time.Millisecond
 
-// obey does what the master says. It is called on the listener's goroutine.
-func (m *member) obey(message ipc.Message) {
+// hear makes an order of what the master says. It is called on the listener's
+// goroutine, and waits only for a stop to be obeyed.
+func (m *member) hear(message ipc.Message) {
 	l := m.loop
 	switch message := message.(type) {
 	case ipc.Drain:
@@ -19,14 +53,11 @@ func (m *member) obey(message ipc.Message) {
 		if message.DeadlineMS > 0 {
 			deadline = l.now() + time.Duration(message.DeadlineMS)*time.Millisecond
 		}
-		l.calls.Put(func() {
-			m.drain.told = true
-			m.drain.begin(deadline, message.Mode == ipc.DrainMove)
-		})
+		l.orders.Put(drainOrder{deadline, message.Mode == ipc.DrainMove})
 	case ipc.Move:
-		l.calls.Put(func() { m.obeyMove(message) })
+		l.orders.Put(moveOrder(message))
 	case ipc.Stop:
-		l.calls.Put(func() { m.stopped = true })
+		l.orders.Put(stopOrder{})
 		select {
 		case <-m.ended:
 		case <-time.After(stopTime):
@@ -37,33 +68,57 @@ func (m *member) obey(message ipc.Message) {
 	}
 }
 
-// obeyMove begins an order to move connections away, takes one back, or, without an
-// id, keeps all that are still here.
-func (m *member) obeyMove(order ipc.Move) {
-	switch {
-	case order.Count == 0 && order.ID == 0:
-		m.drain.keep()
-		m.control.send(ipc.Moved{Staying: m.loop.accepted()}) // those before it are on their way
-	case order.Count == 0:
-		m.mover.cancel(order.ID)
-	case !m.drain.begun():
-		m.mover.begin(order.ID, order.Count)
+// terminate is called on a goroutine of its own when this process alone, not by
+// the master, was asked to end.
+func (m *member) terminate() {
+	m.control.send(ipc.Draining{})
+	m.loop.orders.Put(terminateOrder{})
+}
+
+// obey acts on an order.
+func (m *member) obey(o order) {
+	switch o := o.(type) {
+	case drainOrder:
+		m.drain.told = true
+		m.drain.begin(o.deadline, o.move)
+	case moveOrder:
+		m.obeyMove(ipc.Move(o))
+	case stopOrder:
+		m.stopped = true
+	case terminateOrder:
+		m.obeyTerminate()
+	case returnedOrder:
+		o.listener.streams.returned(o.listener, o.err)
+	case leftOrder:
+		o.listener.streams.left()
+	default:
+		panic(fmt.Sprintf("worker: nobody obeys %T", o)) // a mistake in this package
 	}
 }
 
-// terminate is called on a goroutine of its own when this process alone, not by
-// the master, was asked to end. The master says how: connections may have
+// obeyMove begins to move connections away, takes an order to do so back, or, without
+// an id, keeps all that are still here.
+func (m *member) obeyMove(move ipc.Move) {
+	switch {
+	case move.Count == 0 && move.ID == 0:
+		m.drain.keep()
+		m.control.send(ipc.Moved{Staying: m.loop.accepted()}) // those before it are on their way
+	case move.Count == 0:
+		m.mover.cancel(move.ID)
+	case !m.drain.begun():
+		m.mover.begin(move.ID, move.Count)
+	}
+}
+
+// obeyTerminate leaves it to the master how the member ends: connections may have
 // somewhere to go, at once or soon, and are not asked to finish before that is
 // known. Until then they are served.
-func (m *member) terminate() {
-	m.control.send(ipc.Draining{})
-	m.loop.calls.Put(func() {
-		switch {
-		case m.drain.begun():
-		case movable(m.handler):
-			m.drain.step = stepAlone
-		default:
-			m.drain.begin(never, false)
-		}
-	})
+func (m *member) obeyTerminate() {
+	switch {
+	case m.drain.begun():
+	case movable(m.handler):
+		m.drain.step = stepAlone
+	default:
+		m.drain.begin(never, false)
+	}
 }

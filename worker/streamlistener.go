@@ -12,7 +12,7 @@ import (
 // connections in, any goroutine accepts them. What waits in it is bounded by the
 // worker's capacity, as all its connections are.
 type streamListener struct {
-	streams *streams // whose loop's calls are used
+	streams *streams // for orders to its loop, whose goroutine has all else in it
 	log     hclog.Logger
 
 	mu       sync.Mutex
@@ -59,7 +59,7 @@ func (l *streamListener) Accept() (net.Conn, error) {
 // worker then drains.
 func (l *streamListener) Close() error {
 	if !l.close() {
-		l.streams.member.loop.calls.Put(l.streams.left)
+		l.streams.member.loop.orders.Put(leftOrder{l})
 	}
 	return nil
 }

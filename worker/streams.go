@@ -57,7 +57,7 @@ func (s *streams) start() {
 	for handler, listener := range s.listeners {
 		go func() {
 			err := handler.call(listener)
-			s.member.loop.calls.Put(func() { s.returned(listener, err) })
+			s.member.loop.orders.Put(returnedOrder{listener, err})
 		}()
 	}
 }

@@ -91,7 +91,7 @@ func (l *loop) serveReserved(tag uint64) error {
 	if tag != tagWaker {
 		return l.member.serve(tag)
 	}
-	l.runCalls()
+	l.obeyOrders()
 	l.readMessages()
 	return nil
 }

@@ -145,7 +145,7 @@ func disinherit() {
 //	member    this goroutine     owns the loop and the queue; ends when drained, on stop, or on an error
 //	listener  its own goroutine  reads control; ends when the member has, which closes control
 //
-// The listener passes on what it reads through the loop's calls, and sees the
+// The listener makes orders for the loop of what it reads, and sees the
 // master's end while the loop is stuck in a handler.
 func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	o := newOptions(opts)
@@ -173,7 +173,7 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	m.control.send(ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(h), Closes: true})
 	m.loop.ready()
 
-	m.control.listen(m.obey, func() { e.exit(1) }) // not logged: whoever read the log is gone
+	m.control.listen(m.hear, func() { e.exit(1) }) // not logged: whoever read the log is gone
 	defer context.AfterFunc(ctx, m.terminate)()
 	if err := m.run(); err != nil {
 		return fmt.Errorf("worker: %w", err)
