@@ -19,7 +19,7 @@ func (c *Conn) callOpen(h Handler) (err error) {
 	}
 	if err == nil {
 		c.session = session // also of one that Open has aborted: its Close follows
-		c.decide()
+		c.classify()
 	}
 	return err
 }

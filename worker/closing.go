@@ -98,7 +98,7 @@ func (c *Conn) fail(cause error) {
 // blame records what ended the connection; the first cause stands.
 func (c *Conn) blame(cause error) {
 	if cause != nil && c.cause() == nil {
-		c.leave().cause = cause
+		c.addUnfinished().cause = cause
 	}
 }
 
@@ -113,7 +113,7 @@ func (c *Conn) touch() {
 // settle acts on what a callback, or an event, has changed. It runs outside of
 // callbacks, with nothing corked, and may make them.
 func (c *Conn) settle() {
-	c.state.settled(dueSettle)
+	c.state.clear(dueSettle)
 	switch {
 	case c.state.phase() >= phaseClosed:
 		c.report()
@@ -152,7 +152,7 @@ func (c *Conn) endFlushed() {
 // proceed makes the callbacks that are due on a connection that goes on.
 func (c *Conn) proceed() {
 	if c.state.due(dueLow) {
-		c.state.settled(dueLow)
+		c.state.clear(dueLow)
 		if session, ok := c.session.(LowSession); ok && !c.ending() {
 			if err := c.callLow(session); err != nil {
 				c.end(err)
@@ -163,9 +163,9 @@ func (c *Conn) proceed() {
 	}
 	replay := c.state.due(dueReplay) && !c.state.held(holdPaused|holdChoked|holdWork)
 	if replay {
-		c.state.settled(dueReplay)
+		c.state.clear(dueReplay)
 	}
-	if replay && !c.ending() && c.left != nil && c.left.in != nil {
+	if replay && !c.ending() && c.unfinished != nil && c.unfinished.in != nil {
 		c.deliver(nil)
 	}
 	c.endDueInput()
@@ -205,7 +205,7 @@ func (c *Conn) release() {
 		l.corked = nil
 		l.takeCork()
 	}
-	c.refusePosts()
+	c.closePosts()
 	c.dropFiles()
 	c.stopTiming()
 	l.table.remove(c)
@@ -233,7 +233,7 @@ func (c *Conn) report() {
 	}
 	c.state.step(eventReport)
 	session, cause := c.session, c.cause()
-	if c.left != nil && c.left.dialling != nil {
+	if c.unfinished != nil && c.unfinished.dialling != nil {
 		c.reportDial(cause)
 	}
 	c.session = nil
@@ -246,11 +246,11 @@ func (c *Conn) report() {
 	if c.loop.log.IsTrace() {
 		c.loop.log.Trace("connection closed", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener, "reason", cause)
 	}
-	if left := c.left; left != nil {
-		c.left = nil
-		c.loop.buffers.Put(left.raw)
-		c.loop.buffers.Put(left.in)
-		c.loop.buffers.Put(left.out)
-		c.loop.freeLeftovers(left)
+	if u := c.unfinished; u != nil {
+		c.unfinished = nil
+		c.loop.buffers.Put(u.raw)
+		c.loop.buffers.Put(u.in)
+		c.loop.buffers.Put(u.out)
+		c.loop.freeUnfinished(u)
 	}
 }

@@ -49,19 +49,19 @@ var (
 // methods then return ErrClosed or do nothing, and ID, Listener and RemoteAddr still
 // answer.
 type Conn struct {
-	loop    *loop
-	session Session // nil until Open has succeeded, and after the end
-	origin  *origin
-	left    *leftovers // nil while nothing is unfinished
-	remote  netip.Addr
-	id      uint64
-	fd      int32 // -1 just before it is closed; another goroutine may look, by atomics
-	index   uint32
-	alarm   uint32 // in the wheel; 0: nothing about it is timed
-	state   state
-	armed   uint16       // the conditions in the epoll set, while watched
-	port    uint16       // of remote
-	posted  atomic.Int32 // functions that wait; negative once closed
+	loop       *loop
+	session    Session // nil until Open has succeeded, and after the end
+	origin     *origin
+	unfinished *unfinished // nil while nothing is
+	remote     netip.Addr
+	id         uint64
+	fd         int32 // -1 just before it is closed; another goroutine may look, by atomics
+	index      uint32
+	alarm      uint32 // in the wheel; 0: nothing about it is timed
+	state      state
+	armed      uint16       // the conditions in the epoll set, while watched
+	port       uint16       // of remote
+	posted     atomic.Int32 // functions that wait; negative once closed
 }
 
 // ID returns the connection's number, unique for the life of the master; that of
@@ -142,26 +142,9 @@ func (c *Conn) Resume() {
 	}
 }
 
-// leave returns c's leftovers, to add to them.
-func (c *Conn) leave() *leftovers {
-	if c.left == nil {
-		c.left = c.loop.newLeftovers()
-	}
-	return c.left
-}
-
-// tidy frees c's leftovers if there are none.
-func (c *Conn) tidy() {
-	l := c.left
-	if l != nil && l.raw == nil && l.in == nil && l.out == nil && l.files == nil && l.cause == nil && l.deadlines == (deadlines{}) && l.timers == nil && l.jobs == 0 && l.maxInput == 0 && l.flowing == nil && l.dialling == nil && l.large == (largeRest{}) {
-		c.left = nil
-		c.loop.freeLeftovers(l)
-	}
-}
-
 func (c *Conn) cause() error {
-	if c.left == nil {
+	if c.unfinished == nil {
 		return nil
 	}
-	return c.left.cause
+	return c.unfinished.cause
 }

@@ -73,9 +73,9 @@ func (c *Conn) SetReadDeadline(t time.Time) {
 		return
 	}
 	if !c.ending() {
-		c.leave().deadlines.read = c.loop.clockTime(t)
+		c.addUnfinished().deadlines.read = c.loop.clockTime(t)
 		c.schedule()
-		c.tidy()
+		c.releaseUnfinished()
 	}
 }
 
@@ -89,9 +89,9 @@ func (c *Conn) SetWriteDeadline(t time.Time) {
 		return
 	}
 	if !c.ending() {
-		c.leave().deadlines.write = c.loop.clockTime(t)
+		c.addUnfinished().deadlines.write = c.loop.clockTime(t)
 		c.schedule()
-		c.tidy()
+		c.releaseUnfinished()
 	}
 }
 
@@ -125,22 +125,22 @@ func (c *Conn) stamp() { c.loop.wheel.Value(c.alarm).active = c.loop.turnTime() 
 
 func (c *Conn) gotInput() {
 	c.progressed()
-	if c.left != nil && c.left.deadlines.read != 0 {
-		c.left.deadlines.read = 0
-		c.tidy()
+	if c.unfinished != nil && c.unfinished.deadlines.read != 0 {
+		c.unfinished.deadlines.read = 0
+		c.releaseUnfinished()
 	}
 }
 
 // setEnd bounds what is left of a connection that ends.
 func (c *Conn) setEnd(deadline time.Duration) {
-	c.leave().deadlines.end = deadline
+	c.addUnfinished().deadlines.end = deadline
 	c.schedule()
 }
 
 // boundFlush bounds the flushing of a closing connection, the first time.
 func (c *Conn) boundFlush() {
-	if c.left.deadlines.end == 0 {
-		c.left.flushing = c.unsent()
+	if c.unfinished.deadlines.end == 0 {
+		c.unfinished.flushing = c.unsent()
 		c.setEnd(c.loop.turnTime() + c.loop.flushTime)
 	}
 }
@@ -167,10 +167,10 @@ func (c *Conn) due() time.Duration {
 	if !c.ending() {
 		due = c.idleDeadline()
 	}
-	if c.left == nil {
+	if c.unfinished == nil {
 		return due
 	}
-	d := &c.left.deadlines
+	d := &c.unfinished.deadlines
 	if d.read != 0 && !c.ending() && !c.state.held(holdEOF) {
 		due = min(due, d.read)
 	}
@@ -201,8 +201,8 @@ func (c *Conn) ring(now time.Duration) {
 	if c.hasOutput() && c.state.phase() < phaseBroken {
 		c.flush()
 	}
-	if left := c.left; left != nil {
-		d := &left.deadlines
+	if u := c.unfinished; u != nil {
+		d := &u.deadlines
 		if d.write != 0 && d.write <= now {
 			d.write = 0
 			if c.hasOutput() {
@@ -226,7 +226,7 @@ func (c *Conn) ring(now time.Duration) {
 	if c.idleDeadline() <= now {
 		c.end(ErrIdleTimeout)
 	}
-	c.tidy()
+	c.releaseUnfinished()
 	c.schedule()
 }
 
@@ -239,9 +239,9 @@ func (c *Conn) overstayed(now time.Duration) {
 			c.touch()
 		}
 	case c.state.phase() == phaseDialling:
-		c.fail(dialError(c.left.dialling.to, ErrDialTimeout))
+		c.fail(dialError(c.unfinished.dialling.to, ErrDialTimeout))
 	case !c.hasOutput(): // flushed just now
-	case unsent+flushBytes <= c.left.flushing:
+	case unsent+flushBytes <= c.unfinished.flushing:
 		c.boundFlush()
 	default:
 		c.fail(ErrWriteTimeout)
@@ -254,8 +254,8 @@ func (c *Conn) stopTiming() {
 		c.loop.wheel.Remove(c.alarm)
 		c.alarm = 0
 	}
-	for c.left != nil && c.left.timers != nil {
-		c.left.timers.remove()
+	for c.unfinished != nil && c.unfinished.timers != nil {
+		c.unfinished.timers.remove()
 	}
 }
 

@@ -80,7 +80,7 @@ func TestTimeouts(t *testing.T) {
 			c.SetIdleTimeout(0)
 			c.pass(1000 * time.Hour)
 			c.expectOpen()
-			if _, armed := c.l.wheel.Next(); armed || c.alarm != 0 || c.left != nil {
+			if _, armed := c.l.wheel.Next(); armed || c.alarm != 0 || c.unfinished != nil {
 				c.t.Error("something is timed")
 			}
 		}},
@@ -133,7 +133,7 @@ func TestTimeouts(t *testing.T) {
 			c.SetWriteDeadline(at(c, 10*s))
 			c.SetReadDeadline(time.Time{})
 			c.SetWriteDeadline(time.Time{})
-			if _, armed := c.l.wheel.Next(); armed || c.alarm != 0 || c.left != nil {
+			if _, armed := c.l.wheel.Next(); armed || c.alarm != 0 || c.unfinished != nil {
 				c.t.Error("something is timed")
 			}
 		}},

@@ -56,7 +56,7 @@ var errDialPlace = errors.New("want either a remote address or a path")
 // ErrWrongGoroutine.
 type Dialer struct {
 	loop   *loop
-	desk   *Conn  // stands for the Dialer where the loop calls for a connection: the timers of After and what Post was given
+	self   *Conn  // has no socket: it carries the timers and functions of the Dialer itself
 	last   uint64 // the id given last
 	run    int    // dialled since loop.messages was last needed for it
 	owed   int    // calls of failed that are in loop.messages
@@ -69,7 +69,7 @@ const firstDialled = 1<<63 | 1<<31
 
 func newDialer(l *loop) *Dialer {
 	d := &Dialer{loop: l, last: firstDialled}
-	d.desk = &Conn{loop: l, origin: &origin{}, id: firstDialled, fd: -1}
+	d.self = &Conn{loop: l, origin: &origin{}, id: firstDialled, fd: -1}
 	return d
 }
 
@@ -84,11 +84,11 @@ func (c *Conn) Dialer() *Dialer {
 
 // dialling is what a connection owns until it is there.
 type dialling struct {
-	to      Destination
-	handler Handler
-	failed  func(error) // may be nil
-	there   bool        // connect(2) has succeeded
-	selves  int         // how often it has met itself
+	to        Destination
+	handler   Handler
+	failed    func(error) // may be nil
+	connected bool        // connect(2) has succeeded
+	selfDials int         // how often it has met itself
 }
 
 // dialRetry is how long a Unix socket whose backlog is full is left alone:
@@ -125,10 +125,10 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	}
 	d.last++
 	c := &Conn{
-		loop: l, origin: d.desk.origin, remote: to.Remote.Addr(), port: to.Remote.Port(),
+		loop: l, origin: d.self.origin, remote: to.Remote.Addr(), port: to.Remote.Port(),
 		id: d.last, fd: -1, state: newState(phaseDialling, traitDialled),
 	}
-	c.leave().dialling = &dialling{to: to, handler: h, failed: failed}
+	c.addUnfinished().dialling = &dialling{to: to, handler: h, failed: failed}
 	fd, err := -1, error(ErrStopped)
 	if !d.closed {
 		fd, err = to.socket()
@@ -163,7 +163,7 @@ func (d *Dialer) refuse(err error, failed func(error)) *Conn {
 	if failed != nil {
 		d.Post(func() { failed(err) })
 	}
-	return &Conn{loop: d.loop, origin: d.desk.origin, id: firstDialled, fd: -1, state: newState(phaseOver, traitDialled)}
+	return &Conn{loop: d.loop, origin: d.self.origin, id: firstDialled, fd: -1, state: newState(phaseOver, traitDialled)}
 }
 
 // owe has failed called for a connection that has no descriptor: in another turn,
@@ -183,7 +183,7 @@ func (d *Dialer) After(wait time.Duration, f func()) *Timer {
 		_ = d.loop.stray("Dialer.After") // logged
 		return &Timer{loop: d.loop}
 	}
-	return d.desk.After(wait, f)
+	return d.self.After(wait, f)
 }
 
 // Post has the loop call f, as After does. It is for any goroutine, and does not
@@ -191,7 +191,7 @@ func (d *Dialer) After(wait time.Duration, f func()) *Timer {
 // many functions wait (see Conn.Post); while the loop ends f may not be called either.
 func (d *Dialer) Post(f func()) bool {
 	return d.loop.messages.Offer(message{f: func(*Conn) {
-		_ = d.desk.callAfter(f) // a panic is logged
+		_ = d.self.callAfter(f) // a panic is logged
 	}})
 }
 
@@ -249,7 +249,7 @@ func (c *Conn) connect() {
 	if c.ending() {
 		return
 	}
-	d := c.left.dialling
+	d := c.unfinished.dialling
 	var address unix.Sockaddr = &unix.SockaddrUnix{Name: d.to.Path}
 	if d.to.Path == "" {
 		address = sockaddr(d.to.Remote)
@@ -270,9 +270,9 @@ func (c *Conn) connect() {
 	}
 }
 
-// connected is called when the socket is writable, or has failed.
-func (c *Conn) connected() {
-	d := c.left.dialling
+// dialAnswered is called when the socket is writable, or has failed.
+func (c *Conn) dialAnswered() {
+	d := c.unfinished.dialling
 	errno, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	switch {
 	case err != nil:
@@ -286,15 +286,15 @@ func (c *Conn) connected() {
 
 // settleDial opens the connection if it is there.
 func (c *Conn) settleDial() {
-	d := c.left.dialling
-	if !d.there {
+	d := c.unfinished.dialling
+	if !d.connected {
 		return
 	}
 	c.state.step(eventReached)
-	c.left.dialling = nil
-	c.left.deadlines.end = 0
+	c.unfinished.dialling = nil
+	c.unfinished.deadlines.end = 0
 	c.schedule()
-	c.tidy()
+	c.releaseUnfinished()
 	if err := c.open(d.handler); err != nil {
 		c.end(err)
 	}
@@ -303,15 +303,15 @@ func (c *Conn) settleDial() {
 
 // reportDial says why a connection has not come to be.
 func (c *Conn) reportDial(cause error) {
-	d := c.left.dialling
-	c.left.dialling = nil
+	d := c.unfinished.dialling
+	c.unfinished.dialling = nil
 	if d.failed != nil {
 		_ = c.callAfter(func() { d.failed(cause) }) // a panic is logged
 	}
 }
 
-// isDesk reports whether c stands for the Dialer, and not for a connection.
-func (c *Conn) isDesk() bool { return c.loop.dialer.desk == c }
+// isDialers reports whether c stands for the Dialer, and not for a connection.
+func (c *Conn) isDialers() bool { return c.loop.dialer.self == c }
 
 // hangUpDialled ends the dialled connections of a worker that has no others, and
 // reports whether none is left.

@@ -27,18 +27,18 @@ func (c *Conn) WhenFlowing(f func() error) {
 	if c.ending() {
 		return
 	}
-	c.leave().flowing = f
+	c.addUnfinished().flowing = f
 	c.touch()
 }
 
 // flowed calls what waits for input to go on.
 func (c *Conn) flowed() {
-	if c.left == nil || c.left.flowing == nil || !c.Flowing() {
+	if c.unfinished == nil || c.unfinished.flowing == nil || !c.Flowing() {
 		return
 	}
-	f := c.left.flowing
-	c.left.flowing = nil
-	c.tidy()
+	f := c.unfinished.flowing
+	c.unfinished.flowing = nil
+	c.releaseUnfinished()
 	if err := c.callFlowing(f); err != nil {
 		c.end(err)
 	}

@@ -53,62 +53,64 @@ func (c *Conn) movable() bool {
 	return c.session != nil && !c.state.is(traitPinned|traitDialled)
 }
 
-// stay takes note that the connection does not move.
-func (c *Conn) stay() {
+// pin takes note that the connection does not move.
+func (c *Conn) pin() {
 	c.state.mark(traitPinned)
 	if m := c.loop.member; m != nil {
 		m.ledger.pinned()
 	}
 }
 
-// decide is called when the session is there, and says whether it moves.
-func (c *Conn) decide() {
+// classify is called when the session is there, and says whether it moves.
+func (c *Conn) classify() {
 	if c.state.is(traitDialled) || c.state.phase() >= phaseClosed {
 		return // it is this worker's, whatever its session; or Open has aborted it
 	}
 	switch c.session.(type) {
 	case DataFunc, MovableSession:
 	default:
-		c.stay()
+		c.pin()
 	}
 }
 
-// restless reports whether a connection cannot move now, though it is movable:
+// busy reports whether a connection cannot move now, though it is movable:
 // it ends, or something of it would be lost.
-func (c *Conn) restless() bool {
+func (c *Conn) busy() bool {
 	if !c.state.allows(mayMove) || c.state.watch() == hungUp || c.state.held(holdWork) || c.waiting() {
 		return true
 	}
 	_, plain := c.session.(DataFunc)
-	return c.left != nil && (plain && c.left.timers != nil || c.left.cause != nil || c.left.files != nil || c.left.flowing != nil || c.left.deadlines.end != 0)
+	return c.unfinished != nil && (plain && c.unfinished.timers != nil || c.unfinished.cause != nil || c.unfinished.files != nil || c.unfinished.flowing != nil || c.unfinished.deadlines.end != 0)
 }
 
-// largeRestMin and largeRestMax bound how long a connection is left alone whose
+// postponeMin and postponeMax bound how long a connection is left alone whose
 // state was too large to go: to make the state is work, and most likely in vain.
 const (
-	largeRestMin = moveAgain
-	largeRestMax = 30 * time.Second
+	postponeMin = moveAgain
+	postponeMax = 30 * time.Second
 )
 
-// staysLarge has a connection stay because of its large state, for twice as long
+// postponeMove has a connection stay because of its large state, for twice as long
 // as the time before.
-func (c *Conn) staysLarge(err error) {
+func (c *Conn) postponeMove(err error) {
 	l := c.loop
 	if !c.state.is(traitLarge) {
 		l.log.Warn("connection stays for now, its state is large", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
 	}
 	c.state.mark(traitLarge)
-	rest := &c.leave().large
-	rest.pause = min(max(2*rest.pause, largeRestMin), largeRestMax)
+	rest := &c.addUnfinished().postponed
+	rest.pause = min(max(2*rest.pause, postponeMin), postponeMax)
 	rest.until = l.turnTime() + rest.pause
 }
 
-// restsLarge reports whether c is left alone because its state was large.
-func (c *Conn) restsLarge() bool { return c.left != nil && c.loop.turnTime() < c.left.large.until }
+// movePostponed reports whether c is left alone because its state was large.
+func (c *Conn) movePostponed() bool {
+	return c.unfinished != nil && c.loop.turnTime() < c.unfinished.postponed.until
+}
 
-// largeRest is how long a connection with a large state is left alone, and until
+// postponed is how long a connection with a large state is left alone, and until
 // when, on the loop's clock.
-type largeRest struct{ pause, until time.Duration }
+type postponed struct{ pause, until time.Duration }
 
 // describe fills in all of f but the session's state.
 func (c *Conn) describe(f *frozen, now time.Duration) {
@@ -122,14 +124,14 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 			f.quiet = now - a.active
 		}
 	}
-	if c.left == nil {
+	if c.unfinished == nil {
 		return
 	}
-	f.raw, f.in, f.out = c.left.raw, c.left.in, c.left.out[c.left.written:]
-	if d := c.left.deadlines.read; d != 0 {
+	f.raw, f.in, f.out = c.unfinished.raw, c.unfinished.in, c.unfinished.out[c.unfinished.written:]
+	if d := c.unfinished.deadlines.read; d != 0 {
 		f.read = d - now
 	}
-	if d := c.left.deadlines.write; d != 0 {
+	if d := c.unfinished.deadlines.write; d != 0 {
 		f.write = d - now
 	}
 }
@@ -139,12 +141,12 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 func (c *Conn) gone() {
 	l := c.loop
 	c.stopTiming()
-	if c.left != nil {
-		l.buffers.Put(c.left.raw)
-		l.buffers.Put(c.left.in)
-		l.buffers.Put(c.left.out)
-		l.freeLeftovers(c.left)
-		c.left = nil
+	if c.unfinished != nil {
+		l.buffers.Put(c.unfinished.raw)
+		l.buffers.Put(c.unfinished.in)
+		l.buffers.Put(c.unfinished.out)
+		l.freeUnfinished(c.unfinished)
+		c.unfinished = nil
 	}
 	l.table.remove(c)
 	atomic.StoreInt32(&c.fd, -1)

@@ -22,10 +22,10 @@ func (c *Conn) Peek() []byte {
 		_ = c.loop.stray("Conn.Peek") // logged
 		return nil
 	}
-	if c.left == nil || c.loop.reading == c || c.ending() {
+	if c.unfinished == nil || c.loop.reading == c || c.ending() {
 		return nil
 	}
-	return c.left.in
+	return c.unfinished.in
 }
 
 // SetMaxInput bounds the bytes that this session may leave unconsumed, in place of
@@ -41,15 +41,15 @@ func (c *Conn) SetMaxInput(bytes int) {
 		return
 	}
 	if !c.ending() {
-		c.leave().maxInput = max(bytes, 0)
-		c.tidy()
+		c.addUnfinished().maxInput = max(bytes, 0)
+		c.releaseUnfinished()
 	}
 }
 
 // maxInput is the bound that counts.
 func (c *Conn) maxInput() int {
-	if c.left != nil && c.left.maxInput > 0 {
-		return c.left.maxInput
+	if c.unfinished != nil && c.unfinished.maxInput > 0 {
+		return c.unfinished.maxInput
 	}
 	return c.loop.maxInput
 }
@@ -60,11 +60,11 @@ func (c *Conn) read() {
 		c.readWrapped()
 		return
 	}
-	c.took(recv(c.fd, c.loop.input))
+	c.received(recv(c.fd, c.loop.input))
 }
 
-// took acts on what recv has returned.
-func (c *Conn) took(n int, errno syscall.Errno) {
+// received acts on what recv has returned.
+func (c *Conn) received(n int, errno syscall.Errno) {
 	switch {
 	case errno == unix.EAGAIN:
 	case errno != 0:
@@ -80,10 +80,10 @@ func (c *Conn) took(n int, errno syscall.Errno) {
 // deliver calls Data with what it has left so far and fresh, which is in the
 // loop's buffer and may be empty.
 func (c *Conn) deliver(fresh []byte) {
-	in, own := fresh, c.left != nil && c.left.in != nil
+	in, own := fresh, c.unfinished != nil && c.unfinished.in != nil
 	if own {
-		c.left.in = c.loop.buffers.Append(c.left.in, fresh)
-		in = c.left.in
+		c.unfinished.in = c.loop.buffers.Append(c.unfinished.in, fresh)
+		in = c.unfinished.in
 	}
 	c.loop.reading = c
 	n, err := c.callData(in)
@@ -94,7 +94,7 @@ func (c *Conn) deliver(fresh []byte) {
 // delivered acts on what Data has returned. own says that the input is c's, and
 // not in the loop's buffer.
 func (c *Conn) delivered(in []byte, own bool, n int, err error) {
-	c.state.settled(dueReplay) // a pause that began and ended within the call is none
+	c.state.clear(dueReplay) // a pause that began and ended within the call is none
 	if err == nil && (n < 0 || n > len(in)) {
 		err = fmt.Errorf("%w: %d of %d bytes", ErrConsumed, n, len(in))
 	}
@@ -117,19 +117,19 @@ func (c *Conn) keep(rest []byte, own bool) {
 	case len(rest) == 0:
 		c.dropInput()
 	case !own:
-		c.leave().in = append(c.loop.buffers.Get(len(rest)), rest...)
+		c.addUnfinished().in = append(c.loop.buffers.Get(len(rest)), rest...)
 	default:
-		c.left.in = c.loop.buffers.Fit(c.left.in, len(c.left.in)-len(rest))
+		c.unfinished.in = c.loop.buffers.Fit(c.unfinished.in, len(c.unfinished.in)-len(rest))
 	}
 	c.loop.grew()
 }
 
 // dropInput forgets the input left over.
 func (c *Conn) dropInput() {
-	if c.left != nil && c.left.in != nil {
-		c.loop.buffers.Put(c.left.in)
-		c.left.in = nil
-		c.tidy()
+	if c.unfinished != nil && c.unfinished.in != nil {
+		c.loop.buffers.Put(c.unfinished.in)
+		c.unfinished.in = nil
+		c.releaseUnfinished()
 	}
 }
 
@@ -143,8 +143,8 @@ func (c *Conn) endInput() {
 		return
 	}
 	var rest []byte
-	if c.left != nil {
-		rest = c.left.in
+	if c.unfinished != nil {
+		rest = c.unfinished.in
 	}
 	c.loop.reading = c
 	err := c.callEOF(session, rest)

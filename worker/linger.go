@@ -26,7 +26,7 @@ func (c *Conn) linger() {
 	c.dropRaw()
 	now := c.loop.turnTime()
 	c.setEnd(now + lingerTime)
-	c.left.lingerEnd, c.left.flushing = now+lingerMost, 0
+	c.unfinished.lingerEnd, c.unfinished.flushing = now+lingerMost, 0
 	c.state.step(eventFlushed)
 	if !c.shut() {
 		c.finish()
@@ -40,14 +40,14 @@ func (c *Conn) linger() {
 // something since the last time, and puts the bound off if so. The first time
 // there is nothing to compare with: that there is a queue will do.
 func (c *Conn) lingerOn(now time.Duration) bool {
-	left := c.left
-	before := left.flushing
+	u := c.unfinished
+	before := u.flushing
 	queued, err := unix.IoctlGetInt(int(c.fd), unix.SIOCOUTQ) // what the peer's kernel has not acknowledged: tcp(7)
-	if err != nil || now >= left.lingerEnd || before == 0 && queued == 0 || before > 0 && queued >= before {
+	if err != nil || now >= u.lingerEnd || before == 0 && queued == 0 || before > 0 && queued >= before {
 		return false
 	}
-	left.flushing = queued
-	c.setEnd(min(now+lingerTime, left.lingerEnd))
+	u.flushing = queued
+	c.setEnd(min(now+lingerTime, u.lingerEnd))
 	return true
 }
 
@@ -57,8 +57,8 @@ func (c *Conn) discard() {
 	if errno == unix.EAGAIN {
 		return
 	}
-	c.left.discarded += n
-	if errno != 0 || n == 0 || c.left.discarded > lingerBytes {
+	c.unfinished.discarded += n
+	if errno != 0 || n == 0 || c.unfinished.discarded > lingerBytes {
 		c.finish()
 	}
 }

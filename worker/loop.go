@@ -60,20 +60,20 @@ type loop struct {
 	timers []*Timer // that are to run
 	idleMS uint32   // the idle timeout of connections that set none
 
-	table     table
-	dialled   int     // of those in the table
-	dialer    *Dialer // does not change
-	dirty     []*Conn // to settle
-	input     []byte  // what was just read
-	reading   *Conn   // or nil: while its Data or EOF runs
-	cork      []byte  // what was just written, to
-	corked    *Conn
-	wire      []byte // scratch space: what a transport has encoded
-	filePiece []byte // likewise: what it is to encode of a file
-	buffers   buffers.Store
-	memory    memory
-	leftovers []*leftovers // free ones
-	origins   map[place]*origin
+	table       table
+	dialled     int     // of those in the table
+	dialer      *Dialer // does not change
+	dirty       []*Conn // to settle
+	input       []byte  // what was just read
+	reading     *Conn   // or nil: while its Data or EOF runs
+	cork        []byte  // what was just written, to
+	corked      *Conn
+	wire        []byte // scratch space: what a transport has encoded
+	filePiece   []byte // likewise: what it is to encode of a file
+	buffers     buffers.Store
+	memory      memory
+	freeRecords []*unfinished // of what is unfinished
+	origins     map[place]*origin
 
 	maxInput, maxOutput, highWater, lowWater int
 	flushTime                                time.Duration

@@ -44,7 +44,7 @@ func TestKindFollowsFromTheHandler(t *testing.T) {
 // What a loop does it does without a master, but for the places where a member
 // reaches into it. So whatever runs a bare loop cannot miss a master.
 func TestLoopKnowsItsMemberInThreePlaces(t *testing.T) {
-	want := []string{"Conn.release", "Conn.stay", "loop.serveReserved", "newMember"} // the last one sets it
+	want := []string{"Conn.pin", "Conn.release", "loop.serveReserved", "newMember"} // the last one sets it
 	got := make(map[string]bool)
 	names, err := filepath.Glob("*.go")
 	must(t, err)

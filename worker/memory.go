@@ -101,13 +101,13 @@ func (l *loop) grew() {
 }
 
 // holds returns the capacity of c's buffers.
-func (c *Conn) holds() int { return c.owed() + cap(c.left.in) + cap(c.left.raw) }
+func (c *Conn) holds() int { return c.owed() + cap(c.unfinished.in) + cap(c.unfinished.raw) }
 
 // owed returns that of its output.
 func (c *Conn) owed() int {
-	n := cap(c.left.out)
-	for i := range c.left.files {
-		n += cap(c.left.files[i].after)
+	n := cap(c.unfinished.out)
+	for i := range c.unfinished.files {
+		n += cap(c.unfinished.files[i].after)
 	}
 	return n
 }
@@ -118,7 +118,7 @@ func (l *loop) holdings(which func(c *Conn) int) []holding {
 	m := &l.memory
 	m.sizes = m.sizes[:0]
 	l.table.each(func(c *Conn) {
-		if c.left == nil || !c.state.allows(mayWatch) {
+		if c.unfinished == nil || !c.state.allows(mayWatch) {
 			return
 		}
 		if bytes := which(c); bytes > 0 {
@@ -156,12 +156,12 @@ func (l *loop) setFull(full bool) {
 // freed when that returns.
 func (c *Conn) dropBuffers() {
 	c.dropFiles()
-	c.loop.buffers.Put(c.left.out)
-	c.loop.buffers.Put(c.left.raw)
-	c.left.out, c.left.written, c.left.raw = nil, 0, nil
+	c.loop.buffers.Put(c.unfinished.out)
+	c.loop.buffers.Put(c.unfinished.raw)
+	c.unfinished.out, c.unfinished.written, c.unfinished.raw = nil, 0, nil
 	if c.loop.reading != c {
-		c.loop.buffers.Forget(c.left.in) // Peek may have given it to this callback
-		c.left.in = nil
+		c.loop.buffers.Forget(c.unfinished.in) // Peek may have given it to this callback
+		c.unfinished.in = nil
 	}
 }
 

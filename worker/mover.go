@@ -163,7 +163,7 @@ func (m *mover) swept() {
 	m.retry = l.now() + moveAgain
 	left := 0
 	l.table.each(func(c *Conn) {
-		if c.movable() && !c.restless() && !c.state.is(traitLarge) {
+		if c.movable() && !c.busy() && !c.state.is(traitLarge) {
 			left++
 		}
 	})

@@ -53,7 +53,7 @@ func (c *Conn) Go(work, then func()) {
 	if c.ending() {
 		return
 	}
-	c.leave().jobs++
+	c.addUnfinished().jobs++
 	c.state.hold(holdWork)
 	c.touch()
 	c.loop.startWork(&job{conn: c, work: work, then: then})
@@ -130,15 +130,15 @@ func (c *Conn) finished(j *job) {
 			c.end(err)
 		}
 	}
-	if c.state.phase() >= phaseClosed || c.left == nil {
+	if c.state.phase() >= phaseClosed || c.unfinished == nil {
 		return // then has aborted it
 	}
-	c.left.jobs--
-	if c.left.jobs == 0 {
+	c.unfinished.jobs--
+	if c.unfinished.jobs == 0 {
 		c.state.unhold(holdWork)
 		c.state.owe(dueReplay)
 		c.progressed()
 		c.touch()
-		c.tidy()
+		c.releaseUnfinished()
 	}
 }

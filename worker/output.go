@@ -86,10 +86,10 @@ func (c *Conn) Buffered() int {
 
 func (c *Conn) buffered() int {
 	n := 0
-	if c.left != nil {
-		n = len(c.left.out) - c.left.written
-		for i := range c.left.files {
-			n += len(c.left.files[i].after)
+	if c.unfinished != nil {
+		n = len(c.unfinished.out) - c.unfinished.written
+		for i := range c.unfinished.files {
+			n += len(c.unfinished.files[i].after)
 		}
 	}
 	if c.loop.corked == c {
@@ -115,7 +115,9 @@ func (c *Conn) admit(n int) error {
 	return nil
 }
 
-func (c *Conn) hasOutput() bool { return c.left != nil && (c.left.out != nil || c.left.files != nil) }
+func (c *Conn) hasOutput() bool {
+	return c.unfinished != nil && (c.unfinished.out != nil || c.unfinished.files != nil)
+}
 
 // push takes b into the cork, or past it.
 func (c *Conn) push(b []byte) error {
@@ -162,11 +164,11 @@ func (c *Conn) send(first, second []byte) error {
 		return c.sendWrapped(first, second)
 	}
 	n, errno := sendv(c.fd, first, second)
-	return c.gave(n, errno, first, second)
+	return c.wrote(n, errno, first, second)
 }
 
-// gave acts on what sendv has returned.
-func (c *Conn) gave(n int, errno syscall.Errno, first, second []byte) error {
+// wrote acts on what sendv has returned.
+func (c *Conn) wrote(n int, errno syscall.Errno, first, second []byte) error {
 	if n > 0 {
 		c.progressed()
 	}
@@ -194,9 +196,9 @@ func (c *Conn) spill(first, second []byte) error {
 }
 
 func (c *Conn) keepOutput(first, second []byte) {
-	left, store := c.leave(), &c.loop.buffers
-	if n := len(left.files); n > 0 {
-		last := &left.files[n-1]
+	u, store := c.addUnfinished(), &c.loop.buffers
+	if n := len(u.files); n > 0 {
+		last := &u.files[n-1]
 		last.after = store.Append(store.Append(last.after, first), second)
 		c.touch()
 		return // choked until the file is sent
@@ -206,15 +208,15 @@ func (c *Conn) keepOutput(first, second []byte) {
 
 // appendOutput adds to what is to be sent before any file.
 func (c *Conn) appendOutput(first, second []byte) {
-	left, store := c.leave(), &c.loop.buffers
-	need := len(left.out) + len(first) + len(second)
-	if left.written > 0 && need > cap(left.out) {
-		left.out = left.out[:copy(left.out, left.out[left.written:])]
-		left.written = 0
+	u, store := c.addUnfinished(), &c.loop.buffers
+	need := len(u.out) + len(first) + len(second)
+	if u.written > 0 && need > cap(u.out) {
+		u.out = u.out[:copy(u.out, u.out[u.written:])]
+		u.written = 0
 	}
-	left.out = store.Append(left.out, first)
-	left.out = store.Append(left.out, second)
-	if len(left.out)-left.written >= c.loop.highMark() {
+	u.out = store.Append(u.out, first)
+	u.out = store.Append(u.out, second)
+	if len(u.out)-u.written >= c.loop.highMark() {
 		c.state.hold(holdChoked)
 	}
 	c.touch()
@@ -222,13 +224,13 @@ func (c *Conn) appendOutput(first, second []byte) {
 
 // flush writes the connection's own output once, when epoll says it can.
 func (c *Conn) flush() {
-	left := c.left
-	if left.dialling != nil {
-		c.connected()
+	u := c.unfinished
+	if u.dialling != nil {
+		c.dialAnswered()
 		return
 	}
-	if left.out != nil {
-		n, errno := sendv(c.fd, left.out[left.written:], nil)
+	if u.out != nil {
+		n, errno := sendv(c.fd, u.out[u.written:], nil)
 		if errno != 0 {
 			if errno != unix.EAGAIN {
 				c.fail(os.NewSyscallError("write", errno))
@@ -236,23 +238,23 @@ func (c *Conn) flush() {
 			return
 		}
 		c.progressed()
-		left.written += n
-		switch rest := len(left.out) - left.written; {
+		u.written += n
+		switch rest := len(u.out) - u.written; {
 		case rest == 0:
-			c.loop.buffers.Put(left.out)
-			left.out, left.written = nil, 0
-		case buffers.TooLarge(left.out, rest):
-			left.out, left.written = c.loop.buffers.Fit(left.out, left.written), 0
+			c.loop.buffers.Put(u.out)
+			u.out, u.written = nil, 0
+		case buffers.TooLarge(u.out, rest):
+			u.out, u.written = c.loop.buffers.Fit(u.out, u.written), 0
 		}
 	}
-	if left.out == nil && left.files != nil {
+	if u.out == nil && u.files != nil {
 		if c.flushFile(); c.state.phase() >= phaseBroken {
 			return
 		}
 	}
-	choked := left.files != nil || c.buffered() > c.loop.lowMark()
+	choked := u.files != nil || c.buffered() > c.loop.lowMark()
 	if !c.hasOutput() {
-		c.tidy()
+		c.releaseUnfinished()
 		c.touch()
 	}
 	if c.state.held(holdChoked) && !choked {

@@ -45,14 +45,14 @@ type leaving struct {
 // On the way, what was posted to it runs, and from then on Post is false unless it
 // goes on here; and those packed before it may be sent, or taken out again.
 func (p *parcel) freeze(c *Conn) bool {
-	if !c.movable() || c.restsLarge() || !p.runPosts(c) || c.restless() || !c.shutPosts() {
+	if !c.movable() || c.movePostponed() || !p.runPosts(c) || c.busy() || !c.tryClosePosts() {
 		return false
 	}
 	if p.pack(c) {
 		return true
 	}
 	if c.state.phase() < phaseClosed {
-		c.takePosts()
+		c.reopenPosts()
 	}
 	return false
 }
@@ -74,17 +74,17 @@ func (p *parcel) pack(c *Conn) bool {
 		}
 		if err != nil {
 			l.log.Warn("connection stays", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
-			c.stay()
+			c.pin()
 			return false
 		}
-		if c.restless() {
+		if c.busy() {
 			return false // since just now
 		}
 	}
 	c.describe(&f, l.turnTime())
 	if size := f.size(); size > ipc.MaxLargeState {
 		p.large += size // to make it took that time
-		c.staysLarge(fmt.Errorf("%d bytes, at most %d", size, ipc.MaxLargeState))
+		c.postponeMove(fmt.Errorf("%d bytes, at most %d", size, ipc.MaxLargeState))
 		return false
 	}
 	p.state = f.append(p.state[:0])
@@ -118,7 +118,7 @@ func (p *parcel) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
 	p.large += len(p.state) // sealed or not, it took that time
 	memfd, err := ipc.SealState(p.state)
 	if err != nil {
-		c.staysLarge(err)
+		c.postponeMove(err)
 		return false
 	}
 	p.packet.AddLarge(envelope, int(c.fd), memfd) // it is empty
@@ -192,7 +192,7 @@ func (p *parcel) advance(event ipc.Event) {
 		case ipc.StageQueued:
 			moving.conn.gone()
 		case ipc.StageServing:
-			moving.conn.takePosts()
+			moving.conn.reopenPosts()
 			moving.conn.arm()
 		default:
 			kept = append(kept, moving)

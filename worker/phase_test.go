@@ -99,7 +99,7 @@ func TestStatePartsAreApart(t *testing.T) {
 	s.setWatch(unwatched)
 	s.setFin(finNone)
 	s.unhold(holdAny)
-	s.settled(dueSettle | dueLow | dueReplay | dueEnd)
+	s.clear(dueSettle | dueLow | dueReplay | dueEnd)
 	s.unmark(traitWrapped)
 	if s&^aside != state(phaseClosing) {
 		t.Errorf("%b is left", s&^aside)

@@ -18,7 +18,7 @@ const (
 
 // plain reports whether nothing is unfinished about a connection, but what is in
 // the cork.
-func (c *Conn) plain() bool { return c.state&^aside == plainState && c.left == nil }
+func (c *Conn) plain() bool { return c.state&^aside == plainState && c.unfinished == nil }
 
 // readPlain is read for a plain connection.
 func (c *Conn) readPlain() {
@@ -27,7 +27,7 @@ func (c *Conn) readPlain() {
 	got, _, errno := rawRecv(c.fd, in)
 	if errno != 0 || got == 0 {
 		if errno != unix.EINTR { // else epoll reports it again
-			c.took(0, errno)
+			c.received(0, errno)
 		}
 		return
 	}
@@ -64,11 +64,11 @@ func (c *Conn) writePlain() {
 		c.progressed()
 		return
 	case errno == 0:
-		_ = c.gave(int(n), 0, b, nil) // it keeps the rest
+		_ = c.wrote(int(n), 0, b, nil) // it keeps the rest
 	case errno == unix.EINTR:
 		_ = c.send(b, nil) // the connection remembers an error
 	default:
-		_ = c.gave(0, errno, b, nil) // likewise
+		_ = c.wrote(0, errno, b, nil) // likewise
 	}
 	l.settle()
 }

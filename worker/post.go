@@ -49,23 +49,23 @@ func (c *Conn) receive(f func(c *Conn)) {
 // waiting reports whether functions wait for c.
 func (c *Conn) waiting() bool { return c.posted.Load() > 0 }
 
-// refusePosts is called when c is closed, or another worker's. The loop calls it,
+// closePosts is called when c is closed, or another worker's. The loop calls it,
 // and the following ones.
-func (c *Conn) refusePosts() {
-	if !c.postsShut() {
+func (c *Conn) closePosts() {
+	if !c.postsClosed() {
 		c.posted.Add(postClosed)
 	}
 }
 
-// shutPosts has Post be false from now on, unless functions wait: then it returns
+// tryClosePosts has Post be false from now on, unless functions wait: then it returns
 // false.
-func (c *Conn) shutPosts() bool { return c.posted.CompareAndSwap(0, postClosed) }
+func (c *Conn) tryClosePosts() bool { return c.posted.CompareAndSwap(0, postClosed) }
 
-// takePosts undoes it.
-func (c *Conn) takePosts() {
-	if c.postsShut() {
+// reopenPosts undoes it.
+func (c *Conn) reopenPosts() {
+	if c.postsClosed() {
 		c.posted.Add(-postClosed)
 	}
 }
 
-func (c *Conn) postsShut() bool { return c.posted.Load() < postClosed/2 }
+func (c *Conn) postsClosed() bool { return c.posted.Load() < postClosed/2 }

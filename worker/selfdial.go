@@ -23,12 +23,12 @@ func (c *Conn) reached() {
 		c.dialAgain()
 		return
 	}
-	c.left.dialling.there = true
+	c.unfinished.dialling.connected = true
 	c.touch()
 }
 
 func (c *Conn) isItsOwnPeer() bool {
-	to := &c.left.dialling.to
+	to := &c.unfinished.dialling.to
 	remote := netip.AddrPortFrom(to.Remote.Addr().Unmap().WithZone(""), to.Remote.Port())
 	if to.Path != "" || to.Local.IsValid() && to.Local.Unmap().WithZone("") != remote.Addr() {
 		return false // it cannot be, and need not be asked
@@ -46,10 +46,10 @@ func (c *Conn) isItsOwnPeer() bool {
 // dialAgain puts another socket in the place of one that has met itself, whose
 // port is free at once. Nobody listens there: without a better answer it is refused.
 func (c *Conn) dialAgain() {
-	d := c.left.dialling
+	d := c.unfinished.dialling
 	// It is closed without TIME_WAIT, with a reset to itself.
 	_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // it is a TCP socket
-	if d.selves++; d.selves > maxSelfDials {
+	if d.selfDials++; d.selfDials > maxSelfDials {
 		c.fail(dialError(d.to, os.NewSyscallError("connect", unix.ECONNREFUSED)))
 		return
 	}

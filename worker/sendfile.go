@@ -25,7 +25,7 @@ const (
 // outgoing is a part of a file that waits to be sent, and what was written after
 // it:
 //
-//	leftovers.out ─► files[0] ─► files[0].after ─► files[1] ─► …
+//	unfinished.out ─► files[0] ─► files[0].after ─► files[1] ─► …
 type outgoing struct {
 	fd     int // owned
 	offset int64
@@ -97,8 +97,8 @@ func (c *Conn) sendFrom(fd int, off, n int64) error {
 	if o.size == 0 {
 		return nil
 	}
-	left := c.leave()
-	if len(left.files) == maxFiles {
+	u := c.addUnfinished()
+	if len(u.files) == maxFiles {
 		return fmt.Errorf("%w: %d files wait", ErrFull, maxFiles)
 	}
 	var err error
@@ -107,10 +107,10 @@ func (c *Conn) sendFrom(fd int, off, n int64) error {
 		if o.size < n {
 			c.fail(err) // the peer has a part of it
 		}
-		c.tidy()
+		c.releaseUnfinished()
 		return fmt.Errorf("worker: send file: %w", err)
 	}
-	left.files = append(left.files, o)
+	u.files = append(u.files, o)
 	c.state.hold(holdChoked)
 	c.touch()
 	return nil
@@ -141,8 +141,8 @@ func (c *Conn) transmit(o *outgoing) error {
 
 // flushFile sends of the first file, when all before it is sent.
 func (c *Conn) flushFile() {
-	left := c.left
-	o := &left.files[0]
+	u := c.unfinished
+	o := &u.files[0]
 	if err := c.transmit(o); err != nil {
 		c.fail(err)
 		return
@@ -152,12 +152,12 @@ func (c *Conn) flushFile() {
 	}
 	_ = unix.Close(o.fd) // it was only read
 	after := o.after
-	left.files = left.files[1:]
-	if len(left.files) == 0 {
-		left.files = nil
+	u.files = u.files[1:]
+	if len(u.files) == 0 {
+		u.files = nil
 	}
 	if !c.state.is(traitWrapped) {
-		left.out = after
+		u.out = after
 		return
 	}
 	_ = c.encode(after, nil) // the connection remembers an error
@@ -166,21 +166,21 @@ func (c *Conn) flushFile() {
 
 // dropFiles forgets the files that wait.
 func (c *Conn) dropFiles() {
-	if c.left == nil {
+	if c.unfinished == nil {
 		return
 	}
-	for _, o := range c.left.files {
+	for _, o := range c.unfinished.files {
 		_ = unix.Close(o.fd) // it was only read
 		c.loop.buffers.Put(o.after)
 	}
-	c.left.files = nil
+	c.unfinished.files = nil
 }
 
 // unsent returns how many bytes wait, those in files included.
 func (c *Conn) unsent() int {
 	n := c.buffered()
-	if c.left != nil {
-		for _, o := range c.left.files {
+	if c.unfinished != nil {
+		for _, o := range c.unfinished.files {
 			n += int(o.size)
 		}
 	}

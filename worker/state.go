@@ -98,7 +98,7 @@ func (s state) reads() bool { return !s.held(holdAny) && s.allows(mayRead) }
 // due reports whether any of d is.
 func (s state) due(d due) bool { return s&state(d) != 0 }
 func (s *state) owe(d due)     { *s |= state(d) }
-func (s *state) settled(d due) { *s &^= state(d) }
+func (s *state) clear(d due)   { *s &^= state(d) }
 
 // is reports whether the connection has any of t.
 func (s state) is(t trait) bool { return s&state(t) != 0 }

@@ -69,13 +69,13 @@ func (c *Conn) resume(f *frozen) {
 	c.state.thaw(f.flags)
 	l := c.loop
 	if len(f.raw) > 0 {
-		c.leave().raw = append(l.buffers.Get(len(f.raw)), f.raw...)
+		c.addUnfinished().raw = append(l.buffers.Get(len(f.raw)), f.raw...)
 	}
 	if len(f.in) > 0 {
-		c.leave().in = append(l.buffers.Get(len(f.in)), f.in...)
+		c.addUnfinished().in = append(l.buffers.Get(len(f.in)), f.in...)
 	}
 	if len(f.out) > 0 {
-		c.leave().out = append(l.buffers.Get(len(f.out)), f.out...)
+		c.addUnfinished().out = append(l.buffers.Get(len(f.out)), f.out...)
 	}
 	now := l.turnTime()
 	if c.state.is(traitOwnIdle) {
@@ -88,7 +88,7 @@ func (c *Conn) resume(f *frozen) {
 		l.wheel.Value(c.alarm).active = now - f.quiet
 	}
 	l.grew()
-	d := &c.leave().deadlines
+	d := &c.addUnfinished().deadlines
 	d.read, d.write = 0, 0
 	if f.read != frozenNever {
 		d.read = max(1, now+f.read)
@@ -97,5 +97,5 @@ func (c *Conn) resume(f *frozen) {
 		d.write = max(1, now+f.write)
 	}
 	c.schedule()
-	c.tidy()
+	c.releaseUnfinished()
 }

@@ -30,11 +30,11 @@ func (c *Conn) After(d time.Duration, f func()) *Timer {
 		return t
 	}
 	now := l.refresh()
-	*t = Timer{loop: l, conn: c, f: f, next: c.leave().timers, alarm: l.wheel.Add(), index: uint32(len(l.timers))}
+	*t = Timer{loop: l, conn: c, f: f, next: c.addUnfinished().timers, alarm: l.wheel.Add(), index: uint32(len(l.timers))}
 	if t.next != nil {
 		t.next.prev = t
 	}
-	c.left.timers = t
+	c.unfinished.timers = t
 	l.timers = append(l.timers, t)
 	l.wheel.Value(t.alarm).owner = timerMark | t.index
 	l.wheel.Arm(t.alarm, now, now+min(max(d, 0), never-now))
@@ -79,10 +79,10 @@ func (t *Timer) remove() {
 	if t.prev != nil {
 		t.prev.next = t.next
 	} else {
-		c.left.timers = t.next
+		c.unfinished.timers = t.next
 	}
 	t.conn, t.f, t.next, t.prev = nil, nil, nil, nil
-	c.tidy()
+	c.releaseUnfinished()
 }
 
 // run is called when t is due.
@@ -92,7 +92,7 @@ func (t *Timer) run() {
 	if c.ending() {
 		return
 	}
-	if err := c.callAfter(f); err != nil && !c.isDesk() {
+	if err := c.callAfter(f); err != nil && !c.isDialers() {
 		c.end(err)
 	}
 }

@@ -52,8 +52,8 @@ func (c *Conn) thawTransport(state []byte) error {
 func (c *Conn) readWrapped() {
 	l, have := c.loop, 0
 	in := l.input[:cap(l.input)]
-	if c.left != nil {
-		have = copy(in, c.left.raw) // at most maxUnit
+	if c.unfinished != nil {
+		have = copy(in, c.unfinished.raw) // at most maxUnit
 	}
 	n, errno := recv(c.fd, in[have:min(len(in), have+len(l.input))])
 	switch {
@@ -93,17 +93,17 @@ func (c *Conn) keepRaw(in []byte, d *decoded) {
 	case len(rest) > maxUnit:
 		d.err = errUnitSize
 	default:
-		c.leave().raw = append(c.loop.buffers.Get(len(rest)), rest...)
+		c.addUnfinished().raw = append(c.loop.buffers.Get(len(rest)), rest...)
 		c.loop.grew()
 	}
 }
 
 // dropRaw forgets what decode has left.
 func (c *Conn) dropRaw() {
-	if c.left != nil && c.left.raw != nil {
-		c.loop.buffers.Put(c.left.raw)
-		c.left.raw = nil
-		c.tidy()
+	if c.unfinished != nil && c.unfinished.raw != nil {
+		c.loop.buffers.Put(c.unfinished.raw)
+		c.unfinished.raw = nil
+		c.releaseUnfinished()
 	}
 }
 
@@ -114,20 +114,20 @@ func (c *Conn) endDueInput() {
 		return
 	}
 	if c.ending() {
-		c.state.settled(dueEnd)
+		c.state.clear(dueEnd)
 		return
 	}
 	if c.state.held(holdPaused | holdChoked | holdWork) {
 		return
 	}
-	c.state.settled(dueEnd)
+	c.state.clear(dueEnd)
 	c.endInput()
 }
 
 // sendWrapped is send. Behind a file bytes wait as they are, since they are encoded
 // after it.
 func (c *Conn) sendWrapped(first, second []byte) error {
-	if c.left != nil && c.left.files != nil {
+	if c.unfinished != nil && c.unfinished.files != nil {
 		return c.spill(first, second)
 	}
 	return c.encode(first, second)
@@ -157,7 +157,7 @@ func (c *Conn) encode(first, second []byte) error {
 // sendWire sends what is encoded: behind what waits encoded, and before any file. It
 // keeps what the kernel does not take.
 func (c *Conn) sendWire(wire []byte) error {
-	if c.left == nil || c.left.out == nil {
+	if c.unfinished == nil || c.unfinished.out == nil {
 		n, errno := sendv(c.fd, wire, nil)
 		if errno != 0 && errno != unix.EAGAIN {
 			err := os.NewSyscallError("write", errno)

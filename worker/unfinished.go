@@ -1,0 +1,67 @@
+package worker
+
+import "time"
+
+// unfinished is the record of what a connection has only while something about it is
+// unfinished. An idle connection has none: the loop keeps some free ones.
+type unfinished struct {
+	raw       []byte // input that the transport did not use: less than a unit of it
+	in        []byte // input that Data did not consume
+	out       []byte // output that the kernel did not take, from written on
+	written   int
+	files     []outgoing // to send after it
+	cause     error      // what ended the connection, when not in order
+	deadlines deadlines
+	timers    *Timer        // that are to run
+	flushing  int           // bytes of output when the present bound for flushing began; likewise of the kernel's queue, while lingering
+	discarded int           // bytes, while lingering
+	lingerEnd time.Duration // when it is over in any case, on the loop's clock
+	jobs      int           // of Go that are outstanding
+	maxInput  int           // by SetMaxInput; 0: the worker's
+	flowing   func() error  // to call when input goes on, or nil
+	dialling  *dialling
+	postponed postponed
+}
+
+// empty reports whether nothing is unfinished.
+func (u *unfinished) empty() bool {
+	return u.raw == nil && u.in == nil && u.out == nil && u.files == nil && u.cause == nil &&
+		u.deadlines == (deadlines{}) && u.timers == nil && u.jobs == 0 && u.maxInput == 0 &&
+		u.flowing == nil && u.dialling == nil && u.postponed == (postponed{})
+}
+
+// addUnfinished returns c's record, a new one if it had none, to add to it.
+func (c *Conn) addUnfinished() *unfinished {
+	if c.unfinished == nil {
+		c.unfinished = c.loop.newUnfinished()
+	}
+	return c.unfinished
+}
+
+// releaseUnfinished gives c's record back once nothing is in it.
+func (c *Conn) releaseUnfinished() {
+	if u := c.unfinished; u != nil && u.empty() {
+		c.unfinished = nil
+		c.loop.freeUnfinished(u)
+	}
+}
+
+// freeUnfinishedKept bounds the free list.
+const freeUnfinishedKept = 256
+
+func (l *loop) newUnfinished() *unfinished {
+	n := len(l.freeRecords)
+	if n == 0 {
+		return new(unfinished)
+	}
+	u := l.freeRecords[n-1]
+	l.freeRecords = l.freeRecords[:n-1]
+	return u
+}
+
+func (l *loop) freeUnfinished(u *unfinished) {
+	*u = unfinished{}
+	if len(l.freeRecords) < freeUnfinishedKept {
+		l.freeRecords = append(l.freeRecords, u)
+	}
+}
