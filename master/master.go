@@ -2,14 +2,12 @@ package master
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 
 	"github.com/oklog/run"
 	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/dispatch"
-	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,200 +34,94 @@ func Run(ctx context.Context, config Config) error {
 	if _, ok := descriptorVariable(upgradeTestVariable); ok {
 		return runSelfTest(&config)
 	}
-	m, err := start(&config, addresses, limit)
+	a, err := start(&config, addresses, limit)
 	if err != nil {
 		return err
 	}
-	return m.run(ctx)
+	return a.run(ctx)
 }
 
-// roomForDescriptors is for how many the kernel's table has room from the start. A
-// master holds a packet's and some for each worker.
-const roomForDescriptors = 4096
-
-// workerReserve is how many descriptors a worker that states no capacity is
-// assumed to need for itself.
-const workerReserve = 64
-
-// start builds the actors: anew, or of what a program leaves that this one takes
-// the place of.
-func start(config *Config, addresses []Address, limit int) (*members, error) {
-	if _, ok := descriptorVariable(upgradeVariable); ok {
-		return takeOver(config, limit)
-	}
-	if err := enoughDescriptors(config, len(addresses), limit); err != nil {
-		return nil, err
-	}
-	// First of all: whoever sees a socket or the pid file may send a signal.
-	signals := newSignals()
-	m, err := open(config, addresses, limit, signals)
-	if err != nil {
-		signals.release()
-	}
-	return m, err
-}
-
-// open is start for a server that was none before.
-func open(config *Config, addresses []Address, limit int, signals *signals) (*members, error) {
-	passed, err := listen.TakePassed()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	defer passed.Close()
-	resolved, err := listen.Resolve(addresses, nil)
-	if err != nil {
-		return nil, err
-	}
-	signals.catchEnds() // not before: a name server may take its time
-	listeners, err := listen.Open(listen.Settings{Addresses: resolved, Sockets: config.Acceptors}, passed)
-	if err != nil {
-		return nil, err
-	}
-	worker, err := openProgram(config)
-	if err != nil {
-		listen.CloseAll(listeners)
-		return nil, err
-	}
-	m, err := newMembers(config, listeners, limit)
-	if err != nil {
-		worker.Close()
-		listen.CloseAll(listeners)
-		return nil, err
-	}
-	m.super.setProgram(m.super.generation, worker)
-	m.signals = signals
-	if config.Control != "" {
-		if m.control, err = newControl(config, m.super); err != nil {
-			m.close()
-			return nil, err
-		}
-	}
-	if config.PIDFile != "" {
-		if err := writePIDFile(config.PIDFile); err != nil {
-			m.close()
-			return nil, err
-		}
-	}
-	return m, nil
-}
-
-// contextDone: Run's context is done.
-type contextDone struct{}
-
-// members are the actors, before they run.
-type members struct {
-	accept  *dispatch.Acceptor
-	reap    *child.Reaper
+// actors are a master's goroutines, each of which owns its state: the others send it
+// values, and ask for answers. This is the order in which they are started, and told
+// to end.
+//
+//	supervisor  owns the slots: starts, watches, replaces and drains workers. Ends when
+//	            it was asked to stop and the last worker is gone, or if none gets ready;
+//	            told to end, it stops quickly. See supervisor.go, and life.go for a slot.
+//	control     answers clients of the control socket. Ends when told, with all
+//	            answered that were accepted, or given up after a second. See control.go.
+//	signals     turns signals into requests to the supervisor. Ends when told.
+//	context     turns the end of Run's context into a graceful stop. Ends when told.
+//	reaper      waits for children, the only one to do so. Ends when told.
+//	            See package child.
+//	acceptor    accepts, dispatches, owns the workers' queues and their ledgers; may have
+//	            subacceptors beside it (Config.Acceptors). Ends when told, or if it cannot
+//	            wait for events. See package dispatch.
+//
+// Whichever ends first, normally the supervisor, has all told to end, one after the
+// other. Telling the supervisor returns when it has ended, and with it the workers: so
+// what it needs for that, the reaper and the acceptor, is there until then.
+//
+// Beside them a goroutine reads the supervisor's timer (sleeper.go), and one may be
+// reading a configuration, reopening the log, or testing the next program: each does
+// one thing that can block, and tells the supervisor.
+type actors struct {
 	super   *supervisor
-	signals *signals
 	control *control // nil: none
-	pidFile string
+	signals *signals
+	reap    *child.Reaper
+	accept  *dispatch.Acceptor
 
+	pidFile  string
 	endSleep func() // of the supervisor, between two samples of its workers
 	program  string // the path by which this program was started
 }
 
-// newMembers takes ownership of the listeners, unless it returns an error.
-func newMembers(config *Config, listeners []*listen.Listener, limit int) (*members, error) {
-	m := &members{reap: child.NewReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
-	var err error
-	var sleeper sleeper
-	if sleeper, m.endSleep, err = newSleeper(); err != nil {
-		return nil, err
-	}
-	sockets := socketsOf(config.Acceptors, listeners)
-	m.accept, err = dispatch.New(dispatch.Setup{
-		Settings: config.dispatchSettings(), Logger: config.Logger, Listeners: toAccept(listeners), Acceptors: sockets,
-		DescriptorLimit: limit, Report: m.happened,
-	})
-	if err != nil {
-		m.endSleep()
-		return nil, err
-	}
-	launcher := child.Launcher{
-		Reaper: m.reap, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom, Private: managerVariables,
-		Owner: func(e child.Event) { m.super.inbox.Put(e) },
-	}
-	m.super = newSupervisor(config, m.accept, processes{
-		launch: func(s child.Spec) (process, error) {
-			p, err := launcher.Launch(s)
-			if err != nil {
-				return nil, err
-			}
-			return p, nil
-		},
-		restore:      func(id child.ID, state child.State) process { return launcher.Restore(id, state) },
-		signal:       m.reap.Signal,
-		signalThread: m.reap.SignalThread,
-		stopped:      child.Stopped,
-	}, sleeper)
-	m.super.listeners, m.super.sockets = listeners, sockets
-	listen.SetBacklog(listeners, config.Backlog, config.Logger)
-	return m, nil
-}
-
-// happened takes an event of the accept goroutine, which calls it. That it is alive
-// the service manager hears at once: the supervisor was, when it asked, and need not be
-// woken for it.
-func (m *members) happened(e dispatch.Event) {
-	if _, ok := e.(dispatch.Alive); ok {
-		m.super.notifier.alive()
-		return
-	}
-	m.super.inbox.Put(e)
-}
-
-// close undoes start.
-func (m *members) close() {
-	if m.control != nil {
-		m.control.interrupt(nil)
-	}
-	m.accept.Close()
-	listen.CloseAll(m.super.listeners)
-	m.endSleep()
-}
-
-// run runs the actors, once.
-func (m *members) run(ctx context.Context) error {
-	defer m.signals.release() // when nothing is left that others can see
-	defer m.endSleep()
-	defer removePIDFile(m.pidFile)
-	super := m.super
+// run runs the actors, once, in the order that actors has them.
+func (a *actors) run(ctx context.Context) error {
+	defer a.signals.release() // when nothing is left that others can see
+	defer a.endSleep()
+	defer removePIDFile(a.pidFile)
+	super := a.super
 	defer super.notifier.flush(sayLimit)
 
-	// The order of the interrupts is the order of the Adds. Whichever actor
-	// ends first, the supervisor is told first, and has ended all workers when
-	// its interrupt returns; only then do those end that it needs for that.
-	// Normally it is the supervisor that ends first, when it was asked to stop.
-	var actors run.Group
-	actors.Add(super.run, super.interrupt)
-	if m.control != nil {
-		super.rebindControl = m.control.rebind
-		defer m.control.interrupt(nil)
-		actors.Add(m.control.run, m.control.interrupt)
+	var group run.Group
+	group.Add(super.run, super.interrupt)
+	if a.control != nil {
+		super.rebindControl = a.control.rebind
+		defer a.control.interrupt(nil)
+		group.Add(a.control.run, a.control.interrupt)
 	}
-	m.signals.post = func(e signalled) { super.inbox.Put(e) }
-	actors.Add(m.signals.run, m.signals.interrupt)
-	done := make(chan struct{})
-	actors.Add(func() error {
-		select {
-		case <-ctx.Done():
-			super.inbox.Put(contextDone{})
-			<-done
-		case <-done:
-		}
-		return nil
-	}, func(error) { close(done) })
-	actors.Add(m.reap.Run, m.reap.Interrupt)
-	actors.Add(m.accept.Run, m.accept.Interrupt)
+	a.signals.post = func(e signalled) { super.inbox.Put(e) }
+	group.Add(a.signals.run, a.signals.interrupt)
+	group.Add(super.awaitContext(ctx))
+	group.Add(a.reap.Run, a.reap.Interrupt)
+	group.Add(a.accept.Run, a.accept.Interrupt)
 
 	executable, err := openExecutable()
 	super.upgrader = upgrader{unable: err}
 	if err == nil {
 		defer unix.Close(executable)
-		super.upgrader = m.newUpgrader(executable)
+		super.upgrader = a.newUpgrader(executable)
 	}
-	err = actors.Run()
-	m.reap.EndGroups(super.stopping == stopQuick)
+	err = group.Run()
+	a.reap.EndGroups(super.stopping == stopQuick)
 	return err
+}
+
+// contextDone: Run's context is done.
+type contextDone struct{}
+
+// awaitContext returns the actor that waits for the end of Run's context.
+func (s *supervisor) awaitContext(ctx context.Context) (run func() error, interrupt func(error)) {
+	told := make(chan struct{})
+	return func() error {
+		select {
+		case <-ctx.Done():
+			s.inbox.Put(contextDone{})
+			<-told
+		case <-told:
+		}
+		return nil
+	}, func(error) { close(told) }
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
-// slot is a worker's seat as the supervisor sees it, which alone touches it.
+// slot is a worker's place, in which one incarnation follows another until the slot is
+// removed. The supervisor alone touches it.
 type slot struct {
 	number     int
 	generation int

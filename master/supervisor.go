@@ -13,12 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supervisor owns the slots: one goroutine, to which everyone else sends
-// functions to run. After each batch it reconciles what is with what is wanted,
-// so that no event needs to know what others are under way.
+// supervisor owns the slots: one goroutine, which handles events and requests (see
+// handle) in the order of their coming. After each batch it reconciles what is with
+// what is wanted, so that no event needs to know what others are under way.
 //
-// It waits for nobody: for workers it has alarms, for clients channels with room,
-// and what may take its time (reading a configuration) has a goroutine of its own.
+// It waits for nobody but the accept goroutine, which answers it between two turns: for
+// workers it has alarms, for clients channels with room, and what may take its time
+// (reading a configuration) has a goroutine of its own. Nobody else touches its fields
+// after run has begun, but for inbox and done.
 type supervisor struct {
 	config    *Config // of the generation that serves
 	log       hclog.Logger

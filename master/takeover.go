@@ -80,7 +80,7 @@ func (u *upgradeState) fits(config *Config) error {
 
 // takeOver goes on where the old program stopped. Up to the commit nothing is
 // changed: an error, or a panic, leads back to the old program.
-func takeOver(config *Config, limit int) (m *members, err error) {
+func takeOver(config *Config, limit int) (a *actors, err error) {
 	memory, _ := descriptorVariable(upgradeVariable)
 	state, err := readUpgradeState(memory)
 	if err != nil {
@@ -101,7 +101,7 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err = newMembers(config, listen.Restore(state.Listeners), limit)
+	a, err = newActors(config, listen.Restore(state.Listeners), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -110,16 +110,16 @@ func takeOver(config *Config, limit int) (m *members, err error) {
 		if err != nil {
 			return nil, err
 		}
-		m.super.setProgram(state.Generation, worker)
+		a.super.setProgram(state.Generation, worker)
 	}
-	if err := m.accept.Inherit(&state.Accept, boards); err != nil {
+	if err := a.accept.Inherit(&state.Accept, boards); err != nil {
 		return nil, err
 	}
 	if config.Control != "" {
-		m.control = restoreControl(config, state.Control, listen.CarriedSocketFile(config.Control, state.ControlFile), m.super)
+		a.control = restoreControl(config, state.Control, listen.CarriedSocketFile(config.Control, state.ControlFile), a.super)
 	}
-	m.commit(state, memory, boards)
-	return m, nil
+	a.commit(state, memory, boards)
+	return a, nil
 }
 
 // openBoards maps the scoreboard of each slot that has a worker. What was one for
@@ -147,9 +147,9 @@ func openBoards(state *upgradeState) (map[int]*ipc.Scoreboard, error) {
 }
 
 // commit is the point of no return. Nothing in it can fail.
-func (m *members) commit(state *upgradeState, memory int, boards map[int]*ipc.Scoreboard) {
+func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Scoreboard) {
 	failure := os.Getenv(upgradeErrorVariable)
-	m.super.config.LogWriter.inherit(inheritedMissing())
+	a.super.config.LogWriter.inherit(inheritedMissing())
 	for _, name := range []string{upgradeVariable, upgradeErrorVariable, upgradeLogVariable} {
 		_ = os.Unsetenv(name) // it fails only for a name that is no name
 	}
@@ -160,23 +160,23 @@ func (m *members) commit(state *upgradeState, memory int, boards map[int]*ipc.Sc
 	if state.Accept.PerIPMemory > 0 {
 		_ = unix.Close(state.Accept.PerIPMemory) // it was read, too
 	}
-	m.program = state.Program
+	a.program = state.Program
 	if state.Worker != nil {
-		m.super.setProgram(state.Generation, state.Worker.Restore(m.super.config.ProgramGiven))
+		a.super.setProgram(state.Generation, state.Worker.Restore(a.super.config.ProgramGiven))
 	}
-	m.signals = restoreSignals(state.IgnoresInterrupts)
-	m.super.inherit(state, boards)
-	m.reap.RestoreGroups(state.Groups)
+	a.signals = restoreSignals(state.IgnoresInterrupts)
+	a.super.inherit(state, boards)
+	a.reap.RestoreGroups(state.Groups)
 	elapsed := (ipc.NewClock().Now() - time.Duration(state.Began)).Round(time.Microsecond)
 	var err error
 	if failure != "" {
 		err = errors.New(failure)
-		m.super.log.Error("upgrade failed, the old program goes on", "error", err, "elapsed", elapsed)
+		a.super.log.Error("upgrade failed, the old program goes on", "error", err, "elapsed", elapsed)
 	} else {
-		m.super.log.Info("upgraded", "version", m.super.config.Version, "from", state.Version, "elapsed", elapsed)
+		a.super.log.Info("upgraded", "version", a.super.config.Version, "from", state.Version, "elapsed", elapsed)
 	}
 	for _, client := range state.Clients {
-		answerUpgrade(client, m.super.config.Version, err)
+		answerUpgrade(client, a.super.config.Version, err)
 	}
 }
 

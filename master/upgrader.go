@@ -69,28 +69,28 @@ func (u *upgrader) become(state *upgradeState, test selfTest, settled func() boo
 }
 
 // newUpgrader returns the upgrader of the actors, which are all made.
-func (m *members) newUpgrader(executable int) upgrader {
-	config := m.super.config
+func (a *actors) newUpgrader(executable int) upgrader {
+	config := a.super.config
 	u := upgrader{
-		program: m.program, executable: executable, ignoresInterrupts: m.signals.ignoresInterrupts,
+		program: a.program, executable: executable, ignoresInterrupts: a.signals.ignoresInterrupts,
 		pauseControl: func() {}, resumeControl: func() {},
 		controlSocket: func() (int, fileid.ID) { return -1, fileid.ID{} },
-		holdChildren:  func(pids []int) (func(), bool) { return m.reap.Release, m.reap.Hold(pids) },
-		groups:        m.reap.HeldGroups,
-		holdSignals:   m.signals.holdForNext,
-		flushMessages: func() { m.super.notifier.flush(handOverLimit) },
+		holdChildren:  func(pids []int) (func(), bool) { return a.reap.Release, a.reap.Hold(pids) },
+		groups:        a.reap.HeldGroups,
+		holdSignals:   a.signals.holdForNext,
+		flushMessages: func() { a.super.notifier.flush(handOverLimit) },
 		handOverLog:   config.LogWriter.handOver,
 		execute:       execute,
 	}
 	u.startTest = func(state *upgradeState) (selfTest, error) {
-		t, err := startTest(state, child.CommandSpec{Path: m.program, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom}, m.reap)
+		t, err := startTest(state, child.CommandSpec{Path: a.program, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom}, a.reap)
 		if err != nil {
 			return nil, err
 		}
 		return t, nil
 	}
-	if m.control != nil {
-		u.pauseControl, u.resumeControl, u.controlSocket = m.control.pause, m.control.resume, m.control.handOver
+	if a.control != nil {
+		u.pauseControl, u.resumeControl, u.controlSocket = a.control.pause, a.control.resume, a.control.handOver
 	}
 	return u
 }

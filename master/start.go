@@ -1,0 +1,139 @@
+package master
+
+import (
+	"fmt"
+
+	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
+	"github.com/usher-go/usher/master/internal/listen"
+)
+
+// roomForDescriptors is for how many the kernel's table has room from the start. A
+// master holds a packet's and some for each worker.
+const roomForDescriptors = 4096
+
+// workerReserve is how many descriptors a worker that states no capacity is
+// assumed to need for itself.
+const workerReserve = 64
+
+// start builds the actors: anew, or of what a program leaves that this one takes
+// the place of.
+func start(config *Config, addresses []Address, limit int) (*actors, error) {
+	if _, ok := descriptorVariable(upgradeVariable); ok {
+		return takeOver(config, limit)
+	}
+	if err := enoughDescriptors(config, len(addresses), limit); err != nil {
+		return nil, err
+	}
+	// First of all: whoever sees a socket or the pid file may send a signal.
+	signals := newSignals()
+	a, err := open(config, addresses, limit, signals)
+	if err != nil {
+		signals.release()
+	}
+	return a, err
+}
+
+// open is start for a server that was none before.
+func open(config *Config, addresses []Address, limit int, signals *signals) (*actors, error) {
+	passed, err := listen.TakePassed()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	defer passed.Close()
+	resolved, err := listen.Resolve(addresses, nil)
+	if err != nil {
+		return nil, err
+	}
+	signals.catchEnds() // not before: a name server may take its time
+	listeners, err := listen.Open(listen.Settings{Addresses: resolved, Sockets: config.Acceptors}, passed)
+	if err != nil {
+		return nil, err
+	}
+	worker, err := openProgram(config)
+	if err != nil {
+		listen.CloseAll(listeners)
+		return nil, err
+	}
+	a, err := newActors(config, listeners, limit)
+	if err != nil {
+		worker.Close()
+		listen.CloseAll(listeners)
+		return nil, err
+	}
+	a.super.setProgram(a.super.generation, worker)
+	a.signals = signals
+	if config.Control != "" {
+		if a.control, err = newControl(config, a.super); err != nil {
+			a.close()
+			return nil, err
+		}
+	}
+	if config.PIDFile != "" {
+		if err := writePIDFile(config.PIDFile); err != nil {
+			a.close()
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// newActors takes ownership of the listeners, unless it returns an error.
+func newActors(config *Config, listeners []*listen.Listener, limit int) (*actors, error) {
+	a := &actors{reap: child.NewReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
+	var err error
+	var sleeper sleeper
+	if sleeper, a.endSleep, err = newSleeper(); err != nil {
+		return nil, err
+	}
+	sockets := socketsOf(config.Acceptors, listeners)
+	a.accept, err = dispatch.New(dispatch.Setup{
+		Settings: config.dispatchSettings(), Logger: config.Logger, Listeners: toAccept(listeners), Acceptors: sockets,
+		DescriptorLimit: limit, Report: a.happened,
+	})
+	if err != nil {
+		a.endSleep()
+		return nil, err
+	}
+	launcher := child.Launcher{
+		Reaper: a.reap, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom, Private: managerVariables,
+		Owner: func(e child.Event) { a.super.inbox.Put(e) },
+	}
+	a.super = newSupervisor(config, a.accept, processes{
+		launch: func(s child.Spec) (process, error) {
+			p, err := launcher.Launch(s)
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
+		},
+		restore:      func(id child.ID, state child.State) process { return launcher.Restore(id, state) },
+		signal:       a.reap.Signal,
+		signalThread: a.reap.SignalThread,
+		stopped:      child.Stopped,
+	}, sleeper)
+	a.super.listeners, a.super.sockets = listeners, sockets
+	listen.SetBacklog(listeners, config.Backlog, config.Logger)
+	return a, nil
+}
+
+// happened takes an event of the accept goroutine, which calls it. That it is alive
+// the service manager hears at once: the supervisor was, when it asked, and need not be
+// woken for it.
+func (a *actors) happened(e dispatch.Event) {
+	if _, ok := e.(dispatch.Alive); ok {
+		a.super.notifier.alive()
+		return
+	}
+	a.super.inbox.Put(e)
+}
+
+// close undoes start.
+func (a *actors) close() {
+	if a.control != nil {
+		a.control.interrupt(nil)
+	}
+	a.accept.Close()
+	listen.CloseAll(a.super.listeners)
+	a.endSleep()
+}
