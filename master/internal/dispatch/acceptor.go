@@ -174,17 +174,15 @@ func (a *Acceptor) handle(tag uint64) {
 // connections back, or shut its end. They are taken when there is room for them
 // elsewhere; until then the kernel holds them, and epoll is not to say so again.
 func (a *Acceptor) returned(serial uint64) {
-	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
-		for _, s := range seats {
-			if s.serial == serial && s.phase != QueueReaped && !s.gives {
-				_ = a.set.Del(s.spec.FD) // it is in the set
-				if s.spec.Moves {
-					s.gives = true
-				} else {
-					a.dispatcher.report(QueueBroken{s.spec.Worker, errQueueBroken})
-				}
-				return
+	for _, s := range a.dispatcher.all {
+		if s.serial == serial && s.phase != QueueReaped && !s.gives {
+			_ = a.set.Del(s.spec.FD) // it is in the set
+			if s.spec.Moves {
+				s.gives = true
+			} else {
+				a.dispatcher.report(QueueBroken{s.spec.Worker, errQueueBroken})
 			}
+			return
 		}
 	}
 }

@@ -26,10 +26,7 @@ func (d *dispatcher) counts() Totals {
 	c := Totals{Conns: Conns{Accepted: d.totals.accepted, Refused: d.totals.refused, Moved: d.totals.moved, Lost: d.totals.lost}}
 	c.addSaid(&d.totals.said)
 	c.Queued = uint64(d.handful())
-	for _, s := range d.seats {
-		c.add(s)
-	}
-	for _, s := range d.leaving {
+	for _, s := range d.all {
 		c.add(s)
 	}
 	return c
@@ -69,11 +66,9 @@ type snapshot struct {
 
 func (d *dispatcher) snapshot() snapshot {
 	s := snapshot{d.counts(), make(map[int]WorkerCounts)}
-	for _, seats := range [2][]*seat{d.seats, d.leaving} {
-		for _, seat := range seats {
-			if seat.phase != QueueReaped {
-				s.workers[seat.spec.Slot] = seat.tally().counts()
-			}
+	for _, seat := range d.all {
+		if seat.phase != QueueReaped {
+			s.workers[seat.spec.Slot] = seat.tally().counts()
 		}
 	}
 	return s

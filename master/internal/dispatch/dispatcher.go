@@ -42,6 +42,7 @@ type dispatcher struct {
 
 	seats      []*seat           // open ones, in the order of candidates
 	leaving    []*seat           // retired and dead ones whose queue may hold connections
+	all        []*seat           // leaving and then seats: what is in those moves first
 	candidates []candidate       // as of the latest survey, and what was placed since
 	target     [ipc.MaxConns]int // which seat each connection in the hand is for
 	turn       int
@@ -86,8 +87,12 @@ var (
 func (d *dispatcher) open(spec Queue, serial uint64) *seat {
 	s := &seat{spec: spec, serial: serial, ledger: ledger{entry: spec.Entry, closes: spec.Closes}}
 	d.seats = append(d.seats, s)
+	d.relist()
 	return s
 }
+
+// relist is to be called when a seat has come, gone or begun to leave.
+func (d *dispatcher) relist() { d.all = append(append(d.all[:0], d.leaving...), d.seats...) }
 
 // retire stops sending to a slot. What waits in its queue goes to others while
 // they have room, or stays for the worker.
@@ -96,6 +101,7 @@ func (d *dispatcher) retire(slot int) *seat {
 		if s.spec.Slot == slot {
 			d.seats = append(d.seats[:i], d.seats[i+1:]...)
 			d.leaving = append(d.leaving, s)
+			d.relist()
 			s.phase, s.emptied = QueueClosed, false
 			return s
 		}
@@ -121,11 +127,9 @@ func (d *dispatcher) bury(slot int) *seat {
 
 // find returns the seat of a slot whose worker is alive, or nil.
 func (d *dispatcher) find(slot int) *seat {
-	for _, seats := range [2][]*seat{d.seats, d.leaving} {
-		for _, s := range seats {
-			if s.spec.Slot == slot && s.phase != QueueReaped {
-				return s
-			}
+	for _, s := range d.all {
+		if s.spec.Slot == slot && s.phase != QueueReaped {
+			return s
 		}
 	}
 	return nil
@@ -329,20 +333,16 @@ func (d *dispatcher) refused(s *seat, err error) {
 
 // unchoke lets every queue be tried again.
 func (d *dispatcher) unchoke() {
-	for _, seats := range [2][]*seat{d.seats, d.leaving} {
-		for _, s := range seats {
-			s.choked = false
-		}
+	for _, s := range d.all {
+		s.choked = false
 	}
 }
 
 // choked reports whether some queue waits to be tried again.
 func (d *dispatcher) choked() bool {
-	for _, seats := range [2][]*seat{d.seats, d.leaving} {
-		for _, s := range seats {
-			if s.choked {
-				return true
-			}
+	for _, s := range d.all {
+		if s.choked {
+			return true
 		}
 	}
 	return false

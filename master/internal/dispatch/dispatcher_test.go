@@ -3,6 +3,7 @@ package dispatch
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -206,6 +207,9 @@ func (o *office) die(slot int) {
 
 // check balances the books against what the workers hold.
 func (o *office) check() {
+	if d := &o.dispatcher; !slices.Equal(d.all, slices.Concat(d.leaving, d.seats)) {
+		o.Fatalf("in all there are %v, not %v and %v", d.all, d.leaving, d.seats)
+	}
 	c := o.dispatcher.counts()
 	// What a dead worker held is booked as lost once its queue is drained.
 	if int(c.Active+c.Queued+c.Lost) != int(o.arrived-c.Refused)-o.closed || int(c.Lost) > o.lost ||

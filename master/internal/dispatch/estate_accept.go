@@ -68,10 +68,8 @@ func (a *Acceptor) estate() State {
 	if b := a.bucket; b.rate > 0 {
 		e.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
 	}
-	for _, seats := range [2][]*seat{d.seats, d.leaving} {
-		for _, s := range seats {
-			e.Queues = append(e.Queues, s.estate())
-		}
+	for _, s := range d.all {
+		e.Queues = append(e.Queues, s.estate())
 	}
 	for _, arrival := range a.unplaced() {
 		e.Pending = append(e.Pending, PendingState{arrival.fd, arrival.accepted.Local, arrival.accepted.Remote, arrival.accepted.Listener, arrival.accepted.Accepted})
@@ -146,6 +144,7 @@ func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 	if err := d.census.inherit(e); err != nil {
 		return err
 	}
+	d.relist()
 	d.waiting = true // what was stuck or queued is to be looked at
 	a.inspectAt = time.Now().Add(stuckAfter)
 	return nil

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"errors"
 	"os"
-	"slices"
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
@@ -16,11 +15,9 @@ import (
 // givenBack reports whether some worker's queue is to be looked at for
 // connections that it gave back.
 func (d *dispatcher) givenBack() bool {
-	for _, seats := range [2][]*seat{d.leaving, d.seats} {
-		for _, s := range seats {
-			if s.giving() {
-				return true
-			}
+	for _, s := range d.all {
+		if s.giving() {
+			return true
 		}
 	}
 	return false
@@ -34,8 +31,8 @@ func (d *dispatcher) takeable(s *seat) bool {
 }
 
 func (d *dispatcher) anyTakeable() bool {
-	for _, seats := range [2][]*seat{d.leaving, d.seats} {
-		if slices.ContainsFunc(seats, d.takeable) {
+	for _, s := range d.all {
+		if d.takeable(s) {
 			return true
 		}
 	}
@@ -73,20 +70,18 @@ func (d *dispatcher) loseStranded() {
 // hand, which is empty, and reports whether it did. A queue that is found empty
 // is no longer looked at until there is word of more.
 func (d *dispatcher) takeBack() bool {
-	for _, seats := range [2][]*seat{d.leaving, d.seats} {
-		for _, s := range seats {
-			if !d.takeable(s) {
-				continue
-			}
-			found, empty := d.receive(s, s.spec.FD)
-			if found {
-				d.from, d.to = s.spec.Slot, s.order.destination()
-				return true
-			}
-			if empty {
-				s.gives = false
-				d.rewatch(s)
-			}
+	for _, s := range d.all {
+		if !d.takeable(s) {
+			continue
+		}
+		found, empty := d.receive(s, s.spec.FD)
+		if found {
+			d.from, d.to = s.spec.Slot, s.order.destination()
+			return true
+		}
+		if empty {
+			s.gives = false
+			d.rewatch(s)
 		}
 	}
 	return false
@@ -94,11 +89,9 @@ func (d *dispatcher) takeBack() bool {
 
 // rescuable reports whether the queue of a leaving or stuck seat is to be looked at.
 func (d *dispatcher) rescuable() bool {
-	for _, seats := range [2][]*seat{d.leaving, d.seats} {
-		for _, s := range seats {
-			if s.rescuable() {
-				return true
-			}
+	for _, s := range d.all {
+		if s.rescuable() {
+			return true
 		}
 	}
 	return false
@@ -133,6 +126,7 @@ func (d *dispatcher) rescue() bool {
 		s.emptied = empty // and it stays so: nothing is sent any more
 		if empty && s.phase == QueueReaped {
 			d.leaving = append(d.leaving[:i], d.leaving[i+1:]...)
+			d.relist()
 			d.settle(s)
 			i--
 		}
@@ -269,10 +263,8 @@ func (d *dispatcher) abandon() {
 			break
 		}
 	}
-	for _, seats := range [2][]*seat{d.seats, d.leaving} {
-		for _, s := range seats {
-			s.close()
-		}
+	for _, s := range d.all {
+		s.close()
 	}
-	d.seats, d.leaving = nil, nil
+	d.seats, d.leaving, d.all = nil, nil, nil
 }

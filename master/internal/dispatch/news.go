@@ -85,19 +85,17 @@ func (d *dispatcher) forgetMove(slot int, id uint64) {
 // tellNews tells what has become so.
 func (a *Acceptor) tellNews() {
 	d := &a.dispatcher
-	for _, seats := range [2][]*seat{d.seats, d.leaving} {
-		for _, s := range seats {
-			if !s.landing && s.order == nil || d.inHand(s) || s.phase == QueueReaped {
-				continue
-			}
-			if s.landing && ipc.Front(s.spec.FD) == 0 {
-				s.landing = false
-				d.report(Landed{s.spec.Worker})
-			}
-			if o := s.order; o != nil && (int(s.back-o.start) >= o.count || o.open && ipc.Front(s.spec.FD) == 0) {
-				d.report(MoveDone{s.spec.Worker, o.id, s.given()})
-				s.order = nil
-			}
+	for _, s := range d.all {
+		if !s.landing && s.order == nil || d.inHand(s) || s.phase == QueueReaped {
+			continue
+		}
+		if s.landing && ipc.Front(s.spec.FD) == 0 {
+			s.landing = false
+			d.report(Landed{s.spec.Worker})
+		}
+		if o := s.order; o != nil && (int(s.back-o.start) >= o.count || o.open && ipc.Front(s.spec.FD) == 0) {
+			d.report(MoveDone{s.spec.Worker, o.id, s.given()})
+			s.order = nil
 		}
 	}
 	if a.news.arriving {

@@ -15,7 +15,7 @@ type State struct {
 	LastID, Serial uint64
 	Turn           int
 	Totals         TotalsState
-	Queues         []QueueState   `json:"Seats"`     // in the order of candidates, then those that are closed
+	Queues         []QueueState   `json:"Seats"`     // those that are closed, and then, in the order of candidates, those that are open
 	PerIP          []byte         `json:"-"`         // who counts for the limit of each address: see perIP.record
 	PerIPMemory    int            `json:"Census"`    // descriptor: of a memfd with PerIP, which the one who hands over makes; 0: PerIP is empty
 	PerIPEntries   []PerIPEntry   `json:"Residents"` // the same, as format 1 has it

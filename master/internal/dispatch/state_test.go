@@ -44,7 +44,7 @@ func TestStateKnowsEveryField(t *testing.T) {
 		{dispatcher{}, map[string]string{
 			"log": made, "packets": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
 			"from": calm, "to": calm, "policy": made,
-			"envelope": made, "seats": carried, "leaving": carried, "candidates": moment, "target": moment, "turn": carried,
+			"envelope": made, "seats": carried, "leaving": carried, "all": "follows from those", "candidates": moment, "target": moment, "turn": carried,
 			"haven": moment, "havens": moment, "room": moment, "unused": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
 			"census": carried, "maxQueuedTotal": made, "totals": carried, "rewatch": made,
 		}},

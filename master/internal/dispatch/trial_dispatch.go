@@ -14,23 +14,21 @@ func (d *dispatcher) try(generation int, limit float64) {
 // thaw: all of them keep the scoreboard.
 func (d *dispatcher) trialTally() (n trialTally, seen bool) {
 	n, seen = trialTally{tried: d.trial.tried, failed: d.trial.failed}, true
-	for _, seats := range [2][]*seat{d.seats, d.leaving} {
-		for _, s := range seats {
-			if s.spec.Generation != d.trial.generation {
-				continue
-			}
-			t := s.tally()
-			t.said.Thawed = min(t.said.Thawed, s.movedIn)
-			if s.phase == QueueReaped {
-				t.said.Thawed += s.died()
-				t.failed += s.died()
-			} else {
-				seen = seen && s.keepsBoard()
-				n.outstanding += max(0, int(s.movedIn-t.said.Thawed))
-			}
-			n.tried += t.said.Thawed
-			n.failed += t.failed
+	for _, s := range d.all {
+		if s.spec.Generation != d.trial.generation {
+			continue
 		}
+		t := s.tally()
+		t.said.Thawed = min(t.said.Thawed, s.movedIn)
+		if s.phase == QueueReaped {
+			t.said.Thawed += s.died()
+			t.failed += s.died()
+		} else {
+			seen = seen && s.keepsBoard()
+			n.outstanding += max(0, int(s.movedIn-t.said.Thawed))
+		}
+		n.tried += t.said.Thawed
+		n.failed += t.failed
 	}
 	return n, seen
 }
@@ -92,14 +90,12 @@ func (d *dispatcher) onTrial() bool {
 // generation than that on trial. One that is gone was old: the new one's do not
 // move in a reload.
 func (d *dispatcher) fromOld(slot int) bool {
-	for _, seats := range [2][]*seat{d.leaving, d.seats} {
-		for _, s := range seats {
-			if s.spec.Slot == slot && s.phase != QueueReaped {
-				return s.spec.Generation < d.trial.generation
-			}
-			if slot == Nobody && s.spec.Generation < d.trial.generation && s.phase != QueueReaped {
-				return true
-			}
+	for _, s := range d.all {
+		if s.spec.Slot == slot && s.phase != QueueReaped {
+			return s.spec.Generation < d.trial.generation
+		}
+		if slot == Nobody && s.spec.Generation < d.trial.generation && s.phase != QueueReaped {
+			return true
 		}
 	}
 	return false

@@ -20,11 +20,9 @@ func (a *Acceptor) waitForRoom() {
 
 // setBells has every worker ring when it has closed or thawed a connection.
 func (a *Acceptor) setBells() {
-	for _, seats := range [2][]*seat{a.dispatcher.seats, a.dispatcher.leaving} {
-		for _, s := range seats {
-			if s.phase != QueueReaped { // else the entry may be another's by now
-				s.entry.WantBell.Store(1)
-			}
+	for _, s := range a.dispatcher.all {
+		if s.phase != QueueReaped { // else the entry may be another's by now
+			s.entry.WantBell.Store(1)
 		}
 	}
 }
