@@ -7,8 +7,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/usher-go/usher/master/internal/backoff"
 )
 
 // acceptOne takes one connection from a listening socket without blocking or
@@ -73,11 +71,4 @@ func judge(errno syscall.Errno) verdict {
 		return acceptNext
 	}
 	return acceptPause
-}
-
-// note ends the growth of a pause once a connection was accepted, or none was waiting.
-func note(b *backoff.Backoff, v verdict) {
-	if v != acceptPause {
-		b.Reset()
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -14,9 +13,7 @@ import (
 	"github.com/usher-go/usher/internal/mailbox"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/backoff"
 	"github.com/usher-go/usher/master/internal/descriptor"
-	"golang.org/x/sys/unix"
 )
 
 // Acceptor is the accept goroutine: it alone accepts, and it alone touches the
@@ -42,7 +39,7 @@ type Acceptor struct {
 	greeters   []*greeter
 	lobby      []arrival   // from greeters, and not yet counted: it waits for room
 	ready      []*Listener // with clients waiting, as of the last wait
-	peer       unix.RawSockaddrAny
+	accepts    acceptLoop
 	clock      ipc.Clock
 	lastID     uint64
 	serial     uint64
@@ -53,7 +50,6 @@ type Acceptor struct {
 	scheduling batchsched.Thread // by clock
 	gathering  gathering         // likewise
 
-	backoff backoff.Backoff
 	retries int       // turns in a row that a full queue ended
 	retryAt time.Time // when to try full queues again; zero: none is
 	hasty   bool      // room was found at the last look: no wait
@@ -98,7 +94,7 @@ func New(setup Setup) (*Acceptor, error) {
 		return nil, err
 	}
 	a := &Acceptor{
-		log: setup.Logger, set: set, waker: waker,
+		log: setup.Logger, set: set, waker: waker, accepts: acceptLoop{log: setup.Logger},
 		clock:   ipc.NewClock(),
 		batch:   MostAtOnce(setup.DescriptorLimit),
 		stopped: make(chan struct{}),
@@ -217,24 +213,23 @@ func (a *Acceptor) turn() {
 	a.hasty = a.receive() && a.anyWaiting()
 	came := 0
 	for _, l := range a.ready {
-		if !a.backoff.Over(time.Now) {
+		if !a.accepts.pause.Over(time.Now) {
 			break // it is reported again as long as clients wait
 		}
 		switch quota := a.quota(); {
 		case quota > 0:
-			n, v := a.acceptFrom(l, l.FD, quota)
+			n, _ := a.acceptFrom(l, l.FD, quota)
 			came += n
-			note(&a.backoff, v)
 			a.settle()
 		case a.turnsAway():
-			note(&a.backoff, a.turnAway(l))
+			a.turnAway(l)
 		}
 	}
 	a.ready = a.ready[:0]
 	if came > 0 {
 		a.gathering.came(came, a.clock.Now())
 	}
-	resumed, quota := a.backoff.Over(time.Now), a.quota()
+	resumed, quota := a.accepts.pause.Over(time.Now), a.quota()
 	a.watchListeners(resumed && (quota > 0 || a.turnsAway()))
 	if quota == 0 {
 		a.waitForRoom()
@@ -303,27 +298,18 @@ func (a *Acceptor) fetch() bool {
 }
 
 // acceptFrom accepts into the hand, which is empty, no more than quota, from one
-// of a listener's sockets.
-func (a *Acceptor) acceptFrom(l *Listener, socket, quota int) (n int, v verdict) {
+// of a listener's sockets. It returns how many came in, and whether there may be more.
+func (a *Acceptor) acceptFrom(l *Listener, socket, quota int) (n int, more bool) {
 	envelope := ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: a.clock.Now()}
-	defer func() { a.scheduling.Came(n, envelope.Accepted) }()
-	for range quota {
-		fd, addr, errno := acceptOne(socket, &a.peer)
-		if errno != 0 {
-			if v = judge(errno); v == acceptNext {
-				continue
-			}
-			if v == acceptPause {
-				a.backOff(l, errno)
-			}
-			return n, v
-		}
-		envelope.Remote = addr
-		if a.welcome(&envelope, fd) {
+	conns, more := a.accepts.take(l, socket, quota)
+	for i := range conns {
+		envelope.Remote = conns[i].peer
+		if a.welcome(&envelope, conns[i].fd) {
 			n++
 		}
 	}
-	return n, acceptNext
+	a.scheduling.Came(n, envelope.Accepted)
+	return n, more
 }
 
 // welcome takes an accepted connection into the hand, and gives it its id, unless
@@ -342,11 +328,6 @@ func (a *Acceptor) welcome(e *ipc.Envelope, fd int) bool {
 	a.dispatcher.spare--
 	a.bucket.take(1)
 	return true
-}
-
-func (a *Acceptor) backOff(l *Listener, errno syscall.Errno) {
-	delay := a.backoff.Grow(time.Now())
-	a.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", delay)
 }
 
 // watchListeners puts all listeners into the epoll set, or takes them out.

@@ -52,7 +52,7 @@ func TestBacklogThatFillsAsItIsTaken(t *testing.T) {
 				}})
 				defer func() { policies = rows }()
 				h.Configure(settings, []Listener{l})
-				h.do(func() { h.backoff.Grow(time.Now().Add(time.Hour)) }) // none is accepted before the end
+				h.do(func() { h.accepts.pause.Grow(time.Now().Add(time.Hour)) }) // none is accepted before the end
 				for range waited {
 					knock(t, l)
 				}

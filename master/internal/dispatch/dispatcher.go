@@ -40,11 +40,11 @@ type dispatcher struct {
 	policy   Policy
 	envelope ipc.Envelope // scratch space for the client's address
 
-	seats      []*seat           // open ones, in the order of candidates
-	leaving    []*seat           // retired and dead ones whose queue may hold connections
-	all        []*seat           // leaving and then seats: what is in those moves first
-	candidates []candidate       // as of the latest survey, and what was placed since
-	target     [ipc.MaxConns]int // which seat each connection in the hand is for
+	seats      []*seat             // open ones, in the order of candidates
+	leaving    []*seat             // retired and dead ones whose queue may hold connections
+	all        []*seat             // leaving and then seats: what is in those moves first
+	candidates []candidate         // as of the latest survey, and what was placed since
+	target     [ipc.MaxConns]*seat // whom each connection in the hand is for; nil: nobody
 	turn       int
 
 	haven   int  // of room, at workers that can thaw connections
@@ -174,23 +174,15 @@ func (d *dispatcher) survey() {
 // place sends the hand to seats, by the latest survey, and reports whether all
 // of it went. What finds no seat, or is refused, stays.
 func (d *dispatcher) place() bool {
-	n := d.hand.Len()
-	for i := range n {
-		d.target[i] = -1
+	for i := range d.hand.Len() {
+		d.target[i] = nil
 		if d.holds(i) {
-			d.target[i] = d.choose(i)
+			if k := d.choose(i); k >= 0 {
+				d.target[i] = d.seats[k]
+			}
 		}
 	}
-	for i := range n {
-		if d.target[i] >= 0 {
-			d.send(d.target[i], i)
-		}
-	}
-	if d.handful() > 0 {
-		return false
-	}
-	d.hand.Reset()
-	return true
+	return d.sendTargets()
 }
 
 // handful returns how many connections the hand holds.
@@ -264,15 +256,30 @@ func (d *dispatcher) choose(i int) int {
 	return chosen
 }
 
-// send sends every connection in the hand, from first on, that is for seat k.
-func (d *dispatcher) send(k, first int) {
-	s := d.seats[k]
+// sendTargets sends each connection in the hand to its target, if it has one, and
+// reports whether the hand is empty then.
+func (d *dispatcher) sendTargets() bool {
+	for i := range d.hand.Len() {
+		if s := d.target[i]; s != nil {
+			d.send(s, i)
+		}
+	}
+	if d.handful() > 0 {
+		return false
+	}
+	d.hand.Reset()
+	return true
+}
+
+// send sends every connection in the hand, from first on, whose target is a seat. None
+// has it as a target any more then.
+func (d *dispatcher) send(s *seat, first int) {
 	for i := first; i < d.hand.Len(); i++ {
-		if d.target[i] != k {
+		if d.target[i] != s {
 			continue
 		}
 		if !d.out.AddFrom(&d.hand, i) {
-			d.flush(s, k, first, i)
+			d.flush(s, first, i)
 			if s.choked {
 				return
 			}
@@ -280,12 +287,12 @@ func (d *dispatcher) send(k, first int) {
 			d.out.AddFrom(&d.hand, i) // fits into an empty packet, as it did into the hand
 		}
 	}
-	d.flush(s, k, first, d.hand.Len())
+	d.flush(s, first, d.hand.Len())
 }
 
-// flush sends the packet for seat k, which holds the connections that are for
-// it from first to before end.
-func (d *dispatcher) flush(s *seat, k, first, end int) {
+// flush sends the packet for a seat, which holds the connections that are for
+// it from first to before end. If it is refused, nothing more is for that seat.
+func (d *dispatcher) flush(s *seat, first, end int) {
 	count := d.out.Len()
 	err := d.packets.Send(s.spec.FD, &d.out)
 	event := ipc.EventSend
@@ -299,22 +306,33 @@ func (d *dispatcher) flush(s *seat, k, first, end int) {
 		d.refused(s, err)
 	}
 	for i := first; i < d.hand.Len(); i++ {
-		if d.target[i] != k {
+		if d.target[i] != s {
 			continue
 		}
 		if i < end && d.stages[i].Step(event) == ipc.StageQueued {
 			if d.hand.Frozen(i) {
-				s.movedIn++
-				if !d.movedBefore {
-					d.totals.moved++
-				}
+				d.moved(s)
 			}
 			d.hand.Forget(i) // the send closed it
 			d.census.sent(d.hand.ID(i), s.serial)
 		}
 		if err != nil || i < end {
-			d.target[i] = -1
+			d.target[i] = nil
 		}
+	}
+}
+
+// moved counts a moved connection that was sent to a seat: it has moved, or, to one that
+// is not open, gone home.
+func (d *dispatcher) moved(s *seat) {
+	switch {
+	case s.phase == QueueOpen:
+		s.movedIn++
+		if !d.movedBefore {
+			d.totals.moved++
+		}
+	case s.spec.Slot == d.from:
+		s.home++
 	}
 }
 

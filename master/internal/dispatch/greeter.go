@@ -11,8 +11,6 @@ import (
 	"github.com/usher-go/usher/internal/batchsched"
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/backoff"
-	"golang.org/x/sys/unix"
 )
 
 // greeter is a further accept goroutine (--acceptors): it accepts from sockets of
@@ -34,10 +32,9 @@ type greeter struct {
 	// Between start and stop these are the goroutine's.
 	doors      []door
 	events     [16]poller.Event
-	peer       unix.RawSockaddrAny
+	accepts    acceptLoop
 	fresh      []arrival
 	scheduling batchsched.Thread
-	backoff    backoff.Backoff
 
 	quit, done chan struct{} // nil: it does not run
 	room       chan struct{} // has room for one: the tray was emptied
@@ -70,7 +67,7 @@ func newGreeter(a *Acceptor) (*greeter, error) {
 		return nil, err
 	}
 	return &greeter{
-		log: a.log, set: set, waker: waker, notify: a.waker.Wake, clock: a.clock, batch: a.batch,
+		log: a.log, accepts: acceptLoop{log: a.log}, set: set, waker: waker, notify: a.waker.Wake, clock: a.clock, batch: a.batch,
 		room: make(chan struct{}, 1),
 	}, nil
 }
@@ -143,7 +140,7 @@ func (g *greeter) run() {
 		n, err := g.set.Wait(g.events[:], g.timeout())
 		if err != nil {
 			g.log.Error("cannot wait for clients, retrying", "error", err)
-			g.backoff.Grow(time.Now())
+			g.accepts.pause.Grow(time.Now())
 		}
 		for i := range g.events[:n] {
 			if tag := g.events[i].Tag(); tag == tagWaker {
@@ -162,24 +159,11 @@ func (g *greeter) run() {
 // greet accepts a batch at most.
 func (g *greeter) greet(l *Listener, socket int) {
 	now := g.clock.Now()
-	for n := 0; n < g.batch; {
-		fd, addr, errno := acceptOne(socket, &g.peer)
-		if errno == 0 {
-			g.fresh = append(g.fresh, arrival{ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: now, Remote: addr}, fd})
-			g.scheduling.Came(1, now)
-			n++
-			continue
-		}
-		v := judge(errno)
-		if v == acceptPause {
-			g.log.Warn("cannot accept, retrying", "listener", l.Address, "error", errno, "after", g.backoff.Grow(time.Now()))
-		} else {
-			note(&g.backoff, v)
-		}
-		if v != acceptNext {
-			return
-		}
+	conns, _ := g.accepts.take(l, socket, g.batch)
+	for _, c := range conns {
+		g.fresh = append(g.fresh, arrival{ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: now, Remote: c.peer}, c.fd})
 	}
+	g.scheduling.Came(len(conns), now)
 }
 
 // deliver puts what was accepted into the tray, and waits until there is room for
@@ -219,13 +203,13 @@ func (g *greeter) putDown() int {
 // rest waits out a lack of descriptors, or the like. It returns false when the
 // greeter is to stop.
 func (g *greeter) rest() bool {
-	if g.backoff.Over(time.Now) {
+	if g.accepts.pause.Over(time.Now) {
 		return true
 	}
 	select {
 	case <-g.quit:
 		return false
-	case <-time.After(time.Until(g.backoff.Until())):
+	case <-time.After(time.Until(g.accepts.pause.Until())):
 		return true
 	}
 }

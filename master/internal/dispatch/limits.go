@@ -74,21 +74,11 @@ func (a *Acceptor) overLimit() bool {
 }
 
 // turnAway accepts and closes a batch.
-func (a *Acceptor) turnAway(l *Listener) verdict {
-	for range a.batch {
-		fd, addr, errno := acceptOne(l.FD, &a.peer)
-		if errno == 0 {
-			a.refuse(fd, addr, "overload")
-			continue
-		}
-		if v := judge(errno); v != acceptNext {
-			if v == acceptPause {
-				a.backOff(l, errno)
-			}
-			return v
-		}
+func (a *Acceptor) turnAway(l *Listener) {
+	conns, _ := a.accepts.take(l, l.FD, a.batch)
+	for i := range conns {
+		a.refuse(conns[i].fd, conns[i].peer, "overload")
 	}
-	return acceptNext
 }
 
 // refuse closes a connection over a limit, counts it, and says so now and then.

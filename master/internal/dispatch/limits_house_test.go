@@ -81,10 +81,10 @@ func TestAcceptedWithoutRoom(t *testing.T) {
 	h := newHouse(t, 1000)
 	h.do(func() { h.limits = limits{conns: 1} })
 	h.do(func() {
-		fd, _, errno := acceptOne(h.listeners[0].FD, &h.peer)
+		fd, _, errno := acceptOne(h.listeners[0].FD, &h.accepts.peer)
 		for errno != 0 {
 			h.call(1)
-			fd, _, errno = acceptOne(h.listeners[0].FD, &h.peer)
+			fd, _, errno = acceptOne(h.listeners[0].FD, &h.accepts.peer)
 		}
 		h.lobby = append(h.lobby, arrival{ipc.Envelope{Listener: "web", Accepted: 7}, fd})
 	})

@@ -96,7 +96,7 @@ func (a *Acceptor) takeBacklog(l *Listener) {
 			a.dispatcher.survey()
 			a.settle()
 			quota := min(a.quota(), left)
-			if _, v := a.acceptFrom(l, socket, quota); quota == 0 || v != acceptNext {
+			if _, more := a.acceptFrom(l, socket, quota); quota == 0 || !more {
 				break
 			}
 			left -= quota

@@ -50,9 +50,9 @@ func TestStateKnowsEveryField(t *testing.T) {
 		}},
 		{Acceptor{}, map[string]string{
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
-			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "peer": moment, "clock": made,
+			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "accepts": moment, "clock": made,
 			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": carried,
-			"refusals": moment, "scheduling": moment, "gathering": moment, "backoff": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
+			"refusals": moment, "scheduling": moment, "gathering": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
 			"news": calm, "strandedUntil": calm, "inspectAt": moment, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
 		}},
 	} {

@@ -1,7 +1,5 @@
 package dispatch
 
-import "github.com/usher-go/usher/ipc"
-
 // This file is how a trial bounds what the dispatcher sends, and what becomes of
 // the connections when it has failed.
 
@@ -142,48 +140,13 @@ func (d *dispatcher) sendHome() {
 		return
 	}
 	s.emptied = true // from now on what is in its queue is for it
-	first := 0
 	for i := range d.hand.Len() {
-		if d.holds(i) && d.hand.Frozen(i) && !d.out.AddFrom(&d.hand, i) {
-			if !d.flushHome(s, first, i) {
-				return
-			}
-			first = i
-			d.out.AddFrom(&d.hand, i) // fits into an empty packet, as it did into the hand
+		d.target[i] = nil
+		if d.holds(i) && d.hand.Frozen(i) {
+			d.target[i] = s
 		}
 	}
-	d.flushHome(s, first, d.hand.Len())
-	if d.handful() == 0 {
-		d.hand.Reset()
-	}
-}
-
-// flushHome sends the packet, which holds the moved ones in the hand from first
-// to before end, and reports whether the queue took it.
-func (d *dispatcher) flushHome(s *seat, first, end int) bool {
-	count := d.out.Len()
-	if count == 0 {
-		return true
-	}
-	err := d.packets.Send(s.spec.FD, &d.out)
-	event := ipc.EventSend
-	if err == nil {
-		s.sent += uint64(count)
-		if s.spec.Slot == d.from {
-			s.home += uint64(count)
-		}
-	} else {
-		event = ipc.EventRefuse
-		d.out.Reset() // the hand still owns them
-		d.refused(s, err)
-	}
-	for i := first; i < end; i++ {
-		if d.holds(i) && d.hand.Frozen(i) && d.stages[i].Step(event) == ipc.StageQueued {
-			d.hand.Forget(i) // the send closed it
-			d.census.sent(d.hand.ID(i), s.serial)
-		}
-	}
-	return err == nil
+	d.sendTargets()
 }
 
 // untried returns how many connections on trial are on their way.

@@ -56,7 +56,7 @@ func (a *Acceptor) timeout() time.Duration {
 		return 0
 	}
 	var first time.Time
-	for _, at := range [...]time.Time{a.retryAt, a.backoff.Until(), a.inspectAt, a.strandedUntil} {
+	for _, at := range [...]time.Time{a.retryAt, a.accepts.pause.Until(), a.inspectAt, a.strandedUntil} {
 		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
