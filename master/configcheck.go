@@ -164,7 +164,8 @@ func (c *Config) allows(next *Config) error {
 }
 
 // CannotChange returns the error by which a reload is refused that changes settings
-// which only a new master can: their keys, as an operator knows them. It is nil for none.
+// which only a new master can: their keys, as an operator knows them, which it sorts. It
+// is nil for none.
 func CannotChange(keys []string) error {
 	if len(keys) == 0 {
 		return nil
