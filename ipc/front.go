@@ -8,8 +8,8 @@ import (
 
 // Front returns the ConnID of the first connection that waits in a queue, or 0:
 // none does, or it cannot be told. end is the end that would receive it, borrowed
-// for the call. Nothing is taken out and no descriptor is made: without room for
-// control data, MSG_PEEK drops the rights of its look alone (unix(7)). It never
+// for the call. Nothing is taken out and no descriptor is made: a MSG_PEEK without
+// room for control data gets none, and the packet keeps its own (unix(7)). It never
 // blocks.
 func Front(end int) (id uint64) {
 	var b [headerSize + EnvelopeSize]byte

@@ -165,8 +165,8 @@ func dump(packet []byte) []byte {
 	return b.Bytes()
 }
 
-// Every golden packet on disk is read as its description says, even one that
-// the table has forgotten.
+// Every golden packet on disk is read as its description says, even one that is no
+// longer in the table.
 func TestGoldenPacketsOnDisk(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(goldenFolder, "packet-*.hex"))
 	if err != nil || len(paths) != len(goldenPackets()) {

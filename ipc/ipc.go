@@ -11,7 +11,8 @@
 // and with its identity in the environment (see [Identity]). Both sockets are
 // non-blocking SOCK_SEQPACKET; end of file on control means that the master is
 // gone, and ends the worker. PROTOCOL.md beside this file is the specification
-// for those who do not use Go; the golden files under testdata/ hold it still.
+// for those who do not use Go; the golden files in testdata/ipc keep it from
+// changing.
 //
 // The invariant: a packet on the queue is the point of ownership. Its
 // connections belong to the sender until the kernel has taken it, and to the

@@ -10,7 +10,7 @@ import (
 	"github.com/usher-go/usher/fdpass"
 )
 
-// A state goes from hand to hand with its connection, through a router that only
+// A state goes with its connection from one worker to another, through a master that only
 // passes it on, and nothing is left open.
 func TestLargeState(t *testing.T) {
 	a, b := queue(t)

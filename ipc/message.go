@@ -100,9 +100,9 @@ const (
 // any that can move now, and to go on with the others. 0, also while it drains:
 // no more, to be answered by Moved; and the drain's deadline is over.
 //
-// ID, if it is not 0, numbers the order: Moved with the same ID answers it, once
-// so many have left, or no more can. One comes at a time; Count 0 with the ID of
-// one that is not answered yet ends that, and is answered in its place.
+// ID, if it is not 0, is this move's number: Moved with the same ID answers it, once
+// so many have left, or no more can. One move is asked for at a time; Count 0 with the
+// ID of one that is not answered yet ends that, and is answered in its place.
 type Move struct {
 	ID    uint64 `json:"id,omitempty"`
 	Count int    `json:"count"`
@@ -111,7 +111,7 @@ type Move struct {
 // Stop asks a worker to exit at once.
 type Stop struct{}
 
-// Unknown is any message whose type this version does not know. It is to be ignored.
+// Unknown is any message whose type this version does not know. Its reader ignores it.
 type Unknown struct {
 	Type string `json:"-"`
 }

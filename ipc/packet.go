@@ -215,9 +215,9 @@ func (p *Packet) encode() []byte {
 }
 
 // index finds the envelopes of a packet of n bytes in the buffer, whose header
-// announced has checked. It checks each envelope as well: a router passes on what
-// it need not understand, but the one whom it passes that to must not suffer for
-// what another has sent.
+// announced has checked. It checks each envelope as well: a master passes moved
+// connections on without decoding them, and their new worker must not suffer for what
+// another worker has sent.
 func (p *Packet) index(n int) error {
 	count := int(binary.LittleEndian.Uint16(p.buffer[2:]))
 	large := Kind(p.buffer[1]) == KindLarge

@@ -237,8 +237,8 @@ func post(t testing.TB, sock int, packet []byte, count int) {
 	}
 }
 
-// What is wrong in an envelope is its sender's fault, and shows where that is
-// known: not at the one to whom a router has passed it.
+// A wrong envelope is refused by who receives it from its sender, and not only by the
+// one to whom it would be passed on.
 func TestMalformedEnvelopes(t *testing.T) {
 	good := encoded(t, Envelope{ID: 1, Listener: "web"})
 	tests := []struct {
