@@ -25,19 +25,21 @@ import (
 //	bound  what it cannot exceed, if the worker tells the truth: see Books
 //	max    or the number that it cannot exceed
 //	help   for one who writes a worker, or reads a metric
+//	status "-": the status has a field of its own for it, or does not show it; without
+//	       the tag it is among the counters there
 //
 // A row is bounded by rows before it alone.
 type Counters[T any] struct {
-	Received T `kind:"counter" unit:"connections" bound:"given" help:"connections taken from the queue"`
-	Closed   T `kind:"counter" unit:"connections" bound:"held" help:"connections closed, added to after close(2)"`
+	Received T `kind:"counter" status:"-" unit:"connections" bound:"given" help:"connections taken from the queue"`
+	Closed   T `kind:"counter" status:"-" unit:"connections" bound:"held" help:"connections closed, added to after close(2)"`
 	Sequence T `kind:"bookkeeping" unit:"turns" help:"goes up by one at every turn: odd while your code runs, even while it waits for events. 0: this worker keeps no entry"`
 	Thread   T `kind:"bookkeeping" unit:"thread id" max:"4194304" help:"the loop's thread id (gettid(2)), which gets SIGABRT when it hangs; 0: the process gets it"`
-	Lost     T `kind:"counter" unit:"connections" bound:"newly closed" help:"of those counted in 'closed', moved connections that could not be brought back to life, and any that came without their descriptors"`
-	Thawed   T `kind:"counter" unit:"connections" bound:"given" help:"moved connections that it tried to bring back to life, those in 'lost' included"`
-	Staying  T `kind:"gauge" unit:"connections" bound:"open" help:"open connections that cannot move"`
-	Pause    T `kind:"gauge" unit:"nanoseconds" max:"9223372036854775807" help:"the longest time from freezing to thawing of a connection that moved here, in nanoseconds"`
-	Cut      T `kind:"counter" unit:"connections" bound:"closed" help:"of those counted in 'closed', or about to be: open ones that the deadline of a drain ended"`
-	Withheld T `kind:"gauge" unit:"connections" max:"1073741824" help:"how many connections fewer than its 'capacity' it can hold now: what else it has open takes its descriptors"`
+	Lost     T `kind:"counter" status:"-" unit:"connections" bound:"newly closed" help:"of those counted in 'closed', moved connections that could not be brought back to life, and any that came without their descriptors"`
+	Thawed   T `kind:"counter" status:"-" unit:"connections" bound:"given" help:"moved connections that it tried to bring back to life, those in 'lost' included"`
+	Staying  T `kind:"gauge" status:"-" unit:"connections" bound:"open" help:"open connections that cannot move"`
+	Pause    T `kind:"gauge" status:"-" unit:"nanoseconds" max:"9223372036854775807" help:"the longest time from freezing to thawing of a connection that moved here, in nanoseconds"`
+	Cut      T `kind:"counter" status:"-" unit:"connections" bound:"closed" help:"of those counted in 'closed', or about to be: open ones that the deadline of a drain ended"`
+	Withheld T `kind:"gauge" status:"-" unit:"connections" max:"1073741824" help:"how many connections fewer than its 'capacity' it can hold now: what else it has open takes its descriptors"`
 }
 
 // rowCount is how many rows there are.
@@ -71,6 +73,7 @@ type Counter struct {
 	Offset int  // in bytes from the beginning of the entry
 	Size   int  // in bytes: 8, or 4 of want_bell
 	Both   bool // master and worker write it; else the worker alone
+	Listed bool // it is among the counters that status lists
 
 	bound bound
 	max   uint64
@@ -117,10 +120,12 @@ func newRow(f reflect.StructField, offset uintptr, field int) Counter {
 		Name: snakeCase(f.Name), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"),
 		Offset: int(offset), Size: int(f.Type.Size()), Both: f.Tag.Get("writer") == "both", field: field,
 	}
+	c.Listed = field >= 0 && f.Tag.Get("status") != "-"
 	var err error
 	if c.Kind, err = parseKind(f.Tag.Get("kind")); err == nil {
 		c.bound, c.max, err = parseBound(f.Tag)
 	}
+	c.Listed = c.Listed && c.Kind != KindBookkeeping
 	if err != nil || c.Unit == "" || c.Help == "" {
 		panic(fmt.Sprintf("ipc: row %s: unit %q, help %q, %v", c.Name, c.Unit, c.Help, err))
 	}

@@ -16,9 +16,9 @@ type Status struct {
 	Listeners   []ListenerStatus `json:"listeners"`
 	Workers     []WorkerStatus   `json:"workers"`
 	Connections Counts           `json:"connections"`
-	// Counters are what the workers have counted, by the names of PROTOCOL.md: the totals
-	// of all since the start, those that are gone included.
-	Counters map[string]uint64 `json:"counters"`
+	// Counters are what else the workers have counted, by the names of PROTOCOL.md: the
+	// totals of all since the start, those that are gone included.
+	Counters map[string]uint64 `json:"counters,omitempty"`
 }
 
 // Counts are all connections since the start:
@@ -51,16 +51,17 @@ type WorkerStatus struct {
 	MovedIn     uint64 `json:"moved_in"`
 	MovedOut    uint64 `json:"moved_out"`
 	Restarts    int    `json:"restarts"` // of the slot
-	// Counters are what the worker counts, by the names of PROTOCOL.md, each bounded by
-	// what can be; of one that keeps no scoreboard there are none.
+	// Counters are what else the worker counts, by the names of PROTOCOL.md, each bounded
+	// by what can be; of one that keeps no scoreboard there are none.
 	Counters map[string]uint64 `json:"counters,omitempty"`
 }
 
-// counters returns the values of the rows that are to be shown, by name.
-func counters(reading *ipc.Reading, shown func(*ipc.Counter) bool) map[string]uint64 {
+// listed returns the counters that status lists, by name: all, or those that are kept
+// when a worker dies.
+func listed(reading *ipc.Reading, keptOnly bool) map[string]uint64 {
 	values := make(map[string]uint64)
 	for row, value := range reading.All() {
-		if shown(row) {
+		if row.Listed && (row.Kept() || !keptOnly) {
 			values[row.Name] = value
 		}
 	}
@@ -73,7 +74,7 @@ func (s *supervisor) status() Status {
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
 		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: Counts(totals.Conns),
-		Counters: counters(&totals.Said, (*ipc.Counter).Kept),
+		Counters: listed(&totals.Said, true),
 	}
 	for slot := range s.slots.all() {
 		c := workers[slot.number]
@@ -83,7 +84,7 @@ func (s *supervisor) status() Status {
 		}
 		var own map[string]uint64
 		if c.Said.Sequence != 0 {
-			own = counters(&c.Said, func(c *ipc.Counter) bool { return c.Kind != ipc.KindBookkeeping })
+			own = listed(&c.Said, false)
 		}
 		status.Workers = append(status.Workers, WorkerStatus{
 			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.life.state().String(),
