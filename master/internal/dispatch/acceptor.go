@@ -208,7 +208,7 @@ func (a *Acceptor) turn() {
 	if a.untilWindowEnds() == 0 {
 		a.scheduling.EndWindow(a.clock.Now())
 	}
-	d.survey()
+	d.capacity = d.measure()
 	a.settle()
 	a.hasty = a.receive() && a.anyWaiting()
 	came := 0
@@ -235,7 +235,7 @@ func (a *Acceptor) turn() {
 		a.waitForRoom()
 	} else if d.awaitsTrial() {
 		a.setBells()
-		d.survey()
+		d.capacity = d.measure()
 		a.hasty = !d.awaitsTrial()
 	}
 	a.hasty = a.hasty || a.unfinished
@@ -256,11 +256,11 @@ func (a *Acceptor) settle() {
 	d := &a.dispatcher
 	for fetches := 0; ; fetches++ {
 		d.sendHome()
-		for before := -1; d.hand.Len() > 0 && d.room > 0; {
+		for before := -1; d.hand.Len() > 0 && d.capacity.room > 0; {
 			if d.place() {
 				break
 			}
-			d.survey() // some queue refused: without it
+			d.capacity = d.measure() // some queue refused: without it
 			left := d.handful()
 			if left == before {
 				break // moved ones, and nobody who can thaw them has room
@@ -290,7 +290,7 @@ func (a *Acceptor) fetch() bool {
 			return true
 		}
 	}
-	if d.room == 0 || !d.rescuable() {
+	if d.capacity.room == 0 || !d.rescuable() {
 		return false
 	}
 	a.reserve.Release()
@@ -324,8 +324,7 @@ func (a *Acceptor) welcome(e *ipc.Envelope, fd int) bool {
 	a.dispatcher.hold(e, fd)
 	killpoint.Reach(killpoint.Accepted)
 	a.dispatcher.totals.accepted++
-	a.dispatcher.live++
-	a.dispatcher.spare--
+	a.dispatcher.capacity.admit()
 	a.bucket.take(1)
 	return true
 }

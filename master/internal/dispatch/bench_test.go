@@ -53,7 +53,7 @@ func BenchmarkAcceptAndDispatch(b *testing.B) {
 						clients[k] = d.dial()
 					}
 					b.StartTimer()
-					h.dispatcher.survey()
+					h.dispatcher.capacity = h.dispatcher.measure()
 					if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].FD, batch); n != batch && batch != 1 {
 						b.Errorf("accepted %d of %d", n, batch)
 					}

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -34,8 +33,7 @@ type dispatcher struct {
 	// movedBefore: the moved ones in the hand are in the total of those moved already.
 	movedBefore bool
 
-	trial    trial
-	trialing int // room for moved ones in the trial, as of the latest survey, and what was placed since
+	trial trial
 
 	policy   Policy
 	envelope ipc.Envelope // scratch space for the client's address
@@ -43,17 +41,11 @@ type dispatcher struct {
 	seats      []*seat             // open ones, in the order of candidates
 	leaving    []*seat             // retired and dead ones whose queue may hold connections
 	all        []*seat             // leaving and then seats: what is in those moves first
-	candidates []candidate         // as of the latest survey, and what was placed since
+	capacity   capacity            // as of the latest measure, less what was placed since
+	candidates []candidate         // likewise
 	target     [ipc.MaxConns]*seat // whom each connection in the hand is for; nil: nobody
 	turn       int
 
-	haven   int  // of room, at workers that can thaw connections
-	havens  bool // there are such workers, whether they have room or not
-	room    int  // in all, as of the latest survey, and what was placed since
-	unused  int  // of the workers' capacity, likewise, whether it can be reached just now or not
-	spare   int  // new ones that may be queued in all, whoever has room
-	live    int  // connections there are
-	stalled bool // no room because of a full queue
 	waiting bool // some queue held connections, or was stuck, since the last inspection
 
 	census         census
@@ -135,42 +127,6 @@ func (d *dispatcher) find(slot int) *seat {
 	return nil
 }
 
-// survey weighs every open seat anew. Afterwards room is how many connections
-// can be placed in all, spare how many of them may be new ones, and stalled says
-// that there are none because of full queues: unlike a limit, that is not ended
-// by a bell.
-func (d *dispatcher) survey() {
-	d.candidates = d.candidates[:0]
-	d.room, d.unused, d.haven, d.havens, d.live, d.stalled = 0, 0, 0, false, d.handful(), false
-	queued := d.live
-	for _, s := range d.seats {
-		w := s.weigh()
-		if w.untrue {
-			d.condemn(s, errUntrue)
-		}
-		queued += w.queued
-		d.live += w.load
-		d.waiting = d.waiting || w.queued > 0 || s.seenFront != 0 || s.stuck
-		c := candidate{slot: s.spec.Slot, load: w.load, room: s.room(w), moves: s.spec.Moves}
-		d.room += c.room
-		d.unused += max(0, s.spec.Capacity-w.load)
-		if c.moves {
-			d.haven += c.room
-			d.havens = d.havens || !s.broken
-		}
-		d.stalled = d.stalled || c.room == 0 && s.free(w) > 0
-		d.candidates = append(d.candidates, c)
-	}
-	for _, s := range d.leaving {
-		w := s.weigh()
-		queued += w.queued
-		d.live += w.load
-	}
-	d.spare = max(0, d.maxQueuedTotal-queued)
-	d.stalled = d.stalled && d.room == 0 || d.spare == 0
-	d.surveyTrial()
-}
-
 // place sends the hand to seats, by the latest survey, and reports whether all
 // of it went. What finds no seat, or is refused, stays.
 func (d *dispatcher) place() bool {
@@ -213,47 +169,6 @@ func (d *dispatcher) hold(e *ipc.Envelope, fd int) {
 	d.hand.Add(e, fd)
 	d.stages[i] = ipc.StageBacklog
 	d.stages[i].Step(ipc.EventAccept)
-}
-
-// placeable reports whether some connection in the hand has somewhere to go.
-func (d *dispatcher) placeable() bool {
-	for i := range d.hand.Len() {
-		if d.holds(i) && (d.haven > 0 || d.room > 0 && !d.hand.Frozen(i)) && (!d.hand.Frozen(i) || !d.onTrial() || d.trialing > 0) {
-			return true
-		}
-	}
-	return false
-}
-
-// choose returns which seat connection i in the hand is for, or -1.
-func (d *dispatcher) choose(i int) int {
-	var peer netip.Addr
-	if d.policy.byAddress && d.hand.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
-		peer = d.envelope.Remote.Addr()
-	}
-	chosen := -1
-	if d.hand.Frozen(i) {
-		if d.onTrial() {
-			if d.trialing == 0 {
-				return -1
-			}
-			d.trialing--
-		}
-		chosen = haven(d.candidates, d.turn, d.from, d.to)
-	} else {
-		chosen = d.policy.choose(d.candidates, peer, d.turn)
-	}
-	if chosen >= 0 {
-		d.candidates[chosen].load++
-		d.candidates[chosen].room--
-		d.room--
-		d.unused--
-		if d.candidates[chosen].moves {
-			d.haven--
-		}
-		d.turn = chosen + 1
-	}
-	return chosen
 }
 
 // sendTargets sends each connection in the hand to its target, if it has one, and

@@ -75,7 +75,7 @@ func (o *office) leave() {
 
 // arrive accepts as many as the quota allows, at most n.
 func (o *office) arrive(n int) {
-	o.dispatcher.survey()
+	o.dispatcher.capacity = o.dispatcher.measure()
 	for range min(n, o.quota()) {
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {

@@ -27,7 +27,7 @@ func (d *dispatcher) givenBack() bool {
 // room for it; or there is nobody that could thaw it, and the worker gives no more
 // back, so that it can have that again. Otherwise it waits in the kernel.
 func (d *dispatcher) takeable(s *seat) bool {
-	return s.giving() && (d.haven > 0 || !d.havens && s.landing)
+	return s.giving() && (d.capacity.forMoved > 0 || !d.capacity.movers && s.landing)
 }
 
 func (d *dispatcher) anyTakeable() bool {

@@ -50,9 +50,9 @@ func (a *Acceptor) allowance() int {
 	if a.dispatcher.hand.Len() > 0 {
 		return 0
 	}
-	quota := min(a.dispatcher.room, a.dispatcher.spare, a.batch)
+	quota := min(a.dispatcher.capacity.room, a.dispatcher.capacity.spare, a.batch)
 	if a.limits.conns > 0 {
-		quota = min(quota, a.limits.conns-a.dispatcher.live)
+		quota = min(quota, a.limits.conns-a.dispatcher.capacity.live)
 	}
 	return max(0, quota)
 }
@@ -68,9 +68,9 @@ func (a *Acceptor) turnsAway() bool {
 // over.
 func (a *Acceptor) overLimit() bool {
 	d := &a.dispatcher
-	return a.limits.conns > 0 && d.live >= a.limits.conns ||
+	return a.limits.conns > 0 && d.capacity.live >= a.limits.conns ||
 		a.limits.rate > 0 && a.bucket.room(time.Now()) == 0 ||
-		d.unused <= 0
+		d.capacity.unused <= 0
 }
 
 // turnAway accepts and closes a batch.

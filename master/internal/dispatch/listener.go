@@ -93,7 +93,7 @@ func (a *Acceptor) setListeners(listeners []Listener) {
 func (a *Acceptor) takeBacklog(l *Listener) {
 	for _, socket := range l.sockets() {
 		for left := waiting(socket); left > 0; {
-			a.dispatcher.survey()
+			a.dispatcher.capacity = a.dispatcher.measure()
 			a.settle()
 			quota := min(a.quota(), left)
 			if _, more := a.acceptFrom(l, socket, quota); quota == 0 || !more {

@@ -46,13 +46,13 @@ func (a *Acceptor) receive() bool {
 // receiveAll takes what greeters who are dismissed have left, as far as there is
 // room for it.
 func (a *Acceptor) receiveAll() {
-	a.dispatcher.survey()
+	a.dispatcher.capacity = a.dispatcher.measure()
 	a.settle()
 	for a.receive() {
 		if !a.anyWaiting() {
 			return
 		}
-		a.dispatcher.survey()
+		a.dispatcher.capacity = a.dispatcher.measure()
 	}
 }
 

@@ -32,7 +32,7 @@ func TestFetchingIsBounded(t *testing.T) {
 			t.Error(err)
 		}
 		giver.gives = true
-		h.dispatcher.survey()
+		h.dispatcher.capacity = h.dispatcher.measure()
 		if h.settle(); h.dispatcher.totals.moved != mostFetches {
 			t.Errorf("%d moved at a time, want %d", h.dispatcher.totals.moved, mostFetches)
 		}

@@ -42,10 +42,10 @@ func TestStateKnowsEveryField(t *testing.T) {
 		{totals{}, map[string]string{"accepted": carried, "refused": carried, "moved": carried, "lost": carried, "said": carried}},
 		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
 		{dispatcher{}, map[string]string{
-			"log": made, "packets": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "trialing": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
+			"log": made, "packets": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
 			"from": calm, "to": calm, "policy": made,
 			"envelope": made, "seats": carried, "leaving": carried, "all": "follows from those", "candidates": moment, "target": moment, "turn": carried,
-			"haven": moment, "havens": moment, "room": moment, "unused": moment, "spare": moment, "live": moment, "stalled": moment, "waiting": moment,
+			"capacity": moment, "waiting": moment,
 			"census": carried, "maxQueuedTotal": made, "totals": carried, "rewatch": made,
 		}},
 		{Acceptor{}, map[string]string{

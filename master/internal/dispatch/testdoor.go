@@ -54,7 +54,7 @@ func (t *TestDispatcher) Open(slot, queue, workerEnd, capacity int, entry *ipc.E
 // and does not: there is no room.
 func (t *TestDispatcher) Accept(id uint64, fd int) bool {
 	d := &t.acceptor.dispatcher
-	if d.survey(); t.acceptor.quota() == 0 {
+	if d.capacity = d.measure(); t.acceptor.quota() == 0 {
 		return false
 	}
 	d.hold(&ipc.Envelope{ID: id, Accepted: t.acceptor.clock.Now()}, fd)

@@ -38,23 +38,23 @@ func (s *seat) died() uint64 {
 	return uint64(max(0, int(s.movedIn)-int(t.said.Thawed)-t.queued()))
 }
 
-// surveyTrial is survey for the trial, if there is one.
-func (d *dispatcher) surveyTrial() {
+// guardCapacity is measure for the trial, if there is one.
+func (d *dispatcher) guardCapacity(c *capacity) {
 	if d.trial.generation == 0 {
 		return
 	}
 	n, seen := d.trialTally()
 	if !seen {
-		d.trialing = d.haven
+		c.guarded = c.forMoved
 		return
 	}
 	if !d.trial.spoiled && d.trial.judge(n) {
 		d.trial.spoiled = true
 		d.report(GuardTripped{n.tried, n.failed})
 	}
-	d.trialing = min(d.haven, d.trial.room(n))
+	c.guarded = min(c.forMoved, d.trial.room(n))
 	if d.fromOld(Nobody) && !d.trial.spoiled {
-		d.haven = min(d.haven, d.trialing) // what is given back stays in the kernel meanwhile
+		c.forMoved = min(c.forMoved, c.guarded) // what is given back stays in the kernel meanwhile
 	}
 }
 
@@ -106,7 +106,7 @@ func (d *dispatcher) fromOld(slot int) bool {
 // go, or there is none with room for all of them.
 func (d *dispatcher) home() *seat {
 	spoiled := d.trial.spoiled && d.onTrial()
-	if d.havens && !spoiled || !d.holdsMoved() {
+	if d.capacity.movers && !spoiled || !d.holdsMoved() {
 		return nil
 	}
 	var other *seat
@@ -164,5 +164,5 @@ func (d *dispatcher) untried() int {
 // awaitsTrial reports whether connections were given back that have to wait until
 // those before them have been thawed.
 func (d *dispatcher) awaitsTrial() bool {
-	return d.trial.generation != 0 && !d.trial.spoiled && d.trialing == 0 && d.givenBack()
+	return d.trial.generation != 0 && !d.trial.spoiled && d.capacity.guarded == 0 && d.givenBack()
 }

@@ -11,7 +11,7 @@ import (
 // close rings; one that came just before is seen by the last look.
 func (a *Acceptor) waitForRoom() {
 	a.setBells()
-	a.dispatcher.survey()
+	a.dispatcher.capacity = a.dispatcher.measure()
 	a.hasty = a.quota() > 0 || a.dispatcher.placeable()
 	if !a.hasty && a.allowance() > 0 && a.retryAt.IsZero() { // only the rate is in the way
 		a.retryAt = time.Now().Add(max(a.bucket.wait(), time.Millisecond))
@@ -40,7 +40,7 @@ func (a *Acceptor) planRetry() {
 		a.dispatcher.loseStranded()
 		a.strandedUntil, a.hasty = time.Time{}, true
 	}
-	if !a.dispatcher.stalled && !a.dispatcher.choked() {
+	if !a.dispatcher.capacity.stalled && !a.dispatcher.choked() {
 		a.retries = 0
 		return
 	}

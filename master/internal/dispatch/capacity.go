@@ -1,0 +1,105 @@
+package dispatch
+
+import "net/netip"
+
+// capacity is for how many connections there is room, at one moment.
+type capacity struct {
+	room     int  // at all open queues
+	forMoved int  // of room, at workers that can thaw connections
+	movers   bool // there are such workers, whether they have room or not
+	guarded  int  // of forMoved, for those whose move the guard bounds
+	unused   int  // of the workers' own capacity, whether it can be reached just now or not
+	spare    int  // new connections that may be queued in all, whoever has room
+	live     int  // connections there are
+	// stalled: there is no room because of full queues. Unlike a limit, that is not ended
+	// by a bell.
+	stalled bool
+}
+
+// measure weighs every queue anew, and makes the candidates.
+func (d *dispatcher) measure() (c capacity) {
+	d.candidates = d.candidates[:0]
+	c.live = d.handful()
+	queued := c.live
+	for _, s := range d.seats {
+		w := s.weigh()
+		if w.untrue {
+			d.condemn(s, errUntrue)
+		}
+		queued += w.queued
+		c.live += w.load
+		d.waiting = d.waiting || w.queued > 0 || s.seenFront != 0 || s.stuck
+		room := s.room(w)
+		c.room += room
+		c.unused += max(0, s.spec.Capacity-w.load)
+		if s.spec.Moves {
+			c.forMoved += room
+			c.movers = c.movers || !s.broken
+		}
+		c.stalled = c.stalled || room == 0 && s.free(w) > 0
+		d.candidates = append(d.candidates, candidate{slot: s.spec.Slot, load: w.load, room: room, moves: s.spec.Moves})
+	}
+	for _, s := range d.leaving {
+		w := s.weigh()
+		queued += w.queued
+		c.live += w.load
+	}
+	c.spare = max(0, d.maxQueuedTotal-queued)
+	c.stalled = c.stalled && c.room == 0 || c.spare == 0
+	d.guardCapacity(&c)
+	return c
+}
+
+// take takes the place of one connection that is for a worker; moves: it can thaw.
+func (c *capacity) take(moves bool) {
+	c.room--
+	c.unused--
+	if moves {
+		c.forMoved--
+	}
+}
+
+// admit takes note of a new connection, which has no place yet.
+func (c *capacity) admit() {
+	c.live++
+	c.spare--
+}
+
+// placeable reports whether some connection in the hand has somewhere to go.
+func (d *dispatcher) placeable() bool {
+	c := &d.capacity
+	for i := range d.hand.Len() {
+		if d.holds(i) && (c.forMoved > 0 || c.room > 0 && !d.hand.Frozen(i)) && (!d.hand.Frozen(i) || !d.onTrial() || c.guarded > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// choose returns which seat connection i in the hand is for, or -1.
+func (d *dispatcher) choose(i int) int {
+	var peer netip.Addr
+	if d.policy.byAddress && d.hand.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
+		peer = d.envelope.Remote.Addr()
+	}
+	chosen := -1
+	if d.hand.Frozen(i) {
+		if d.onTrial() {
+			if d.capacity.guarded == 0 {
+				return -1
+			}
+			d.capacity.guarded--
+		}
+		chosen = haven(d.candidates, d.turn, d.from, d.to)
+	} else {
+		chosen = d.policy.choose(d.candidates, peer, d.turn)
+	}
+	if chosen >= 0 {
+		c := &d.candidates[chosen]
+		c.load++
+		c.room--
+		d.capacity.take(c.moves)
+		d.turn = chosen + 1
+	}
+	return chosen
+}
