@@ -201,7 +201,7 @@ func planReload(old *Config, read func()) reloadPlan {
 func (s *supervisor) startReload(p reloadPlan) {
 	r := s.reload
 	if p.err == nil {
-		r.listeners, p.err = listen.Plan(listen.Settings{Addresses: p.sockets, Sockets: s.sockets, Backlog: p.config.Backlog}, s.listeners)
+		r.listeners, p.err = listen.Plan(p.config.listenSettings(p.sockets, s.sockets), s.listeners)
 	}
 	if p.err != nil {
 		p.drop()

@@ -1,9 +1,8 @@
 package master
 
 import (
-	"github.com/usher-go/usher/master/internal/listen"
-
 	"github.com/usher-go/usher/master/internal/dispatch"
+	"github.com/usher-go/usher/master/internal/listen"
 )
 
 // This file is the listeners, as the supervisor owns them and the accept goroutine is
@@ -15,6 +14,11 @@ func (c *Config) dispatchSettings() dispatch.Settings {
 		Policy: c.Dispatch, MaxConns: c.MaxConns, MaxConnsPerIP: c.MaxConnsPerIP, AcceptRate: c.AcceptRate,
 		CloseOverLimit: c.Overload == OverloadClose,
 	}
+}
+
+// listenSettings are the part of a configuration that the listeners have.
+func (c *Config) listenSettings(addresses []listen.Resolved, sockets int) listen.Settings {
+	return listen.Settings{Addresses: addresses, Sockets: sockets, Backlog: c.Backlog}
 }
 
 // toAccept lends the sockets of listeners to the accept goroutine.

@@ -46,7 +46,7 @@ func open(config *Config, addresses []Address, limit int, signals *signals) (*ac
 		return nil, err
 	}
 	signals.catchEnds() // not before: a name server may take its time
-	listeners, err := listen.Open(listen.Settings{Addresses: resolved, Sockets: config.Acceptors}, passed)
+	listeners, err := listen.Open(config.listenSettings(resolved, config.Acceptors), passed)
 	if err != nil {
 		return nil, err
 	}
