@@ -41,7 +41,7 @@ func (c *Conn) callUnmarshal(session MovableSession, state []byte) (err error) {
 
 // callLeave is for a connection that is gone: a panic is logged, and ends nothing.
 func (c *Conn) callLeave(session LeaveSession) {
-	var err error // said
+	var err error // contain has logged it
 	defer c.contain("Leave", &err)
 	session.Leave(c)
 }

@@ -8,13 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How a connection ends. Callbacks only set facts and touch the connection; the
-// loop settles what was touched once the callback has returned:
+// How a connection ends. phase.go has the rule; this file has what brings each event
+// about. Callbacks only set facts and touch the connection; the loop settles what was
+// touched once the callback has returned:
 //
-//	Close, an error from a callback ──► closing ──(flushed)──► FIN ──► linger ──► closed
-//	the peer's end of file, no EOF  ──► closing ──(flushed)──────────────────────► closed
-//	failed input or output          ──► broken ──────────────────────────────────► closed
-//	Abort                           ──► closed (RST)
+//	Close, an error from a callback  closing: output is flushed, FIN is sent, and the
+//	                                 peer's is awaited (linger.go)
+//	the peer's end, without an EOF   closing: output is flushed, and nothing is awaited
+//	failed input or output           broken: nothing is flushed
+//	Abort                            closed at once, with RST
 //
 // What takes time has a bound in time: see deadline.go, and linger.go.
 
@@ -246,11 +248,5 @@ func (c *Conn) report() {
 	if c.loop.log.IsTrace() {
 		c.loop.log.Trace("connection closed", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener, "reason", cause)
 	}
-	if u := c.unfinished; u != nil {
-		c.unfinished = nil
-		c.loop.buffers.Put(u.raw)
-		c.loop.buffers.Put(u.in)
-		c.loop.buffers.Put(u.out)
-		c.loop.freeUnfinished(u)
-	}
+	c.dropUnfinished()
 }

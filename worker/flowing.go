@@ -5,7 +5,7 @@ package worker
 // mark. A Data that finds many messages in one input asks between them, and leaves
 // those for which there is no room yet: they come again when the pause has ended.
 func (c *Conn) Flowing() bool {
-	if c.loop != nil && !c.loop.here() { // without a loop: one of a test that only looks for frames
+	if c.loop != nil && !c.loop.here() { // package framing's tests have a Conn without a loop
 		_ = c.loop.stray("Conn.Flowing") // logged
 		return false
 	}

@@ -79,8 +79,12 @@ func (c *Conn) busy() bool {
 	if !c.state.allows(mayMove) || c.state.watch() == hungUp || c.state.held(holdWork) || c.waiting() {
 		return true
 	}
-	_, plain := c.session.(DataFunc)
-	return c.unfinished != nil && (plain && c.unfinished.timers != nil || c.unfinished.cause != nil || c.unfinished.files != nil || c.unfinished.flowing != nil || c.unfinished.deadlines.end != 0)
+	u := c.unfinished
+	if u == nil {
+		return false
+	}
+	_, forgets := c.session.(DataFunc) // nobody arms its timers again
+	return forgets && u.timers != nil || u.cause != nil || u.files != nil || u.flowing != nil || u.deadlines.end != 0
 }
 
 // postponeMin and postponeMax bound how long a connection is left alone whose
@@ -124,14 +128,15 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 			f.quiet = now - a.active
 		}
 	}
-	if c.unfinished == nil {
+	u := c.unfinished
+	if u == nil {
 		return
 	}
-	f.raw, f.in, f.out = c.unfinished.raw, c.unfinished.in, c.unfinished.out[c.unfinished.written:]
-	if d := c.unfinished.deadlines.read; d != 0 {
+	f.raw, f.in, f.out = u.raw, u.in, u.out[u.written:]
+	if d := u.deadlines.read; d != 0 {
 		f.read = d - now
 	}
-	if d := c.unfinished.deadlines.write; d != 0 {
+	if d := u.deadlines.write; d != 0 {
 		f.write = d - now
 	}
 }
@@ -141,13 +146,7 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 func (c *Conn) gone() {
 	l := c.loop
 	c.stopTiming()
-	if c.unfinished != nil {
-		l.buffers.Put(c.unfinished.raw)
-		l.buffers.Put(c.unfinished.in)
-		l.buffers.Put(c.unfinished.out)
-		l.freeUnfinished(c.unfinished)
-		c.unfinished = nil
-	}
+	c.dropUnfinished()
 	l.table.remove(c)
 	atomic.StoreInt32(&c.fd, -1)
 	c.session = nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 )
 
@@ -185,12 +186,13 @@ func thawGarbler(state []byte) (transport, error) {
 func Garblers() (made, thawed int64) { return garblers.Load(), garblersThawed.Load() }
 
 // GarbledPeer is the other end of a connection with a garbler, for one goroutine that
-// reads and one that writes.
+// reads and others that write.
 type GarbledPeer struct {
 	net.Conn
-	g     garbler // reading uses in, writing out
-	raw   []byte
-	plain []byte
+	writing sync.Mutex
+	g       garbler // reading uses in, writing out
+	raw     []byte
+	plain   []byte
 }
 
 // NewGarbledPeer is for the one that has dialled, or the one that has accepted.
@@ -221,6 +223,8 @@ func (c *GarbledPeer) Read(b []byte) (int, error) {
 }
 
 func (c *GarbledPeer) Write(b []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	if _, err := c.Conn.Write(c.g.encode(nil, b)); err != nil {
 		return 0, err
 	}
@@ -253,7 +257,10 @@ func (c *GarbledPeer) CloseWrite() error {
 }
 
 func (c *GarbledPeer) Close() error {
-	_ = c.End() // the peer may be gone
+	if c.writing.TryLock() { // else a Write is under way, which this cuts short
+		_ = c.End() // the peer may be gone
+		c.writing.Unlock()
+	}
 	return c.Conn.Close()
 }
 

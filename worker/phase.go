@@ -98,9 +98,13 @@ var phaseRules = [phases]struct {
 func (p phase) after(e phaseEvent) phase {
 	next := phaseRules[p].then[e]
 	if next == impossible {
-		panic(fmt.Sprintf("worker: event %d of a connection that is %v", e, p))
+		p.refuse(e)
 	}
 	return next
+}
+
+func (p phase) refuse(e phaseEvent) {
+	panic(fmt.Sprintf("worker: event %d of a connection that is %v", e, p))
 }
 
 // allows reports whether p allows all of r.

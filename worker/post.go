@@ -5,20 +5,19 @@ import "math"
 // maxPosted bounds the functions that wait for one connection.
 const maxPosted = 64 << 10
 
-// postClosed in Conn.posted, give or take what is posted meanwhile, says that the
-// connection is closed.
+// postClosed is added to Conn.posted when the connection takes no more: the sum stays
+// negative whatever is posted meanwhile.
 const postClosed = math.MinInt32 / 2
 
 // Post has the loop call f, as a callback of this connection: if f panics, the
 // connection ends with ErrPanic. It is for any goroutine, does not block, and may be
-// called at any time. Functions
-// posted by one goroutine are called in their order.
+// called at any time. Functions posted by one goroutine are called in their order.
 //
 // It returns false, and f is not called, once the connection is closed, or when
 // 65,536 functions wait for it already, or 1,048,576 for all that the worker serves:
-// callers are faster than the loop, which gives them a share of its time: events and
-// timers have theirs. After true, f is not called either if the connection comes to its end first: like a
-// timer's, it never runs once the connection is closing.
+// callers are faster than the loop, which gives them a share of its time, since events
+// and timers have theirs. After true, f is not called either if the connection comes to
+// its end first: like a timer's, it never runs once the connection is closing.
 //
 // A connection that moves to another worker leaves once all that was posted has
 // run; from then on Post is false. (Should the kernel not take it just then, it

@@ -46,6 +46,18 @@ func (c *Conn) releaseUnfinished() {
 	}
 }
 
+// dropUnfinished gives back c's record and its buffers, whatever is in them. Its files
+// and timers are gone by then.
+func (c *Conn) dropUnfinished() {
+	if u := c.unfinished; u != nil {
+		c.unfinished = nil
+		c.loop.buffers.Put(u.raw)
+		c.loop.buffers.Put(u.in)
+		c.loop.buffers.Put(u.out)
+		c.loop.freeUnfinished(u)
+	}
+}
+
 // freeUnfinishedKept bounds the free list.
 const freeUnfinishedKept = 256
 
