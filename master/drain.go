@@ -35,7 +35,7 @@ func (s *supervisor) drain(slot *slot, why string) {
 	case s.hasMoveTarget(slot):
 		s.moveAway(slot)
 	case s.expectsMoveTarget(slot):
-		s.turn(slot, turnPark)
+		s.step(slot, eventPark)
 		s.park(slot)
 	default:
 		s.finish(slot)
@@ -75,7 +75,7 @@ func (s *supervisor) expectsMoveTarget(leaving *slot) bool {
 
 // moveAway has a worker give its connections back, for others.
 func (s *supervisor) moveAway(slot *slot) {
-	if s.turn(slot, turnMove) {
+	if s.step(slot, eventMove) {
 		if slot.until.IsZero() {
 			slot.until = s.drainDeadline()
 		}
@@ -98,7 +98,7 @@ func (s *supervisor) park(slot *slot) {
 
 // finish has a worker's connections finish by themselves.
 func (s *supervisor) finish(slot *slot) {
-	s.turn(slot, turnFinish) // or it does already, and the deadline is new
+	s.step(slot, eventFinish) // or it does already, and the deadline is new
 	s.tell(slot, ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: slot.remaining()})
 	s.setDrainAlarm(slot)
 }
@@ -113,7 +113,7 @@ func (s *supervisor) setDrainAlarm(slot *slot) {
 // recall has a worker give back no more connections; of those that it gave, what
 // has nowhere to go comes back to it.
 func (s *supervisor) recall(slot *slot) {
-	if s.turn(slot, turnRecall) {
+	if s.step(slot, eventRecall) {
 		s.tell(slot, ipc.Move{})
 		s.setDrainAlarm(slot)
 	}
@@ -138,7 +138,7 @@ func (s *supervisor) gave(slot *slot, m ipc.Moved) {
 	switch {
 	case m.ID != 0 || slot.life.serves():
 		s.orderAnswered(slot, m)
-	case s.turn(slot, turnGaveAll):
+	case s.step(slot, eventGaveAll):
 		s.dispatch.AwaitLanding(slot.number)
 	}
 }
@@ -146,7 +146,7 @@ func (s *supervisor) gave(slot *slot, m ipc.Moved) {
 func (s *supervisor) landed(e dispatch.Landed) {
 	slot := s.worker(e.Worker)
 	switch {
-	case slot == nil || !s.turn(slot, turnLanded) || slot.life != lifeParked:
+	case slot == nil || !s.step(slot, eventLanded) || slot.life != lifeParked:
 	case s.stopping != stopNot || slot.until.IsZero():
 		s.finish(slot)
 	default:
@@ -168,7 +168,7 @@ func (s *supervisor) guideDraining() {
 			if slot.life == lifeParked || slot.life == lifeFinishing && !slot.kept() && slot.generation == s.generation {
 				s.moveAway(slot)
 			}
-			if slot.life == lifeLanded && !s.reload.moving() && s.turn(slot, turnReleased) {
+			if slot.life == lifeLanded && !s.reload.moving() && s.step(slot, eventReleased) {
 				s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
 			}
 		case slot.life == lifeParked && !s.expectsMoveTarget(slot):
@@ -198,7 +198,7 @@ func (s *supervisor) releaseEmpty() {
 // end has a worker exit now. One that was killed, or has not begun, is given up.
 func (s *supervisor) end(slot *slot, why string) {
 	before := slot.life
-	if !s.turn(slot, turnEnd) {
+	if !s.step(slot, eventEnd) {
 		return
 	}
 	slot.why = why

@@ -62,62 +62,62 @@ func (l life) String() string {
 		"moving", "holding", "landed", "emptying", "recalled", "returning", "parked", "finishing", "cut", "removed"}[l]
 }
 
-// turn is what can change a life.
-type turn int
+// lifeEvent is what can change a life.
+type lifeEvent int
 
 const (
-	turnStarted  turn = iota // the process runs
-	turnReady                // the worker says that it is ready
-	turnOpened               // its generation serves: the accept goroutine has its queue
-	turnAsked                // it is to leave once a successor is ready
-	turnSpared               // it need not after all
-	turnMove                 // it is to leave, or leaves already, and there is somewhere for its connections to go
-	turnPark                 // it is to leave, and its connections have nowhere to go yet
-	turnFinish               // it is to leave, and its connections have to finish by themselves
-	turnEnd                  // it is to exit now
-	turnGaveAll              // the worker says that it gives nothing back any more, for now or for good
-	turnLanded               // what it gave back is nowhere on the way
-	turnReleased             // nothing is sent back to it any more
-	turnRecall               // there is nowhere to go, or the new program cannot restore what moves
-	turnFailed               // it is killed
-	turnExited               // its process is reaped, or could not be started
+	eventStarted  lifeEvent = iota // the process runs
+	eventReady                     // the worker says that it is ready
+	eventOpened                    // its generation serves: the accept goroutine has its queue
+	eventAsked                     // it is to leave once a successor is ready
+	eventSpared                    // it need not after all
+	eventMove                      // it is to leave, or leaves already, and there is somewhere for its connections to go
+	eventPark                      // it is to leave, and its connections have nowhere to go yet
+	eventFinish                    // it is to leave, and its connections have to finish by themselves
+	eventEnd                       // it is to exit now
+	eventGaveAll                   // the worker says that it gives nothing back any more, for now or for good
+	eventLanded                    // what it gave back is nowhere on the way
+	eventReleased                  // nothing is sent back to it any more
+	eventRecall                    // there is nowhere to go, or the new program cannot restore what moves
+	eventFailed                    // it is killed
+	eventExited                    // its process is reaped, or could not be started
 )
 
-func (t turn) String() string {
+func (e lifeEvent) String() string {
 	return [...]string{"started", "ready", "opened", "asked", "spared", "move", "park", "finish", "end",
-		"gave all", "landed", "released", "recall", "failed", "exited"}[t]
+		"gave all", "landed", "released", "recall", "failed", "exited"}[e]
 }
 
-// next returns the life after t. ok is false if t cannot happen in l, which then
+// next returns the life after an event. ok is false if that cannot happen in l, which then
 // stays: a worker said something at the wrong time, or what was to be done is
 // done, or beside the point.
-func (l life) next(t turn) (next life, ok bool) {
-	next, ok = lifeTable[l][t]
+func (l life) next(e lifeEvent) (next life, ok bool) {
+	next, ok = lifeTable[l][e]
 	if !ok {
 		return l, false
 	}
 	return next, true
 }
 
-var lifeTable = [lifeRemoved + 1]map[turn]life{
-	lifeGone:     {turnStarted: lifeStarting, turnEnd: lifeRemoved, turnExited: lifeGone},
-	lifeStarting: {turnReady: lifeWaiting, turnEnd: lifeCut, turnFailed: lifeKilled, turnExited: lifeGone},
-	lifeWaiting:  {turnOpened: lifeServing, turnEnd: lifeCut, turnFailed: lifeKilled, turnExited: lifeGone},
-	lifeServing: {turnAsked: lifeAsked, turnMove: lifeMoving, turnPark: lifeParked, turnFinish: lifeFinishing, turnEnd: lifeCut,
-		turnFailed: lifeKilled, turnExited: lifeGone},
-	lifeAsked: {turnSpared: lifeServing, turnMove: lifeMoving, turnPark: lifeParked, turnFinish: lifeFinishing, turnEnd: lifeCut,
-		turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeKilled: {turnEnd: lifeCut, turnExited: lifeGone},
+var lifeTable = [lifeRemoved + 1]map[lifeEvent]life{
+	lifeGone:     {eventStarted: lifeStarting, eventEnd: lifeRemoved, eventExited: lifeGone},
+	lifeStarting: {eventReady: lifeWaiting, eventEnd: lifeCut, eventFailed: lifeKilled, eventExited: lifeGone},
+	lifeWaiting:  {eventOpened: lifeServing, eventEnd: lifeCut, eventFailed: lifeKilled, eventExited: lifeGone},
+	lifeServing: {eventAsked: lifeAsked, eventMove: lifeMoving, eventPark: lifeParked, eventFinish: lifeFinishing, eventEnd: lifeCut,
+		eventFailed: lifeKilled, eventExited: lifeGone},
+	lifeAsked: {eventSpared: lifeServing, eventMove: lifeMoving, eventPark: lifeParked, eventFinish: lifeFinishing, eventEnd: lifeCut,
+		eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeKilled: {eventEnd: lifeCut, eventExited: lifeGone},
 
-	lifeMoving:    {turnGaveAll: lifeHolding, turnRecall: lifeRecalled, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeHolding:   {turnLanded: lifeLanded, turnRecall: lifeRecalled, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeLanded:    {turnReleased: lifeEmptying, turnRecall: lifeRecalled, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeEmptying:  {turnRecall: lifeRecalled, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeRecalled:  {turnGaveAll: lifeReturning, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeReturning: {turnLanded: lifeParked, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeParked:    {turnMove: lifeMoving, turnFinish: lifeFinishing, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeFinishing: {turnMove: lifeMoving, turnEnd: lifeCut, turnFailed: lifeCut, turnExited: lifeRemoved},
-	lifeCut:       {turnExited: lifeRemoved},
+	lifeMoving:    {eventGaveAll: lifeHolding, eventRecall: lifeRecalled, eventEnd: lifeCut, eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeHolding:   {eventLanded: lifeLanded, eventRecall: lifeRecalled, eventEnd: lifeCut, eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeLanded:    {eventReleased: lifeEmptying, eventRecall: lifeRecalled, eventEnd: lifeCut, eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeEmptying:  {eventRecall: lifeRecalled, eventEnd: lifeCut, eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeRecalled:  {eventGaveAll: lifeReturning, eventEnd: lifeCut, eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeReturning: {eventLanded: lifeParked, eventEnd: lifeCut, eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeParked:    {eventMove: lifeMoving, eventFinish: lifeFinishing, eventEnd: lifeCut, eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeFinishing: {eventMove: lifeMoving, eventEnd: lifeCut, eventFailed: lifeCut, eventExited: lifeRemoved},
+	lifeCut:       {eventExited: lifeRemoved},
 	lifeRemoved:   {},
 }
 

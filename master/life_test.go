@@ -9,12 +9,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// lifeRule says of one turn in which lives it can happen, and what follows: by what
+// lifeRule says of one event in which lives it can happen, and what follows: by what
 // is true of a life, and only where that is the point of it by its name.
 type lifeRule struct {
-	turn turn
-	when func(life) bool
-	then func(life) life
+	event lifeEvent
+	when  func(life) bool
+	then  func(life) life
 }
 
 func in(lives ...life) func(life) bool {
@@ -40,64 +40,64 @@ func afterDeath(l life) life {
 // lifeRules are what lifeTable is to say.
 var lifeRules = []lifeRule{
 	// A worker comes up in four steps; none can be left out, nor happens twice.
-	{turnStarted, in(lifeGone), to(lifeStarting)},
-	{turnReady, in(lifeStarting), to(lifeWaiting)},
-	{turnOpened, in(lifeWaiting), to(lifeServing)},
+	{eventStarted, in(lifeGone), to(lifeStarting)},
+	{eventReady, in(lifeStarting), to(lifeWaiting)},
+	{eventOpened, in(lifeWaiting), to(lifeServing)},
 
 	// One that serves can be asked to leave, and asked to stay again.
-	{turnAsked, func(l life) bool { return l.serves() && l.stays() }, to(lifeAsked)},
-	{turnSpared, func(l life) bool { return l.serves() && !l.stays() }, to(lifeServing)},
+	{eventAsked, func(l life) bool { return l.serves() && l.stays() }, to(lifeAsked)},
+	{eventSpared, func(l life) bool { return l.serves() && !l.stays() }, to(lifeServing)},
 
 	// Whoever serves may be sent away in each of three ways; who keeps connections
 	// for lack of a place may be given one, or, if it was not to finish, told to.
-	{turnMove, func(l life) bool { return l.serves() || l == lifeParked || l == lifeFinishing }, to(lifeMoving)},
-	{turnPark, life.serves, to(lifeParked)},
-	{turnFinish, func(l life) bool { return l.serves() || l == lifeParked }, to(lifeFinishing)},
+	{eventMove, func(l life) bool { return l.serves() || l == lifeParked || l == lifeFinishing }, to(lifeMoving)},
+	{eventPark, life.serves, to(lifeParked)},
+	{eventFinish, func(l life) bool { return l.serves() || l == lifeParked }, to(lifeFinishing)},
 
 	// What moves is given, arrives, and is let go; while that lasts it may be
 	// recalled, and then what was given last arrives as well.
-	{turnGaveAll, in(lifeMoving, lifeRecalled), func(l life) life {
+	{eventGaveAll, in(lifeMoving, lifeRecalled), func(l life) life {
 		if l.gives() {
 			return lifeHolding
 		}
 		return lifeReturning
 	}},
-	{turnLanded, in(lifeHolding, lifeReturning), func(l life) life {
+	{eventLanded, in(lifeHolding, lifeReturning), func(l life) life {
 		if l.gives() {
 			return lifeLanded
 		}
 		return lifeParked
 	}},
-	{turnReleased, in(lifeLanded), to(lifeEmptying)},
-	{turnRecall, life.gives, to(lifeRecalled)},
+	{eventReleased, in(lifeLanded), to(lifeEmptying)},
+	{eventRecall, life.gives, to(lifeRecalled)},
 
 	// Any process can be killed, once, and any told to end, which a kill for another
 	// reason does not replace; without a process the slot is at its end at once.
-	{turnFailed, func(l life) bool { return running(l) && !doomed(l) }, func(l life) life {
+	{eventFailed, func(l life) bool { return running(l) && !doomed(l) }, func(l life) life {
 		if l.stays() {
 			return lifeKilled
 		}
 		return lifeCut
 	}},
-	{turnEnd, func(l life) bool { return l != lifeCut && l != lifeRemoved }, func(l life) life {
+	{eventEnd, func(l life) bool { return l != lifeCut && l != lifeRemoved }, func(l life) life {
 		if running(l) {
 			return lifeCut
 		}
 		return lifeRemoved
 	}},
-	{turnExited, func(l life) bool { return l != lifeRemoved }, afterDeath}, // of gone: it could not be started
+	{eventExited, func(l life) bool { return l != lifeRemoved }, afterDeath}, // of gone: it could not be started
 }
 
 // brokenRule returns the first rule that a table does not follow, or nothing.
-func brokenRule(table *[lifeRemoved + 1]map[turn]life) string {
+func brokenRule(table *[lifeRemoved + 1]map[lifeEvent]life) string {
 	for _, rule := range lifeRules {
 		for l := lifeGone; l <= lifeRemoved; l++ {
-			next, ok := table[l][rule.turn]
+			next, ok := table[l][rule.event]
 			switch want := rule.when(l); {
 			case ok != want:
-				return fmt.Sprintf("%v in %v: possible %v, want %v", rule.turn, l, ok, want)
+				return fmt.Sprintf("%v in %v: possible %v, want %v", rule.event, l, ok, want)
 			case ok && next != rule.then(l):
-				return fmt.Sprintf("%v in %v: leads to %v, want %v", rule.turn, l, next, rule.then(l))
+				return fmt.Sprintf("%v in %v: leads to %v, want %v", rule.event, l, next, rule.then(l))
 			}
 		}
 	}
@@ -109,12 +109,12 @@ func TestLife(t *testing.T) {
 	if broken := brokenRule(&lifeTable); broken != "" {
 		t.Error(broken)
 	}
-	for turn := turnStarted; turn <= turnExited; turn++ {
-		if !slices.ContainsFunc(lifeRules, func(r lifeRule) bool { return r.turn == turn }) {
-			t.Errorf("%v: there is no rule", turn)
+	for event := eventStarted; event <= eventExited; event++ {
+		if !slices.ContainsFunc(lifeRules, func(r lifeRule) bool { return r.event == event }) {
+			t.Errorf("%v: there is no rule", event)
 		}
 	}
-	if l, ok := lifeRemoved.next(turnStarted); l != lifeRemoved || ok {
+	if l, ok := lifeRemoved.next(eventStarted); l != lifeRemoved || ok {
 		t.Errorf("what cannot happen leads to %v, %v", l, ok)
 	}
 }
@@ -123,19 +123,19 @@ func TestLife(t *testing.T) {
 // elsewhere breaks a rule.
 func TestEachTransitionIsRuled(t *testing.T) {
 	for l := lifeGone; l <= lifeRemoved; l++ {
-		for turn := turnStarted; turn <= turnExited; turn++ {
-			was, possible := lifeTable[l][turn]
+		for event := eventStarted; event <= eventExited; event++ {
+			was, possible := lifeTable[l][event]
 			for to := lifeGone - 1; to <= lifeRemoved; to++ { // the one before the first: it is left out
 				if none := to < lifeGone; none && !possible || !none && possible && to == was {
 					continue
 				}
 				mutated := lifeTable
 				mutated[l] = maps.Clone(lifeTable[l])
-				if delete(mutated[l], turn); to >= lifeGone {
-					mutated[l][turn] = to
+				if delete(mutated[l], event); to >= lifeGone {
+					mutated[l][event] = to
 				}
 				if brokenRule(&mutated) == "" {
-					t.Errorf("%v in %v may lead to %d, and no rule is broken", turn, l, to)
+					t.Errorf("%v in %v may lead to %d, and no rule is broken", event, l, to)
 				}
 			}
 		}
@@ -177,11 +177,11 @@ func TestLifeFacts(t *testing.T) {
 func TestLifeEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := lifeGone
-		for range rapid.IntRange(0, 30).Draw(t, "turns") {
-			l, _ = l.next(turn(rapid.IntRange(int(turnStarted), int(turnExited)).Draw(t, "turn")))
+		for range rapid.IntRange(0, 30).Draw(t, "events") {
+			l, _ = l.next(lifeEvent(rapid.IntRange(int(eventStarted), int(eventExited)).Draw(t, "event")))
 		}
-		for _, turn := range []turn{turnEnd, turnExited} {
-			l, _ = l.next(turn)
+		for _, event := range []lifeEvent{eventEnd, eventExited} {
+			l, _ = l.next(event)
 		}
 		if l != lifeRemoved {
 			t.Fatalf("it ends %v", l)
@@ -194,22 +194,22 @@ func TestLifeEnds(t *testing.T) {
 func TestLifeOnlyGoesOn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, ready, opened, left := lifeGone, false, false, false
-		for range rapid.IntRange(0, 40).Draw(t, "turns") {
-			turn := turn(rapid.IntRange(int(turnStarted), int(turnExited)).Draw(t, "turn"))
-			next, ok := l.next(turn)
+		for range rapid.IntRange(0, 40).Draw(t, "events") {
+			event := lifeEvent(rapid.IntRange(int(eventStarted), int(eventExited)).Draw(t, "event"))
+			next, ok := l.next(event)
 			switch {
 			case !ok && next != l:
-				t.Fatalf("%v cannot happen in %v, and leads to %v", turn, l, next)
-			case ok && turn == turnStarted:
+				t.Fatalf("%v cannot happen in %v, and leads to %v", event, l, next)
+			case ok && event == eventStarted:
 				ready, opened = false, false
-			case ok && turn == turnReady:
+			case ok && event == eventReady:
 				ready = true
-			case ok && turn == turnOpened:
+			case ok && event == eventOpened:
 				opened = true
 			}
 			left = left || next.state() == StateDraining && !next.stays()
 			if next.serves() && !(ready && opened) || left && (next.serves() || next.stays()) || l == lifeRemoved && next != l {
-				t.Fatalf("%v in %v leads to %v; ready %v, opened %v, left %v", turn, l, next, ready, opened, left)
+				t.Fatalf("%v in %v leads to %v; ready %v, opened %v, left %v", event, l, next, ready, opened, left)
 			}
 			l = next
 		}

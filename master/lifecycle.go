@@ -77,13 +77,13 @@ func (s *supervisor) startWorker(slot *slot) {
 	if err != nil {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
 		s.closeBoard(slot)
-		s.turn(slot, turnExited)
+		s.step(slot, eventExited)
 		s.failScaling(err)
 		s.died(slot, err)
 		return
 	}
 	slot.process = process
-	s.turn(slot, turnStarted)
+	s.step(slot, eventStarted)
 	s.log.Debug("worker started", "slot", slot.number, "generation", slot.generation, "pid", process.PID())
 	s.setAlarm(slot, alarmBoot, slot.config.BootTimeout)
 }
@@ -111,13 +111,13 @@ func (s *supervisor) closeBoard(slot *slot) {
 	}
 }
 
-// turn takes a slot to its next life, and reports whether there is one.
-func (s *supervisor) turn(slot *slot, t turn) bool {
+// step takes a slot to its next life, and reports whether there is one.
+func (s *supervisor) step(slot *slot, e lifeEvent) bool {
 	before := slot.life
-	if !slot.turn(t) {
+	if !slot.step(e) {
 		return false
 	}
-	s.log.Trace("slot", "slot", slot.number, "pid", slot.pid(), "turn", t, "from", before, "to", slot.life)
+	s.log.Trace("slot", "slot", slot.number, "pid", slot.pid(), "turn", e, "from", before, "to", slot.life)
 	return true
 }
 
@@ -183,7 +183,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 		s.kill(slot, "it does not say when it closes connections, which --"+flag+" needs")
 		return
 	}
-	if !s.turn(slot, turnReady) {
+	if !s.step(slot, eventReady) {
 		return // said twice, or too late
 	}
 	slot.clearAlarm()
@@ -197,7 +197,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 func (s *supervisor) openQueues() {
 	var queues []dispatch.Queue
 	for _, slot := range s.wanted(s.generation) {
-		if s.turn(slot, turnOpened) {
+		if s.step(slot, eventOpened) {
 			queues = append(queues, s.queue(slot))
 			slot.queueOpen = true
 		}
@@ -238,7 +238,7 @@ func (s *supervisor) fail(slot *slot, why string) {
 		s.log.Warn("killing a worker", "slot", slot.number, "pid", slot.pid(), "reason", why)
 	}
 	served := slot.life.serves()
-	if s.turn(slot, turnFailed) {
+	if s.step(slot, eventFailed) {
 		slot.clearAlarm()
 		if served {
 			s.dispatch.CloseQueue(slot.number)
@@ -259,7 +259,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	process.HangUp()
 	slot.process = nil
 	s.closeBoard(slot)
-	s.turn(slot, turnExited)
+	s.step(slot, eventExited)
 	slot.clearAlarm()
 	asked := before.state() == StateDraining && before != lifeKilled
 	how := child.Reason(status)
@@ -307,7 +307,7 @@ func (s *supervisor) byAccident(slot *slot, status unix.WaitStatus) bool {
 // died decides what follows the end of a worker, or a start that did not succeed.
 func (s *supervisor) died(slot *slot, err error) {
 	if s.stopping != stopNot {
-		s.turn(slot, turnEnd) // nobody takes its place
+		s.step(slot, eventEnd) // nobody takes its place
 	}
 	if slot.life == lifeRemoved {
 		s.slots.remove(slot)

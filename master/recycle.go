@@ -79,7 +79,7 @@ func (s *supervisor) recycle(now time.Time) {
 // the successor that is not ready: a reload replaces them all.
 func (s *supervisor) stopRecycling() {
 	for slot := range s.slots.all() {
-		if s.turn(slot, turnSpared) {
+		if s.step(slot, eventSpared) {
 			slot.why = ""
 			s.drain(s.leastLoaded(slot.generation), "a reload replaces all workers")
 		}
@@ -88,7 +88,7 @@ func (s *supervisor) stopRecycling() {
 
 // askToDrain marks a worker to leave once a successor is ready.
 func (s *supervisor) askToDrain(slot *slot, why string) {
-	if s.turn(slot, turnAsked) {
+	if s.step(slot, eventAsked) {
 		slot.why = why
 	}
 }

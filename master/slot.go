@@ -36,9 +36,9 @@ type slot struct {
 	alarm     *alarm // nil: its life waits for no time
 }
 
-// turn takes the slot to its next life, and reports whether there is one.
-func (s *slot) turn(t turn) bool {
-	next, ok := s.life.next(t)
+// step takes the slot to its next life, and reports whether there is one.
+func (s *slot) step(e lifeEvent) bool {
+	next, ok := s.life.next(e)
 	s.life = next
 	return ok
 }
