@@ -17,8 +17,10 @@ func TestStreamsLingererEnds(t *testing.T) {
 		check(t, err)
 		check(t, conn.(*net.TCPConn).SetLinger(3600))
 		go func() {
-			for chunk := make([]byte, narrow); err == nil; {
-				_, err = conn.Write(chunk) // until the worker ends it
+			for chunk := make([]byte, narrow); ; {
+				if _, err := conn.Write(chunk); err != nil {
+					return // the worker has ended it
+				}
 			}
 		}()
 		close(begun)
