@@ -193,7 +193,7 @@ func (c *control) rebind() {
 func (c *control) handOver() (socket int, file fileid.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.socket, c.file.Carried()
+	return c.socket, c.file.ID()
 }
 
 // open begins a session when no pause is on, and returns nil when it is over.

@@ -6,15 +6,15 @@ import (
 )
 
 // ErrWorkersWouldNotStart: no worker got ready at the first start. The error
-// that wraps it carries a worker's last words.
+// that wraps it carries the last lines on a worker's standard error.
 var ErrWorkersWouldNotStart = errors.New("the workers would not start")
 
 // death is the end of a worker, as an error.
 type death struct {
-	slot, pid int
-	how       string // exit status or signal
-	killed    string // why the master killed it, or empty
-	words     string // its last lines on standard error
+	slot, pid  int
+	how        string // exit status or signal
+	killed     string // why the master killed it, or empty
+	stderrTail string // its last lines on standard error
 }
 
 // reason says how and why in a few words.
@@ -26,8 +26,8 @@ func (d death) reason() string {
 }
 
 func (d death) Error() string {
-	if d.words == "" {
+	if d.stderrTail == "" {
 		return fmt.Sprintf("worker %d (pid %d) ended with %s and wrote nothing to standard error", d.slot, d.pid, d.reason())
 	}
-	return fmt.Sprintf("worker %d (pid %d) ended with %s; its last words:\n%s", d.slot, d.pid, d.reason(), d.words)
+	return fmt.Sprintf("worker %d (pid %d) ended with %s; its last words:\n%s", d.slot, d.pid, d.reason(), d.stderrTail)
 }

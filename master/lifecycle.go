@@ -271,8 +271,8 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.PID())
 	} else {
 		fields := []any{"slot", slot.number, "generation", slot.generation, "pid", process.PID(), "reason", err.reason()}
-		if err.words != "" {
-			fields = append(fields, "last_words", err.words)
+		if err.stderrTail != "" {
+			fields = append(fields, "last_words", err.stderrTail)
 		}
 		s.log.Warn("worker died", fields...)
 	}

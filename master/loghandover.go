@@ -33,16 +33,16 @@ func (l *LogWriter) handOver() (missing int) {
 	return l.waiting + l.missing
 }
 
-// inherit takes over how many lines are missing: before the next one it says so.
-func (l *LogWriter) inherit(missing int) {
+// restore takes over how many lines are missing: before the next one it says so.
+func (l *LogWriter) restore(missing int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dropped += missing
 	l.missing += missing
 }
 
-// inheritedMissing is what the program before said of its log.
-func inheritedMissing() int {
+// missingBefore is what the program before said of its log.
+func missingBefore() int {
 	missing, err := strconv.Atoi(os.Getenv(upgradeLogVariable))
 	if err != nil {
 		return 0 // it said nothing

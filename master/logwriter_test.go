@@ -206,7 +206,7 @@ func TestLogWriterInherits(t *testing.T) {
 	if missing := out.handOver(); missing != 0 {
 		t.Errorf("%d missing of none", missing)
 	}
-	out.inherit(3)
+	out.restore(3)
 	fmt.Fprintln(out, "upgraded")
 	out.Flush(patience)
 	if got, want := to.text.String(), "3 lines are missing\nupgraded\n"; got != want {

@@ -28,13 +28,13 @@ var signalTable = []struct {
 	{unix.SIGQUIT, signalInterrupts, "stop quickly", func(s *supervisor) { s.stop(stopQuick) }},
 }
 
-// signalKind is what a signal is before there is a master, and so when it is caught.
+// signalKind says from when on a master catches a signal.
 type signalKind int
 
 const (
-	signalAsks       signalKind = iota // it asks the master for something that this will be: see earlysignals.Requests
-	signalEnds                         // it ends the process, which is right until there is something to stop
-	signalInterrupts                   // likewise, unless it was ignored from the start
+	signalAsks       signalKind = iota // from the beginning: it asks for something, see earlysignals.Requests
+	signalEnds                         // from when there is something to stop: until then it ends the process
+	signalInterrupts                   // likewise; never, if it was ignored when the process started
 )
 
 // signalled: the master was sent a signal of the table.
@@ -50,21 +50,22 @@ func (s *supervisor) signalled(e signalled) {
 	}
 }
 
-// signals turns signals into events for the supervisor.
+// signals turns signals into events for the supervisor. run is its goroutine; hold and
+// holdForNext are called by the supervisor.
 type signals struct {
 	// ignoresInterrupts: INT and QUIT are ignored, since they were at the start. A shell
 	// starts the background jobs of a script so: Ctrl-C is for what is in the foreground.
 	ignoresInterrupts bool
 
 	received chan os.Signal
-	held     chan chan struct{} // each is closed to go on
+	held     chan chan struct{} // from hold: run waits until what it receives is closed
 	quit     chan struct{}
 
 	post func(signalled) // to the supervisor; set before run
 }
 
-// newSignals keeps the signals that ask for something, from now on, until run runs;
-// the others are left to catchEnds.
+// newSignals catches the signals that ask for something. They wait until run runs; the
+// others are left to catchEnds.
 //
 // QUIT is taken to be ignored if INT is, as a shell has it: the Go runtime takes QUIT
 // for itself before anybody can see how it was (initsig in runtime/signal_unix.go).

@@ -36,7 +36,7 @@ func Carried() (carry []byte, ok bool) {
 func TurnBack(why error) {
 	if memory, ok := descriptorVariable(upgradeVariable); ok {
 		if state, err := readUpgradeState(memory); err == nil {
-			_ = turnBack(state, memory, why, inheritedMissing()) // it returned: there is no way back
+			_ = turnBack(state, memory, why, missingBefore()) // it returned: there is no way back
 		}
 	}
 }
@@ -91,7 +91,7 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 			err = fmt.Errorf("panic: %v", value)
 		}
 		if err != nil {
-			err = turnBack(state, memory, err, inheritedMissing()+config.LogWriter.handOver())
+			err = turnBack(state, memory, err, missingBefore()+config.LogWriter.handOver())
 		}
 	}()
 	if err := errors.Join(state.fits(config), state.open(), state.readPerIP()); err != nil {
@@ -116,7 +116,7 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 		return nil, err
 	}
 	if config.Control != "" {
-		a.control = restoreControl(config, state.Control, listen.CarriedSocketFile(config.Control, state.ControlFile), a.super)
+		a.control = restoreControl(config, state.Control, listen.RestoreSocketFile(config.Control, state.ControlFile), a.super)
 	}
 	a.commit(state, memory, boards)
 	return a, nil
@@ -149,7 +149,7 @@ func openBoards(state *upgradeState) (map[int]*ipc.Scoreboard, error) {
 // commit is the point of no return. Nothing in it can fail.
 func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Scoreboard) {
 	failure := os.Getenv(upgradeErrorVariable)
-	a.super.config.LogWriter.inherit(inheritedMissing())
+	a.super.config.LogWriter.restore(missingBefore())
 	for _, name := range []string{upgradeVariable, upgradeErrorVariable, upgradeLogVariable} {
 		_ = os.Unsetenv(name) // it fails only for a name that is no name
 	}
@@ -165,7 +165,7 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 		a.super.setProgram(state.Generation, state.Worker.Restore(a.super.config.ProgramGiven))
 	}
 	a.signals = restoreSignals(state.IgnoresInterrupts)
-	a.super.inherit(state, boards)
+	a.super.restore(state, boards)
 	a.reap.RestoreGroups(state.Groups)
 	elapsed := (ipc.NewClock().Now() - time.Duration(state.Began)).Round(time.Microsecond)
 	var err error
@@ -180,8 +180,8 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 	}
 }
 
-// inherit takes over the slots, before run.
-func (s *supervisor) inherit(state *upgradeState, boards map[int]*ipc.Scoreboard) {
+// restore takes over the slots, before run.
+func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
 	s.lastMove = state.LastMove
 	for i := range state.Slots {

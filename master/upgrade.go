@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An upgrade in place: the master becomes its own new program by exec(2). The
-// pid stays, and with it its children, listeners, queues, counters and the rest
-// of the upgrade state (upgradestate.go); clients that connect meanwhile wait in the kernel.
+// upgrade is an upgrade in place that is under way: the master becomes its own new
+// program by execve(2). The pid stays, and with it the children, the listeners, the
+// queues, the counters and the rest of the upgrade state (upgradestate.go). Clients that
+// connect meanwhile wait in the kernel. The supervisor owns it.
 //
 //	asked ──► tested ──────► control paused ──► held ──► exec ──► takeOver (takeover.go)
 //	          by a child,    no request is      nobody reads,       │
@@ -25,8 +26,9 @@ import (
 //
 // Whatever goes wrong before the exec changes nothing: this program goes on. A
 // takeover that fails goes back to the old program's file, which was kept open.
-// What dies in its takeover by a signal or os.Exit would take the server with
-// it: so the child is run as the takeover is, up to the point of no return.
+// A program that is ended in its takeover, by a signal or os.Exit, would take the
+// server with it: so a child of it does as the takeover does first, up to the point
+// of no return.
 type upgrade struct {
 	stage upgradeStage
 	test  selfTest    // nil until it has passed
@@ -37,11 +39,11 @@ type upgrade struct {
 type upgradeStage int
 
 const (
-	stageAsked   upgradeStage = iota // it is to be tested as soon as the accept goroutine can say what it has
-	stageTesting                     // by a child
-	stageTested                      // it waits for what is under way
-	stagePausing                     // control is about to be paused
-	stagePaused                      // it can be done at any moment that nothing is under way
+	stageAsked   upgradeStage = iota // the test begins when the accept goroutine can say what it has
+	stageTesting                     // a child reads the state
+	stageTested                      // it waits for the end of what is under way
+	stagePausing                     // control is being paused
+	stagePaused                      // it is done at the first moment that nothing is under way
 )
 
 // upgradeLimit is how long an upgrade may wait for what is under way: a reload,
@@ -118,7 +120,7 @@ func (s *supervisor) testUpgrade() {
 	u := s.upgrade
 	accept, err := s.pauseAccepting()
 	if err != nil {
-		s.laterUpgrade(err)
+		s.retryUpgradeLater(err)
 		return
 	}
 	state := s.state(accept)
@@ -167,29 +169,29 @@ func (s *supervisor) proceedUpgrade() {
 		if s.busy() {
 			return
 		}
-		if err := s.succeed(); err != nil {
-			s.laterUpgrade(err)
+		if err := s.becomeNext(); err != nil {
+			s.retryUpgradeLater(err)
 		}
 	}
 }
 
 // busy reports whether something is under way that the next program could not go
-// on with. An order that a worker does not answer is none: what is given back by it
-// after all goes to whoever has fewest then.
+// on with. An order that a worker has not answered in time does not count: what the
+// worker gives back by it later goes to whoever has fewest connections then.
 func (s *supervisor) busy() bool {
 	return s.reload != nil || len(s.scalings) > 0 || len(s.moves) > 0 ||
 		s.slots.some(func(slot *slot) bool { return slot.order != nil && !slot.order.abandoned })
 }
 
-// defersReload reports whether a reload is left to the program that takes over:
-// or reloads without end could keep an upgrade waiting.
+// defersReload reports whether a reload is left to the program that takes over. Else
+// reloads without end could keep an upgrade waiting.
 func (s *supervisor) defersReload() bool {
 	return s.upgrade != nil && s.upgrade.test != nil && len(s.waiting) == 0
 }
 
-// laterUpgrade leaves what is not yet possible for later: what it waits for is an
-// event, which is on its way. What is impossible it refuses.
-func (s *supervisor) laterUpgrade(err error) {
+// retryUpgradeLater handles a step that was not possible. If it is not possible yet,
+// the next event has it tried again, by reconcile; else the upgrade is refused.
+func (s *supervisor) retryUpgradeLater(err error) {
 	if !errors.Is(err, errNotYet) {
 		s.refuseUpgrade(err)
 	}
@@ -214,7 +216,7 @@ func (s *supervisor) refuseUpgrade(err error) {
 	s.clients = nil
 }
 
-func (s *supervisor) resumeLinks() {
+func (s *supervisor) resumeProcesses() {
 	for slot := range s.slots.all() {
 		if slot.process != nil {
 			slot.process.Resume()
@@ -222,13 +224,13 @@ func (s *supervisor) resumeLinks() {
 	}
 }
 
-// succeed holds everything still and becomes the new program. It returns only
+// becomeNext holds everything still and becomes the new program. It returns only
 // if that was not possible.
-func (s *supervisor) succeed() error {
+func (s *supervisor) becomeNext() error {
 	runtime.LockOSThread() // the thread that becomes the process, with the signals it blocks
 	defer runtime.UnlockOSThread()
 	began := ipc.NewClock().Now()
-	defer s.resumeLinks() // what is to be waited for may be a worker's word
+	defer s.resumeProcesses() // what is to be waited for may be a worker's word
 	var pids []int
 	for slot := range s.slots.all() {
 		if slot.process != nil {

@@ -8,14 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is how what a child leaves behind ends with it: the processes of its
-// process group, which it is the leader of. Those that left the group are nobody's
-// business here.
+// What a child leaves behind ends with it: the processes of its process group, which it
+// is the leader of. Those that have left the group are let be.
 //
-// They get SIGTERM while the child is a zombie, whose number nobody else can have;
-// and SIGKILL after groupGrace, by its pidfd, which means that group even when the
-// number is another's (pidfd_send_signal(2), Linux 6.9). Older kernels have no safe
-// way for that: there it is left at SIGTERM.
+// They get SIGTERM while the child is a zombie, since nobody else can have its number so
+// long; and SIGKILL after groupGrace, by its pidfd, which means that group even when the
+// number is another's by then (pidfd_send_signal(2), Linux 6.9). On older kernels there
+// is no safe way to do that, and SIGTERM is all that they get.
 
 // groupGrace is how long they may take to end after SIGTERM.
 const groupGrace = 5 * time.Second
@@ -59,8 +58,8 @@ func endedChild() (pid int) {
 	}
 }
 
-// terminate has the group of a child that is a zombie end. It returns a pidfd for
-// outlived, owned, or -1.
+// terminate sends SIGTERM to the group of a child that is a zombie. It returns an owned
+// pidfd of the child, for endGroup, or -1.
 func terminate(pid int) (pidfd int) {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -70,14 +69,14 @@ func terminate(pid int) (pidfd int) {
 	return pidfd
 }
 
-// outlived takes note of what a child, which is reaped now, has left in its group,
-// if anything, and ownership of pidfd. With mu held.
-func (r *Reaper) outlived(pid, pidfd int) {
+// endGroup has what is left of a child's group killed later, if there is anything. The
+// child is reaped now. It takes ownership of pidfd. With mu held.
+func (r *Reaper) endGroup(pid, pidfd int) {
 	if pidfd < 0 {
 		return
 	}
 	g := &group{pid: pid, pidfd: pidfd}
-	if !g.lives() {
+	if !g.alive() {
 		g.close()
 		return
 	}
@@ -85,6 +84,7 @@ func (r *Reaper) outlived(pid, pidfd int) {
 	r.watchGroup(g, groupGrace)
 }
 
+// watchGroup has a group killed after d, and owns it until then. With mu held.
 func (r *Reaper) watchGroup(g *group, d time.Duration) {
 	g.due = time.Now().Add(d)
 	g.timer = time.AfterFunc(d, func() {
@@ -97,7 +97,7 @@ func (r *Reaper) watchGroup(g *group, d time.Duration) {
 	r.groups[g.pidfd] = g
 }
 
-// killGroup is the end of a group. With mu held.
+// killGroup kills what is left of a group, and forgets it. With mu held.
 func (r *Reaper) killGroup(g *group) {
 	if g.signal(unix.SIGKILL) == nil {
 		r.log.Warn("killed what a worker left in its process group", "pid", g.pid)
@@ -113,7 +113,7 @@ func (r *Reaper) EndGroups(now bool) {
 		r.mu.Lock()
 		for _, g := range r.groups {
 			switch {
-			case !g.lives():
+			case !g.alive():
 				delete(r.groups, g.pidfd)
 				g.close()
 			case now:
@@ -133,8 +133,8 @@ func (g *group) signal(sig unix.Signal) error {
 	return unix.PidfdSendSignal(g.pidfd, sig, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)
 }
 
-// lives reports whether there is anyone in the group; on a kernel that cannot tell, no.
-func (g *group) lives() bool {
+// alive reports whether there is anyone in the group; on a kernel that cannot tell, no.
+func (g *group) alive() bool {
 	err := g.signal(0)
 	return err == nil || errors.Is(err, unix.EPERM)
 }
@@ -158,7 +158,7 @@ func (r *Reaper) HeldGroups() (states []GroupState) {
 func (r *Reaper) RestoreGroups(states []GroupState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, e := range states {
-		r.watchGroup(&group{pid: e.PID, pidfd: e.FD}, e.KillIn)
+	for _, s := range states {
+		r.watchGroup(&group{pid: s.PID, pidfd: s.FD}, s.KillIn)
 	}
 }

@@ -99,7 +99,7 @@ func within(directory, path string) string {
 func (p *Program) hold() {
 	fd, err := unix.Open(p.path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return // to start it will tell
+		return // Launch will say what is wrong
 	}
 	file := os.NewFile(uintptr(fd), p.path)
 	version, err := versionOf(file)
@@ -127,14 +127,15 @@ func versionOf(file *os.File) (fileVersion, error) {
 	return versionAt(info), nil
 }
 
+// versionAt is versionOf for what package os has looked at.
 func versionAt(info os.FileInfo) fileVersion {
 	return fileVersion{fileid.Of(info), info.Size(), info.ModTime().UnixNano()}
 }
 
 const elfMagic = "\x7fELF"
 
-// isExecutable reports whether the kernel itself loads a file. One that cannot be
-// read is none that an interpreter could.
+// isExecutable reports whether the kernel itself loads a file. One that this user may
+// not read counts as such: no interpreter could read it either.
 func isExecutable(held *os.File) bool {
 	file, err := os.OpenFile(pathOf(held), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -146,14 +147,15 @@ func isExecutable(held *os.File) bool {
 	return err == nil && string(magic) == elfMagic
 }
 
+// pathOf returns a path that leads to an open file as long as it is open.
 func pathOf(file *os.File) string {
 	return "/proc/self/fd/" + strconv.Itoa(int(file.Fd()))
 }
 
-// start returns by which path to start the program: its own as long as the file there
-// is the generation's, else what is held. Then /proc/self/exe of the worker ends in
-// "(deleted)", or names where the file was moved to, and its short name (comm) is the
-// descriptor's number; its arguments are the same.
+// start returns the path to start the program by: its own, as long as the file there is
+// the generation's; else one that leads to what is held. A worker that is started by the
+// latter has a /proc/self/exe that ends in "(deleted)", or names where the file was moved
+// to, and its short name (comm) is the descriptor's number; its arguments are the same.
 func (p *Program) start() (path string, err error) {
 	if p.missing != nil {
 		return "", p.missing
@@ -167,8 +169,8 @@ func (p *Program) start() (path string, err error) {
 	return pathOf(p.file), nil
 }
 
-// enter returns by which path to enter the folder: its own, unless something else is
-// there by now, or nothing.
+// enter returns the path to enter the folder by: its own, unless something else is there
+// by now, or nothing; then one that leads to what is held.
 func (p *Program) enter() string {
 	if p.folder == nil {
 		return p.directory

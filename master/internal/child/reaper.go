@@ -18,41 +18,40 @@ type Reaper struct {
 	log hclog.Logger
 	mu  sync.Mutex // held while a child is started, so that none is reaped before it is known
 
-	children map[int]kin    // by pid: those that are not reaped yet
-	groups   map[int]*group // by pidfd: what children left behind that are reaped
+	children map[int]watcher // by pid: those that are not reaped yet
+	groups   map[int]*group  // by pidfd: what children left behind that are reaped
 	quit     chan struct{}
 }
 
-// kin is who is to know of the end of a child. Both are called once, in this order, on
+// watcher is who is to know of the end of a child. Both are called once, in this order, on
 // the reaper's goroutine with its mu held, and must not block.
-type kin interface {
+type watcher interface {
 	ended()                 // it is a zombie, and what it left in its group has not been told to end yet
 	reaped(unix.WaitStatus) // it is no more
 }
 
 // NewReaper returns a reaper that runs once Run does.
 func NewReaper(log hclog.Logger) *Reaper {
-	return &Reaper{log: log, children: make(map[int]kin), groups: make(map[int]*group), quit: make(chan struct{})}
+	return &Reaper{log: log, children: make(map[int]watcher), groups: make(map[int]*group), quit: make(chan struct{})}
 }
 
 // start starts a child by start, which is the leader of a process group, and has its
-// kin told of its end.
-func (r *Reaper) start(start func() (pid int, err error), k kin) (pid int, err error) {
+// watcher told of its end.
+func (r *Reaper) start(start func() (pid int, err error), w watcher) (pid int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pid, err = start()
 	if err == nil {
-		r.children[pid] = k
+		r.children[pid] = w
 	}
 	return pid, err
 }
 
-// adopt is start for a child that was started before this process became what it
-// is.
-func (r *Reaper) adopt(pid int, k kin) {
+// restore is start for a child that the program before this one has started.
+func (r *Reaper) restore(pid int, w watcher) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.children[pid] = k
+	r.children[pid] = w
 }
 
 // Hold keeps children from being started and reaped until Release, unless one of
@@ -121,10 +120,10 @@ func (r *Reaper) reap() {
 		if pid == 0 {
 			return
 		}
-		k, ours := r.children[pid]
+		w, ours := r.children[pid]
 		pidfd := -1
 		if ours {
-			k.ended()
+			w.ended()
 			pidfd = terminate(pid)
 		}
 		var status unix.WaitStatus
@@ -136,7 +135,7 @@ func (r *Reaper) reap() {
 			continue
 		}
 		delete(r.children, pid)
-		k.reaped(status)
-		r.outlived(pid, pidfd)
+		w.reaped(status)
+		r.endGroup(pid, pidfd)
 	}
 }

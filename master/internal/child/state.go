@@ -42,7 +42,7 @@ func (l *Launcher) Restore(id ID, s State) *Process {
 	stderr := newStderrTail(os.NewFile(uintptr(s.Stderr), "worker stderr"), l.Log.With("slot", id.Slot), l.AwaitRoom)
 	stderr.kept, stderr.rest = tailLines{first: s.First, count: s.Said, last: s.Lines}, s.Rest
 	link := newLink(id, control{os.NewFile(uintptr(s.Control), "control")}, stderr, l.Owner)
-	l.Reaper.adopt(s.PID, link)
+	l.Reaper.restore(s.PID, link)
 	link.resume()
 	return &Process{id: id, pid: s.PID, queue: s.Queue, workerEnd: s.WorkerEnd, link: link}
 }

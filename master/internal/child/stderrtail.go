@@ -51,10 +51,9 @@ func (t *stderrTail) resume() {
 	}()
 }
 
-// pacedReader leaves a burst where it is, in the pipe, while the log is behind:
-// else lines of one who writes faster than a disk would be dropped. It does so for
-// pacedWait at most, and then the log may drop them: no worker is held up by one
-// who does not read the log.
+// pacedReader leaves a burst of lines in the pipe while the log is behind: the log would
+// drop lines of a worker that writes faster than a disk. It waits for pacedWait at most,
+// and then the log may drop them: no worker is held up because nobody reads the log.
 type pacedReader struct {
 	from      io.Reader
 	awaitRoom func(time.Duration, <-chan struct{})

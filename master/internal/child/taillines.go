@@ -11,10 +11,10 @@ import (
 // the first of the burst that they belong to, since a runtime prints the cause of a
 // crash before the stack.
 type tailLines struct {
-	first []string // the burst's, at most keptFirst
-	count int      // the burst's lines
-	last  []string // whichever's, at most keptLast
-	at    time.Time
+	first []string  // the first of the burst, at most keptFirst
+	count int       // all lines of the burst
+	last  []string  // the last ones of all, at most keptLast
+	at    time.Time // when the last one came
 }
 
 const (

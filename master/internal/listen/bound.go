@@ -15,8 +15,8 @@ import (
 // This file says which socket an address means, however it is spelled: the kernel
 // knows a listener by what it is bound to.
 
-// is reports whether the listener is what an address asks for that is written in
-// another way.
+// is reports whether the listener is bound to what an address asks for, though it was
+// asked for in other words.
 func (l *Listener) is(address Resolved) bool {
 	switch {
 	case l.From.Network == "systemd" || address.Network == "systemd":

@@ -24,8 +24,7 @@ const ResolveLimit = 10 * time.Second
 // their sockets, so nobody is asked about them: a reload needs no name server for
 // a name that was there before.
 //
-// It blocks for up to ResolveLimit: neither the supervisor nor the accept
-// goroutine may wait for it while clients are served.
+// It blocks for up to ResolveLimit: no goroutine that serves clients may wait for it.
 func Resolve(addresses, inForce []Address) ([]Resolved, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), ResolveLimit)
 	defer cancel()

@@ -33,18 +33,18 @@ func findSocketFile(path string) SocketFile {
 	return SocketFile{path, id}
 }
 
-// CarriedSocketFile returns the file that a program before this one made at path,
-// which may be gone, and another's in its place. id is what its Carried was; the zero
+// RestoreSocketFile returns the file that a program before this one made at path,
+// which may be gone, and another's in its place. id is what its ID was; the zero
 // value, of a program that did not say, stands for what is there.
-func CarriedSocketFile(path string, id fileid.ID) SocketFile {
+func RestoreSocketFile(path string, id fileid.ID) SocketFile {
 	if id == (fileid.ID{}) {
 		return findSocketFile(path)
 	}
 	return SocketFile{path, id}
 }
 
-// Carried returns the file's id, for the program that takes over.
-func (f SocketFile) Carried() fileid.ID { return f.id }
+// ID returns the file's id, for the program that takes over.
+func (f SocketFile) ID() fileid.ID { return f.id }
 
 // isNone reports whether this is no file.
 func (f SocketFile) isNone() bool { return f == SocketFile{} }
@@ -94,9 +94,9 @@ type Purpose struct {
 // file's; 0: as the umask has it. It blocks as long as the file system does, and up to
 // folderLimit while others make sockets in the folder.
 //
-// Whoever binds there by this function, in whichever process, takes turns from the
-// look at what is there until the socket listens: or two that find the same dead
-// one would each remove it, the slower one the faster one's.
+// Processes that call this for one folder take turns, from the look at what is there
+// until the socket listens. Else two that find the same dead socket would each remove
+// what is there, and the slower one the other's new socket.
 func Unix(path string, mode fs.FileMode, purpose Purpose) (fd int, file SocketFile, err error) {
 	if len(path) > maxUnixPath {
 		return -1, SocketFile{}, fmt.Errorf("too long for a Unix socket: %d bytes, %d fit; %s", len(path), maxUnixPath, purpose.Other)

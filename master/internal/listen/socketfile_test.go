@@ -164,23 +164,23 @@ func TestSocketFileOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	carried := CarriedSocketFile(path, file.Carried())
-	if !carried.There() {
+	restored := RestoreSocketFile(path, file.ID())
+	if !restored.There() {
 		t.Error("it is not there")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if carried.There() {
+	if restored.There() {
 		t.Error("it is there still")
 	}
 	if err := os.WriteFile(path, nil, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if err := carried.setMode(0o666); err == nil {
+	if err := restored.setMode(0o666); err == nil {
 		t.Error("the mode of another's file was changed")
 	}
-	carried.Remove()
+	restored.Remove()
 	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o640 {
 		t.Errorf("%v, %v; want the other file as it was", info, err)
 	}

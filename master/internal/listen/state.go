@@ -23,7 +23,7 @@ type State struct {
 // States describes listeners. The descriptors stay theirs.
 func States(listeners []*Listener) (states []State) {
 	for _, l := range listeners {
-		states = append(states, State{l.FD, l.More, l.From, l.Name, l.Address, l.Bound, !l.file.isNone(), l.file.Carried()})
+		states = append(states, State{l.FD, l.More, l.From, l.Name, l.Address, l.Bound, !l.file.isNone(), l.file.ID()})
 	}
 	return states
 }
@@ -33,7 +33,7 @@ func Restore(states []State) (listeners []*Listener) {
 	for _, s := range states {
 		l := &Listener{FD: s.FD, More: s.More, From: s.From, Name: s.Name, Address: s.Address, Bound: s.Addr}
 		if s.HasFile {
-			l.file = CarriedSocketFile(s.From.Path, s.File)
+			l.file = RestoreSocketFile(s.From.Path, s.File)
 		}
 		for _, fd := range l.Sockets() {
 			_ = dontLinger(fd) // it is a socket; a program before this one may not have cared

@@ -33,8 +33,8 @@ func openTCP(address Resolved, sockets int) (*Listener, error) {
 	return l, nil
 }
 
-// errNotResolved: the configuration in force has the address, and no socket is
-// bound to it.
+// errNotResolved: a name was taken for one in force, which is not looked up, but no
+// listener that could be kept has it.
 var errNotResolved = errors.New("its name was not looked up")
 
 // multiply makes more sockets at the listener's address, one SO_REUSEPORT group.
