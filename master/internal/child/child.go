@@ -60,7 +60,6 @@ func (Exited) event() {}
 // Process is a worker's process. Its methods do not block, but for Pause; they are
 // the owner's, who calls HangUp when it has heard of the end.
 type Process struct {
-	id        ID
 	pid       int
 	queue     int // owned by the process's owner
 	workerEnd int // likewise: the duplicate of the worker's end, by which the queue outlives it

@@ -60,7 +60,7 @@ func (l *Launcher) Launch(s Spec) (*Process, error) {
 		})
 	}, link)
 	pipes.closeChildEnds()
-	p := &Process{id: s.ID, pid: pid, queue: pipes.queue, workerEnd: pipes.child[ipc.QueueFD], link: link}
+	p := &Process{pid: pid, queue: pipes.queue, workerEnd: pipes.child[ipc.QueueFD], link: link}
 	if err != nil {
 		fdpass.CloseAll([]int{p.queue, p.workerEnd}) // nothing was sent
 		p.HangUp()

@@ -44,5 +44,5 @@ func (l *Launcher) Restore(id ID, s State) *Process {
 	link := newLink(id, control{os.NewFile(uintptr(s.Control), "control")}, stderr, l.Owner)
 	l.Reaper.restore(s.PID, link)
 	link.resume()
-	return &Process{id: id, pid: s.PID, queue: s.Queue, workerEnd: s.WorkerEnd, link: link}
+	return &Process{pid: s.PID, queue: s.Queue, workerEnd: s.WorkerEnd, link: link}
 }

@@ -11,8 +11,8 @@
 //	States, Restore  in an upgrade in place: handed over and taken over
 //
 // Nothing here has a goroutine. What may block for longer than a system call (Resolve,
-// and Unix sockets on a slow file system) says so. It is not about accepting: who owns
-// a Listener accepts from it as it likes.
+// and Unix sockets on a slow file system) says so. Nothing is accepted here: who owns a
+// Listener lends its sockets to whoever accepts.
 package listen
 
 // Status is a listener as it is shown; Address has the real port.
