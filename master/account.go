@@ -9,28 +9,29 @@ import (
 	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
-// account is what becomes of the connections of workers that leave for one
-// reason: a reload, or fewer workers wanted. It is open until each has given all
-// that it can, and that has arrived elsewhere.
+// account counts what becomes of the connections of workers that drain for one
+// reason: a reload, or fewer workers wanted. It is open until each of them has given
+// back all that it can, and those connections have arrived elsewhere. It belongs to the
+// supervisor's goroutine.
 type account struct {
 	entries []*accountEntry
 	before  dispatch.Totals
 	sum     departures
-	silent  []string // those that left the account without an answer
+	silent  []string // the workers that were entered without having answered
 	limit   *time.Timer
 	closed  bool
 }
 
-// accountEntry is a worker in an account.
+// accountEntry is a draining worker in an account.
 type accountEntry struct {
 	slot   *slot
 	worker int                   // its incarnation
-	before dispatch.WorkerCounts // as it began to leave
-	done   uint64                // what it had done with its connections by the last look at the limit
-	over   bool
+	before dispatch.WorkerCounts // as it began to drain
+	done   uint64                // its counts' Done when the limit was last reached
+	over   bool                  // it is entered: nothing more is expected of it
 }
 
-// departures are what became of connections whose workers left.
+// departures are what became of the connections of draining workers.
 type departures struct {
 	Moved   uint64 `json:"moved"`   // to another worker
 	Drained uint64 `json:"drained"` // finished by themselves
@@ -39,10 +40,10 @@ type departures struct {
 }
 
 // stillLimit is for how long a worker in an account may give nothing back, and
-// close nothing, before it is left out of it. It goes on leaving.
+// close nothing, before the account is closed without it. It goes on draining.
 const stillLimit = 10 * time.Second
 
-// openAccount begins an account of workers that are about to leave.
+// openAccount begins an account of workers that are about to drain.
 func (s *supervisor) openAccount(leaving []*slot) *account {
 	totals, workers := s.dispatch.Snapshot()
 	a := &account{before: totals}
@@ -56,8 +57,8 @@ func (s *supervisor) openAccount(leaving []*slot) *account {
 	return a
 }
 
-// join adds a worker that is about to leave, or leaves already and is to move what
-// it has kept.
+// join adds a worker that is about to drain, or one that drains already and is now to
+// move the connections that it has kept.
 func (a *account) join(slot *slot, now dispatch.WorkerCounts) {
 	a.entries = append(a.entries, &accountEntry{slot: slot, worker: slot.incarnation, before: now, done: now.Done()})
 }
@@ -71,7 +72,7 @@ func (s *supervisor) watchAccount(a *account) {
 		for _, l := range a.entries {
 			now, alive := workers[l.slot.number]
 			switch {
-			case l.over || !alive || l.slot.incarnation != l.worker: // booked follows, if it has not
+			case l.over || !alive || l.slot.incarnation != l.worker: // queueGone follows, unless it came already
 			case now.Done() != l.done:
 				l.done = now.Done()
 			default:
@@ -87,7 +88,7 @@ func (s *supervisor) watchAccount(a *account) {
 	})
 }
 
-// enter books one worker.
+// enter adds up what became of one worker's connections since before.
 func (a *account) enter(l *accountEntry, now dispatch.WorkerCounts) {
 	l.over = true
 	moved := (now.GaveBack - l.before.GaveBack) - (now.Returned - l.before.Returned)
@@ -96,7 +97,7 @@ func (a *account) enter(l *accountEntry, now dispatch.WorkerCounts) {
 	a.sum.Staying += uint64(max(0, now.Load()))
 }
 
-// closeAccounts books the workers that have nothing more to give for now.
+// closeAccounts enters the workers that have nothing more to give back for now.
 func (s *supervisor) closeAccounts() {
 	if len(s.accounts) == 0 {
 		return
@@ -116,7 +117,7 @@ func (s *supervisor) closeAccounts() {
 	s.accounts = slices.DeleteFunc(s.accounts, func(a *account) bool { return a.closed })
 }
 
-// queueGone books a dead worker.
+// queueGone enters a dead worker: its queue is empty, so its counts are final.
 func (s *supervisor) queueGone(e dispatch.QueueGone) {
 	for _, a := range s.accounts {
 		for _, l := range a.entries {
@@ -130,19 +131,19 @@ func (s *supervisor) queueGone(e dispatch.QueueGone) {
 	}
 }
 
-// over reports whether every worker is booked.
+// over reports whether every worker is entered.
 func (a *account) over() bool {
 	return !slices.ContainsFunc(a.entries, func(l *accountEntry) bool { return !l.over })
 }
 
-// close ends the account, and returns what became of the connections. What was
-// lost meanwhile counts, whoever lost it. The error says which workers have not
-// answered.
+// close ends the account, and returns what became of the connections. Lost are all that
+// were lost meanwhile, in whichever worker. The error names the workers that have not
+// answered; their connections count as staying.
 func (s *supervisor) close(a *account) (departures, error) {
 	a.closed = true
 	a.limit.Stop()
 	totals, workers := s.dispatch.Snapshot()
-	for _, l := range a.entries { // those that a failure leaves open
+	for _, l := range a.entries { // that no answer of theirs has entered: something has failed
 		if !l.over && l.slot.incarnation == l.worker {
 			a.enter(l, workers[l.slot.number])
 		}

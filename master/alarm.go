@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm is the one thing that a slot's state waits for. It is a fact and not a
-// function, so that an upgrade can hand it over.
+// alarm is the time limit of a slot's state, of which there is one at most. It is a value
+// and not a function, so that an upgrade can hand it over.
 type alarm struct {
 	kind  alarmKind
 	due   time.Time

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// logSlowStart says what is waited for, where the first workers take their time.
+// logSlowStart logs which workers are waited for, if the first ones take long.
 func (s *supervisor) logSlowStart() *time.Timer {
 	return s.after(time.Second, func() {
 		if s.booted || s.stopping != stopNot {
@@ -22,9 +22,9 @@ func (s *supervisor) logSlowStart() *time.Timer {
 	})
 }
 
-// proceedBoot begins to serve once it is known of each of the first workers
-// whether it gets ready: it is, or it has failed once, if only by taking longer
-// than the boot timeout. So the first to be ready is not given what is for all.
+// proceedBoot begins to serve once each of the first workers is ready, or has failed
+// once, by taking longer than the boot timeout for one. So the first one to be ready
+// does not get the others' share. If none is ready the master ends.
 func (s *supervisor) proceedBoot() {
 	ready := 0
 	for _, slot := range s.wanted(s.generation) {

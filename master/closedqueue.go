@@ -8,8 +8,8 @@ import (
 	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
-// This file is how a worker is found out that has closed its queue: the socket does
-// not show it, since the master has a duplicate of the worker's end.
+// This file is how the supervisor detects a worker that has closed its queue. The socket
+// does not show that, since the master has a duplicate of the worker's end.
 
 // queueIdle: a worker that leaves its queue alone may have none.
 func (s *supervisor) queueIdle(e dispatch.QueueIdle) {

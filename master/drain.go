@@ -8,8 +8,9 @@ import (
 	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
-// This file is how a worker leaves: its connections move to others, or finish
-// where they are, and then it ends. See life.
+// This file is how a worker drains, on the supervisor's goroutine: its connections
+// move to other workers, or finish where they are, and then it ends. The states that
+// it goes through are in life.go.
 
 // The time a worker has, beyond its deadline, to flush and close; and the time
 // it has to exit when told to stop.
@@ -18,10 +19,10 @@ const (
 	stopGrace  = time.Second
 )
 
-// drain has a worker go, and its slot with it. What it has moves to others if it
-// can, and finishes by itself otherwise; it is gone by the drain timeout.
+// drain has a worker end, and its slot with it. Its connections move to other workers
+// if they can, and finish by themselves otherwise, until the drain timeout.
 func (s *supervisor) drain(slot *slot, why string) {
-	if !slot.life.serves() { // it has nothing that could be waited for
+	if !slot.life.serves() { // it has no connections to wait for
 		s.end(slot, why)
 		return
 	}
@@ -42,7 +43,7 @@ func (s *supervisor) drain(slot *slot, why string) {
 	}
 }
 
-// drainDeadline is until when a worker may take that leaves from now on.
+// drainDeadline is by when a worker is to be gone that begins to drain now.
 func (s *supervisor) drainDeadline() time.Time {
 	if s.stopping != stopNot {
 		return s.stopBy
@@ -50,8 +51,8 @@ func (s *supervisor) drainDeadline() time.Time {
 	return time.Now().Add(s.config.DrainTimeout + drainGrace)
 }
 
-// hasMoveTarget reports whether there is another worker that connections of this
-// one can move to.
+// hasMoveTarget reports whether there is another worker that this one's connections
+// can move to.
 func (s *supervisor) hasMoveTarget(from *slot) bool {
 	for slot := range s.slots.all() {
 		if slot != from && slot.life == lifeServing && slot.generation == s.generation && slot.ready.Moves {
@@ -61,8 +62,8 @@ func (s *supervisor) hasMoveTarget(from *slot) bool {
 	return false
 }
 
-// expectsMoveTarget reports whether there may be one soon: of the wanted workers, but
-// for the one that leaves, not all serve.
+// expectsMoveTarget reports whether there may be one soon: not all of the wanted
+// workers serve, the draining one left out.
 func (s *supervisor) expectsMoveTarget(leaving *slot) bool {
 	serving := 0
 	for _, slot := range s.wanted(s.generation) {
@@ -73,7 +74,7 @@ func (s *supervisor) expectsMoveTarget(leaving *slot) bool {
 	return serving < s.target
 }
 
-// moveAway has a worker give its connections back, for others.
+// moveAway has a worker give its connections back, to be moved to others.
 func (s *supervisor) moveAway(slot *slot) {
 	if s.step(slot, eventMove) {
 		if slot.until.IsZero() {
@@ -85,7 +86,7 @@ func (s *supervisor) moveAway(slot *slot) {
 }
 
 // park has a worker keep and serve its connections until there is somewhere for
-// them to go. However long that takes: it is not their fault. It is told nothing. One
+// them to go, however long that takes, and without a message to the worker. One
 // that has none is let go by releaseEmpty.
 func (s *supervisor) park(slot *slot) {
 	slot.until = time.Time{}
@@ -98,7 +99,7 @@ func (s *supervisor) park(slot *slot) {
 
 // finish has a worker's connections finish by themselves.
 func (s *supervisor) finish(slot *slot) {
-	s.step(slot, eventFinish) // or it does already, and the deadline is new
+	s.step(slot, eventFinish) // if it finishes already, only the deadline is new
 	s.tell(slot, ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: slot.remaining()})
 	s.setDrainAlarm(slot)
 }
@@ -110,8 +111,8 @@ func (s *supervisor) setDrainAlarm(slot *slot) {
 	}
 }
 
-// recall has a worker give back no more connections; of those that it gave, what
-// has nowhere to go comes back to it.
+// recall has a worker give back no more connections. Of those that it has given back,
+// the ones that have nowhere to go return to it.
 func (s *supervisor) recall(slot *slot) {
 	if s.step(slot, eventRecall) {
 		s.tell(slot, ipc.Move{})
@@ -119,21 +120,21 @@ func (s *supervisor) recall(slot *slot) {
 	}
 }
 
-// keep has a worker that leaves keep its connections for as long as they last, and
-// move no more of them, though there is somewhere to go: they would not survive it.
+// keep has a draining worker keep its connections for as long as they last. They could
+// go somewhere, but too many did not survive that.
 func (s *supervisor) keep(slot *slot) {
 	switch {
 	case slot.life.gives(), slot.life == lifeRecalled, slot.life == lifeReturning:
 		slot.until = time.Time{}
 		slot.clearAlarm()
-		s.recall(slot) // or it is already
+		s.recall(slot) // unless it is recalled already
 	case slot.life == lifeParked:
 		s.finish(slot)
 	}
 }
 
-// gave handles a worker's word that it gives nothing back any more: by an order
-// while it serves, or as it leaves.
+// gave handles a worker's message that it gives nothing more back: for a move order
+// while it serves, or of all its connections while it drains.
 func (s *supervisor) gave(slot *slot, m ipc.Moved) {
 	switch {
 	case m.ID != 0 || slot.life.serves():
@@ -155,8 +156,9 @@ func (s *supervisor) landed(e dispatch.Landed) {
 	}
 }
 
-// guideDraining tells those that leave what has changed for them: there is
-// somewhere for their connections to go, or no more, or nothing comes back.
+// guideDraining tells draining workers what has changed for them: that there is now
+// somewhere for their connections to go, or no longer, or that no connection returns
+// to them any more.
 func (s *supervisor) guideDraining() {
 	if s.stopping != stopNot {
 		return
@@ -172,7 +174,7 @@ func (s *supervisor) guideDraining() {
 				s.tell(slot, ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: slot.remaining()})
 			}
 		case slot.life == lifeParked && !s.expectsMoveTarget(slot):
-			slot.until = s.drainDeadline() // all are there, and none can take them
+			slot.until = s.drainDeadline() // all wanted workers serve, and none can take them
 			s.finish(slot)
 		default:
 			s.recall(slot)
@@ -180,8 +182,8 @@ func (s *supervisor) guideDraining() {
 	}
 }
 
-// releaseEmpty lets those go that keep connections which have all ended meanwhile:
-// a worker that may be given some back does not go by itself.
+// releaseEmpty ends the parked workers whose connections have all ended: a worker to
+// which some may return does not exit by itself.
 func (s *supervisor) releaseEmpty() {
 	if !s.slots.some(func(slot *slot) bool { return slot.life == lifeParked }) {
 		return
@@ -195,7 +197,8 @@ func (s *supervisor) releaseEmpty() {
 	}
 }
 
-// end has a worker exit now. One that was killed, or has not begun, is given up.
+// end has a worker exit now. A slot without a process is removed at once, and one whose
+// worker was killed when that is reaped.
 func (s *supervisor) end(slot *slot, why string) {
 	before := slot.life
 	if !s.step(slot, eventEnd) {
@@ -216,9 +219,9 @@ func (s *supervisor) end(slot *slot, why string) {
 	}
 }
 
-// drainsByItself handles a worker's word that it was asked to finish, by a signal
-// to it alone, or that it has nothing more to do. Another takes its place: at
-// once, or later if this one did not last.
+// drainsByItself handles a worker's message that it drains although the master has not
+// asked it to: it was sent a signal, or has nothing more to do. Another worker takes its
+// place: at once, or after a delay if this one did not last for healthyAfter.
 func (s *supervisor) drainsByItself(slot *slot) {
 	switch {
 	case slot.life == lifeWaiting:
@@ -228,7 +231,7 @@ func (s *supervisor) drainsByItself(slot *slot) {
 		if time.Since(slot.readyAt) < healthyAfter {
 			deaths = slot.deaths + 1
 		}
-		asked := slot.life == lifeAsked // then another was started already
+		asked := slot.life == lifeAsked // then its successor was started already
 		s.drain(slot, "the worker was told to finish")
 		if deaths > 0 {
 			s.newWorkerDrains(slot)

@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is the life of a worker that stays, as the supervisor leads it:
-// started, ready, given connections; killed, exited, started again. How one leaves is
-// in drain.go.
+// This file is what the supervisor does for a worker that is wanted: it starts one,
+// gives it connections when it is ready, kills it when it misbehaves, and starts the
+// next one when it has exited. How a worker drains is in drain.go, and the states of
+// both are in life.go.
 
-// openSlot makes a slot for a worker of a generation, after so many young deaths
-// of those whose place it takes, and starts it, or has it started later. If there
-// is no room it reports false: reconcile tries again when a worker is gone, as
-// those that hold the slots are finishing.
+// openSlot makes a slot for a worker of a generation, and starts the worker: later, if
+// deaths, which is how many in its place died young in a row, asks for a delay. It
+// reports false if there is no slot left: reconcile tries again when a worker is gone.
 func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
 	held, kept := 0, 0
 	for slot := range s.slots.all() {
-		if slot.kept() { // those may stay for ever, and others are not to wait for that
+		if slot.kept() { // they may stay for ever, and must not keep others from starting
 			kept++
 		} else {
 			held++
@@ -46,9 +46,9 @@ func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
 	return true
 }
 
-// cutKept gives one of those that keep connections without a deadline the drain
-// timeout for it, as there are too many of them: the one with the fewest. If some
-// slot will be free by itself, nobody has to go.
+// cutKept sets the drain timeout as a deadline to one of the workers that keep
+// connections without one, the worker with the fewest, since there are too many such
+// workers. If some slot will be free without that, it does nothing.
 func (s *supervisor) cutKept() {
 	if s.slots.some(func(slot *slot) bool {
 		return slot.life.state() == StateDraining && !slot.kept()
@@ -103,7 +103,7 @@ func (s *supervisor) launch(slot *slot) (process, error) {
 	})
 }
 
-// closeBoard gives the worker's memory up. Nobody uses its entry any more.
+// closeBoard unmaps the worker's scoreboard, whose entry nobody uses any more.
 func (s *supervisor) closeBoard(slot *slot) {
 	if slot.board != nil {
 		_ = slot.board.Close() // the mapping goes with the process in any case
@@ -121,7 +121,7 @@ func (s *supervisor) step(slot *slot, e lifeEvent) bool {
 	return true
 }
 
-// heardOf handles an event of a worker's process. There is none after its end.
+// heardOf handles an event of a worker's process. After Exited there is none.
 func (s *supervisor) heardOf(e child.Event) {
 	switch e := e.(type) {
 	case child.Said:
@@ -192,8 +192,8 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 }
 
-// openQueues lets the workers have connections that are ready, of the generation
-// that serves: all at once, so that none gets what is for all.
+// openQueues has the ready workers of the generation that serves be given connections:
+// all of them at once, so that the first one does not get the others' share.
 func (s *supervisor) openQueues() {
 	var queues []dispatch.Queue
 	for _, slot := range s.wanted(s.generation) {
@@ -224,14 +224,15 @@ func (s *supervisor) queue(slot *slot) dispatch.Queue {
 	}
 }
 
-// kill ends a worker that cannot be talked to. Its death is handled as any other.
+// kill ends a worker that has broken the protocol, or a time limit. Its death is handled
+// as any other.
 func (s *supervisor) kill(slot *slot, why string) {
 	s.fail(slot, why)
 	s.processes.signal(slot.pid(), unix.SIGKILL)
 }
 
-// fail takes note that a worker is about to be killed: from now on others get
-// what it was to have.
+// fail takes note that a worker is about to be killed, and why: it is given no more
+// connections.
 func (s *supervisor) fail(slot *slot, why string) {
 	if slot.killed == "" {
 		slot.killed = why
@@ -304,7 +305,7 @@ func (s *supervisor) byAccident(slot *slot, status unix.WaitStatus) bool {
 	return false
 }
 
-// died decides what follows the end of a worker, or a start that did not succeed.
+// died decides what follows the end of a worker, or a start that has failed.
 func (s *supervisor) died(slot *slot, err error) {
 	if s.stopping != stopNot {
 		s.step(slot, eventEnd) // nobody takes its place
@@ -334,8 +335,9 @@ func (s *supervisor) respawn(slot *slot) {
 	s.startLater(slot, respawnDelay(slot.deaths, rand.Float64()))
 }
 
-// startLater starts the slot's worker after a delay. Even without one it does not
-// do so itself: what cannot be started dies at once, and this is how that ends.
+// startLater starts the slot's worker after a delay, by an alarm. It does so even if the
+// delay is 0: died calls it for a start that has failed, and must not start the next
+// one from within.
 func (s *supervisor) startLater(slot *slot, delay time.Duration) {
 	if delay > 0 {
 		s.log.Warn("worker restarts later", "slot", slot.number, "after", delay.Round(time.Millisecond))
@@ -346,7 +348,7 @@ func (s *supervisor) startLater(slot *slot, delay time.Duration) {
 // tell sends a control message; a worker that does not read is killed.
 func (s *supervisor) tell(slot *slot, m ipc.Message) {
 	err := slot.process.Tell(m)
-	if err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // those are dying already
+	if err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // its process is dying: exited follows
 		s.kill(slot, err.Error())
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
-// moveOrder has a worker that serves give some of its connections back. There is
-// one at a time for each worker, so that what it gives is the order's; it is
-// outstanding until the worker has answered and what it gave has gone to others.
+// moveOrder has a worker that serves give some of its connections back. A worker has
+// one at a time, so all that it gives back belongs to that order. The order is
+// outstanding until the worker has answered, and what it gave back has gone to others.
 type moveOrder struct {
 	id      uint64
-	request *moveRequest // nil: nobody waits, or no more
+	request *moveRequest // nil: no client waits for it, or none does any more
 	limit   *time.Timer
 	before  dispatch.Totals // as it began
 	closed  uint64          // of the worker, likewise
@@ -23,7 +23,7 @@ type moveOrder struct {
 	stranded  bool // the slot that was to get them serves no more
 }
 
-// moveRequest is a client's wish to have connections moved.
+// moveRequest is a client's request to have connections moved.
 type moveRequest struct {
 	from, to int // slots; to may be nobody in particular
 	count    int
@@ -33,8 +33,8 @@ type moveRequest struct {
 
 // moveDone is what came of it.
 type moveDone struct {
-	departures       // staying are those that the worker has still
-	incomplete error // more may follow, and why
+	departures       // Staying are those that the worker still has
+	incomplete error // why more may move later than this was answered
 	err        error
 }
 
@@ -86,8 +86,8 @@ func (s *supervisor) proceedMoves() {
 	})
 }
 
-// strandMoves has workers give no more back for a slot that serves no more. What
-// they gave before that was seen goes to others, which the answer then says.
+// strandMoves ends the orders for a slot that no longer serves. What was given back for
+// it until then goes to other workers, as the answer says.
 func (s *supervisor) strandMoves() {
 	for slot := range s.slots.all() {
 		if slot.order == nil {
@@ -157,11 +157,11 @@ func (s *supervisor) giveOrder(slot *slot, to, count int) *moveOrder {
 	return o
 }
 
-// orderAnswered takes a worker's word on what it gave back by an order. One that
-// names none means the one there is: it was made before orders had numbers.
+// orderAnswered takes a worker's answer to an order. An answer without an id is to the
+// outstanding one: the worker was built before orders had ids.
 func (s *supervisor) orderAnswered(slot *slot, m ipc.Moved) {
 	switch o := slot.order; {
-	case o == nil || m.ID != 0 && m.ID != o.id: // it was forgotten meanwhile
+	case o == nil || m.ID != 0 && m.ID != o.id: // the order was dropped meanwhile
 	case m.ID == 0:
 		s.dispatch.AnswerMove(slot.number, o.id, -1)
 	default:
@@ -203,9 +203,9 @@ func (s *supervisor) endOrder(slot *slot) {
 	slot.order = nil
 }
 
-// cancelOrder has a worker give no more back by its order, which has taken too
-// long. Who does not answer that either is waited for no more; its order stays
-// outstanding, so that what it gives back late goes where it was to go.
+// cancelOrder has a worker give no more back for its order, which has taken too long.
+// A worker that does not answer that either is waited for no longer; but its order
+// stays outstanding, so that what it gives back late goes where it was to go.
 func (s *supervisor) cancelOrder(slot *slot) {
 	o := slot.order
 	s.tell(slot, ipc.Move{ID: o.id})
@@ -221,7 +221,7 @@ func (s *supervisor) cancelOrder(slot *slot) {
 	})
 }
 
-// dropOrder ends an order of a worker that serves no more.
+// dropOrder ends the order of a worker that no longer serves, if it has one.
 func (s *supervisor) dropOrder(slot *slot, why string) {
 	if slot.order != nil {
 		id := slot.order.id
@@ -235,8 +235,8 @@ func (s *supervisor) dropOrder(slot *slot, why string) {
 // time, so that moving takes a small part of its time.
 const rebalanceBatch = 2000
 
-// rebalance asks the fullest workers for what they have above the mean. Whoever
-// has least gets it.
+// rebalance has the fullest workers give back what they have above the mean, for
+// whoever has the fewest.
 func (s *supervisor) rebalance() {
 	if !s.config.Rebalance || s.reload != nil || s.stopping != stopNot {
 		return

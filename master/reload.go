@@ -12,8 +12,9 @@ import (
 	"github.com/usher-go/usher/master/internal/listen"
 )
 
-// reload is a change of generations under way: the new one's workers start
-// beside those that serve. Nothing of it is in force before all are ready.
+// reload is a change of generations under way: the new generation's workers start
+// beside those that serve. Until all of them are ready nothing of the new configuration
+// is in force. It belongs to the supervisor's goroutine.
 type reload struct {
 	stage      reloadStage
 	generation int
@@ -21,9 +22,9 @@ type reload struct {
 	since      time.Time
 	listeners  listen.Change
 	target     int                    // workers wanted before
-	account    *account               // of the old workers, once they leave
-	failed     *dispatch.GuardTripped // too many could not be restored: the reason is being found out; nil: not so
-	reason     string                 // why the last of them could not, in the words of its session
+	account    *account               // of the old workers, once they drain
+	failed     *dispatch.GuardTripped // too many connections could not be restored, and the reason is waited for; nil: no such thing
+	reason     string                 // why the last of them could not, as its worker said
 	limit      *time.Timer            // of what is waited for: reading, arriving, the reason
 	waiting    []chan<- outcome       // who wants to know what comes of it
 }
@@ -36,20 +37,20 @@ type reloadStage int
 const (
 	reloadReading  reloadStage = iota // the configuration, on a goroutine of its own
 	reloadStarting                    // the new generation's workers
-	reloadMoving                      // the new generation serves, connections leave the old one for it
-	reloadArriving                    // all have left that can
+	reloadMoving                      // the new generation serves, and the old one's connections move to it
+	reloadArriving                    // all have left the old one that can, and are on their way
 )
 
 // starting and moving report where a reload is; without one they are false.
 func (r *reload) starting() bool { return r != nil && r.stage == reloadStarting }
 func (r *reload) moving() bool   { return r != nil && r.stage >= reloadMoving }
 
-// outcome is what comes of a reload: the generation that serves now, or why not
-// the new one; and what became of the old one's connections.
+// outcome is what comes of a reload: the generation that it was for, or an error if
+// that does not serve; and what became of the old one's connections.
 type outcome struct {
 	generation int
 	departures
-	incomplete error // part of the figures are missing, and why
+	incomplete error // why the departures are not all
 	err        error
 }
 
@@ -61,7 +62,7 @@ type reloadPlan struct {
 	err     error
 }
 
-// drop gives up what the plan owns.
+// drop closes what the plan owns.
 func (p *reloadPlan) drop() {
 	if p.program != nil {
 		p.program.Close()
@@ -72,9 +73,9 @@ func (p *reloadPlan) drop() {
 // or on a file system that does not answer.
 const readLimit = 10 * time.Second
 
-// askReload begins a reload, or has one more follow the one under way: any
-// number of requests meanwhile are one. done, if not nil, is sent what comes of it.
-// A log file that was renamed is opened anew, whatever becomes of the reload.
+// askReload begins a reload, or has one more follow the one that is under way: however
+// often it is called meanwhile, it is one more. done, if not nil, is sent the outcome.
+// The log file is reopened, whatever becomes of the reload.
 func (s *supervisor) askReload(done chan<- outcome) {
 	s.reopenLogs()
 	if s.stopping != stopNot {
@@ -93,7 +94,7 @@ func (s *supervisor) askReload(done chan<- outcome) {
 	}
 }
 
-// hangUp is what HUP asks for.
+// hangUp handles SIGHUP.
 func (s *supervisor) hangUp() {
 	if s.hupFilter.asks(time.Now(), hasTerminal()) {
 		s.askReload(nil)
@@ -114,7 +115,7 @@ func (s *supervisor) proceedReload() {
 	}
 }
 
-// beginReload has the configuration read.
+// beginReload has the configuration read, on a goroutine of its own.
 func (s *supervisor) beginReload() {
 	r := &reload{generation: s.generation + 1, since: time.Now(), waiting: s.waiting}
 	s.again, s.waiting = false, nil
@@ -122,7 +123,7 @@ func (s *supervisor) beginReload() {
 	s.notifier.reloading(ipc.NewClock().Now())
 	if s.reading != nil {
 		select {
-		case <-s.reading: // at last; but of what the file was then
+		case <-s.reading: // it has been read by now, but as it was then
 			s.reading = nil
 		default:
 			s.refuseReload(errors.New("the configuration is still being read, for a reload before this one; is it on a file system that does not answer, or a FIFO?"))
@@ -135,7 +136,7 @@ func (s *supervisor) beginReload() {
 	go func() {
 		reopening.wait()
 		rebindControl()
-		p := planReload(&old, func() { // reading is over
+		p := planReload(&old, func() { // the configuration is read
 			s.inbox.Put(configRead{r})
 		})
 		plan <- p
@@ -168,8 +169,8 @@ func (s *supervisor) reloadPlanned(e reloadPlanned) {
 	s.startReload(e.plan)
 }
 
-// planReload does what can fail without workers and listeners, and calls read in the
-// midst of it, when the configuration is read. It may block.
+// planReload does what a reload needs no workers and listeners for. It calls read as
+// soon as the configuration is read. It may block.
 func planReload(old *Config, read func()) reloadPlan {
 	next := *old
 	if old.Reread != nil {
@@ -227,7 +228,7 @@ func (s *supervisor) refuseReload(err error) {
 	r.tell(outcome{generation: r.generation, err: err})
 }
 
-// switchOver lets the new generation serve and the old one finish.
+// switchOver has the new generation serve and the old one drain.
 func (s *supervisor) switchOver() {
 	r, old := s.reload, s.wanted(s.generation)
 	r.stage, s.generation = reloadMoving, r.generation
@@ -250,8 +251,9 @@ func (s *supervisor) switchOver() {
 	s.log.Info("the new generation serves", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))
 }
 
-// moveKept has those that leave already move what they have kept: perhaps this
-// generation can read their state. One that had no deadline has one again.
+// moveKept has workers that drain since an earlier reload move the connections that
+// they have kept: perhaps the new generation can restore them. A worker that had no
+// deadline has one again.
 func (s *supervisor) moveKept() {
 	_, workers := s.dispatch.Snapshot()
 	for slot := range s.slots.all() {
@@ -263,7 +265,7 @@ func (s *supervisor) moveKept() {
 	}
 }
 
-// awaitArrival waits for what has left the old workers to be at the new ones.
+// awaitArrival waits until what the old workers gave back has reached the new ones.
 func (s *supervisor) awaitArrival() {
 	r := s.reload
 	r.stage = reloadArriving
@@ -283,7 +285,7 @@ func (s *supervisor) arrived() {
 	}
 }
 
-// finishReload is called once every connection has moved that can.
+// finishReload ends the reload when every connection has moved that can.
 func (s *supervisor) finishReload() {
 	r := s.reload
 	s.dispatch.Guard(0, 0)
@@ -319,7 +321,8 @@ func (s *supervisor) closeReload() closedReload {
 	}}
 }
 
-// abortReload gives the new generation up; the old one goes on.
+// abortReload ends the reload with an error. Unless the new generation serves already,
+// its workers end, and the old generation goes on.
 func (s *supervisor) abortReload(err error) {
 	r := s.reload
 	s.reload = nil
@@ -330,11 +333,11 @@ func (s *supervisor) abortReload(err error) {
 	switch r.stage {
 	case reloadReading:
 		s.notifier.ready() // again
-	case reloadMoving: // it is too late for that: only the moving was not over
+	case reloadMoving: // the new generation serves: only the moving ends
 		result.departures, _ = s.close(r.account)
 	case reloadStarting:
 		s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
-		if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // and nobody has scaled since
+		if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // unless somebody has scaled since
 			s.target = r.target
 		}
 		listen.CloseAll(r.listeners.Added)
@@ -346,14 +349,14 @@ func (s *supervisor) abortReload(err error) {
 	r.tell(result)
 }
 
-// tell answers those who wait. Their channels have room.
+// tell answers everybody who waits for the reload. Their channels have room.
 func (r *reload) tell(result outcome) {
 	for _, done := range r.waiting {
 		done <- result
 	}
 }
 
-// refuseReloads answers those whose reload has not begun.
+// refuseReloads answers everybody whose reload has not begun.
 func (s *supervisor) refuseReloads(err error) {
 	for _, done := range s.waiting {
 		done <- outcome{err: err}

@@ -7,10 +7,10 @@ import (
 	"github.com/usher-go/usher/master/internal/dispatch"
 )
 
-// This file is how a reload ends whose new generation serves, and cannot have the
-// connections of the old one.
+// This file is how a reload ends if its new generation serves, but cannot be given the
+// connections of the old one. Those that have not moved stay in the old workers.
 
-// The old workers keep what has not moved yet.
+// guardTripped: too many of the connections that moved could not be restored.
 func (s *supervisor) guardTripped(e dispatch.GuardTripped) {
 	for slot := range s.slots.all() {
 		if slot.generation < s.generation {
@@ -33,11 +33,11 @@ func (s *supervisor) guardTripped(e dispatch.GuardTripped) {
 	}
 }
 
-// explainLimit is how long a worker's words are waited for, which may come later
-// than its counts.
+// explainLimit is how long the supervisor waits for the worker's message that says why
+// connections were lost: the counts of them may be seen earlier.
 const explainLimit = 500 * time.Millisecond
 
-// lossExplained takes a worker's word why connections could not be restored.
+// lossExplained takes a worker's message that says why connections could not be restored.
 func (s *supervisor) lossExplained(why string) {
 	if r := s.reload; r.moving() {
 		r.reason = why
@@ -47,15 +47,15 @@ func (s *supervisor) lossExplained(why string) {
 	}
 }
 
-// reportTripped ends a reload whose trial has failed.
+// reportTripped ends a reload whose move guard has tripped, with the reason.
 func (s *supervisor) reportTripped(why string) {
 	n := s.reload.failed
 	s.failReload(fmt.Errorf("%d of %d connections that moved to generation %d could not be restored: %s; the other ones stay in the old workers (--move-failures)",
 		n.Failed, n.Tried, s.generation, why))
 }
 
-// failReload ends a reload whose generation serves, while connections are in the
-// old workers that stay there.
+// failReload ends a reload whose generation serves, while connections stay in the old
+// workers.
 func (s *supervisor) failReload(err error) {
 	r := s.reload
 	if r.limit != nil {
@@ -68,9 +68,9 @@ func (s *supervisor) failReload(err error) {
 	r.tell(o.outcome)
 }
 
-// newWorkerDrains takes note that a worker of the new generation wants to end, of which
-// that was not to be expected, while connections move to it. If it was the last
-// one, the old workers keep theirs until there is somebody who stays.
+// newWorkerDrains takes note that a worker of the new generation drains although it has
+// just begun. If connections were moving, and no other worker can take them, the reload
+// fails, and the old workers keep theirs until there is one that can.
 func (s *supervisor) newWorkerDrains(slot *slot) {
 	if s.reload.moving() && slot.generation == s.generation && s.reload.failed == nil && !s.hasMoveTarget(slot) {
 		s.failReload(fmt.Errorf("worker %d (pid %d) of generation %d wants to end although it has just begun; connections stay in the old workers until there is one that does not",

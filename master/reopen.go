@@ -1,13 +1,14 @@
 package master
 
-// reopening is the log file being opened anew, on a goroutine of its own: a file
-// system may not answer. Any number of requests meanwhile are one more.
+// reopening is a reopening of the log file that is under way, on a goroutine of its own:
+// a file system may not answer. All requests that come meanwhile cause one more. It
+// belongs to the supervisor's goroutine; the zero value is that none is under way.
 type reopening struct {
 	over  chan struct{} // closed when the one under way is; nil: none is
 	again bool
 }
 
-// reopenLogs begins to open the log file anew, if there is one.
+// reopenLogs begins to reopen the log file, if there is one.
 func (s *supervisor) reopenLogs() {
 	reopen := s.config.ReopenLogs
 	switch {
@@ -40,8 +41,8 @@ func (s *supervisor) logsReopened(e logsReopened) {
 	}
 }
 
-// wait returns when the reopening under way is over, if one is: what is logged then
-// is in the new file. It blocks for as long as Config.ReopenLogs may.
+// wait returns when the reopening under way is over, if there is one: what is logged
+// after that is in the new file. It blocks for as long as Config.ReopenLogs does.
 func (r reopening) wait() {
 	if r.over != nil {
 		<-r.over

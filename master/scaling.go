@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// scaling is a client's request for so many workers, until they are ready and
-// what moved for it has arrived.
+// scaling is a client's request for so many workers. It is under way until they are
+// ready, and the connections of those that drain for it have arrived elsewhere. It
+// belongs to the supervisor's goroutine.
 type scaling struct {
 	account *account
 	done    chan scaled // has room for one
@@ -34,7 +35,7 @@ func (s *supervisor) scale(to int) error {
 	return nil
 }
 
-// scaleOne is scale for those who are told by the log alone.
+// scaleOne is scale for a signal, of which the log alone tells what came.
 func (s *supervisor) scaleOne(by int) {
 	if err := s.scale(s.target + by); err != nil {
 		s.log.Warn("not scaling", "workers", s.target, "error", err)
@@ -51,7 +52,7 @@ func (s *supervisor) askScale(to int, c *scaling) {
 	s.scalings = append(s.scalings, c)
 }
 
-// joinScalings adds a worker that is about to leave to what is answered for.
+// joinScalings adds a worker that is about to drain to the accounts of all scalings.
 func (s *supervisor) joinScalings(slot *slot) {
 	if len(s.scalings) == 0 || !slot.life.serves() {
 		return
@@ -62,7 +63,7 @@ func (s *supervisor) joinScalings(slot *slot) {
 	}
 }
 
-// proceedScalings answers those whose workers are ready.
+// proceedScalings answers the scalings that are done.
 func (s *supervisor) proceedScalings() {
 	if len(s.scalings) == 0 || !s.allReady(s.newest()) {
 		return
@@ -79,7 +80,7 @@ func (s *supervisor) proceedScalings() {
 	})
 }
 
-// failScaling answers all of them with an error: a worker that was to be ready is not.
+// failScaling answers all scalings with an error: a worker did not get ready.
 func (s *supervisor) failScaling(err error) {
 	for _, c := range s.scalings {
 		result := scaled{workers: s.target}
@@ -97,6 +98,6 @@ func (s *supervisor) failScaling(err error) {
 func (s *supervisor) forgetScaling(c *scaling) {
 	if i := slices.Index(s.scalings, c); i >= 0 {
 		s.scalings = slices.Delete(s.scalings, i, i+1)
-		_, _ = s.close(c.account) // nobody asks
+		_, _ = s.close(c.account) // nobody waits for it
 	}
 }

@@ -10,15 +10,15 @@ type stopMode int
 
 const (
 	stopNot      stopMode = iota
-	stopLanding           // no more is accepted; what moves is on its way still, and workers serve until it has arrived
+	stopLanding           // nothing is accepted any more, and workers serve until the connections that are moving have arrived
 	stopGraceful          // connections finish
 	stopQuick
 )
 
 var errStopping = errors.New("the master is stopping")
 
-// landingLimit is how long a graceful stop waits for workers to say that they
-// give nothing back any more.
+// landingLimit is how long a graceful stop waits for workers that move their connections
+// to say that they give none back any more.
 const landingLimit = time.Second
 
 // stop ends serving: gracefully, which a quick stop may cut short, or quickly.
@@ -41,7 +41,7 @@ func (s *supervisor) stop(mode stopMode) {
 		case mode == stopQuick || !slot.life.serves() && slot.life.state() != StateDraining || slot.life == lifeKilled:
 			s.end(slot, "stopping")
 		case slot.life.gives():
-			slot.until = s.stopBy // what it had a time for was moving
+			slot.until = s.stopBy // its deadline so far was one for moving
 			s.recall(slot)
 		case slot.kept():
 			slot.until = s.stopBy
@@ -57,7 +57,7 @@ func (s *supervisor) stop(mode stopMode) {
 	}
 }
 
-// stopWaiting answers all who wait for what will not happen any more.
+// stopWaiting answers everybody who waits for what will not happen any more.
 func (s *supervisor) stopWaiting() {
 	if s.reload != nil {
 		s.abortReload(errStopping)
@@ -73,11 +73,11 @@ func (s *supervisor) stopWaiting() {
 	s.moves = nil
 }
 
-// proceedStop has those finish that serve, once nothing moves to them any more.
+// proceedStop has the serving workers drain as soon as nothing moves to them any more.
 func (s *supervisor) proceedStop() {
 	for slot := range s.slots.all() {
 		if slot.life == lifeRecalled || slot.life == lifeReturning {
-			return // it will say so, or landingLimit ends it
+			return // connections may be on their way: until it says otherwise, or landingLimit is over
 		}
 	}
 	s.stopServing()
