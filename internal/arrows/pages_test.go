@@ -148,3 +148,31 @@ func TestFiguresOfReadme(t *testing.T) {
 		}
 	}
 }
+
+// The command beside a figure repeats it: what it is to run is there.
+func TestCommandsOfFigures(t *testing.T) {
+	texts, _ := texts(t)
+	commands := regexp.MustCompile("(?m)\\| `((?:go test|scripts/)[^`]+)` \\|$").FindAllStringSubmatch(texts["docs/performance.md"]+texts["README.md"], -1)
+	if len(commands) < 20 {
+		t.Fatalf("%d commands", len(commands))
+	}
+	for _, m := range commands {
+		words := strings.Fields(m[1])
+		var folder, begins string
+		switch words[0] {
+		case "scripts/prove":
+			folder, begins = "cmd/usher", "\nfunc "+words[1]
+		case "scripts/bench":
+			folder, begins = "testdata/bench", "\n\t{\""+words[1]+"\", "
+		default: // go test -bench NAME -benchmem ./FOLDER
+			folder, begins = strings.TrimPrefix(words[len(words)-1], "./"), "\nfunc Benchmark"+words[3]
+		}
+		found := false
+		for name, text := range texts {
+			found = found || path.Dir(name) == folder && strings.Contains(text, begins)
+		}
+		if !found {
+			t.Errorf("%s: nothing in %s has %q", m[1], folder, strings.TrimSpace(begins))
+		}
+	}
+}
