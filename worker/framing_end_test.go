@@ -156,11 +156,14 @@ func TestWhenFlowing(t *testing.T) {
 		say(c, "now ") // it flows, but not within a callback
 	})
 	client.expect("now first ")
+	paused := make(chan struct{})
 	c.Post(func(c *worker.Conn) {
 		c.Pause()
 		c.WhenFlowing(func() error { t.Error("replaced, but called"); return nil })
 		c.WhenFlowing(func() error { say(c, "second "); return nil })
+		close(paused)
 	})
+	await(t, paused)
 	client.send("input ")
 	c.Post(func(c *worker.Conn) { say(c, "paused "); c.Resume(); say(c, "resumed ") })
 	client.expect("paused resumed second input ")

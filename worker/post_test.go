@@ -231,6 +231,7 @@ func TestGoIsBounded(t *testing.T) {
 	const jobs = 1000
 	var mu sync.Mutex
 	running, most, done := 0, 0, 0
+	started := make(chan struct{})
 	c.Post(func(c *worker.Conn) {
 		for range jobs {
 			c.Go(func() {
@@ -248,7 +249,9 @@ func TestGoIsBounded(t *testing.T) {
 				}
 			})
 		}
+		close(started)
 	})
+	await(t, started)
 	client.send("later")
 	client.expect("donelater")
 	mu.Lock()

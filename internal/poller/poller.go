@@ -24,16 +24,17 @@
 // Descriptors. Add borrows the descriptor, from then to Del. Del comes before its
 // close, unless the set is closed next: another process or another number may hold the
 // same open file, for a moment at least when it was passed in a message, and then close
-// alone may leave it in the set, which reports it for ever. One descriptor can be in several
-// sets. Add of one that is in this set is an error, and so are Modify and Del of one
+// alone may leave it in the set, which reports it for ever. One descriptor can be in
+// several sets. Add of one that is in this set is an error, and so are Modify and Del of one
 // that is not; they change nothing. A regular file need not be accepted.
 //
 // Wait fills events, which has room for one at least, and returns how many. A negative
 // timeout waits without limit, zero does not wait, and a positive one is rounded up to
 // what the system can measure, a millisecond at most. With a positive one Wait may
 // return early with nothing; without limit, never. Signals are no error, and end no
-// wait without limit. If more descriptors are ready than there is room for, the others
-// come in the Waits that follow, before any is reported twice.
+// wait without limit. The order of events in one Wait means nothing. If more descriptors
+// are ready than there is room for, the others come in the Waits that follow, before any
+// is reported twice.
 //
 // Ways to wait. A Wait keeps its thread and the right to run Go code (the P) while it
 // sleeps, as long as there is work: so GOMAXPROCS is larger than the number of such loops

@@ -1,3 +1,5 @@
+//go:build linux
+
 package pollertest
 
 import (
@@ -14,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// spoiled is a set with one thing wrong: what is set takes the place of the method.
+// spoiled is an epoll set with one thing wrong: what is set takes the place of the method.
 type spoiled struct {
 	*poller.Set
 	add   func(s *poller.Set, fd int, conditions uint32, tag uint64) error
