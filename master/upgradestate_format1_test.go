@@ -41,9 +41,9 @@ func madeOf(e *upgradeState) string {
 			q.Capacity, q.Closes, q.Moves, q.Landing, q.Broken, q.Stuck, q.Queue, q.WorkerEnd)
 	}
 	residents := slices.Clone(a.PerIPEntries)
-	slices.SortFunc(residents, func(a, b dispatch.PerIPEntry) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(residents, func(a, b dispatch.PerIPState) int { return cmp.Compare(a.ID, b.ID) })
 	for _, r := range residents {
-		line("connection %d from %v, in the seat with serial %d", r.ID, r.Origin, r.Seat)
+		line("connection %d from %v, in the seat with serial %d", r.ID, r.Prefix, r.Queue)
 	}
 	line("last connection %d, last serial %d", a.LastID, a.Serial)
 	line("accepted %d, closed %d, refused %d, moved %d, lost %d", a.Totals.Accepted, a.Totals.Closed, a.Totals.Refused, a.Totals.Moved, a.Totals.Lost)

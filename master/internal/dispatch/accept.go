@@ -62,7 +62,7 @@ const (
 // judge classifies as accept(2) advises: errors of the network that were
 // pending on the new connection are passed over; lack of resources, and what
 // no one has thought of, is waited out. None ends serving.
-func judge(errno syscall.Errno) verdict {
+func classify(errno syscall.Errno) verdict {
 	switch errno {
 	case unix.EAGAIN:
 		return acceptEmpty

@@ -38,7 +38,7 @@ func (a *acceptLoop) take(l *Listener, socket, n int) (conns []acceptedConn, mor
 			conns = append(conns, acceptedConn{fd, peer})
 			continue
 		}
-		switch judge(errno) {
+		switch classify(errno) {
 		case acceptEmpty:
 			a.pause.Reset()
 			return conns, false

@@ -34,31 +34,31 @@ type Acceptor struct {
 	dispatcher dispatcher
 	reserve    descriptor.Reserve // for one packet: a receiver without room would lose the connections in it
 
-	listeners  []*Listener
-	doors      []door // the listeners' own sockets, in their order
-	greeters   []*greeter
-	lobby      []arrival   // from greeters, and not yet counted: it waits for room
-	ready      []*Listener // with clients waiting, as of the last wait
-	accepts    acceptLoop
-	clock      ipc.Clock
-	lastID     uint64
-	serial     uint64
-	batch      int // most connections to accept at a time
-	limits     limits
-	bucket     bucket
-	refusals   complaint
-	scheduling batchsched.Thread // by clock
-	gathering  gathering         // likewise
+	listeners    []*Listener
+	sockets      []listenSocket // the listeners' own sockets, in their order
+	subacceptors []*subacceptor
+	pending      []pendingConn // from greeters, and not yet counted: it waits for room
+	ready        []*Listener   // with clients waiting, as of the last wait
+	accepts      acceptLoop
+	clock        ipc.Clock
+	lastID       uint64
+	serial       uint64
+	atOnce       int // most connections to accept at a time
+	limits       limits
+	bucket       bucket
+	refusals     logLimiter
+	scheduling   batchsched.Thread // by clock
+	coalescing   coalescing        // likewise
 
 	retries int       // turns in a row that a full queue ended
 	retryAt time.Time // when to try full queues again; zero: none is
-	hasty   bool      // room was found at the last look: no wait
+	noWait  bool      // room was found at the last look: no wait
 	// unfinished: settling stopped at its bound, and nothing else would go on with it.
 	unfinished bool
 
 	strandedUntil time.Time // when to give up moved connections that nobody can thaw; zero: there are none
 
-	news news // what the supervisor waits for
+	awaited awaited // what the supervisor waits for
 
 	inspectAt time.Time // when to look for stuck workers; zero: nothing waits
 
@@ -73,7 +73,7 @@ type Acceptor struct {
 const (
 	tagWaker = iota << 56
 	tagListener
-	tagSeat
+	tagQueue
 
 	tagKind = 0xff << 56
 )
@@ -96,23 +96,23 @@ func New(setup Setup) (*Acceptor, error) {
 	a := &Acceptor{
 		log: setup.Logger, set: set, waker: waker, accepts: acceptLoop{log: setup.Logger},
 		clock:   ipc.NewClock(),
-		batch:   MostAtOnce(setup.DescriptorLimit),
+		atOnce:  MostAtOnce(setup.DescriptorLimit),
 		stopped: make(chan struct{}),
 	}
 	a.mail.Notify = waker.Wake
-	a.reserve.Size = max(a.batch, 2) // a connection with a large state brings two
-	a.dispatcher = dispatcher{log: setup.Logger, maxQueuedTotal: setup.DescriptorLimit / 2, report: setup.Report, rewatch: a.rewatch}
-	a.dispatcher.packets.Discard = a.dispatcher.junk.discard
+	a.reserve.Size = max(a.atOnce, 2) // a connection with a large state brings two
+	a.dispatcher = dispatcher{log: setup.Logger, maxQueuedTotal: setup.DescriptorLimit / 2, report: setup.Report, watchQueue: a.watchQueue}
+	a.dispatcher.packets.Discard = a.dispatcher.discards.discard
 	a.configure(setup.Settings)
 	a.setListeners(setup.Listeners)
 	for range setup.Acceptors - 1 {
-		g, err := newGreeter(a)
+		s, err := newSubacceptor(a)
 		if err != nil {
-			a.closeLobby()
+			a.closePending()
 			_ = errors.Join(waker.Close(), set.Close()) // the first error is the one to report
 			return nil, err
 		}
-		a.greeters = append(a.greeters, g)
+		a.subacceptors = append(a.subacceptors, s)
 	}
 	return a, nil
 }
@@ -127,7 +127,7 @@ func (a *Acceptor) Run() error {
 	defer runtime.UnlockOSThread()
 	defer a.Close()
 	a.reserve.Fill()
-	a.hire()
+	a.startSubacceptors()
 	for !a.ending {
 		if err := a.cycle(); err != nil {
 			return fmt.Errorf("accept loop: %w", err)
@@ -139,7 +139,7 @@ func (a *Acceptor) Run() error {
 // cycle takes a turn, and waits for what brings the next one.
 func (a *Acceptor) cycle() error {
 	a.turn()
-	a.gather()
+	a.coalesce()
 	n, err := a.set.Wait(a.events[:], a.timeout())
 	for i := range a.events[:n] {
 		a.handle(a.events[i].Tag())
@@ -158,25 +158,25 @@ func (a *Acceptor) handle(tag uint64) {
 			}
 		}
 	case tagListener:
-		if i := int(tag &^ tagKind); i < len(a.doors) {
-			a.ready = append(a.ready, a.doors[i].listener)
+		if i := int(tag &^ tagKind); i < len(a.sockets) {
+			a.ready = append(a.ready, a.sockets[i].listener)
 		}
-	case tagSeat:
-		a.returned(tag &^ tagKind)
+	case tagQueue:
+		a.queueReadable(tag &^ tagKind)
 	}
 }
 
 // returned handles readiness of a queue's master end: a worker gives
 // connections back, or shut its end. They are taken when there is room for them
 // elsewhere; until then the kernel holds them, and epoll is not to say so again.
-func (a *Acceptor) returned(serial uint64) {
-	for _, s := range a.dispatcher.all {
-		if s.serial == serial && s.phase != QueueReaped && !s.gives {
-			_ = a.set.Del(s.spec.FD) // it is in the set
-			if s.spec.Moves {
-				s.gives = true
+func (a *Acceptor) queueReadable(serial uint64) {
+	for _, q := range a.dispatcher.all {
+		if q.serial == serial && q.phase != QueueReaped && !q.gaveBack {
+			_ = a.set.Del(q.spec.FD) // it is in the set
+			if q.spec.Moves {
+				q.gaveBack = true
 			} else {
-				a.dispatcher.report(QueueBroken{s.spec.Worker, errQueueBroken})
+				a.dispatcher.report(QueueBroken{q.spec.Worker, errQueueBroken})
 			}
 			return
 		}
@@ -184,33 +184,33 @@ func (a *Acceptor) returned(serial uint64) {
 }
 
 // rewatch is the end of that.
-func (a *Acceptor) rewatch(s *seat) {
-	if s.broken {
+func (a *Acceptor) watchQueue(q *workerQueue) {
+	if q.broken {
 		return
 	}
-	if err := a.set.Add(s.spec.FD, poller.In, tagSeat|s.serial); err != nil {
-		a.dispatcher.report(QueueBroken{s.spec.Worker, err})
+	if err := a.set.Add(q.spec.FD, poller.In, tagQueue|q.serial); err != nil {
+		a.dispatcher.report(QueueBroken{q.spec.Worker, err})
 	}
 }
 
 // turn does all that can be done without waiting, and arranges what ends the wait.
 func (a *Acceptor) turn() {
 	d := &a.dispatcher
-	a.hasty, a.unfinished = false, false
+	a.noWait, a.unfinished = false, false
 	if !a.retryAt.IsZero() && !time.Now().Before(a.retryAt) {
 		a.retryAt = time.Time{}
-		d.unchoke()
+		d.unblock()
 	}
 	if !a.inspectAt.IsZero() && !time.Now().Before(a.inspectAt) {
-		a.inspectAt, d.waiting = time.Time{}, false // the survey finds it anew
-		a.stuck.Store(d.inspect())
+		a.inspectAt, d.inspectAgain = time.Time{}, false // the survey finds it anew
+		a.stuck.Store(d.inspectQueues())
 	}
 	if a.untilWindowEnds() == 0 {
 		a.scheduling.EndWindow(a.clock.Now())
 	}
 	d.capacity = d.measure()
-	a.settle()
-	a.hasty = a.receive() && a.anyWaiting()
+	a.placeAll()
+	a.noWait = a.takePending() && a.anyPending()
 	came := 0
 	for _, l := range a.ready {
 		if !a.accepts.pause.Over(time.Now) {
@@ -220,59 +220,59 @@ func (a *Acceptor) turn() {
 		case quota > 0:
 			n, _ := a.acceptFrom(l, l.FD, quota)
 			came += n
-			a.settle()
+			a.placeAll()
 		case a.turnsAway():
 			a.turnAway(l)
 		}
 	}
 	a.ready = a.ready[:0]
 	if came > 0 {
-		a.gathering.came(came, a.clock.Now())
+		a.coalescing.came(came, a.clock.Now())
 	}
 	resumed, quota := a.accepts.pause.Over(time.Now), a.quota()
 	a.watchListeners(resumed && (quota > 0 || a.turnsAway()))
 	if quota == 0 {
 		a.waitForRoom()
-	} else if d.awaitsTrial() {
+	} else if d.awaitsGuard() {
 		a.setBells()
 		d.capacity = d.measure()
-		a.hasty = !d.awaitsTrial()
+		a.noWait = !d.awaitsGuard()
 	}
-	a.hasty = a.hasty || a.unfinished
+	a.noWait = a.noWait || a.unfinished
 	a.planRetry()
-	a.tellNews()
-	if d.waiting && a.inspectAt.IsZero() {
+	a.reportAwaited()
+	if d.inspectAgain && a.inspectAt.IsZero() {
 		a.inspectAt = time.Now().Add(stuckAfter)
 	}
 }
 
 // mostFetches is how many packets one settling takes back: more wait for the next
 // turn, since a worker may give back as fast as it is given.
-const mostFetches = 64
+const mostReclaims = 64
 
 // settle places the hand, and then what there is to fetch, as far as the latest
 // survey found room. What is left in the hand found nobody.
-func (a *Acceptor) settle() {
+func (a *Acceptor) placeAll() {
 	d := &a.dispatcher
 	for fetches := 0; ; fetches++ {
-		d.sendHome()
-		for before := -1; d.hand.Len() > 0 && d.capacity.room > 0; {
+		d.returnMoved()
+		for before := -1; d.batch.Len() > 0 && d.capacity.room > 0; {
 			if d.place() {
 				break
 			}
 			d.capacity = d.measure() // some queue refused: without it
-			left := d.handful()
+			left := d.held()
 			if left == before {
 				break // moved ones, and nobody who can thaw them has room
 			}
 			before = left
 		}
-		if d.hand.Len() > 0 {
+		if d.batch.Len() > 0 {
 			return
 		}
-		if fetches == mostFetches {
+		if fetches == mostReclaims {
 			a.unfinished = true
-		} else if a.fetch() {
+		} else if a.reclaim() {
 			continue
 		}
 		a.reserve.Fill()
@@ -282,7 +282,7 @@ func (a *Acceptor) settle() {
 
 // fetch takes a packet that was given back, or is to be rescued, into the hand,
 // which is empty, and reports whether it did. The reserve makes room for it.
-func (a *Acceptor) fetch() bool {
+func (a *Acceptor) reclaim() bool {
 	d := &a.dispatcher
 	if d.anyTakeable() {
 		a.reserve.Release()
@@ -304,7 +304,7 @@ func (a *Acceptor) acceptFrom(l *Listener, socket, quota int) (n int, more bool)
 	conns, more := a.accepts.take(l, socket, quota)
 	for i := range conns {
 		envelope.Remote = conns[i].peer
-		if a.welcome(&envelope, conns[i].fd) {
+		if a.admit(&envelope, conns[i].fd) {
 			n++
 		}
 	}
@@ -314,14 +314,14 @@ func (a *Acceptor) acceptFrom(l *Listener, socket, quota int) (n int, more bool)
 
 // welcome takes an accepted connection into the hand, and gives it its id, unless
 // it is one too many of its address.
-func (a *Acceptor) welcome(e *ipc.Envelope, fd int) bool {
+func (a *Acceptor) admit(e *ipc.Envelope, fd int) bool {
 	a.lastID++
 	e.ID = a.lastID
-	if !a.dispatcher.census.admit(e.ID, e.Remote.Addr()) {
+	if !a.dispatcher.perIP.admit(e.ID, e.Remote.Addr()) {
 		a.refuse(fd, e.Remote, "max-conns-per-ip")
 		return false
 	}
-	a.dispatcher.hold(e, fd)
+	a.dispatcher.addAccepted(e, fd)
 	killpoint.Reach(killpoint.Accepted)
 	a.dispatcher.totals.accepted++
 	a.dispatcher.capacity.admit()
@@ -331,37 +331,37 @@ func (a *Acceptor) welcome(e *ipc.Envelope, fd int) bool {
 
 // watchListeners puts all listeners into the epoll set, or takes them out.
 func (a *Acceptor) watchListeners(on bool) {
-	for i := range a.doors {
+	for i := range a.sockets {
 		if on {
-			a.watch(&a.doors[i], uint64(i))
+			a.watch(&a.sockets[i], uint64(i))
 		} else {
-			a.unwatch(&a.doors[i])
+			a.unwatch(&a.sockets[i])
 		}
 	}
 }
 
-func (a *Acceptor) watch(d *door, index uint64) {
-	if d.watched {
+func (a *Acceptor) watch(s *listenSocket, index uint64) {
+	if s.watched {
 		return
 	}
-	if err := a.set.Add(d.fd, poller.In, tagListener|index); err != nil {
-		a.log.Error("cannot watch a listener, retrying", "listener", d.listener.Address, "error", err)
+	if err := a.set.Add(s.fd, poller.In, tagListener|index); err != nil {
+		a.log.Error("cannot watch a listener, retrying", "listener", s.listener.Address, "error", err)
 		a.retryAt = time.Now().Add(time.Second)
 		return
 	}
-	d.watched = true
+	s.watched = true
 }
 
-func (a *Acceptor) unwatch(d *door) {
-	if d.watched {
-		_ = a.set.Del(d.fd) // it is in the set: Del cannot fail
-		d.watched = false
+func (a *Acceptor) unwatch(s *listenSocket) {
+	if s.watched {
+		_ = a.set.Del(s.fd) // it is in the set: Del cannot fail
+		s.watched = false
 	}
 }
 
 func (a *Acceptor) Close() {
 	defer close(a.stopped)
-	a.closeLobby()
+	a.closePending()
 	a.watchListeners(false)
 	a.setListeners(nil)
 	a.dispatcher.abandon()

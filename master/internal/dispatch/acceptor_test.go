@@ -176,7 +176,7 @@ func TestListenersCloseAfterTheirBacklog(t *testing.T) {
 	h.CloseListeners()
 	w.receive(2) // what there was room for
 	h.do(func() {
-		if n := len(h.listeners) + len(h.doors) + len(h.ready); n != 0 {
+		if n := len(h.listeners) + len(h.sockets) + len(h.ready); n != 0 {
 			t.Errorf("%d listeners, doors and ready ones are left", n)
 		}
 	})
@@ -201,7 +201,7 @@ func TestAcceptAndDispatchDoNotAllocate(t *testing.T) {
 			if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].FD, 1); n != 1 {
 				t.Errorf("accepted %d", n)
 			}
-			h.settle()
+			h.placeAll()
 		})
 	})
 	if allocs != 0 {
@@ -220,8 +220,8 @@ func TestRateDoesNotPollForAnotherLimit(t *testing.T) {
 	w.receive(1)
 	h.until(func(c Totals) bool { return c.Accepted == 1 && c.Active == 1 })
 	h.do(func() {
-		if h.turn(); h.hasty || !h.retryAt.IsZero() {
-			t.Errorf("hasty %v, retry at %v; want to wait", h.hasty, h.retryAt)
+		if h.turn(); h.noWait || !h.retryAt.IsZero() {
+			t.Errorf("hasty %v, retry at %v; want to wait", h.noWait, h.retryAt)
 		}
 	})
 	w.closeOne()

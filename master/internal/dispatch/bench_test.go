@@ -57,7 +57,7 @@ func BenchmarkAcceptAndDispatch(b *testing.B) {
 					if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].FD, batch); n != batch && batch != 1 {
 						b.Errorf("accepted %d of %d", n, batch)
 					}
-					h.settle()
+					h.placeAll()
 					b.StopTimer()
 					w.receive(batch)
 					for len(w.fds) > 0 {

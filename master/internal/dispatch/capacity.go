@@ -19,28 +19,28 @@ type capacity struct {
 // measure weighs every queue anew, and makes the candidates.
 func (d *dispatcher) measure() (c capacity) {
 	d.candidates = d.candidates[:0]
-	c.live = d.handful()
+	c.live = d.held()
 	queued := c.live
-	for _, s := range d.seats {
-		w := s.weigh()
+	for _, q := range d.open {
+		w := q.weigh()
 		if w.untrue {
-			d.condemn(s, errUntrue)
+			d.fail(q, errUntrue)
 		}
 		queued += w.queued
 		c.live += w.load
-		d.waiting = d.waiting || w.queued > 0 || s.seenFront != 0 || s.stuck
-		room := s.room(w)
+		d.inspectAgain = d.inspectAgain || w.queued > 0 || q.seenFront != 0 || q.stuck
+		room := q.room(w)
 		c.room += room
-		c.unused += max(0, s.spec.Capacity-w.load)
-		if s.spec.Moves {
+		c.unused += max(0, q.spec.Capacity-w.load)
+		if q.spec.Moves {
 			c.forMoved += room
-			c.movers = c.movers || !s.broken
+			c.movers = c.movers || !q.broken
 		}
-		c.stalled = c.stalled || room == 0 && s.free(w) > 0
-		d.candidates = append(d.candidates, candidate{slot: s.spec.Slot, load: w.load, room: room, moves: s.spec.Moves})
+		c.stalled = c.stalled || room == 0 && q.free(w) > 0
+		d.candidates = append(d.candidates, candidate{slot: q.spec.Slot, load: w.load, room: room, moves: q.spec.Moves})
 	}
-	for _, s := range d.leaving {
-		w := s.weigh()
+	for _, q := range d.closed {
+		w := q.weigh()
 		queued += w.queued
 		c.live += w.load
 	}
@@ -68,8 +68,8 @@ func (c *capacity) admit() {
 // placeable reports whether some connection in the hand has somewhere to go.
 func (d *dispatcher) placeable() bool {
 	c := &d.capacity
-	for i := range d.hand.Len() {
-		if d.holds(i) && (c.forMoved > 0 || c.room > 0 && !d.hand.Frozen(i)) && (!d.hand.Frozen(i) || !d.onTrial() || c.guarded > 0) {
+	for i := range d.batch.Len() {
+		if d.owns(i) && (c.forMoved > 0 || c.room > 0 && !d.batch.Frozen(i)) && (!d.batch.Frozen(i) || !d.guarded() || c.guarded > 0) {
 			return true
 		}
 	}
@@ -79,18 +79,18 @@ func (d *dispatcher) placeable() bool {
 // choose returns which seat connection i in the hand is for, or -1.
 func (d *dispatcher) choose(i int) int {
 	var peer netip.Addr
-	if d.policy.byAddress && d.hand.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
+	if d.policy.byAddress && d.batch.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
 		peer = d.envelope.Remote.Addr()
 	}
 	chosen := -1
-	if d.hand.Frozen(i) {
-		if d.onTrial() {
+	if d.batch.Frozen(i) {
+		if d.guarded() {
 			if d.capacity.guarded == 0 {
 				return -1
 			}
 			d.capacity.guarded--
 		}
-		chosen = haven(d.candidates, d.turn, d.from, d.to)
+		chosen = chooseForMoved(d.candidates, d.turn, d.from, d.to)
 	} else {
 		chosen = d.policy.choose(d.candidates, peer, d.turn)
 	}

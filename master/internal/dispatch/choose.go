@@ -23,7 +23,7 @@ func least(candidates []candidate, _ netip.Addr, turn int) int {
 // haven chooses who gets a moved connection: of those that can thaw it, slot to
 // if that has room, else the least loaded; and the one that it comes from, slot
 // from, only if there is no other.
-func haven(candidates []candidate, turn, from, to int) int {
+func chooseForMoved(candidates []candidate, turn, from, to int) int {
 	best := -1
 	for k := range candidates {
 		i := (turn + k) % len(candidates)

@@ -22,12 +22,12 @@ type Conns struct {
 }
 
 // counts sums up.
-func (d *dispatcher) counts() Totals {
+func (d *dispatcher) sum() Totals {
 	c := Totals{Conns: Conns{Accepted: d.totals.accepted, Refused: d.totals.refused, Moved: d.totals.moved, Lost: d.totals.lost}}
 	c.addSaid(&d.totals.said)
-	c.Queued = uint64(d.handful())
-	for _, s := range d.all {
-		c.add(s)
+	c.Queued = uint64(d.held())
+	for _, q := range d.all {
+		c.add(q)
 	}
 	return c
 }
@@ -54,7 +54,7 @@ func (c WorkerCounts) Done() uint64 { return c.GaveBack - c.Returned + c.Said.Cl
 func (t tally) counts() WorkerCounts {
 	return WorkerCounts{
 		Queued: t.queued(), Active: t.active(), Received: t.received,
-		MovedIn: t.movedIn, GaveBack: t.back, Returned: t.home, Stuck: t.stuck, Said: t.said,
+		MovedIn: t.movedIn, GaveBack: t.back, Returned: t.returned, Stuck: t.stuck, Said: t.said,
 	}
 }
 
@@ -65,10 +65,10 @@ type snapshot struct {
 }
 
 func (d *dispatcher) snapshot() snapshot {
-	s := snapshot{d.counts(), make(map[int]WorkerCounts)}
-	for _, seat := range d.all {
-		if seat.phase != QueueReaped {
-			s.workers[seat.spec.Slot] = seat.tally().counts()
+	s := snapshot{d.sum(), make(map[int]WorkerCounts)}
+	for _, q := range d.all {
+		if q.phase != QueueReaped {
+			s.workers[q.spec.Slot] = q.tally().counts()
 		}
 	}
 	return s
@@ -77,33 +77,33 @@ func (d *dispatcher) snapshot() snapshot {
 // loads returns the load of each open seat by slot.
 func (d *dispatcher) loads() map[int]int {
 	loads := make(map[int]int)
-	for _, s := range d.seats {
-		loads[s.spec.Slot] = s.weigh().load
+	for _, q := range d.open {
+		loads[q.spec.Slot] = q.weigh().load
 	}
 	return loads
 }
 
 // connsClosed takes a worker's word that it has closed connections.
 func (d *dispatcher) connsClosed(slot int, closed ipc.Closed) {
-	if s := d.find(slot); s != nil && !s.keepsBoard() {
-		s.reported = min(s.reported+uint64(max(closed.Count, len(closed.IDs))), s.sent-s.drained-s.back)
+	if q := d.find(slot); q != nil && !q.keepsBoard() {
+		q.reported = min(q.reported+uint64(max(closed.Count, len(closed.IDs))), q.sent-q.drained-q.back)
 	}
 	for _, id := range closed.IDs {
-		d.census.gone(id)
+		d.perIP.forget(id)
 	}
 }
 
 // add adds a seat. What a dead worker leaves is queued until its queue is
 // drained: only then is it known what died with it, and lost never goes down.
-func (c *Totals) add(s *seat) {
-	t := s.tally()
-	if !s.closes {
-		c.addSilent(s, t)
+func (c *Totals) add(q *workerQueue) {
+	t := q.tally()
+	if !q.closes {
+		c.addSilent(q, t)
 		return
 	}
 	c.addSaid(&t.said)
 	c.Queued += uint64(t.queued())
-	if s.phase == QueueReaped {
+	if q.phase == QueueReaped {
 		c.Queued += uint64(t.active())
 	} else {
 		c.Active += uint64(t.active())
@@ -122,16 +122,16 @@ func (c *Totals) addSaid(said *ipc.Reading) {
 // count as closed once they are known to be out of its queue, where others could
 // still get them; of one that may give them back, once it is dead and they are lost
 // to it.
-func (c *Totals) addSilent(s *seat, t tally) {
+func (c *Totals) addSilent(q *workerQueue, t tally) {
 	c.Said.AddKept(&t.said)
 	all := t.sent - t.drained - t.back
-	if s.phase != QueueReaped && !s.spec.Moves && ipc.Front(s.spec.WorkerEnd) == 0 {
-		s.said.Closed = all
+	if q.phase != QueueReaped && !q.spec.Moves && ipc.Front(q.spec.WorkerEnd) == 0 {
+		q.said.Closed = all
 	}
-	c.Closed += s.said.Closed
-	if s.spec.Moves && s.phase != QueueReaped {
-		c.Active += all - s.said.Closed
+	c.Closed += q.said.Closed
+	if q.spec.Moves && q.phase != QueueReaped {
+		c.Active += all - q.said.Closed
 	} else {
-		c.Queued += all - s.said.Closed
+		c.Queued += all - q.said.Closed
 	}
 }

@@ -10,7 +10,7 @@ import (
 // junk closes what a worker has sent and nobody is to have. It may be anything:
 // a file of a file system that does not answer, whose close(2) never returns, so
 // that no goroutine that serves may call it. The zero value is ready to use.
-type junk struct {
+type discarder struct {
 	mu    sync.Mutex
 	files []int // owned: to be closed
 	on    bool  // a goroutine closes them
@@ -19,34 +19,34 @@ type junk struct {
 // discard takes ownership of the descriptors; those below 0 are none. It does not
 // block. Sockets are closed at once, since they are cheap to send by the thousand;
 // files one after the other, by a goroutine that ends when none is left.
-func (j *junk) discard(fds []int) {
+func (d *discarder) discard(fds []int) {
 	for _, fd := range fds {
 		switch {
 		case fd < 0:
 		case dontLinger(fd) == nil:
 			closeConn(fd)
 		default:
-			j.add(fd)
+			d.add(fd)
 		}
 	}
 }
 
-func (j *junk) add(fd int) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.files = append(j.files, fd)
-	if !j.on {
-		j.on = true
-		go j.run()
+func (d *discarder) add(fd int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.files = append(d.files, fd)
+	if !d.on {
+		d.on = true
+		go d.run()
 	}
 }
 
-func (j *junk) run() {
+func (d *discarder) run() {
 	for {
-		j.mu.Lock()
-		files := j.files
-		j.files, j.on = nil, len(files) > 0
-		j.mu.Unlock()
+		d.mu.Lock()
+		files := d.files
+		d.files, d.on = nil, len(files) > 0
+		d.mu.Unlock()
 		if len(files) == 0 {
 			return
 		}

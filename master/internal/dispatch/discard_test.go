@@ -74,7 +74,7 @@ func TestDeadWorkersQueueTakesNoMore(t *testing.T) {
 	other := h.hire(1, 100)
 	defer other.die()
 	h.until(func(Totals) (gone bool) {
-		h.do(func() { gone = len(h.dispatcher.leaving) == 0 })
+		h.do(func() { gone = len(h.dispatcher.closed) == 0 })
 		return gone
 	})
 }
@@ -82,7 +82,7 @@ func TestDeadWorkersQueueTakesNoMore(t *testing.T) {
 // Whatever is discarded is closed: sockets at once, and files soon.
 func TestDiscard(t *testing.T) {
 	leaktest.Descriptors(t)
-	var j junk
+	var d discarder
 	for range 100 {
 		var pipe [2]int
 		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
@@ -92,14 +92,14 @@ func TestDiscard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.discard([]int{pipe[0], -1, pipe[1], a, b})
+		d.discard([]int{pipe[0], -1, pipe[1], a, b})
 		if _, err := unix.FcntlInt(uintptr(b), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
 			t.Errorf("a socket is open: %v", err)
 		}
 	}
 	for on := true; on; {
-		j.mu.Lock()
-		on = j.on
-		j.mu.Unlock()
+		d.mu.Lock()
+		on = d.on
+		d.mu.Unlock()
 	}
 }

@@ -20,11 +20,11 @@ import (
 // for. So the master holds at most ipc.MaxConns connections at any time, and
 // whatever else waits, waits in a kernel queue.
 type dispatcher struct {
-	log     hclog.Logger
-	packets ipc.PacketConn
-	junk    junk
-	hand    ipc.Packet
-	out     ipc.Packet // what one send carries: descriptors borrowed from the hand
+	log      hclog.Logger
+	packets  ipc.PacketConn
+	discards discarder
+	batch    ipc.Packet
+	out      ipc.Packet // what one send carries: descriptors borrowed from the hand
 	// stages says of each connection in the hand whose it is: held, until a queue
 	// took it.
 	stages [ipc.MaxConns]ipc.Stage
@@ -33,27 +33,27 @@ type dispatcher struct {
 	// movedBefore: the moved ones in the hand are in the total of those moved already.
 	movedBefore bool
 
-	trial trial
+	guard moveGuard
 
 	policy   Policy
 	envelope ipc.Envelope // scratch space for the client's address
 
-	seats      []*seat             // open ones, in the order of candidates
-	leaving    []*seat             // retired and dead ones whose queue may hold connections
-	all        []*seat             // leaving and then seats: what is in those moves first
-	capacity   capacity            // as of the latest measure, less what was placed since
-	candidates []candidate         // likewise
-	target     [ipc.MaxConns]*seat // whom each connection in the hand is for; nil: nobody
+	open       []*workerQueue             // open ones, in the order of candidates
+	closed     []*workerQueue             // retired and dead ones whose queue may hold connections
+	all        []*workerQueue             // leaving and then seats: what is in those moves first
+	capacity   capacity                   // as of the latest measure, less what was placed since
+	candidates []candidate                // likewise
+	target     [ipc.MaxConns]*workerQueue // whom each connection in the hand is for; nil: nobody
 	turn       int
 
-	waiting bool // some queue held connections, or was stuck, since the last inspection
+	inspectAgain bool // some queue held connections, or was stuck, since the last inspection
 
-	census         census
+	perIP          perIPLimiter
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
 
-	report  func(Event) // tells the supervisor
-	rewatch func(*seat) // has epoll report again what a worker gives back
+	report     func(Event)        // tells the supervisor
+	watchQueue func(*workerQueue) // has epoll report again what a worker gives back
 }
 
 // Nobody is no slot: where a move may go to whoever has fewest.
@@ -76,26 +76,26 @@ var (
 )
 
 // open adds a seat for a worker that is ready.
-func (d *dispatcher) open(spec Queue, serial uint64) *seat {
-	s := &seat{spec: spec, serial: serial, ledger: ledger{entry: spec.Entry, closes: spec.Closes}}
-	d.seats = append(d.seats, s)
+func (d *dispatcher) openQueue(spec Queue, serial uint64) *workerQueue {
+	q := &workerQueue{spec: spec, serial: serial, ledger: ledger{entry: spec.Entry, closes: spec.Closes}}
+	d.open = append(d.open, q)
 	d.relist()
-	return s
+	return q
 }
 
 // relist is to be called when a seat has come, gone or begun to leave.
-func (d *dispatcher) relist() { d.all = append(append(d.all[:0], d.leaving...), d.seats...) }
+func (d *dispatcher) relist() { d.all = append(append(d.all[:0], d.closed...), d.open...) }
 
 // retire stops sending to a slot. What waits in its queue goes to others while
 // they have room, or stays for the worker.
-func (d *dispatcher) retire(slot int) *seat {
-	for i, s := range d.seats {
-		if s.spec.Slot == slot {
-			d.seats = append(d.seats[:i], d.seats[i+1:]...)
-			d.leaving = append(d.leaving, s)
+func (d *dispatcher) closeQueue(slot int) *workerQueue {
+	for i, q := range d.open {
+		if q.spec.Slot == slot {
+			d.open = append(d.open[:i], d.open[i+1:]...)
+			d.closed = append(d.closed, q)
 			d.relist()
-			s.phase, s.emptied = QueueClosed, false
-			return s
+			q.phase, q.emptied = QueueClosed, false
+			return q
 		}
 	}
 	return nil
@@ -103,25 +103,25 @@ func (d *dispatcher) retire(slot int) *seat {
 
 // bury takes note that a slot's worker is reaped: what it had not received is
 // to be placed anew.
-func (d *dispatcher) bury(slot int) *seat {
-	d.retire(slot)
-	for _, s := range d.leaving {
-		if s.spec.Slot == slot && s.phase == QueueClosed {
-			s.final = s.tally()
-			s.phase, s.emptied = QueueReaped, false // what the worker gave back may be left
+func (d *dispatcher) reaped(slot int) *workerQueue {
+	d.closeQueue(slot)
+	for _, q := range d.closed {
+		if q.spec.Slot == slot && q.phase == QueueClosed {
+			q.final = q.tally()
+			q.phase, q.emptied = QueueReaped, false // what the worker gave back may be left
 			// A process that it left behind may have its end, and could go on giving.
-			_ = unix.Shutdown(s.spec.FD, unix.SHUT_RD) // a pair can be
-			return s
+			_ = unix.Shutdown(q.spec.FD, unix.SHUT_RD) // a pair can be
+			return q
 		}
 	}
 	return nil
 }
 
 // find returns the seat of a slot whose worker is alive, or nil.
-func (d *dispatcher) find(slot int) *seat {
-	for _, s := range d.all {
-		if s.spec.Slot == slot && s.phase != QueueReaped {
-			return s
+func (d *dispatcher) find(slot int) *workerQueue {
+	for _, q := range d.all {
+		if q.spec.Slot == slot && q.phase != QueueReaped {
+			return q
 		}
 	}
 	return nil
@@ -130,11 +130,11 @@ func (d *dispatcher) find(slot int) *seat {
 // place sends the hand to seats, by the latest survey, and reports whether all
 // of it went. What finds no seat, or is refused, stays.
 func (d *dispatcher) place() bool {
-	for i := range d.hand.Len() {
+	for i := range d.batch.Len() {
 		d.target[i] = nil
-		if d.holds(i) {
+		if d.owns(i) {
 			if k := d.choose(i); k >= 0 {
-				d.target[i] = d.seats[k]
+				d.target[i] = d.open[k]
 			}
 		}
 	}
@@ -142,9 +142,9 @@ func (d *dispatcher) place() bool {
 }
 
 // handful returns how many connections the hand holds.
-func (d *dispatcher) handful() (n int) {
-	for i := range d.hand.Len() {
-		if d.holds(i) {
+func (d *dispatcher) held() (n int) {
+	for i := range d.batch.Len() {
+		if d.owns(i) {
 			n++
 		}
 	}
@@ -152,11 +152,11 @@ func (d *dispatcher) handful() (n int) {
 }
 
 // holds reports whether connection i in the hand is the master's still.
-func (d *dispatcher) holds(i int) bool { return d.stages[i].Owner() == ipc.OwnerMaster }
+func (d *dispatcher) owns(i int) bool { return d.stages[i].Owner() == ipc.OwnerMaster }
 
 // got has an event happen to all in the hand, which has just been filled.
-func (d *dispatcher) got(from ipc.Stage, event ipc.Event) {
-	for i := range d.hand.Len() {
+func (d *dispatcher) stepAll(from ipc.Stage, event ipc.Event) {
+	for i := range d.batch.Len() {
 		d.stages[i] = from
 		d.stages[i].Step(event)
 	}
@@ -164,9 +164,9 @@ func (d *dispatcher) got(from ipc.Stage, event ipc.Event) {
 
 // hold adds a connection that was just accepted to the hand, and takes ownership
 // of fd. As many as a batch fit.
-func (d *dispatcher) hold(e *ipc.Envelope, fd int) {
-	i := d.hand.Len()
-	d.hand.Add(e, fd)
+func (d *dispatcher) addAccepted(e *ipc.Envelope, fd int) {
+	i := d.batch.Len()
+	d.batch.Add(e, fd)
 	d.stages[i] = ipc.StageBacklog
 	d.stages[i].Step(ipc.EventAccept)
 }
@@ -174,62 +174,62 @@ func (d *dispatcher) hold(e *ipc.Envelope, fd int) {
 // sendTargets sends each connection in the hand to its target, if it has one, and
 // reports whether the hand is empty then.
 func (d *dispatcher) sendTargets() bool {
-	for i := range d.hand.Len() {
-		if s := d.target[i]; s != nil {
-			d.send(s, i)
+	for i := range d.batch.Len() {
+		if q := d.target[i]; q != nil {
+			d.send(q, i)
 		}
 	}
-	if d.handful() > 0 {
+	if d.held() > 0 {
 		return false
 	}
-	d.hand.Reset()
+	d.batch.Reset()
 	return true
 }
 
 // send sends every connection in the hand, from first on, whose target is a seat. None
 // has it as a target any more then.
-func (d *dispatcher) send(s *seat, first int) {
-	for i := first; i < d.hand.Len(); i++ {
-		if d.target[i] != s {
+func (d *dispatcher) send(q *workerQueue, first int) {
+	for i := first; i < d.batch.Len(); i++ {
+		if d.target[i] != q {
 			continue
 		}
-		if !d.out.AddFrom(&d.hand, i) {
-			d.flush(s, first, i)
-			if s.choked {
+		if !d.out.AddFrom(&d.batch, i) {
+			d.flush(q, first, i)
+			if q.blocked {
 				return
 			}
 			first = i
-			d.out.AddFrom(&d.hand, i) // fits into an empty packet, as it did into the hand
+			d.out.AddFrom(&d.batch, i) // fits into an empty packet, as it did into the hand
 		}
 	}
-	d.flush(s, first, d.hand.Len())
+	d.flush(q, first, d.batch.Len())
 }
 
 // flush sends the packet for a seat, which holds the connections that are for
 // it from first to before end. If it is refused, nothing more is for that seat.
-func (d *dispatcher) flush(s *seat, first, end int) {
+func (d *dispatcher) flush(q *workerQueue, first, end int) {
 	count := d.out.Len()
-	err := d.packets.Send(s.spec.FD, &d.out)
+	err := d.packets.Send(q.spec.FD, &d.out)
 	event := ipc.EventSend
 	if err == nil {
-		s.sent += uint64(count)
-		d.waiting = true // until it is received
+		q.sent += uint64(count)
+		d.inspectAgain = true // until it is received
 		killpoint.Reach(killpoint.Sent)
 	} else {
 		event = ipc.EventRefuse
 		d.out.Reset() // the hand still owns them
-		d.refused(s, err)
+		d.refused(q, err)
 	}
-	for i := first; i < d.hand.Len(); i++ {
-		if d.target[i] != s {
+	for i := first; i < d.batch.Len(); i++ {
+		if d.target[i] != q {
 			continue
 		}
 		if i < end && d.stages[i].Step(event) == ipc.StageQueued {
-			if d.hand.Frozen(i) {
-				d.moved(s)
+			if d.batch.Frozen(i) {
+				d.countMoved(q)
 			}
-			d.hand.Forget(i) // the send closed it
-			d.census.sent(d.hand.ID(i), s.serial)
+			d.batch.Forget(i) // the send closed it
+			d.perIP.sent(d.batch.ID(i), q.serial)
 		}
 		if err != nil || i < end {
 			d.target[i] = nil
@@ -239,42 +239,42 @@ func (d *dispatcher) flush(s *seat, first, end int) {
 
 // moved counts a moved connection that was sent to a seat: it has moved, or, to one that
 // is not open, gone home.
-func (d *dispatcher) moved(s *seat) {
+func (d *dispatcher) countMoved(q *workerQueue) {
 	switch {
-	case s.phase == QueueOpen:
-		s.movedIn++
+	case q.phase == QueueOpen:
+		q.movedIn++
 		if !d.movedBefore {
 			d.totals.moved++
 		}
-	case s.spec.Slot == d.from:
-		s.home++
+	case q.spec.Slot == d.from:
+		q.returned++
 	}
 }
 
 // refused takes note that a seat's queue did not take a packet.
-func (d *dispatcher) refused(s *seat, err error) {
-	s.choked = true
+func (d *dispatcher) refused(q *workerQueue, err error) {
+	q.blocked = true
 	switch {
 	case errors.Is(err, fdpass.ErrWouldBlock), errors.Is(err, fdpass.ErrTooManyRefs):
-		d.log.Trace("queue full", "slot", s.spec.Slot, "error", err)
+		d.log.Trace("queue full", "slot", q.spec.Slot, "error", err)
 	case errors.Is(err, fdpass.ErrPeerClosed):
-		d.condemn(s, errQueueBroken)
+		d.fail(q, errQueueBroken)
 	default:
-		d.log.Warn("queue refused a packet, retrying", "slot", s.spec.Slot, "error", err)
+		d.log.Warn("queue refused a packet, retrying", "slot", q.spec.Slot, "error", err)
 	}
 }
 
 // unchoke lets every queue be tried again.
-func (d *dispatcher) unchoke() {
-	for _, s := range d.all {
-		s.choked = false
+func (d *dispatcher) unblock() {
+	for _, q := range d.all {
+		q.blocked = false
 	}
 }
 
 // choked reports whether some queue waits to be tried again.
-func (d *dispatcher) choked() bool {
-	for _, s := range d.all {
-		if s.choked {
+func (d *dispatcher) anyBlocked() bool {
+	for _, q := range d.all {
+		if q.blocked {
 			return true
 		}
 	}
@@ -285,31 +285,31 @@ func (d *dispatcher) choked() bool {
 // once in a stuckAfter while some queue is waiting. A stuck worker gets nothing
 // more, and what is in its queue goes to others; it is back once it moves, or, if
 // that cannot be seen, once its queue is empty. It reports whether any is stuck.
-func (d *dispatcher) inspect() (stuck bool) {
-	for _, s := range d.seats {
-		was := s.stuck
-		if s.inspect() {
-			d.reportIdle(s)
+func (d *dispatcher) inspectQueues() (stuck bool) {
+	for _, q := range d.open {
+		was := q.stuck
+		if q.inspect() {
+			d.reportIdle(q)
 		}
-		stuck = stuck || s.stuck
+		stuck = stuck || q.stuck
 		switch {
-		case was == s.stuck:
-		case s.stuck:
-			d.log.Warn("worker takes nothing from its queue, which goes to others", "slot", s.spec.Slot)
-		case s.keepsBoard():
-			d.log.Warn("worker moves again", "slot", s.spec.Slot)
+		case was == q.stuck:
+		case q.stuck:
+			d.log.Warn("worker takes nothing from its queue, which goes to others", "slot", q.spec.Slot)
+		case q.keepsBoard():
+			d.log.Warn("worker moves again", "slot", q.spec.Slot)
 		default:
-			d.log.Warn("worker gets connections again, to see whether it takes them", "slot", s.spec.Slot)
+			d.log.Warn("worker gets connections again, to see whether it takes them", "slot", q.spec.Slot)
 		}
 	}
 	return stuck
 }
 
 // reportIdle tells that a worker took nothing from its queue.
-func (d *dispatcher) reportIdle(s *seat) {
+func (d *dispatcher) reportIdle(q *workerQueue) {
 	var stat unix.Stat_t
-	if err := unix.Fstat(s.spec.WorkerEnd, &stat); err == nil { // it is open
-		d.report(QueueIdle{s.spec.Worker, stat.Ino})
+	if err := unix.Fstat(q.spec.WorkerEnd, &stat); err == nil { // it is open
+		d.report(QueueIdle{q.spec.Worker, stat.Ino})
 	}
 }
 

@@ -83,11 +83,11 @@ func (o *office) arrive(n int) {
 		}
 		o.arrived++
 		client := netip.AddrFrom4([4]byte{10, 0, 0, byte(o.arrived % 3)})
-		if !o.dispatcher.census.admit(o.arrived, client) {
+		if !o.dispatcher.perIP.admit(o.arrived, client) {
 			o.refuse(fd, netip.AddrPortFrom(client, 1), "test")
 			continue
 		}
-		o.dispatcher.hold(&ipc.Envelope{ID: o.arrived, Remote: netip.AddrPortFrom(client, 1)}, fd)
+		o.dispatcher.addAccepted(&ipc.Envelope{ID: o.arrived, Remote: netip.AddrPortFrom(client, 1)}, fd)
 		o.dispatcher.totals.accepted++
 	}
 }
@@ -106,8 +106,8 @@ func (o *office) hire(slot, capacity int, moves bool) {
 	entry.Sequence.Store(2)
 	o.clerks[slot] = &clerk{end: end, capacity: capacity, moves: moves}
 	o.serial++
-	s := o.dispatcher.open(Queue{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: moves, Entry: entry}, o.serial)
-	if err := o.set.Add(queue, poller.In, tagSeat|s.serial); err != nil {
+	q := o.dispatcher.openQueue(Queue{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: moves, Entry: entry}, o.serial)
+	if err := o.set.Add(queue, poller.In, tagQueue|q.serial); err != nil {
 		o.Fatal(err)
 	}
 }
@@ -151,7 +151,7 @@ func (o *office) closeOne(slot int) {
 	c := o.clerks[slot]
 	if len(c.ids) > 0 {
 		o.board.Entry(slot).AddClosed(1)
-		o.dispatcher.census.gone(c.ids[0])
+		o.dispatcher.perIP.forget(c.ids[0])
 		c.ids = c.ids[1:]
 		o.closed++
 	}
@@ -200,17 +200,17 @@ func (o *office) die(slot int) {
 	o.lost += len(o.clerks[slot].ids)
 	_ = unix.Close(o.clerks[slot].end) // of a test
 	delete(o.clerks, slot)
-	if s := o.dispatcher.bury(slot); s != nil {
-		_ = o.set.Del(s.spec.FD) // it may have been taken out
+	if q := o.dispatcher.reaped(slot); q != nil {
+		_ = o.set.Del(q.spec.FD) // it may have been taken out
 	}
 }
 
 // check balances the books against what the workers hold.
 func (o *office) check() {
-	if d := &o.dispatcher; !slices.Equal(d.all, slices.Concat(d.leaving, d.seats)) {
-		o.Fatalf("in all there are %v, not %v and %v", d.all, d.leaving, d.seats)
+	if d := &o.dispatcher; !slices.Equal(d.all, slices.Concat(d.closed, d.open)) {
+		o.Fatalf("in all there are %v, not %v and %v", d.all, d.closed, d.open)
 	}
-	c := o.dispatcher.counts()
+	c := o.dispatcher.sum()
 	// What a dead worker held is booked as lost once its queue is drained.
 	if int(c.Active+c.Queued+c.Lost) != int(o.arrived-c.Refused)-o.closed || int(c.Lost) > o.lost ||
 		int(c.Closed) != o.closed || c.Accepted != o.arrived {
@@ -219,9 +219,9 @@ func (o *office) check() {
 	if limit := o.limits.conns; limit > 0 && int(c.Queued+c.Active) > limit {
 		o.Fatalf("%d connections, the limit is %d", c.Queued+c.Active, limit)
 	}
-	for origin, n := range o.dispatcher.census.origins {
-		if n > o.dispatcher.census.limit {
-			o.Fatalf("%d from %v, the limit is %d", n, origin, o.dispatcher.census.limit)
+	for origin, n := range o.dispatcher.perIP.counts {
+		if n > o.dispatcher.perIP.limit {
+			o.Fatalf("%d from %v, the limit is %d", n, origin, o.dispatcher.perIP.limit)
 		}
 	}
 }
@@ -251,15 +251,15 @@ func TestDispatcherModel(t *testing.T) {
 			case what == 4:
 				o.closeOne(slot)
 			case what == 5:
-				o.dispatcher.inspect()
+				o.dispatcher.inspectQueues()
 			case what == 6 && !clerk.retired:
 				clerk.retired = true
-				o.dispatcher.retire(slot)
+				o.dispatcher.closeQueue(slot)
 			case what == 7:
 				o.die(slot)
 			case what == 8 && clerk.moves:
 				o.giveBack(slot, rapid.IntRange(1, 10).Draw(t, "given back"), rapid.Bool().Draw(t, "large"))
-				o.returned(o.dispatcher.find(slot).serial) // as epoll reports
+				o.queueReadable(o.dispatcher.find(slot).serial) // as epoll reports
 			}
 			o.turn()
 			o.check()
@@ -270,7 +270,7 @@ func TestDispatcherModel(t *testing.T) {
 		o.hire(0, 1000, true)
 		for o.turn(); o.take(0); o.turn() {
 		}
-		if got := o.dispatcher.counts(); int(got.Lost) != o.lost {
+		if got := o.dispatcher.sum(); int(got.Lost) != o.lost {
 			t.Fatalf("%d lost, booked %d", o.lost, got.Lost)
 		}
 		if o.check(); len(o.owner) != int(o.arrived-o.dispatcher.totals.refused) {
@@ -294,15 +294,15 @@ func TestGivenBackWithNobodyToTakeIt(t *testing.T) {
 			for o.turn(); o.take(0); o.turn() {
 			}
 		}
-		o.dispatcher.retire(0)
+		o.dispatcher.closeQueue(0)
 		o.turn()
 		before := open()
 		given := o.arrived
 		for len(o.owner) > 0 {
 			o.giveBack(0, rapid.IntRange(1, 64).Draw(t, "given back"), rapid.Bool().Draw(t, "large"))
-			o.returned(o.dispatcher.find(0).serial) // as epoll reports
-			if o.turn(); o.dispatcher.handful() > 0 {
-				t.Fatalf("the hand holds %d", o.dispatcher.handful())
+			o.queueReadable(o.dispatcher.find(0).serial) // as epoll reports
+			if o.turn(); o.dispatcher.held() > 0 {
+				t.Fatalf("the hand holds %d", o.dispatcher.held())
 			}
 		}
 		if after := open(); after != before {

@@ -68,7 +68,7 @@ func (h *house) run() {
 	defer close(h.ended)
 	defer h.Acceptor.Close()
 	h.reserve.Fill()
-	h.Acceptor.hire()
+	h.Acceptor.startSubacceptors()
 	for !h.ending {
 		if err := h.cycle(); err != nil {
 			h.Error(err)

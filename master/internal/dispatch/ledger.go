@@ -16,8 +16,8 @@ type ledger struct {
 	drained uint64
 	back    uint64
 
-	movedIn uint64 // of those sent, moved ones, less those that were left in its queue
-	home    uint64 // of those given back: sent back to it, since they had nowhere to go
+	movedIn  uint64 // of those sent, moved ones, less those that were left in its queue
+	returned uint64 // of those given back: sent back to it, since they had nowhere to go
 
 	entry    *ipc.Entry
 	closes   bool   // the worker said that it keeps closed, or sends it
@@ -31,7 +31,7 @@ type ledger struct {
 // tally is a ledger at one moment.
 type tally struct {
 	sent, drained, back, received uint64
-	movedIn, home                 uint64      // of those sent: moved ones; of back: sent back to it
+	movedIn, returned             uint64      // of those sent: moved ones; of back: sent back to it
 	said                          ipc.Reading // the worker's counters, bounded
 	failed                        uint64      // those lost as the worker counts them first; in said are those that are in closed, too
 	stuck                         bool        // it takes nothing from its queue
@@ -44,7 +44,7 @@ type tally struct {
 // A worker adds to lost before it adds to closed, of which lost is a part: what is
 // in lost alone is counted once it is in both.
 func (l *ledger) tally() tally {
-	t := tally{sent: l.sent, drained: l.drained, back: l.back, movedIn: l.movedIn, home: l.home, said: l.entry.Load()}
+	t := tally{sent: l.sent, drained: l.drained, back: l.back, movedIn: l.movedIn, returned: l.returned, said: l.entry.Load()}
 	books := l.books()
 	keepsBoard := t.said.Sequence != 0
 	t.said.Closed = l.closed(keepsBoard, t.said.Closed)
@@ -119,7 +119,7 @@ func (t tally) load() int { return int(t.sent - t.drained - t.back - t.said.Clos
 // many more that makes than can be there: as many others the worker has given back
 // or called closed, which were not its own. They are in the books as if it had
 // been sent so many more.
-func (l *ledger) took(unread bool, n int) (surplus uint64) {
+func (l *ledger) bookTaken(unread bool, n int) (surplus uint64) {
 	if unread {
 		l.drained += uint64(n)
 	} else {
@@ -133,4 +133,4 @@ func (l *ledger) took(unread bool, n int) (surplus uint64) {
 }
 
 // left is how many connections the worker can give back.
-func (l *ledger) left() uint64 { return l.sent - l.drained - l.back - l.said.Closed }
+func (l *ledger) canGiveBack() uint64 { return l.sent - l.drained - l.back - l.said.Closed }

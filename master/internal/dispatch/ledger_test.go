@@ -13,7 +13,7 @@ import (
 func TestLedgerOfALiar(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		entry := new(ipc.Entry)
-		s := &seat{spec: Queue{Capacity: 1000, Moves: true}, ledger: ledger{entry: entry, closes: true}}
+		q := &workerQueue{spec: Queue{Capacity: 1000, Moves: true}, ledger: ledger{entry: entry, closes: true}}
 		anything := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 20), rapid.Just[uint64](math.MaxUint64))
 		accepted, elsewhere := uint64(0), uint64(0) // with others: drained or given back
 		var before Totals
@@ -21,36 +21,36 @@ func TestLedgerOfALiar(t *testing.T) {
 			n := rapid.Uint64Range(1, 5).Draw(t, "n")
 			switch rapid.IntRange(0, 5).Draw(t, "what") {
 			case 0:
-				if s.phase == QueueReaped {
+				if q.phase == QueueReaped {
 					break
 				}
-				s.sent += n
+				q.sent += n
 				accepted += n
 			case 1:
-				if n <= s.left() { // else it is forged
-					accepted += s.took(false, int(n))
+				if n <= q.canGiveBack() { // else it is forged
+					accepted += q.bookTaken(false, int(n))
 					elsewhere += n
 				}
 			case 2: // whatever it has said: its queue may hold all that it was sent
-				accepted += s.took(true, int(n))
+				accepted += q.bookTaken(true, int(n))
 				elsewhere += n
 			case 3:
-				if s.phase == QueueOpen && rapid.IntRange(0, 9).Draw(t, "dies") == 0 {
-					s.final, s.phase = s.tally(), QueueReaped
+				if q.phase == QueueOpen && rapid.IntRange(0, 9).Draw(t, "dies") == 0 {
+					q.final, q.phase = q.tally(), QueueReaped
 				}
 			default:
 				entry.Store(rapid.SampledFrom(ipc.Rows()).Draw(t, "row"), anything.Draw(t, "value"))
 			}
-			tally := s.tally()
+			tally := q.tally()
 			if tally.queued() < 0 || tally.active() < 0 || tally.load() < 0 || int64(tally.said.Pause) < 0 || tally.said.Lost > tally.said.Closed ||
-				tally.said.Cut > tally.said.Closed || tally.received > tally.sent || s.phase != QueueReaped && tally.said.Staying > uint64(tally.active()) || s.room(s.weigh()) > 1000 {
+				tally.said.Cut > tally.said.Closed || tally.received > tally.sent || q.phase != QueueReaped && tally.said.Staying > uint64(tally.active()) || q.room(q.weigh()) > 1000 {
 				t.Fatalf("%+v", tally)
 			}
-			if w := s.weigh(); w.queued != tally.queued() || w.load != tally.load() || s.phase != QueueReaped && w.withheld != int(tally.said.Withheld) {
+			if w := q.weigh(); w.queued != tally.queued() || w.load != tally.load() || q.phase != QueueReaped && w.withheld != int(tally.said.Withheld) {
 				t.Fatalf("weighed %+v, want %+v", w, tally)
 			}
 			c := Totals{Conns: Conns{Accepted: accepted}}
-			c.add(s)
+			c.add(q)
 			if c.Queued+c.Active+c.Closed+c.Lost+elsewhere != accepted {
 				t.Fatalf("the books do not balance: %+v, %d elsewhere", c, elsewhere)
 			}
@@ -73,7 +73,7 @@ func TestLedgerBetweenLostAndClosed(t *testing.T) {
 	entry := new(ipc.Entry)
 	entry.Sequence.Store(1)
 	entry.Received.Store(3)
-	s := &seat{ledger: ledger{entry: entry, closes: true, sent: 3, movedIn: 3}}
+	q := &workerQueue{ledger: ledger{entry: entry, closes: true, sent: 3, movedIn: 3}}
 	for i, step := range []struct {
 		do           func()
 		closed, lost uint64
@@ -86,7 +86,7 @@ func TestLedgerBetweenLostAndClosed(t *testing.T) {
 	} {
 		step.do()
 		c := Totals{}
-		if c.add(s); c.Closed != step.closed || c.Lost != step.lost {
+		if c.add(q); c.Closed != step.closed || c.Lost != step.lost {
 			t.Errorf("step %d: %+v, want %d closed and %d lost", i, c, step.closed, step.lost)
 		}
 	}

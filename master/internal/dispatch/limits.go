@@ -26,11 +26,11 @@ func (a *Acceptor) limit(s Settings) {
 		a.bucket = newBucket(l.rate, time.Now())
 	}
 	a.limits = l
-	switch census := &a.dispatcher.census; {
+	switch census := &a.dispatcher.perIP; {
 	case census.on() && s.MaxConnsPerIP > 0:
 		census.limit = s.MaxConnsPerIP
 	default:
-		*census = newCensus(s.MaxConnsPerIP)
+		*census = newPerIPLimiter(s.MaxConnsPerIP)
 	}
 }
 
@@ -47,10 +47,10 @@ func (a *Acceptor) quota() int {
 // allowance is the quota but for the rate. While the hand holds a connection
 // there is none.
 func (a *Acceptor) allowance() int {
-	if a.dispatcher.hand.Len() > 0 {
+	if a.dispatcher.batch.Len() > 0 {
 		return 0
 	}
-	quota := min(a.dispatcher.capacity.room, a.dispatcher.capacity.spare, a.batch)
+	quota := min(a.dispatcher.capacity.room, a.dispatcher.capacity.spare, a.atOnce)
 	if a.limits.conns > 0 {
 		quota = min(quota, a.limits.conns-a.dispatcher.capacity.live)
 	}
@@ -60,7 +60,7 @@ func (a *Acceptor) allowance() int {
 // turnsAway reports whether clients are to be closed, because they are beyond a
 // limit. While no worker is there at all they wait in any case.
 func (a *Acceptor) turnsAway() bool {
-	return a.limits.close && len(a.dispatcher.seats) > 0 && a.overLimit()
+	return a.limits.close && len(a.dispatcher.open) > 0 && a.overLimit()
 }
 
 // overLimit reports whether a limit is reached: of the server, of its rate, or of
@@ -75,7 +75,7 @@ func (a *Acceptor) overLimit() bool {
 
 // turnAway accepts and closes a batch.
 func (a *Acceptor) turnAway(l *Listener) {
-	conns, _ := a.accepts.take(l, l.FD, a.batch)
+	conns, _ := a.accepts.take(l, l.FD, a.atOnce)
 	for i := range conns {
 		a.refuse(conns[i].fd, conns[i].peer, "overload")
 	}
@@ -92,19 +92,19 @@ func (a *Acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
 }
 
 // complaint holds a log line to one in complaintEvery, with how many it stands for.
-type complaint struct {
+type logLimiter struct {
 	last  time.Time
 	since int
 }
 
-const complaintEvery = time.Second
+const logEvery = time.Second
 
 // count counts an occurrence, and reports whether to log, and for how many.
-func (c *complaint) count(now time.Time) (n int, due bool) {
-	c.since++
-	if now.Sub(c.last) < complaintEvery {
+func (l *logLimiter) count(now time.Time) (n int, due bool) {
+	l.since++
+	if now.Sub(l.last) < logEvery {
 		return 0, false
 	}
-	n, c.since, c.last = c.since, 0, now
+	n, l.since, l.last = l.since, 0, now
 	return n, true
 }

@@ -46,10 +46,10 @@ func (l *Listener) stopQueueing() {
 func (a *Acceptor) Configure(s Settings, listeners []Listener) { a.ask(configureRequest{s, listeners}) }
 
 // change is Configure.
-func (a *Acceptor) change(r configureRequest) {
+func (a *Acceptor) reconfigure(r configureRequest) {
 	a.configure(r.settings)
-	a.dismiss()
-	defer a.hire()
+	a.stopSubacceptors()
+	defer a.startSubacceptors()
 	a.watchListeners(false)
 	for _, l := range a.listeners {
 		if !slices.ContainsFunc(r.listeners, func(kept Listener) bool { return kept.FD == l.FD }) {
@@ -66,12 +66,12 @@ func (a *Acceptor) CloseListeners() { a.ask(closeListenersRequest{}) }
 
 // closeListeners is CloseListeners.
 func (a *Acceptor) closeListeners() {
-	a.dismiss()
+	a.stopSubacceptors()
 	for _, l := range a.listeners {
 		l.stopQueueing()
 	}
-	a.receiveAll()
-	a.turnAwayLobby()
+	a.takeAllPending()
+	a.refusePending()
 	for _, l := range a.listeners {
 		a.takeBacklog(l)
 	}
@@ -81,10 +81,10 @@ func (a *Acceptor) closeListeners() {
 
 // setListeners has the accept goroutine accept from these. None is in the epoll set.
 func (a *Acceptor) setListeners(listeners []Listener) {
-	a.listeners, a.ready, a.doors = nil, nil, nil
+	a.listeners, a.ready, a.sockets = nil, nil, nil
 	for _, l := range listeners {
 		a.listeners = append(a.listeners, &l)
-		a.doors = append(a.doors, door{fd: l.FD, listener: &l})
+		a.sockets = append(a.sockets, listenSocket{fd: l.FD, listener: &l})
 	}
 }
 
@@ -92,9 +92,9 @@ func (a *Acceptor) setListeners(listeners []Listener) {
 // fast clients come, as far as there is room. The greeters are dismissed.
 func (a *Acceptor) takeBacklog(l *Listener) {
 	for _, socket := range l.sockets() {
-		for left := waiting(socket); left > 0; {
+		for left := clientsWaiting(socket); left > 0; {
 			a.dispatcher.capacity = a.dispatcher.measure()
-			a.settle()
+			a.placeAll()
 			quota := min(a.quota(), left)
 			if _, more := a.acceptFrom(l, socket, quota); quota == 0 || !more {
 				break
@@ -106,7 +106,7 @@ func (a *Acceptor) takeBacklog(l *Listener) {
 
 // waiting returns how many clients wait at a listening socket, or the most that
 // may, if the kernel does not tell.
-func waiting(socket int) int {
+func clientsWaiting(socket int) int {
 	// Of one that listens it is the length of the queue (tcp_get_info in the
 	// kernel's net/ipv4/tcp.c).
 	if info, err := unix.GetsockoptTCPInfo(socket, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {

@@ -70,10 +70,10 @@ func (a *Acceptor) act(request any) (answer any) {
 	case openRequest:
 		a.openQueues(r.queues)
 	case closeRequest:
-		d.retire(r.slot)
+		d.closeQueue(r.slot)
 	case reapedRequest:
-		if s := d.bury(r.slot); s != nil {
-			_ = a.set.Del(s.spec.FD) // it may have been taken out when it broke
+		if q := d.reaped(r.slot); q != nil {
+			_ = a.set.Del(q.spec.FD) // it may have been taken out when it broke
 		}
 	case connsClosedRequest:
 		d.connsClosed(r.slot, r.closed)
@@ -82,11 +82,11 @@ func (a *Acceptor) act(request any) (answer any) {
 	case snapshotRequest:
 		return d.snapshot()
 	case guardRequest:
-		d.try(r.generation, r.limit)
+		d.guardMoves(r.generation, r.limit)
 	case landingRequest:
 		d.awaitLanding(r.slot)
 	case arrivalRequest:
-		a.news.arriving = true
+		a.awaited.arriving = true
 	case beginMoveRequest:
 		d.beginMove(r)
 	case answerMoveRequest:
@@ -96,7 +96,7 @@ func (a *Acceptor) act(request any) (answer any) {
 	case forgetMoveRequest:
 		d.forgetMove(r.slot, r.id)
 	case configureRequest:
-		a.change(r)
+		a.reconfigure(r)
 	case closeListenersRequest:
 		a.closeListeners()
 	case pingRequest:
@@ -195,13 +195,13 @@ func (a *Acceptor) Ping() { a.post(pingRequest{}) }
 // interrupt ends run.
 func (a *Acceptor) Interrupt(error) { a.post(stopRequest{}) }
 
-// openQueues adds a seat for each.
-func (a *Acceptor) openQueues(queues []Queue) {
-	for _, q := range queues {
+// openQueues opens a queue for each.
+func (a *Acceptor) openQueues(specs []Queue) {
+	for _, spec := range specs {
 		a.serial++
-		s := a.dispatcher.open(q, a.serial)
-		if err := a.set.Add(q.FD, poller.In, tagSeat|s.serial); err != nil {
-			a.dispatcher.report(QueueBroken{q.Worker, err})
+		q := a.dispatcher.openQueue(spec, a.serial)
+		if err := a.set.Add(spec.FD, poller.In, tagQueue|q.serial); err != nil {
+			a.dispatcher.report(QueueBroken{spec.Worker, err})
 		}
 	}
 }

@@ -18,7 +18,7 @@ type State struct {
 	Queues         []QueueState   `json:"Seats"`     // those that are closed, and then, in the order of candidates, those that are open
 	PerIP          []byte         `json:"-"`         // who counts for the limit of each address: see perIP.record
 	PerIPMemory    int            `json:"Census"`    // descriptor: of a memfd with PerIP, which the one who hands over makes; 0: PerIP is empty
-	PerIPEntries   []PerIPEntry   `json:"Residents"` // the same, as format 1 has it
+	PerIPEntries   []PerIPState   `json:"Residents"` // the same, as format 1 has it
 	Pending        []PendingState `json:"Lobby"`
 	Bucket         *BucketState   // nil: accepting had no rate, or an older program wrote this
 }
@@ -77,7 +77,7 @@ type QueueState struct {
 	Back     uint64
 	Reported uint64
 	MovedIn  uint64
-	Home     uint64
+	Returned uint64 `json:"Home"`
 	Landing  bool
 	Broken   bool
 	Stuck    bool
@@ -100,10 +100,10 @@ func (s *TallyState) said() ipc.Reading {
 
 // PerIPEntry is a connection that counts for the limit of its address, as format 1
 // has it.
-type PerIPEntry struct {
+type PerIPState struct {
 	ID     uint64
-	Origin netip.Prefix
-	Seat   uint64
+	Prefix netip.Prefix `json:"Origin"`
+	Queue  uint64       `json:"Seat"` // its serial
 }
 
 // Check refuses what cannot be. slots are those that have a worker.

@@ -22,9 +22,9 @@ func TestStateKnowsEveryField(t *testing.T) {
 		of     any
 		fields map[string]string
 	}{
-		{seat{}, map[string]string{
-			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "choked": moment,
-			"gives": moment, "order": "as of slot", "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "junk": "said with the next, if there are more", "junkError": "likewise",
+		{workerQueue{}, map[string]string{
+			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "blocked": moment,
+			"gaveBack": moment, "order": "as of slot", "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "badPackets": "said with the next, if there are more", "badPacketError": "likewise",
 			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
 		}},
 		{Worker{}, map[string]string{"Slot": carried, "Generation": carried, "Incarnation": carried, "PID": carried}},
@@ -32,28 +32,28 @@ func TestStateKnowsEveryField(t *testing.T) {
 			"Worker": carried, "FD": carried, "WorkerEnd": carried, "Capacity": carried, "Closes": carried, "Moves": carried, "Entry": made,
 		}},
 		{ledger{}, map[string]string{
-			"sent": carried, "drained": carried, "back": carried, "movedIn": carried, "home": carried, "entry": made, "closes": carried, "reported": carried,
+			"sent": carried, "drained": carried, "back": carried, "movedIn": carried, "returned": carried, "entry": made, "closes": carried, "reported": carried,
 			"said": carried,
 		}},
 		{tally{}, map[string]string{
 			"sent": carried, "drained": carried, "back": carried, "received": carried, "said": carried,
-			"movedIn": carried, "home": "follows from the seat's", "stuck": "of a dead one: it is not", "failed": "of a dead one: booked by the guard",
+			"movedIn": carried, "returned": "follows from the queue's", "stuck": "of a dead one: it is not", "failed": "of a dead one: booked by the guard",
 		}},
 		{totals{}, map[string]string{"accepted": carried, "refused": carried, "moved": carried, "lost": carried, "said": carried}},
-		{census{}, map[string]string{"limit": made, "origins": "follows from residents", "residents": carried}},
+		{perIPLimiter{}, map[string]string{"limit": made, "counts": "follows from entries", "entries": carried}},
 		{dispatcher{}, map[string]string{
-			"log": made, "packets": made, "junk": "closed with the program before", "movedBefore": calm, "trial": calm, "report": made, "hand": calm, "out": calm, "stages": calm,
+			"log": made, "packets": made, "discards": "closed with the program before", "movedBefore": calm, "guard": calm, "report": made, "batch": calm, "out": calm, "stages": calm,
 			"from": calm, "to": calm, "policy": made,
-			"envelope": made, "seats": carried, "leaving": carried, "all": "follows from those", "candidates": moment, "target": moment, "turn": carried,
-			"capacity": moment, "waiting": moment,
-			"census": carried, "maxQueuedTotal": made, "totals": carried, "rewatch": made,
+			"envelope": made, "open": carried, "closed": carried, "all": "follows from those", "candidates": moment, "target": moment, "turn": carried,
+			"capacity": moment, "inspectAgain": moment,
+			"perIP": carried, "maxQueuedTotal": made, "totals": carried, "watchQueue": made,
 		}},
 		{Acceptor{}, map[string]string{
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
-			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "doors": made, "greeters": "as many as there are sockets for", "lobby": carried, "ready": moment, "accepts": moment, "clock": made,
-			"lastID": carried, "serial": carried, "batch": made, "limits": made, "bucket": carried,
-			"refusals": moment, "scheduling": moment, "gathering": moment, "retries": moment, "retryAt": moment, "hasty": moment, "unfinished": moment,
-			"news": calm, "strandedUntil": calm, "inspectAt": moment, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
+			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "sockets": made, "subacceptors": "as many as there are sockets for", "pending": carried, "ready": moment, "accepts": moment, "clock": made,
+			"lastID": carried, "serial": carried, "atOnce": made, "limits": made, "bucket": carried,
+			"refusals": moment, "scheduling": moment, "coalescing": moment, "retries": moment, "retryAt": moment, "noWait": moment, "unfinished": moment,
+			"awaited": calm, "strandedUntil": calm, "inspectAt": moment, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
 		}},
 	} {
 		kind := reflect.TypeOf(test.of)
@@ -115,7 +115,7 @@ func TestStateOfQueue(t *testing.T) {
 	var s QueueState
 	fill(reflect.ValueOf(&s).Elem(), &n)
 	s.Final.Counters.Closed, s.Final.Counters.Lost, s.Final.Counters.Cut = s.Final.Closed, s.Final.Lost, s.Final.Cut // they are there twice
-	if got := s.seat(new(ipc.Entry)).estate(); !reflect.DeepEqual(got, s) {
+	if got := s.queue(new(ipc.Entry)).state(); !reflect.DeepEqual(got, s) {
 		t.Errorf("got %+v, want %+v", got, s)
 	}
 }

@@ -44,10 +44,10 @@ func NewTestDispatcher(broken func(slot int, err error)) (*TestDispatcher, error
 func (t *TestDispatcher) Open(slot, queue, workerEnd, capacity int, entry *ipc.Entry) {
 	a := t.acceptor
 	a.serial++
-	s := a.dispatcher.open(Queue{
+	q := a.dispatcher.openQueue(Queue{
 		Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: true, Entry: entry,
 	}, a.serial)
-	t.wrong = a.set.Add(queue, poller.In, tagSeat|s.serial)
+	t.wrong = a.set.Add(queue, poller.In, tagQueue|q.serial)
 }
 
 // Accept takes ownership of fd as a connection just accepted, or returns false
@@ -57,18 +57,18 @@ func (t *TestDispatcher) Accept(id uint64, fd int) bool {
 	if d.capacity = d.measure(); t.acceptor.quota() == 0 {
 		return false
 	}
-	d.hold(&ipc.Envelope{ID: id, Accepted: t.acceptor.clock.Now()}, fd)
+	d.addAccepted(&ipc.Envelope{ID: id, Accepted: t.acceptor.clock.Now()}, fd)
 	d.totals.accepted++
 	return true
 }
 
 // CloseQueue has a slot get nothing more.
-func (t *TestDispatcher) CloseQueue(slot int) { t.acceptor.dispatcher.retire(slot) }
+func (t *TestDispatcher) CloseQueue(slot int) { t.acceptor.dispatcher.closeQueue(slot) }
 
 // Reaped is to be called when a slot's worker is dead.
 func (t *TestDispatcher) Reaped(slot int) {
-	if s := t.acceptor.dispatcher.bury(slot); s != nil {
-		_ = t.acceptor.set.Del(s.spec.FD) // it may have been taken out
+	if q := t.acceptor.dispatcher.reaped(slot); q != nil {
+		_ = t.acceptor.set.Del(q.spec.FD) // it may have been taken out
 	}
 }
 
@@ -83,7 +83,7 @@ func (t *TestDispatcher) Turn() error {
 		a.handle(a.events[i].Tag())
 	}
 	a.retryAt = time.Time{}
-	a.dispatcher.unchoke()
+	a.dispatcher.unblock()
 	a.turn()
 	return nil
 }
@@ -91,16 +91,16 @@ func (t *TestDispatcher) Turn() error {
 // IDs returns the ids of the connections that the master owns.
 func (t *TestDispatcher) IDs() (ids []uint64) {
 	d := &t.acceptor.dispatcher
-	for i := range d.hand.Len() {
-		if d.holds(i) {
-			ids = append(ids, d.hand.ID(i))
+	for i := range d.batch.Len() {
+		if d.owns(i) {
+			ids = append(ids, d.batch.ID(i))
 		}
 	}
 	return ids
 }
 
 // Counts returns what became of the connections.
-func (t *TestDispatcher) Counts() Totals { return t.acceptor.dispatcher.counts() }
+func (t *TestDispatcher) Counts() Totals { return t.acceptor.dispatcher.sum() }
 
 // Close closes all that it owns.
 func (t *TestDispatcher) Close() { t.acceptor.Close() }

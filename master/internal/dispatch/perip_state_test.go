@@ -12,7 +12,7 @@ import (
 // Whoever is in the census is in the next program's, and nobody else.
 func TestCensusGoesOn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		before := newCensus(1 << 30)
+		before := newPerIPLimiter(1 << 30)
 		for id := range rapid.Uint64Range(0, 50).Draw(t, "clients") {
 			var addr netip.Addr
 			if rapid.Bool().Draw(t, "IPv4") {
@@ -24,27 +24,27 @@ func TestCensusGoesOn(t *testing.T) {
 			before.sent(id+1, rapid.Uint64().Draw(t, "seat"))
 		}
 		e := State{PerIP: before.record()}
-		after, none := newCensus(1), newCensus(0)
+		after, none := newPerIPLimiter(1), newPerIPLimiter(0)
 		if err := after.inherit(&e); err != nil {
 			t.Fatal(err)
 		}
-		if !maps.Equal(after.residents, before.residents) || !maps.Equal(after.origins, before.origins) {
+		if !maps.Equal(after.entries, before.entries) || !maps.Equal(after.counts, before.counts) {
 			t.Errorf("%+v, before it was %+v", after, before)
 		}
-		if err := none.inherit(&e); err != nil || len(none.residents) > 0 { // the limit is gone
+		if err := none.inherit(&e); err != nil || len(none.entries) > 0 { // the limit is gone
 			t.Errorf("%+v, %v", none, err)
 		}
 	})
 }
 
 func TestCensusThatIsNone(t *testing.T) {
-	good := newCensus(1)
+	good := newPerIPLimiter(1)
 	good.admit(1, netip.MustParseAddr("192.0.2.1"))
 	record := good.record()
 	wide := slices.Clone(record)
 	wide[16] = 33
 	for name, b := range map[string][]byte{"cut off": record[:len(record)-1], "too many bits": wide} {
-		if c := newCensus(1); c.recall(b) == nil {
+		if l := newPerIPLimiter(1); l.restore(b) == nil {
 			t.Errorf("%s: taken for good", name)
 		}
 	}

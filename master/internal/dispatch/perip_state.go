@@ -16,30 +16,30 @@ import (
 //
 // As JSON it was most of an estate, which both programs and the test read again and
 // again: that was most of the time for which nothing is accepted.
-const residentSize = 8 + 8 + 1 + 1 + 16
+const perIPEntrySize = 8 + 8 + 1 + 1 + 16
 
 // record describes everyone; nil: the census is empty.
-func (c *census) record() (b []byte) {
-	for id, r := range c.residents {
+func (l *perIPLimiter) record() (b []byte) {
+	for id, r := range l.entries {
 		b = binary.LittleEndian.AppendUint64(b, id)
-		b = binary.LittleEndian.AppendUint64(b, r.seat)
+		b = binary.LittleEndian.AppendUint64(b, r.queue)
 		family := byte(6)
-		if r.origin.Addr().Is4() {
+		if r.prefix.Addr().Is4() {
 			family = 4
 		}
-		address := r.origin.Addr().As16()
-		b = append(append(b, byte(r.origin.Bits()), family), address[:]...)
+		address := r.prefix.Addr().As16()
+		b = append(append(b, byte(r.prefix.Bits()), family), address[:]...)
 	}
 	return b
 }
 
 // recall adds everyone who is in a record.
-func (c *census) recall(b []byte) error {
-	if len(b)%residentSize != 0 {
+func (l *perIPLimiter) restore(b []byte) error {
+	if len(b)%perIPEntrySize != 0 {
 		return fmt.Errorf("census: %d bytes are no records", len(b))
 	}
-	for ; len(b) > 0; b = b[residentSize:] {
-		address := netip.AddrFrom16([16]byte(b[18:residentSize]))
+	for ; len(b) > 0; b = b[perIPEntrySize:] {
+		address := netip.AddrFrom16([16]byte(b[18:perIPEntrySize]))
 		if b[17] == 4 {
 			address = address.Unmap()
 		}
@@ -47,23 +47,23 @@ func (c *census) recall(b []byte) error {
 		if !origin.IsValid() {
 			return fmt.Errorf("census: %v has no network of %d bits", address, b[16])
 		}
-		c.add(binary.LittleEndian.Uint64(b), resident{origin, binary.LittleEndian.Uint64(b[8:])})
+		l.add(binary.LittleEndian.Uint64(b), perIPEntry{origin, binary.LittleEndian.Uint64(b[8:])})
 	}
 	return nil
 }
 
 // add counts one who was admitted by another program.
-func (c *census) add(id uint64, r resident) {
-	if c.on() {
-		c.origins[r.origin]++
-		c.residents[id] = r
+func (l *perIPLimiter) add(id uint64, r perIPEntry) {
+	if l.on() {
+		l.counts[r.prefix]++
+		l.entries[id] = r
 	}
 }
 
 // inherit takes over the census, in whichever form.
-func (c *census) inherit(e *State) error {
+func (l *perIPLimiter) inherit(e *State) error {
 	for _, r := range e.PerIPEntries {
-		c.add(r.ID, resident{r.Origin, r.Seat})
+		l.add(r.ID, perIPEntry{r.Prefix, r.Queue})
 	}
-	return c.recall(e.PerIP)
+	return l.restore(e.PerIP)
 }

@@ -17,22 +17,22 @@ const maxQueued = 256
 //
 //	open ──retire──► retired ──bury──► dead ──(both ends drained)──► gone
 //	  └───────────────bury──────────────┘
-type seat struct {
+type workerQueue struct {
 	spec  Queue
 	phase Phase
 	ledger
 	final tally // of a dead one; its entry is another's by then
 
-	serial    uint64     // part of its epoll tags
-	choked    bool       // its queue could not be used just now: not again before the next retry
-	gives     bool       // its queue holds connections that it gave back; and is not in the epoll set
-	order     *seatOrder // by which it gives back what it does; nil: there is none
-	landing   bool       // the supervisor waits for what it gave back to be nowhere on the way
-	broken    bool       // its worker is to be replaced: no more at all
-	emptied   bool       // of one that is leaving or stuck: nothing is left in its queue
-	stuck     bool       // it took nothing from its queue for stuckAfter
-	junk      int        // packets from its queue that could not be used, and were not spoken of yet
-	junkError error      // of the last of them
+	serial         uint64     // part of its epoll tags
+	blocked        bool       // its queue could not be used just now: not again before the next retry
+	gaveBack       bool       // its queue holds connections that it gave back; and is not in the epoll set
+	order          *moveOrder // by which it gives back what it does; nil: there is none
+	landing        bool       // the supervisor waits for what it gave back to be nowhere on the way
+	broken         bool       // its worker is to be replaced: no more at all
+	emptied        bool       // of one that is leaving or stuck: nothing is left in its queue
+	stuck          bool       // it took nothing from its queue for stuckAfter
+	badPackets     int        // packets from its queue that could not be used, and were not spoken of yet
+	badPacketError error      // of the last of them
 
 	seenQueued   bool // at the last inspection: it had something in its queue,
 	seenReceived uint64
@@ -63,15 +63,15 @@ type Queue struct {
 
 // tally of a dead seat goes on counting what is drained from its queue, which
 // may be more than a worker that keeps no counters let us think.
-func (s *seat) tally() tally {
-	if s.phase != QueueReaped {
-		t := s.ledger.tally()
-		t.stuck = s.stuck
+func (q *workerQueue) tally() tally {
+	if q.phase != QueueReaped {
+		t := q.ledger.tally()
+		t.stuck = q.stuck
 		return t
 	}
-	t := s.final
-	t.sent, t.drained, t.back, t.home, t.movedIn = s.sent, s.drained, s.back, s.home, s.movedIn
-	if s.closes {
+	t := q.final
+	t.sent, t.drained, t.back, t.returned, t.movedIn = q.sent, q.drained, q.back, q.returned, q.movedIn
+	if q.closes {
 		t.received = min(max(t.received, t.back+t.said.Closed), t.sent-t.drained)
 	} else {
 		t.received = min(max(t.received, t.back), t.sent-t.drained)
@@ -82,24 +82,24 @@ func (s *seat) tally() tally {
 }
 
 // weigh of a dead seat counts likewise.
-func (s *seat) weigh() weight {
-	if s.phase == QueueReaped {
-		t := s.tally()
+func (q *workerQueue) weigh() weight {
+	if q.phase == QueueReaped {
+		t := q.tally()
 		return weight{queued: t.queued(), load: t.load()}
 	}
-	return s.ledger.weigh()
+	return q.ledger.weigh()
 }
 
 // room returns how many connections may be sent now.
-func (s *seat) room(w weight) int {
-	if s.phase != QueueOpen || s.choked || s.broken || s.stuck {
+func (q *workerQueue) room(w weight) int {
+	if q.phase != QueueOpen || q.blocked || q.broken || q.stuck {
 		return 0
 	}
-	return max(0, min(s.free(w), maxQueued-w.queued))
+	return max(0, min(q.free(w), maxQueued-w.queued))
 }
 
 // free returns how many more connections the worker can hold.
-func (s *seat) free(w weight) int { return s.spec.Capacity - w.withheld - w.load }
+func (q *workerQueue) free(w weight) int { return q.spec.Capacity - w.withheld - w.load }
 
 // stuckAfter is how long a worker may leave connections in its queue.
 const stuckAfter = time.Second
@@ -108,65 +108,67 @@ const stuckAfter = time.Second
 // sequence moves is alive; one whose handler or process stands still, while
 // connections wait, is stuck. It reports whether it took nothing meanwhile, stuck
 // or not.
-func (s *seat) inspect() (idle bool) {
-	if !s.keepsBoard() {
-		return s.inspectQueue()
+func (q *workerQueue) inspect() (idle bool) {
+	if !q.keepsBoard() {
+		return q.inspectQueue()
 	}
-	t, sequence := s.tally(), s.entry.Sequence.Load()
-	moved := t.received != s.seenReceived || sequence != s.seenSequence
+	t, sequence := q.tally(), q.entry.Sequence.Load()
+	moved := t.received != q.seenReceived || sequence != q.seenSequence
 	switch {
-	case s.stuck:
-		s.stuck = !moved
-	case s.seenQueued && t.queued() > 0 && !moved:
-		s.stuck, s.emptied = true, false
+	case q.stuck:
+		q.stuck = !moved
+	case q.seenQueued && t.queued() > 0 && !moved:
+		q.stuck, q.emptied = true, false
 	}
-	idle = s.seenQueued && t.queued() > 0 && t.received == s.seenReceived
-	s.seenQueued, s.seenReceived, s.seenSequence = t.queued() > 0, t.received, sequence
+	idle = q.seenQueued && t.queued() > 0 && t.received == q.seenReceived
+	q.seenQueued, q.seenReceived, q.seenSequence = t.queued() > 0, t.received, sequence
 	return idle
 }
 
 // inspectQueue is inspect for a worker that keeps no scoreboard: its counts do
 // not say what it left in its queue, so the queue is looked into. Once others
 // have all of that, nothing could show that it moves again: so it is tried.
-func (s *seat) inspectQueue() (idle bool) {
-	front := ipc.Front(s.spec.WorkerEnd)
-	idle = front != 0 && front == s.seenFront
+func (q *workerQueue) inspectQueue() (idle bool) {
+	front := ipc.Front(q.spec.WorkerEnd)
+	idle = front != 0 && front == q.seenFront
 	switch {
-	case s.stuck:
-		s.stuck = front != 0
+	case q.stuck:
+		q.stuck = front != 0
 	case idle:
-		s.stuck, s.emptied = true, false
+		q.stuck, q.emptied = true, false
 	}
-	s.seenFront = front
+	q.seenFront = front
 	return idle
 }
 
 // giving reports whether the seat's queue is to be looked at for connections that
 // its worker gave back.
-func (s *seat) giving() bool { return s.gives && s.phase != QueueReaped && !s.choked && !s.broken }
+func (q *workerQueue) hasGivenBack() bool {
+	return q.gaveBack && q.phase != QueueReaped && !q.blocked && !q.broken
+}
 
 // rescuable reports whether the seat's queue may hold something for others.
-func (s *seat) rescuable() bool {
-	return (s.phase != QueueOpen || s.stuck) && !s.emptied && !s.choked
+func (q *workerQueue) rescuable() bool {
+	return (q.phase != QueueOpen || q.stuck) && !q.emptied && !q.blocked
 }
 
 // receive takes one packet from one end of the queue into the hand: one that
 // the worker has not read, or one that it gave back. More than it has is errForged,
 // and in the hand, to be discarded.
-func (s *seat) receive(packets *ipc.PacketConn, end int, hand *ipc.Packet) error {
+func (q *workerQueue) receive(packets *ipc.PacketConn, end int, hand *ipc.Packet) error {
 	if err := packets.Receive(end, hand); err != nil {
 		return err
 	}
-	if end != s.spec.FD {
+	if end != q.spec.FD {
 		return nil
 	}
-	s.tally() // what it has closed by now it cannot give back
-	if uint64(hand.Len()) > s.left() {
+	q.tally() // what it has closed by now it cannot give back
+	if uint64(hand.Len()) > q.canGiveBack() {
 		return errForged
 	}
 	return nil
 }
 
-func (s *seat) close() {
-	fdpass.CloseAll([]int{s.spec.FD, s.spec.WorkerEnd})
+func (q *workerQueue) close() {
+	fdpass.CloseAll([]int{q.spec.FD, q.spec.WorkerEnd})
 }

@@ -7,7 +7,7 @@ import (
 // A worker that gives back a connection per packet, as it may do for ever, gets its
 // turn and no more: the others' clients are accepted in between.
 func TestFetchingIsBounded(t *testing.T) {
-	const conns = 2*mostFetches + 10
+	const conns = 2*mostReclaims + 10
 	h := newHouse(t, 4000)
 	a := h.hire(0, 1000)
 	defer a.die()
@@ -16,8 +16,8 @@ func TestFetchingIsBounded(t *testing.T) {
 	b := h.hire(1, 1000)
 	defer b.die()
 	h.do(func() {
-		for _, s := range h.dispatcher.seats {
-			s.spec.Moves = true
+		for _, q := range h.dispatcher.open {
+			q.spec.Moves = true
 		}
 		e.State = []byte("state")
 		for _, fd := range a.fds {
@@ -31,10 +31,10 @@ func TestFetchingIsBounded(t *testing.T) {
 		if err := h.set.Del(giver.spec.FD); err != nil { // as when it has been told
 			t.Error(err)
 		}
-		giver.gives = true
+		giver.gaveBack = true
 		h.dispatcher.capacity = h.dispatcher.measure()
-		if h.settle(); h.dispatcher.totals.moved != mostFetches {
-			t.Errorf("%d moved at a time, want %d", h.dispatcher.totals.moved, mostFetches)
+		if h.placeAll(); h.dispatcher.totals.moved != mostReclaims {
+			t.Errorf("%d moved at a time, want %d", h.dispatcher.totals.moved, mostReclaims)
 		}
 	})
 	h.until(func(c Totals) bool { return c.Moved == conns })

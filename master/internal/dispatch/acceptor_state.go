@@ -47,19 +47,19 @@ func (a *Acceptor) Resume() {
 // pause is Pause, and returns when Resume is called.
 func (a *Acceptor) pause(r pauseRequest) {
 	d := &a.dispatcher
-	a.dismiss()
-	defer a.hire()
-	a.receiveAll() // those for whom there is no room, perhaps for long, are handed over
-	if d.handful() > 0 {
-		a.news.parking = true
+	a.stopSubacceptors()
+	defer a.startSubacceptors()
+	a.takeAllPending() // those for whom there is no room, perhaps for long, are handed over
+	if d.held() > 0 {
+		a.awaited.pausing = true
 		r.paused <- paused{err: ErrHolding}
 		return
 	}
-	r.paused <- paused{accept: a.estate()}
+	r.paused <- paused{accept: a.state()}
 	<-r.resumed
 }
 
-func (a *Acceptor) estate() State {
+func (a *Acceptor) state() State {
 	d := &a.dispatcher
 	e := State{
 		LastID: a.lastID, Serial: a.serial, Turn: d.turn,
@@ -68,40 +68,40 @@ func (a *Acceptor) estate() State {
 	if b := a.bucket; b.rate > 0 {
 		e.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
 	}
-	for _, s := range d.all {
-		e.Queues = append(e.Queues, s.estate())
+	for _, q := range d.all {
+		e.Queues = append(e.Queues, q.state())
 	}
-	for _, arrival := range a.unplaced() {
-		e.Pending = append(e.Pending, PendingState{arrival.fd, arrival.accepted.Local, arrival.accepted.Remote, arrival.accepted.Listener, arrival.accepted.Accepted})
+	for _, conn := range a.allPending() {
+		e.Pending = append(e.Pending, PendingState{conn.fd, conn.accepted.Local, conn.accepted.Remote, conn.accepted.Listener, conn.accepted.Accepted})
 	}
-	e.PerIP = d.census.record()
+	e.PerIP = d.perIP.record()
 	return e
 }
 
-func (s *seat) estate() QueueState {
-	t := s.final
+func (q *workerQueue) state() QueueState {
+	t := q.final
 	return QueueState{
-		Slot: s.spec.Slot, Generation: s.spec.Generation, Worker: s.spec.Incarnation, PID: s.spec.PID, Queue: s.spec.FD, WorkerEnd: s.spec.WorkerEnd,
-		Capacity: s.spec.Capacity, Closes: s.spec.Closes, Moves: s.spec.Moves,
-		Phase: s.phase, Serial: s.serial, Sent: s.sent, Drained: s.drained, Back: s.back, Reported: s.reported,
-		MovedIn: s.movedIn, Home: s.home, Landing: s.landing, Broken: s.broken, Stuck: s.stuck,
-		Said:  s.said,
+		Slot: q.spec.Slot, Generation: q.spec.Generation, Worker: q.spec.Incarnation, PID: q.spec.PID, Queue: q.spec.FD, WorkerEnd: q.spec.WorkerEnd,
+		Capacity: q.spec.Capacity, Closes: q.spec.Closes, Moves: q.spec.Moves,
+		Phase: q.phase, Serial: q.serial, Sent: q.sent, Drained: q.drained, Back: q.back, Reported: q.reported,
+		MovedIn: q.movedIn, Returned: q.returned, Landing: q.landing, Broken: q.broken, Stuck: q.stuck,
+		Said:  q.said,
 		Final: TallyState{t.sent, t.drained, t.back, t.received, t.said.Closed, t.said.Lost, t.movedIn, t.said.Cut, t.said},
 	}
 }
 
 // seat is the reverse, with its worker's entry, or any if that is dead. Whether
 // there is anything in its queue is to be found out.
-func (e *QueueState) seat(entry *ipc.Entry) *seat {
+func (e *QueueState) queue(entry *ipc.Entry) *workerQueue {
 	t := e.Final
-	return &seat{
+	return &workerQueue{
 		spec: Queue{
 			Worker: Worker{e.Slot, e.Generation, e.Worker, e.PID}, FD: e.Queue, WorkerEnd: e.WorkerEnd,
 			Capacity: e.Capacity, Closes: e.Closes, Moves: e.Moves, Entry: entry,
 		},
 		phase: e.Phase,
 		ledger: ledger{
-			sent: e.Sent, drained: e.Drained, back: e.Back, movedIn: e.MovedIn, home: e.Home,
+			sent: e.Sent, drained: e.Drained, back: e.Back, movedIn: e.MovedIn, returned: e.Returned,
 			entry: entry, closes: e.Closes, reported: e.Reported, said: e.Said,
 		},
 		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, movedIn: t.MovedIn, said: t.said()},
@@ -123,29 +123,29 @@ func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 		if number := e.Queues[i].Slot; e.Queues[i].Phase != QueueReaped {
 			entry = boards[number].Entry(number)
 		}
-		s := e.Queues[i].seat(entry)
-		if s.phase == QueueOpen {
-			d.seats = append(d.seats, s)
+		q := e.Queues[i].queue(entry)
+		if q.phase == QueueOpen {
+			d.open = append(d.open, q)
 		} else {
-			d.leaving = append(d.leaving, s)
+			d.closed = append(d.closed, q)
 		}
-		if s.stuck {
+		if q.stuck {
 			a.stuck.Store(true)
 		}
-		if s.phase != QueueReaped && !s.broken {
-			if err := a.set.Add(s.spec.FD, poller.In, tagSeat|s.serial); err != nil {
+		if q.phase != QueueReaped && !q.broken {
+			if err := a.set.Add(q.spec.FD, poller.In, tagQueue|q.serial); err != nil {
 				return err
 			}
 		}
 	}
 	for _, l := range e.Pending {
-		a.lobby = append(a.lobby, arrival{ipc.Envelope{Local: l.Local, Remote: l.Remote, Listener: l.Listener, Accepted: l.Accepted}, l.FD})
+		a.pending = append(a.pending, pendingConn{ipc.Envelope{Local: l.Local, Remote: l.Remote, Listener: l.Listener, Accepted: l.Accepted}, l.FD})
 	}
-	if err := d.census.inherit(e); err != nil {
+	if err := d.perIP.inherit(e); err != nil {
 		return err
 	}
 	d.relist()
-	d.waiting = true // what was stuck or queued is to be looked at
+	d.inspectAgain = true // what was stuck or queued is to be looked at
 	a.inspectAt = time.Now().Add(stuckAfter)
 	return nil
 }

@@ -11,12 +11,12 @@ import (
 // life. What is one is made such that no other worker's loop could wait for it, nor
 // a close: it may be non-blocking or not, and have SO_LINGER or not, as the worker
 // liked it.
-func (d *dispatcher) judge(s *seat) {
+func (d *dispatcher) checkGivenBack(q *workerQueue) {
 	var why error
 	wrong := 0
-	for i := range d.hand.Len() {
-		if err := tame(d.hand.FD(i), d.hand.StateFD()); err != nil {
-			d.junk.discard([]int{d.hand.Take(i), d.hand.TakeState()})
+	for i := range d.batch.Len() {
+		if err := sanitize(d.batch.FD(i), d.batch.StateFD()); err != nil {
+			d.discards.discard([]int{d.batch.Take(i), d.batch.TakeState()})
 			d.lose(i)
 			why = err
 			wrong++
@@ -30,13 +30,13 @@ func (d *dispatcher) judge(s *seat) {
 	if why == errNoMemfd {
 		message = "connections lost: the state that was given back is no memfd"
 	}
-	d.log.Error(message, "slot", s.spec.Slot, "count", wrong)
-	d.condemn(s, why)
+	d.log.Error(message, "slot", q.spec.Slot, "count", wrong)
+	d.fail(q, why)
 }
 
 // tame returns an error unless conn is a stream socket and state, if there is one,
 // a memfd, whose close does not wait for anything. It borrows both.
-func tame(conn, state int) error {
+func sanitize(conn, state int) error {
 	kind, err := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || kind != unix.SOCK_STREAM || dontLinger(conn) != nil {
 		return errNoStream
@@ -57,6 +57,6 @@ func tame(conn, state int) error {
 // lose closes connection i in the hand, for which nothing can be done.
 func (d *dispatcher) lose(i int) {
 	d.stages[i].Step(ipc.EventDie)
-	d.census.gone(d.hand.ID(i))
-	d.hand.Drop(i)
+	d.perIP.forget(d.batch.ID(i))
+	d.batch.Drop(i)
 }

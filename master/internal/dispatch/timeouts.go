@@ -12,17 +12,17 @@ import (
 func (a *Acceptor) waitForRoom() {
 	a.setBells()
 	a.dispatcher.capacity = a.dispatcher.measure()
-	a.hasty = a.quota() > 0 || a.dispatcher.placeable()
-	if !a.hasty && a.allowance() > 0 && a.retryAt.IsZero() { // only the rate is in the way
+	a.noWait = a.quota() > 0 || a.dispatcher.placeable()
+	if !a.noWait && a.allowance() > 0 && a.retryAt.IsZero() { // only the rate is in the way
 		a.retryAt = time.Now().Add(max(a.bucket.wait(), time.Millisecond))
 	}
 }
 
 // setBells has every worker ring when it has closed or thawed a connection.
 func (a *Acceptor) setBells() {
-	for _, s := range a.dispatcher.all {
-		if s.phase != QueueReaped { // else the entry may be another's by now
-			s.entry.WantBell.Store(1)
+	for _, q := range a.dispatcher.all {
+		if q.phase != QueueReaped { // else the entry may be another's by now
+			q.entry.WantBell.Store(1)
 		}
 	}
 }
@@ -38,9 +38,9 @@ func (a *Acceptor) planRetry() {
 		a.strandedUntil = time.Now().Add(strandedLimit)
 	case !time.Now().Before(a.strandedUntil):
 		a.dispatcher.loseStranded()
-		a.strandedUntil, a.hasty = time.Time{}, true
+		a.strandedUntil, a.noWait = time.Time{}, true
 	}
-	if !a.dispatcher.capacity.stalled && !a.dispatcher.choked() {
+	if !a.dispatcher.capacity.stalled && !a.dispatcher.anyBlocked() {
 		a.retries = 0
 		return
 	}
@@ -52,7 +52,7 @@ func (a *Acceptor) planRetry() {
 
 // timeout returns how long the next wait may last at most.
 func (a *Acceptor) timeout() time.Duration {
-	if a.hasty {
+	if a.noWait {
 		return 0
 	}
 	var first time.Time

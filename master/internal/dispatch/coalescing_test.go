@@ -7,7 +7,7 @@ import (
 
 // Windows in a row, and whether clients gather after each.
 func TestGathering(t *testing.T) {
-	const window = gatherWindow
+	const window = coalesceWindow
 	type step struct {
 		name         string
 		conns, turns int
@@ -35,30 +35,30 @@ func TestGathering(t *testing.T) {
 		{"clients that connect one after the other", []step{
 			{"many", 1100, 1100, 1, true},
 			{"slower, since they wait", 500, 500, 1, false},
-			{"many again: it rests", 1100, 1100, rest(gatherRestMin) - 1, false},
+			{"many again: it rests", 1100, 1100, rest(coalesceRestMin) - 1, false},
 			{"once more", 1100, 1100, 1, true},
 			{"slower", 500, 500, 1, false},
-			{"it rests twice as long", 1100, 1100, 2*rest(gatherRestMin) - 1, false},
+			{"it rests twice as long", 1100, 1100, 2*rest(coalesceRestMin) - 1, false},
 			{"once more", 1100, 1100, 1, true},
 			{"this time it is right", 1100, 300, 1, true},
 			{"fewer", 500, 500, 1, false},
-			{"it rests as at first", 1100, 1100, rest(gatherRestMin) - 1, false},
+			{"it rests as at first", 1100, 1100, rest(coalesceRestMin) - 1, false},
 			{"and is right", 1100, 300, 1, true},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var g gathering
+			var c coalescing
 			now := time.Hour // the first comes after a long rest
-			g.came(1, now)
+			c.came(1, now)
 			for _, step := range test.steps {
 				for n := range step.windows {
 					for i := range step.turns - 1 {
-						g.came(step.conns/step.turns, now+time.Duration(i))
+						c.came(step.conns/step.turns, now+time.Duration(i))
 					}
 					now += window
-					g.came(step.conns-step.conns/step.turns*(step.turns-1), now)
-					if g.on != step.on {
-						t.Fatalf("%s: after window %d it is on: %v", step.name, n, g.on)
+					c.came(step.conns-step.conns/step.turns*(step.turns-1), now)
+					if c.on != step.on {
+						t.Fatalf("%s: after window %d it is on: %v", step.name, n, c.on)
 					}
 				}
 			}
@@ -70,7 +70,7 @@ func TestGathering(t *testing.T) {
 // next when there was no room.
 func TestAcceptorGathers(t *testing.T) {
 	h := newHouse(t, 1000)
-	h.do(func() { h.gathering = gathering{on: true, since: h.clock.Now() + time.Hour} }) // the window does not end
+	h.do(func() { h.coalescing = coalescing{on: true, since: h.clock.Now() + time.Hour} }) // the window does not end
 	w := h.hire(0, 2)
 	defer w.die()
 	h.call(5)
@@ -81,25 +81,25 @@ func TestAcceptorGathers(t *testing.T) {
 		h.until(func(c Totals) bool { return c.Accepted == n && c.Active == 2 })
 	}
 	h.do(func() {
-		if g := &h.gathering; !g.on || g.conns != 5 || g.turns < 4 || g.turns > 5 {
-			t.Errorf("it has noted %d connections in %d turns; on: %v", g.conns, g.turns, g.on)
+		if c := &h.coalescing; !c.on || c.conns != 5 || c.turns < 4 || c.turns > 5 {
+			t.Errorf("it has noted %d connections in %d turns; on: %v", c.conns, c.turns, c.on)
 		}
 	})
 }
 
 // A rest has an end, however often gathering was wrong.
 func TestGatheringRestsAtMost(t *testing.T) {
-	var g gathering
-	for now := time.Hour; now < 3*time.Hour; now += gatherWindow {
-		g.turns = 1099
-		if g.came(1100, now); g.on {
-			g.judge(0, now)
+	var c coalescing
+	for now := time.Hour; now < 3*time.Hour; now += coalesceWindow {
+		c.turns = 1099
+		if c.came(1100, now); c.on {
+			c.decide(0, now)
 		}
-		if rest := g.resting - now; rest > gatherRestMax {
+		if rest := c.restUntil - now; rest > coalesceRestMax {
 			t.Fatalf("it rests for %v", rest)
 		}
 	}
-	if g.patience != gatherRestMax {
-		t.Errorf("the last rest was to be %v", g.patience)
+	if c.restFor != coalesceRestMax {
+		t.Errorf("the last rest was to be %v", c.restFor)
 	}
 }

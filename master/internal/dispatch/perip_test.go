@@ -14,11 +14,11 @@ func TestOriginOf(t *testing.T) {
 		"fe80::1%3":                "fe80::/64",
 		"2001:db8:1:2:ffff:0:0:99": "2001:db8:1:2::/64",
 	} {
-		if got := originOf(netip.MustParseAddr(in)).String(); got != want {
+		if got := prefixOf(netip.MustParseAddr(in)).String(); got != want {
 			t.Errorf("%s counts as %s, want %s", in, got, want)
 		}
 	}
-	if originOf(netip.Addr{}).IsValid() {
+	if prefixOf(netip.Addr{}).IsValid() {
 		t.Error("the client of a Unix socket has an origin")
 	}
 }
@@ -28,7 +28,7 @@ func TestOriginOf(t *testing.T) {
 func TestCensus(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 3).Draw(t, "limit")
-		c := newCensus(limit)
+		l := newPerIPLimiter(limit)
 		type guest struct {
 			addr netip.Addr
 			seat uint64
@@ -48,47 +48,47 @@ func TestCensus(t *testing.T) {
 			case 0, 1:
 				id++
 				addr := netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "client") % 4})
-				admitted := c.admit(id, addr)
+				admitted := l.admit(id, addr)
 				if want := from(addr) < limit; admitted != want {
 					t.Fatalf("%v admitted: %v, with %d there", addr, admitted, from(addr))
 				}
 				if admitted {
 					seat := rapid.Uint64Range(1, 3).Draw(t, "seat")
-					c.sent(id, seat)
+					l.sent(id, seat)
 					guests[id] = guest{addr, seat}
 				}
 			case 2:
 				gone := rapid.Uint64Range(0, id+1).Draw(t, "gone")
-				c.gone(gone)
+				l.forget(gone)
 				delete(guests, gone)
 			case 3:
 				seat := rapid.Uint64Range(1, 3).Draw(t, "dead")
-				c.evict(seat)
+				l.forgetQueue(seat)
 				for id, g := range guests {
 					if g.seat == seat {
 						delete(guests, id)
 					}
 				}
 			}
-			if len(c.residents) != len(guests) {
-				t.Fatalf("%d counted, %d there", len(c.residents), len(guests))
+			if len(l.entries) != len(guests) {
+				t.Fatalf("%d counted, %d there", len(l.entries), len(guests))
 			}
 		}
 		for id := range guests {
-			c.gone(id)
+			l.forget(id)
 		}
-		if len(c.origins) != 0 || len(c.residents) != 0 {
-			t.Errorf("left: %v, %v", c.origins, c.residents)
+		if len(l.counts) != 0 || len(l.entries) != 0 {
+			t.Errorf("left: %v, %v", l.counts, l.entries)
 		}
 	})
 }
 
 func TestCensusOffCountsNothing(t *testing.T) {
-	c := newCensus(0)
-	if !c.admit(1, netip.MustParseAddr("10.0.0.1")) || c.residents != nil {
+	l := newPerIPLimiter(0)
+	if !l.admit(1, netip.MustParseAddr("10.0.0.1")) || l.entries != nil {
 		t.Error("it does")
 	}
-	c.sent(1, 1)
-	c.gone(1)
-	c.evict(1)
+	l.sent(1, 1)
+	l.forget(1)
+	l.forgetQueue(1)
 }

@@ -42,7 +42,7 @@ func TestMovedNeverGoesDown(t *testing.T) {
 	c := h.hire(2, 100)
 	defer c.die()
 	h.until(func(Totals) (out bool) { // it cannot take them, but they are taken out
-		h.do(func() { out = h.dispatcher.handful() == conns })
+		h.do(func() { out = h.dispatcher.held() == conns })
 		return out
 	})
 	counts, _ := h.Snapshot()
@@ -63,7 +63,7 @@ func TestJunkOfTheDeadIsOneLine(t *testing.T) {
 	h := newHouse(t, 1000)
 	h.do(func() { h.dispatcher.log = hclog.New(&hclog.LoggerOptions{Output: &log}) })
 	w := h.hire(0, 100)
-	h.do(func() { h.dispatcher.condemn(h.dispatcher.find(0), errQueueBroken) }) // or the first one would end it
+	h.do(func() { h.dispatcher.fail(h.dispatcher.find(0), errQueueBroken) }) // or the first one would end it
 	var sender fdpass.Sender
 	for range packets {
 		if err := sender.Send(w.end, []byte("junk"), nil); err != nil {
@@ -74,7 +74,7 @@ func TestJunkOfTheDeadIsOneLine(t *testing.T) {
 	other := h.hire(1, 100)
 	defer other.die()
 	h.until(func(Totals) (gone bool) {
-		h.do(func() { gone = len(h.dispatcher.leaving) == 0 })
+		h.do(func() { gone = len(h.dispatcher.closed) == 0 })
 		return gone
 	})
 	h.do(func() {

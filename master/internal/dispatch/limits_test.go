@@ -42,12 +42,12 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 		b := h.hire(1, 100)
 		defer b.die()
 		h.until(func(Totals) (held bool) { // it cannot take them, but they are taken out
-			h.do(func() { held = h.dispatcher.handful() == 5 })
+			h.do(func() { held = h.dispatcher.held() == 5 })
 			return held
 		})
 		h.call(3) // they wait until the hand is empty
 		h.until(func(Totals) (seen bool) {
-			h.do(func() { seen = waiting(h.listeners[0].FD) == 3 })
+			h.do(func() { seen = clientsWaiting(h.listeners[0].FD) == 3 })
 			return seen
 		})
 		movers(1)
@@ -86,7 +86,7 @@ func TestAcceptedWithoutRoom(t *testing.T) {
 			h.call(1)
 			fd, _, errno = acceptOne(h.listeners[0].FD, &h.accepts.peer)
 		}
-		h.lobby = append(h.lobby, arrival{ipc.Envelope{Listener: "web", Accepted: 7}, fd})
+		h.pending = append(h.pending, pendingConn{ipc.Envelope{Listener: "web", Accepted: 7}, fd})
 	})
 	e, err := h.Pause()
 	if err != nil {

@@ -1,0 +1,85 @@
+package dispatch
+
+import "net/netip"
+
+// census counts connections by where they come from, for the limit of each
+// client address. It needs to know when each one ends: a worker sends their ids.
+//
+// The zero value counts nothing. It belongs to the accept goroutine.
+type perIPLimiter struct {
+	limit   int // most connections from one origin; 0: no limit, and nothing is counted
+	counts  map[netip.Prefix]int
+	entries map[uint64]perIPEntry // by ConnID
+}
+
+type perIPEntry struct {
+	prefix netip.Prefix
+	queue  uint64 // serial of the seat it was last sent to; 0: of none yet
+}
+
+func newPerIPLimiter(limit int) perIPLimiter {
+	if limit == 0 {
+		return perIPLimiter{}
+	}
+	return perIPLimiter{limit: limit, counts: make(map[netip.Prefix]int), entries: make(map[uint64]perIPEntry)}
+}
+
+func (l *perIPLimiter) on() bool { return l.limit > 0 }
+
+// originOf is what is counted as one client: an IPv4 address, or an IPv6
+// network of 64 bits, which one client has whole.
+func prefixOf(addr netip.Addr) netip.Prefix {
+	bits := 64
+	if addr.Is4() {
+		bits = 32
+	}
+	prefix, err := addr.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // of a Unix socket: they are not limited
+	}
+	return prefix
+}
+
+// admit counts a new connection, unless its origin has as many as it may.
+func (l *perIPLimiter) admit(id uint64, addr netip.Addr) bool {
+	origin := prefixOf(addr)
+	if !l.on() || !origin.IsValid() {
+		return true
+	}
+	if l.counts[origin] >= l.limit {
+		return false
+	}
+	l.counts[origin]++
+	l.entries[id] = perIPEntry{prefix: origin}
+	return true
+}
+
+// sent notes which seat a connection was sent to.
+func (l *perIPLimiter) sent(id, seat uint64) {
+	if r, ok := l.entries[id]; ok {
+		r.queue = seat
+		l.entries[id] = r
+	}
+}
+
+// gone forgets a connection that has ended. Ids that are not known, or not any
+// more, are passed over.
+func (l *perIPLimiter) forget(id uint64) {
+	r, ok := l.entries[id]
+	if !ok {
+		return
+	}
+	delete(l.entries, id)
+	if l.counts[r.prefix]--; l.counts[r.prefix] == 0 {
+		delete(l.counts, r.prefix)
+	}
+}
+
+// evict forgets all that were at a seat whose worker is dead.
+func (l *perIPLimiter) forgetQueue(seat uint64) {
+	for id, r := range l.entries {
+		if r.queue == seat {
+			l.forget(id)
+		}
+	}
+}

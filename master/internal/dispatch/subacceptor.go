@@ -1,0 +1,247 @@
+package dispatch
+
+import (
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/internal/batchsched"
+	"github.com/usher-go/usher/internal/poller"
+	"github.com/usher-go/usher/ipc"
+)
+
+// greeter is a further accept goroutine (--acceptors): it accepts from sockets of
+// its own, one for each TCP listener and in one SO_REUSEPORT group with it, among
+// which the kernel spreads the clients. What it accepts it leaves in its tray, and
+// the accept goroutine, which alone knows the workers, takes it from there: so each
+// connection is placed as exactly as with one.
+//
+// The tray holds a batch or two. While nobody takes from it, no more is accepted,
+// and the clients wait in the kernel.
+type subacceptor struct {
+	log    hclog.Logger
+	set    *poller.Set
+	waker  *poller.Waker
+	notify func() // that there is something in the tray
+	clock  ipc.Clock
+	batch  int
+
+	// Between start and stop these are the goroutine's.
+	sockets    []listenSocket
+	events     [16]poller.Event
+	accepts    acceptLoop
+	fresh      []pendingConn
+	scheduling batchsched.Thread
+
+	quit, done chan struct{} // nil: it does not run
+	room       chan struct{} // has room for one: the tray was emptied
+
+	mu       sync.Mutex
+	accepted []pendingConn
+}
+
+// door is a socket that is accepted from; it is borrowed.
+type listenSocket struct {
+	fd       int
+	listener *Listener
+	watched  bool
+}
+
+// arrival is a connection that was accepted and is not yet counted.
+type pendingConn struct {
+	accepted ipc.Envelope // but for its id
+	fd       int          // owned
+}
+
+func newSubacceptor(a *Acceptor) (*subacceptor, error) {
+	set, err := poller.New()
+	if err != nil {
+		return nil, err
+	}
+	waker, err := poller.NewWaker(set, tagWaker)
+	if err != nil {
+		_ = set.Close() // the first error is the one to report
+		return nil, err
+	}
+	return &subacceptor{
+		log: a.log, accepts: acceptLoop{log: a.log}, set: set, waker: waker, notify: a.waker.Wake, clock: a.clock, batch: a.atOnce,
+		room: make(chan struct{}, 1),
+	}, nil
+}
+
+// start begins to accept from sockets. The accept goroutine calls it and the
+// functions below, up to close.
+func (s *subacceptor) start(doors []listenSocket) {
+	s.sockets, s.quit, s.done = doors, make(chan struct{}), make(chan struct{})
+	go s.run()
+}
+
+// stop returns when nothing more is accepted. What is in the tray stays.
+func (s *subacceptor) stop() {
+	if s.quit == nil {
+		return
+	}
+	close(s.quit)
+	s.waker.Wake()
+	<-s.done
+	s.quit = nil
+}
+
+// take moves at most n arrivals, in their order, from the tray into b.
+func (s *subacceptor) take(b []pendingConn, n int) []pendingConn {
+	s.mu.Lock()
+	n = min(n, len(s.accepted))
+	b = append(b, s.accepted[:n]...)
+	s.accepted = append(s.accepted[:0], s.accepted[n:]...)
+	s.mu.Unlock()
+	if n > 0 {
+		select {
+		case s.room <- struct{}{}:
+		default: // it has been told
+		}
+	}
+	return b
+}
+
+// show returns what is in the tray, and leaves it there.
+func (s *subacceptor) peek() []pendingConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.accepted)
+}
+
+// waiting reports whether there is anything in the tray.
+func (s *subacceptor) anyAccepted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.accepted) > 0
+}
+
+// close releases everything, after stop.
+func (s *subacceptor) close() {
+	for _, conn := range s.take(nil, math.MaxInt) {
+		closeConn(conn.fd)
+	}
+	_ = s.waker.Close() // an eventfd has nothing to flush
+	_ = s.set.Close()   // nor has an epoll set
+}
+
+// run is the greeter's goroutine.
+func (s *subacceptor) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(s.done)
+	defer s.watch(false)
+	for s.waitOutPause() && s.deliver() {
+		s.watch(true)
+		n, err := s.set.Wait(s.events[:], s.timeout())
+		if err != nil {
+			s.log.Error("cannot wait for clients, retrying", "error", err)
+			s.accepts.pause.Grow(time.Now())
+		}
+		for i := range s.events[:n] {
+			if tag := s.events[i].Tag(); tag == tagWaker {
+				s.waker.Clear()
+			} else {
+				s.accept(s.sockets[tag&^tagKind].listener, s.sockets[tag&^tagKind].fd)
+			}
+		}
+		if due := s.scheduling.Due(); due <= s.clock.Now() {
+			s.scheduling.EndWindow(s.clock.Now())
+		}
+	}
+	s.publish()
+}
+
+// greet accepts a batch at most.
+func (s *subacceptor) accept(l *Listener, socket int) {
+	now := s.clock.Now()
+	conns, _ := s.accepts.take(l, socket, s.batch)
+	for _, c := range conns {
+		s.fresh = append(s.fresh, pendingConn{ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: now, Remote: c.peer}, c.fd})
+	}
+	s.scheduling.Came(len(conns), now)
+}
+
+// deliver puts what was accepted into the tray, and waits until there is room for
+// more. It returns false when the greeter is to stop.
+func (s *subacceptor) deliver() bool {
+	for {
+		if s.publish() < s.batch {
+			select {
+			case <-s.quit:
+				return false
+			default:
+				return true
+			}
+		}
+		select {
+		case <-s.quit:
+			return false
+		case <-s.room:
+		}
+	}
+}
+
+// putDown returns how many are in the tray.
+func (s *subacceptor) publish() int {
+	s.mu.Lock()
+	before := len(s.accepted)
+	s.accepted = append(s.accepted, s.fresh...)
+	after := len(s.accepted)
+	s.mu.Unlock()
+	s.fresh = s.fresh[:0]
+	if before == 0 && after > 0 {
+		s.notify()
+	}
+	return after
+}
+
+// rest waits out a lack of descriptors, or the like. It returns false when the
+// greeter is to stop.
+func (s *subacceptor) waitOutPause() bool {
+	if s.accepts.pause.Over(time.Now) {
+		return true
+	}
+	select {
+	case <-s.quit:
+		return false
+	case <-time.After(time.Until(s.accepts.pause.Until())):
+		return true
+	}
+}
+
+// watch puts the sockets into the epoll set, or takes them out.
+func (s *subacceptor) watch(on bool) {
+	for i := range s.sockets {
+		socket := &s.sockets[i]
+		switch {
+		case socket.watched == on:
+		case !on:
+			_ = s.set.Del(socket.fd) // it is in the set: Del cannot fail
+			socket.watched = false
+		default:
+			err := s.set.Add(socket.fd, poller.In, tagListener|uint64(i))
+			if socket.watched = err == nil; err != nil {
+				s.log.Error("cannot watch a listener, retrying", "listener", socket.listener.Address, "error", err)
+			}
+		}
+	}
+}
+
+// timeout returns how long the next wait may last.
+func (s *subacceptor) timeout() time.Duration {
+	wait := time.Duration(-1)
+	if due := s.scheduling.Due(); due != math.MaxInt64 {
+		wait = max(0, due-s.clock.Now())
+	}
+	for i := range s.sockets {
+		if !s.sockets[i].watched {
+			wait = time.Second // to try again
+		}
+	}
+	return wait
+}
