@@ -58,14 +58,15 @@ func (r *Receiver) Receive(sock int, payload []byte, fds []int, expect func(payl
 	nfds, surplus := r.collect(fds)
 	err = r.check(payload[:n], nfds, surplus, expect)
 	if err != nil {
-		r.discard(fds[:nfds])
+		r.Drop(fds[:nfds])
 		return 0, 0, err
 	}
 	return n, nfds, nil
 }
 
-// discard closes descriptors that the caller does not get.
-func (r *Receiver) discard(fds []int) {
+// Drop closes descriptors, or gives them to Discard: those of an error, and any that the
+// caller finds of no use afterwards. It takes ownership of them; the slice is borrowed.
+func (r *Receiver) Drop(fds []int) {
 	switch {
 	case len(fds) == 0:
 	case r.Discard == nil:
@@ -152,7 +153,7 @@ func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 				fds[n+i] = int(fd)
 			}
 			n += taken
-			r.discard(widened(data[taken:]))
+			r.Drop(widened(data[taken:]))
 			surplus = surplus || taken < len(data)
 		}
 		at += uintptr(unix.CmsgSpace(int(length) - rightsHeaderLen))

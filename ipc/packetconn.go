@@ -67,11 +67,7 @@ func (c *PacketConn) Receive(queue int, p *Packet) error {
 		return fmt.Errorf("ipc: receive packet: %w", err)
 	}
 	if err := p.index(n); err != nil {
-		if c.Discard != nil {
-			c.Discard(p.fds[:descriptors])
-		} else {
-			fdpass.CloseAll(p.fds[:descriptors])
-		}
+		c.receiver.Drop(p.fds[:descriptors])
 		return fmt.Errorf("ipc: receive packet: %w", err)
 	}
 	return nil
