@@ -20,8 +20,9 @@ import (
 
 // control serves HTTP on a Unix socket. What it can be asked is in api.go.
 //
-// It can pause: then clients wait in the socket's backlog, and a successor of
-// this process can go on with it.
+// It can pause: then clients wait in the socket's backlog, and the program that takes
+// over in an upgrade can serve them. run is a goroutine of its own; the other methods
+// may be called from any.
 type control struct {
 	config *Config // of its path
 	api    http.Handler
@@ -34,7 +35,7 @@ type control struct {
 	paused  bool
 	ended   bool
 	serving *session   // nil: not yet
-	earlier []*session // of sockets before this one, whose clients may wait for an answer
+	earlier []*session // of sockets that were replaced, whose clients may wait for an answer
 }
 
 // session is what control does between two pauses: it serves the clients that
@@ -148,7 +149,7 @@ func (c *control) run() error {
 	}
 }
 
-// rest returns after d, or when serving is over.
+// rest returns after d, or when interrupt is called.
 func (c *control) rest(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,9 +166,9 @@ func (c *control) rest(d time.Duration) {
 	}
 }
 
-// rebind makes the socket anew if its file was removed, by a cleaner of temporary
-// files for one: nobody could ask for anything any more. Who has asked gets the
-// answer. It may block as long as a file system does.
+// rebind makes the socket anew if its file was removed, by a cleaner of temporary files
+// for example: otherwise nobody could ask for anything any more. Clients that have
+// asked get their answers. It may block as long as a file system does.
 func (c *control) rebind() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -33,7 +33,7 @@ func (s *session) Accept() (net.Conn, error) {
 	select {
 	case s.places <- struct{}{}:
 	default:
-		s.hangUp()
+		s.dropLongestAsking()
 		select {
 		case s.places <- struct{}{}:
 		case <-s.ending:
@@ -55,27 +55,27 @@ func (s *session) Accept() (net.Conn, error) {
 	return nil, err
 }
 
-// state is told of the clients' connections.
+// state is the server's ConnState: it hears of each client's connection.
 func (s *session) state(conn net.Conn, state http.ConnState) {
 	if state == http.StateClosed || state == http.StateHijacked {
-		s.heard(conn)
+		s.doneAsking(conn)
 		s.clients.Done()
 		<-s.places
 	}
 }
 
-// hangUp closes the connection that has been asking for longest.
-func (s *session) hangUp() {
+// dropLongestAsking closes the connection that has been asking for longest, if any is.
+func (s *session) dropLongestAsking() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.asking) > 0 {
-		_ = s.asking[0].Close() // whereupon its place is free
+		_ = s.asking[0].Close() // which frees its place
 		s.asking = s.asking[1:]
 	}
 }
 
-// heard takes note that a client has said all, or is gone.
-func (s *session) heard(conn net.Conn) {
+// doneAsking takes note that a client's request is read, or that it is gone.
+func (s *session) doneAsking(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asking = slices.DeleteFunc(s.asking, func(c net.Conn) bool { return c == conn })
@@ -88,9 +88,10 @@ func withClient(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, clientKey{}, conn)
 }
 
-// answers reads a request to its end before it is acted on, and bounds how long
-// the answer takes. It counts the request as a client: what is to be done may
-// outlive the connection, which the handler can take.
+// answers is the handler of a session. It reads a request to its end before the api
+// acts on it, and bounds how long the client may take to read the answer. The request
+// counts as one more client, since it may outlive its connection, which an upgrade
+// takes away.
 func (s *session) answers(api http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.clients.Add(1)
@@ -105,7 +106,7 @@ func (s *session) answers(api http.Handler) http.HandlerFunc {
 		}
 		_ = control.SetReadDeadline(time.Time{}) // likewise; from now on reading tells that the client is gone
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		s.heard(r.Context().Value(clientKey{}).(net.Conn))
+		s.doneAsking(r.Context().Value(clientKey{}).(net.Conn))
 		api.ServeHTTP(w, r)
 	}
 }

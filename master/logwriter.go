@@ -218,7 +218,7 @@ func (l *LogWriter) write(q logQueue) {
 		if l.tell() {
 			written = l.put(q.text[:size])
 		}
-		l.settle(q.lines[:n], written)
+		l.countWritten(q.lines[:n], written)
 		q = logQueue{q.text[size:], q.lines[n:]}
 	}
 }
@@ -240,8 +240,8 @@ func (l *LogWriter) tell() bool {
 	return true
 }
 
-// settle accounts for lines of which so many bytes were written.
-func (l *LogWriter) settle(lines []queuedLine, written int) {
+// countWritten takes note of lines of which so many bytes were written.
+func (l *LogWriter) countWritten(lines []queuedLine, written int) {
 	failed, size := 0, 0
 	for _, line := range lines {
 		if size += line.size; size > written {

@@ -96,7 +96,7 @@ func (s *supervisor) askReload(done chan<- outcome) {
 
 // hangUp handles SIGHUP.
 func (s *supervisor) hangUp() {
-	if s.hupFilter.asks(time.Now(), hasTerminal()) {
+	if s.hupFilter.isRequest(time.Now(), hasTerminal()) {
 		s.askReload(nil)
 	}
 }

@@ -1,8 +1,6 @@
 package master
 
 import (
-	"time"
-
 	"github.com/usher-go/usher/master/internal/sigmask"
 	"golang.org/x/sys/unix"
 )
@@ -20,31 +18,6 @@ func blockTTOU() (undo func()) {
 		return func() {}
 	}
 	return undo
-}
-
-// hupFilter tells the requests to reload from the end of the terminal that the master
-// was started in: its shell passes HUP on, and then the kernel sends it.
-type hupFilter struct {
-	terminal bool      // this process had one when it was last looked
-	over     time.Time // until then HUP is taken for more of the same
-}
-
-// sameHangUp is how long after the first another HUP may come for the same end.
-const sameHangUp = time.Second
-
-func newHUPFilter() hupFilter { return hupFilter{terminal: hasTerminal()} }
-
-// asks reports whether HUP, which has come now, is one more request. terminal is
-// whether this process has one still.
-func (h *hupFilter) asks(now time.Time, terminal bool) bool {
-	if now.Before(h.over) {
-		return false
-	}
-	if h.terminal && !terminal {
-		h.over = now.Add(sameHangUp)
-	}
-	h.terminal = terminal
-	return true
 }
 
 // hasTerminal reports whether this process has a controlling terminal (tty(4)). It

@@ -14,8 +14,8 @@ func TestHangUps(t *testing.T) {
 		asks     bool
 	}
 	for name, test := range map[string]struct {
-		terminal  bool // at the start
-		hupFilter []hangUp
+		terminal bool // at the start
+		steps    []hangUp
 	}{
 		"no terminal":             {false, []hangUp{{0, false, true}, {0, false, true}, {time.Millisecond, false, true}}},
 		"with one":                {true, []hangUp{{0, true, true}, {0, true, true}, {time.Millisecond, true, true}}},
@@ -24,8 +24,8 @@ func TestHangUps(t *testing.T) {
 		"another takes its place": {false, []hangUp{{0, true, true}, {0, false, true}, {0, false, false}}},
 	} {
 		h := hupFilter{terminal: test.terminal}
-		for i, step := range test.hupFilter {
-			if got := h.asks(start.Add(step.after), step.terminal); got != step.asks {
+		for i, step := range test.steps {
+			if got := h.isRequest(start.Add(step.after), step.terminal); got != step.asks {
 				t.Errorf("%s, HUP %d: asks %t", name, i, got)
 			}
 		}
