@@ -27,12 +27,12 @@ type world struct {
 	*rapid.T
 	master  *master.TestDispatcher
 	board   *ipc.Scoreboard
-	workers map[int]*hired
+	workers map[int]*runningWorker
 	clients []*client // by id, from 1
 	doomed  int       // those that died with a worker, or could not be thawed
 }
 
-type hired struct {
+type runningWorker struct {
 	*worker.TestWorker
 	closed bool
 	fails  bool // to thaw
@@ -50,7 +50,7 @@ type client struct {
 }
 
 func newWorld(t *rapid.T) *world {
-	w := &world{T: t, workers: make(map[int]*hired)}
+	w := &world{T: t, workers: make(map[int]*runningWorker)}
 	var err error
 	w.board, err = ipc.NewScoreboard(slots)
 	w.must(err)
@@ -77,7 +77,7 @@ func (w *world) leave() {
 	_ = w.board.Close() // likewise
 }
 
-func (w *world) hire(slot, capacity int) {
+func (w *world) start(slot, capacity int) {
 	queue, workerEnd, err := fdpass.Pair()
 	w.must(err)
 	for _, fd := range []int{queue, workerEnd} {
@@ -89,12 +89,12 @@ func (w *world) hire(slot, capacity int) {
 	entry.Reset()
 	tested, err := worker.NewTestWorker(&scribe{world: w, slot: slot}, own, entry)
 	w.must(err)
-	w.workers[slot] = &hired{TestWorker: tested}
+	w.workers[slot] = &runningWorker{TestWorker: tested}
 	w.must(tested.Turn()) // its sequence moves: it keeps the board
 	w.master.Open(slot, queue, workerEnd, capacity, entry)
 }
 
-func (w *world) arrive() {
+func (w *world) connect() {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	w.must(err)
 	w.must(unix.SetsockoptInt(pair[1], unix.SOL_SOCKET, unix.SO_SNDBUF, narrow))
@@ -215,7 +215,7 @@ func (w *world) turn() {
 }
 
 // The whole of the hand-over, in any order of events: bytes arrive in fragments,
-// are read slowly, workers are hired, move their connections away, fail to thaw
+// are read slowly, workers are runningWorker, move their connections away, fail to thaw
 // and die, and queues are full. Every connection has one owner at most; whoever
 // lives gets every byte in order; whoever does not died with a worker or in a
 // thaw, and is booked as lost; and nothing is left open.
@@ -226,7 +226,7 @@ func TestHandOver(t *testing.T) {
 		w := newWorld(t)
 		defer w.leave()
 		for slot := range 2 {
-			w.hire(slot, 100)
+			w.start(slot, 100)
 		}
 		for range rapid.IntRange(0, 200).Draw(t, "steps") {
 			slot := rapid.IntRange(0, slots-1).Draw(t, "slot")
@@ -237,8 +237,8 @@ func TestHandOver(t *testing.T) {
 			}
 			switch what := rapid.IntRange(0, 13).Draw(t, "what"); {
 			case what == 0 && len(w.clients) < 12 || c == nil:
-				for range rapid.IntRange(1, 6).Draw(t, "arrive") {
-					w.arrive()
+				for range rapid.IntRange(1, 6).Draw(t, "connect") {
+					w.connect()
 				}
 				w.turn()
 			case what <= 3:
@@ -253,7 +253,7 @@ func TestHandOver(t *testing.T) {
 			case what == 6:
 				w.must(w.master.Turn())
 			case h == nil:
-				w.hire(slot, rapid.IntRange(1, 100).Draw(t, "capacity"))
+				w.start(slot, rapid.IntRange(1, 100).Draw(t, "capacity"))
 			case what <= 9:
 				w.must(h.Turn())
 			case what == 10 && !h.closed:
@@ -295,7 +295,7 @@ func (w *world) conclude() {
 			w.kill(slots - 1)
 			w.settle()
 		}
-		w.hire(slots-1, 1000)
+		w.start(slots-1, 1000)
 	}
 	for _, c := range w.clients {
 		c.finish()
