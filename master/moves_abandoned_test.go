@@ -13,17 +13,17 @@ import (
 // worker may stay stopped for ever.
 func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newTheatreOf(2, 2, true)
+		fm := newFakeMasterOf(2, 2, true)
 		synctest.Wait()
 		var id uint64
-		th.look(func() {
-			for _, a := range th.actors {
+		fm.look(func() {
+			for _, a := range fm.live {
 				a.deaf = true
 			}
-			id = th.giveOrder(th.slots[0], dispatch.Nobody, 1).id
+			id = fm.giveOrder(fm.slots[0], dispatch.Nobody, 1).id
 		})
 		busy := func() (busy bool) {
-			th.look(func() { busy = th.busy() })
+			fm.look(func() { busy = fm.busy() })
 			return busy
 		}
 		if !busy() {
@@ -34,14 +34,14 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 		if busy() {
 			t.Error("an upgrade waits for an order that nobody waits for")
 		}
-		th.look(func() {
-			slots := th.slots
-			defer func() { th.slots = slots }()
-			th.slots = nil
-			if state := th.state(dispatch.State{}); state.LastMove != id {
+		fm.look(func() {
+			slots := fm.slots
+			defer func() { fm.slots = slots }()
+			fm.slots = nil
+			if state := fm.state(dispatch.State{}); state.LastMove != id {
 				t.Errorf("the last order's id in the upgrade state is %d, want %d: a late answer would look like another order's", state.LastMove, id)
 			}
 		})
-		th.abandonStage()
+		fm.abandon()
 	})
 }

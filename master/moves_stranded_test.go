@@ -12,13 +12,13 @@ import (
 // move, and who asked for it is told at once.
 func TestMoveToSlotThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newTheatreOf(3, 3, true)
+		fm := newFakeMasterOf(3, 3, true)
 		synctest.Wait()
 		done, start := make(chan moveDone, 1), time.Now()
-		th.look(func() {
-			from, to := th.actors[th.slots[0].pid()], th.actors[th.slots[1].pid()]
+		fm.look(func() {
+			from, to := fm.live[fm.slots[0].pid()], fm.live[fm.slots[1].pid()]
 			from.deaf = true // it is busy for now
-			th.giveOrder(th.slots[0], 1, 5).request = &moveRequest{from: 0, to: 1, count: 5, done: done}
+			fm.giveOrder(fm.slots[0], 1, 5).request = &moveRequest{from: 0, to: 1, count: 5, done: done}
 			from.deaf = false
 			to.say(ipc.Draining{})
 		})
@@ -29,6 +29,6 @@ func TestMoveToSlotThatLeaves(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("answered after %v, want at once", took)
 		}
-		th.abandonStage()
+		fm.abandon()
 	})
 }

@@ -56,12 +56,12 @@ func TestWatchdog(t *testing.T) {
 	for name, watchdog := range map[string]time.Duration{"shorter than a sample": 500 * time.Millisecond, "longer than a rest": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				th := rest(t, 30*time.Second)
+				fm := rest(t, 30*time.Second)
 				var pings atomic.Int64
-				th.look(func() {
-					th.notifier.watchdog = watchdog
-					th.notifier.messages.send = func(string) { pings.Add(1) }
-					th.alive(time.Now())
+				fm.look(func() {
+					fm.notifier.watchdog = watchdog
+					fm.notifier.messages.send = func(string) { pings.Add(1) }
+					fm.alive(time.Now())
 				})
 				pingsIn := func(d time.Duration) int {
 					synctest.Wait()
@@ -70,16 +70,16 @@ func TestWatchdog(t *testing.T) {
 					synctest.Wait()
 					return int(pings.Load() - before)
 				}
-				th.samplesIn(time.Minute) // to rest again
-				samples := th.samples.Load()
+				fm.samplesIn(time.Minute) // to rest again
+				samples := fm.samples.Load()
 				if got, want := pingsIn(time.Hour), int(time.Hour/(watchdog/2)); got != want {
 					t.Errorf("%d signs of life in an hour, want %d", got, want)
 				}
-				if got := th.samples.Load() - samples; got != 480 {
+				if got := fm.samples.Load() - samples; got != 480 {
 					t.Errorf("%d samples in an hour, want 480, as without a watchdog", got)
 				}
 				stands := make(chan struct{})
-				th.inbox.Put(due(func() { <-stands }))
+				fm.inbox.Put(due(func() { <-stands }))
 				if got := pingsIn(time.Hour); got != 0 {
 					t.Errorf("%d signs of life of a supervisor that stands still", got)
 				}
@@ -87,7 +87,7 @@ func TestWatchdog(t *testing.T) {
 				if got := pingsIn(watchdog); got == 0 {
 					t.Error("no sign of life of a supervisor that goes on")
 				}
-				th.look(func() { th.acceptStands = true })
+				fm.look(func() { fm.acceptStands = true })
 				if got := pingsIn(time.Hour); got != 0 {
 					t.Errorf("%d signs of life of an accept goroutine that stands still", got)
 				}

@@ -16,22 +16,22 @@ func TestParkedWorkerSaysWhatItKeeps(t *testing.T) {
 	for name, connections := range map[string]int{"one": 1, "none": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				th := newTheatreOf(1, 1, true)
+				fm := newFakeMasterOf(1, 1, true)
 				synctest.Wait()
 				var log bytes.Buffer
-				th.look(func() {
-					th.log = hclog.New(&hclog.LoggerOptions{Output: &log})
-					th.counts = map[int]dispatch.WorkerCounts{0: {Active: connections}}
-					th.mute = true // its successor is not ready for a while
-					th.drain(th.slots[0], "for the test")
-					if got := th.slots[0].life; got != lifeParked {
+				fm.look(func() {
+					fm.log = hclog.New(&hclog.LoggerOptions{Output: &log})
+					fm.counts = map[int]dispatch.WorkerCounts{0: {Active: connections}}
+					fm.mute = true // its successor is not ready for a while
+					fm.drain(fm.slots[0], "for the test")
+					if got := fm.slots[0].life; got != lifeParked {
 						t.Errorf("it is %v, want it to be %v", got, lifeParked)
 					}
 					if said := strings.Contains(log.String(), "worker keeps its connections"); said != (connections > 0) {
 						t.Errorf("with %d connections: said %t: %s", connections, said, log.String())
 					}
 				})
-				th.abandonStage()
+				fm.abandon()
 			})
 		})
 	}

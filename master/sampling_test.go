@@ -22,40 +22,40 @@ func TestRestEvery(t *testing.T) {
 
 // rest starts two workers that wait, and lets time pass until samples of them
 // have become rare.
-func rest(t *testing.T, hangTimeout time.Duration) *theatre {
-	th := newTheatre(2, 2)
-	th.look(func() {
-		th.config.HangTimeout = hangTimeout
+func rest(t *testing.T, hangTimeout time.Duration) *fakeMaster {
+	fm := newFakeMaster(2, 2)
+	fm.look(func() {
+		fm.config.HangTimeout = hangTimeout
 		for slot := range 2 {
-			th.entries = append(th.entries, th.slots[slot].entry())
-			th.entries[slot].Sequence.Store(2)
+			fm.entries = append(fm.entries, fm.slots[slot].entry())
+			fm.entries[slot].Sequence.Store(2)
 		}
 	})
-	t.Cleanup(th.abandonStage)
+	t.Cleanup(fm.abandon)
 	time.Sleep(time.Minute)
 	synctest.Wait()
-	return th
+	return fm
 }
 
 // samplesIn returns how many samples there are in some time of rest.
-func (th *theatre) samplesIn(d time.Duration) int {
-	before := th.samples.Load()
+func (fm *fakeMaster) samplesIn(d time.Duration) int {
+	before := fm.samples.Load()
 	time.Sleep(d)
 	synctest.Wait()
-	return int(th.samples.Load() - before)
+	return int(fm.samples.Load() - before)
 }
 
 // While nothing happens samples are rare, and whatever happens brings them back.
 func TestSamplesRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const hangTimeout = 30 * time.Second
-		th := rest(t, hangTimeout)
-		if got := th.samplesIn(time.Hour); got != 480 {
+		fm := rest(t, hangTimeout)
+		if got := fm.samplesIn(time.Hour); got != 480 {
 			t.Errorf("at rest: %d samples in an hour, want 480", got)
 		}
-		entry := th.entries[1]
+		entry := fm.entries[1]
 		disturb := map[string]func(){
-			"an event":              func() { th.look(func() {}) },
+			"an event":              func() { fm.look(func() {}) },
 			"a worker that is busy": func() { entry.Sequence.Add(1) },
 			"and waits again":       func() { entry.Sequence.Add(1) },
 			"a connection":          func() { entry.Received.Add(1) },
@@ -63,16 +63,16 @@ func TestSamplesRest(t *testing.T) {
 		for _, name := range []string{"an event", "a worker that is busy", "and waits again", "a connection"} {
 			disturb[name]()
 			if name != "an event" { // which brings it at once
-				for th.samplesIn(sampleEvery/10) == 0 {
+				for fm.samplesIn(sampleEvery/10) == 0 {
 				}
 			}
-			if got := th.samplesIn(sampleEvery); got != 1 {
+			if got := fm.samplesIn(sampleEvery); got != 1 {
 				t.Errorf("after %s: %d samples in a second, want 1", name, got)
 			}
 			if name != "a worker that is busy" {
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if got := th.samplesIn(time.Minute); got != 8 {
+				if got := fm.samplesIn(time.Minute); got != 8 {
 					t.Errorf("a while after %s: %d samples in a minute, want 8", name, got)
 				}
 			}
@@ -82,23 +82,23 @@ func TestSamplesRest(t *testing.T) {
 
 // What only a sample finds due keeps it coming.
 func TestSamplesDoNotRest(t *testing.T) {
-	tests := map[string]func(*theatre){
-		"rebalance":     func(th *theatre) { th.config.Rebalance = true },
-		"recycle-conns": func(th *theatre) { th.config.RecycleConns = 1000 },
-		"recycle-age":   func(th *theatre) { th.config.RecycleAge = time.Hour * 1000 },
-		"recycle-rss":   func(th *theatre) { th.config.RecycleRSS = 1 << 40 },
-		"a drain":       func(th *theatre) { th.slots[0].life = lifeFinishing },
-		"an abort":      func(th *theatre) { th.slots[0].life = lifeKilled },
+	tests := map[string]func(*fakeMaster){
+		"rebalance":     func(fm *fakeMaster) { fm.config.Rebalance = true },
+		"recycle-conns": func(fm *fakeMaster) { fm.config.RecycleConns = 1000 },
+		"recycle-age":   func(fm *fakeMaster) { fm.config.RecycleAge = time.Hour * 1000 },
+		"recycle-rss":   func(fm *fakeMaster) { fm.config.RecycleRSS = 1 << 40 },
+		"a drain":       func(fm *fakeMaster) { fm.slots[0].life = lifeFinishing },
+		"an abort":      func(fm *fakeMaster) { fm.slots[0].life = lifeKilled },
 	}
 	for name, set := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				th := rest(t, 30*time.Second)
-				th.look(func() { set(th) })
-				if got := th.samplesIn(time.Minute); got < 59 {
+				fm := rest(t, 30*time.Second)
+				fm.look(func() { set(fm) })
+				if got := fm.samplesIn(time.Minute); got < 59 {
 					t.Errorf("%d samples in a minute, want one a second", got)
 				}
-				th.look(func() { th.slots[0].life = lifeServing })
+				fm.look(func() { fm.slots[0].life = lifeServing })
 			})
 		})
 	}
@@ -110,14 +110,14 @@ func TestHangFromRest(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Second, 3 * time.Second, 7400 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			const hangTimeout = 30 * time.Second
-			th := rest(t, hangTimeout)
+			fm := rest(t, hangTimeout)
 			time.Sleep(after)
 			synctest.Wait()
-			th.entries[0].Sequence.Add(1)
+			fm.entries[0].Sequence.Add(1)
 			start := time.Now()
 			time.Sleep(time.Minute)
 			var aborted time.Time
-			th.look(func() { aborted = th.aborted })
+			fm.look(func() { aborted = fm.aborted })
 			most := hangTimeout + restEvery(hangTimeout) + sampleEvery
 			if took := aborted.Sub(start); took < hangTimeout-sampleEvery/10 || took > most {
 				t.Errorf("%v after a sample: aborted after %v, want from %v to %v", after, took, hangTimeout, most)

@@ -12,36 +12,36 @@ import (
 // again: the master ends.
 func TestDeathWhileStopping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newTheatreOf(2, 2, true)
+		fm := newFakeMasterOf(2, 2, true)
 		synctest.Wait()
-		th.look(func() {
-			for _, a := range th.actors {
+		fm.look(func() {
+			for _, a := range fm.live {
 				if a.spec.Slot == 1 {
 					a.deaf = true // it does not say that it has given all
 				}
 			}
-			th.drain(th.slots[1], "for the test")
+			fm.drain(fm.slots[1], "for the test")
 		})
 		synctest.Wait()
-		th.look(func() { th.stop(stopGraceful) })
-		th.look(func() {
-			if th.stopping != stopLanding {
-				t.Fatalf("stopping %v, want it to wait for the one that moves", th.stopping)
+		fm.look(func() { fm.stop(stopGraceful) })
+		fm.look(func() {
+			if fm.stopping != stopLanding {
+				t.Fatalf("stopping %v, want it to wait for the one that moves", fm.stopping)
 			}
-			for _, a := range th.actors {
+			for _, a := range fm.live {
 				if a.spec.Slot == 0 {
-					th.exit(a.pid, unix.WaitStatus(unix.SIGKILL))
+					fm.exit(a.pid, unix.WaitStatus(unix.SIGKILL))
 				}
 			}
 		})
 		select {
-		case err := <-th.ended:
-			if err != nil || len(th.actors) > 0 {
-				t.Errorf("%v, %d processes", err, len(th.actors))
+		case err := <-fm.ended:
+			if err != nil || len(fm.live) > 0 {
+				t.Errorf("%v, %d processes", err, len(fm.live))
 			}
 		case <-time.After(time.Hour):
 			t.Error("it does not end")
-			th.abandonStage()
+			fm.abandon()
 		}
 	})
 }

@@ -20,39 +20,39 @@ import (
 var passes = map[string]time.Duration{"second": time.Second, "minute": time.Minute}
 
 // steps are the others, each taken on the supervisor's goroutine.
-var steps = map[string]func(th *theatre, any *actor){
-	"scale up":      func(th *theatre, _ *actor) { th.inbox.Put(due(func() { th.scaleOne(+1) })) },
-	"scale down":    func(th *theatre, _ *actor) { th.inbox.Put(due(func() { th.scaleOne(-1) })) },
-	"reload":        func(th *theatre, _ *actor) { th.inbox.Put(due(func() { th.askReload(nil) })) },
-	"worker killed": func(th *theatre, a *actor) { th.exit(a.pid, unix.WaitStatus(unix.SIGKILL)) },
-	"worker exits":  func(th *theatre, a *actor) { th.exit(a.pid, 0) },
-	"worker drains": func(_ *theatre, a *actor) { a.say(ipc.Draining{}) },
-	"worker junk":   func(_ *theatre, a *actor) { a.th.inbox.Put(child.Broken{ID: a.spec.ID, Err: ipc.ErrMalformed}) },
-	"ready again":   func(_ *theatre, a *actor) { a.say(ipc.Ready{Protocol: ipc.Version, Closes: true}) },
-	"stubborn":      func(_ *theatre, a *actor) { a.stubborn = true },
-	"deaf":          func(_ *theatre, a *actor) { a.deaf = true },
-	"can move":      func(th *theatre, _ *actor) { th.moves = !th.moves },
-	"move":          func(th *theatre, a *actor) { th.moveAny(a) },
-	"trial fails":   func(th *theatre, _ *actor) { th.inbox.Put(due(th.failTrials)) },
-	"by accident":   func(th *theatre, a *actor) { th.exit(a.pid, unix.WaitStatus(unix.SIGHUP)) },
-	"ask to scale":  func(th *theatre, _ *actor) { th.askToScale() },
-	"recycle":       func(th *theatre, _ *actor) { th.inbox.Put(due(func() { th.recycleAny() })) },
-	"mute":          func(th *theatre, _ *actor) { th.mute = !th.mute },
-	"no program": func(th *theatre, _ *actor) {
-		if th.failStart == nil {
-			th.failStart = unix.ENOENT
+var steps = map[string]func(fm *fakeMaster, any *fakeWorker){
+	"scale up":      func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(func() { fm.scaleOne(+1) })) },
+	"scale down":    func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(func() { fm.scaleOne(-1) })) },
+	"reload":        func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(func() { fm.askReload(nil) })) },
+	"worker killed": func(fm *fakeMaster, a *fakeWorker) { fm.exit(a.pid, unix.WaitStatus(unix.SIGKILL)) },
+	"worker exits":  func(fm *fakeMaster, a *fakeWorker) { fm.exit(a.pid, 0) },
+	"worker drains": func(_ *fakeMaster, a *fakeWorker) { a.say(ipc.Draining{}) },
+	"worker junk":   func(_ *fakeMaster, a *fakeWorker) { a.fm.inbox.Put(child.Broken{ID: a.spec.ID, Err: ipc.ErrMalformed}) },
+	"ready again":   func(_ *fakeMaster, a *fakeWorker) { a.say(ipc.Ready{Protocol: ipc.Version, Closes: true}) },
+	"stubborn":      func(_ *fakeMaster, a *fakeWorker) { a.stubborn = true },
+	"deaf":          func(_ *fakeMaster, a *fakeWorker) { a.deaf = true },
+	"can move":      func(fm *fakeMaster, _ *fakeWorker) { fm.moves = !fm.moves },
+	"move":          func(fm *fakeMaster, a *fakeWorker) { fm.moveAny(a) },
+	"guard trips":   func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(fm.tripGuards)) },
+	"by accident":   func(fm *fakeMaster, a *fakeWorker) { fm.exit(a.pid, unix.WaitStatus(unix.SIGHUP)) },
+	"ask to scale":  func(fm *fakeMaster, _ *fakeWorker) { fm.askToScale() },
+	"recycle":       func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(func() { fm.recycleAny() })) },
+	"mute":          func(fm *fakeMaster, _ *fakeWorker) { fm.mute = !fm.mute },
+	"no program": func(fm *fakeMaster, _ *fakeWorker) {
+		if fm.failStart == nil {
+			fm.failStart = unix.ENOENT
 		} else {
-			th.failStart = nil
+			fm.failStart = nil
 		}
 	},
-	"bad file": func(th *theatre, _ *actor) {
-		if th.reread == nil {
-			th.reread = ErrConfig
+	"bad file": func(fm *fakeMaster, _ *fakeWorker) {
+		if fm.reread == nil {
+			fm.reread = ErrConfig
 		} else {
-			th.reread = nil
+			fm.reread = nil
 		}
 	},
-	"other count": func(th *theatre, _ *actor) { th.workers = th.workers%3 + 1 },
+	"other count": func(fm *fakeMaster, _ *fakeWorker) { fm.workers = fm.workers%3 + 1 },
 }
 
 // recycleAny marks the first worker whose turn it could be.
@@ -62,43 +62,43 @@ func (s *supervisor) recycleAny() {
 	}
 }
 
-// failTrials is what the accept goroutine says of a generation that cannot restore
+// tripGuards is what the accept goroutine says of a generation that cannot restore
 // connections: none of an older one is to move to it from then on.
-func (th *theatre) failTrials() {
-	if th.reload.moving() {
-		th.spoiled = th.generation
+func (fm *fakeMaster) tripGuards() {
+	if fm.reload.moving() {
+		fm.spoiled = fm.generation
 	}
-	th.handle(dispatch.GuardTripped{})
+	fm.handle(dispatch.GuardTripped{})
 }
 
 // moveAny asks a worker's connections to move, as a client does that goes.
-func (th *theatre) moveAny(a *actor) {
-	th.inbox.Put(&moveRequest{from: a.spec.Slot, to: dispatch.Nobody, count: 5, done: make(chan moveDone, 1)})
+func (fm *fakeMaster) moveAny(a *fakeWorker) {
+	fm.inbox.Put(&moveRequest{from: a.spec.Slot, to: dispatch.Nobody, count: 5, done: make(chan moveDone, 1)})
 }
 
 // askToScale asks for one more worker; whoever asked is to be answered.
-func (th *theatre) askToScale() {
+func (fm *fakeMaster) askToScale() {
 	done := make(chan scaled, 1)
-	th.answers = append(th.answers, done)
-	th.inbox.Put(due(func() { th.askScale(th.target+1, &scaling{done: done}) }))
+	fm.answers = append(fm.answers, done)
+	fm.inbox.Put(due(func() { fm.askScale(fm.target+1, &scaling{done: done}) }))
 }
 
 // perform runs the steps and then an orderly end, checking after each.
 func perform(workers, maxWorkers int, moves bool, script []string, pick []int, quick, abrupt bool) (err error) {
-	th := newTheatreOf(workers, maxWorkers, moves)
+	fm := newFakeMasterOf(workers, maxWorkers, moves)
 	played := "start"
 	for i, name := range script {
 		synctest.Wait()
-		th.look(func() { err = th.check() })
+		fm.look(func() { err = fm.check() })
 		if err != nil {
-			th.abandonStage()
+			fm.abandon()
 			return fmt.Errorf("after %s: %w", played, err)
 		}
 		played += ", " + name
 		if d := passes[name]; d > 0 {
 			time.Sleep(d)
 		} else {
-			th.look(func() { steps[name](th, th.anyActor(pick[i])) })
+			fm.look(func() { steps[name](fm, fm.anyWorker(pick[i])) })
 		}
 	}
 	mode := stopGraceful
@@ -106,62 +106,62 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 		mode = stopQuick
 	}
 	if abrupt { // in the midst of it all, and then somebody dies
-		th.inbox.Put(due(func() { th.stop(mode) }))
-		th.inbox.Put(due(func() { th.exit(th.anyActor(len(script)).pid, unix.WaitStatus(unix.SIGKILL)) }))
-		return errors.Join(th.finish(played), errors.Join(th.faults...))
+		fm.inbox.Put(due(func() { fm.stop(mode) }))
+		fm.inbox.Put(due(func() { fm.exit(fm.anyWorker(len(script)).pid, unix.WaitStatus(unix.SIGKILL)) }))
+		return errors.Join(fm.finish(played), errors.Join(fm.faults...))
 	}
 	// All obstacles gone, everything comes to what is wanted.
-	th.look(func() {
-		th.mute, th.failStart, th.reread = false, nil, nil
-		for slot := range th.slots.all() {
+	fm.look(func() {
+		fm.mute, fm.failStart, fm.reread = false, nil, nil
+		for slot := range fm.slots.all() {
 			if slot.kept() {
-				th.exit(slot.pid(), 0) // its last connection is gone
+				fm.exit(slot.pid(), 0) // its last connection is gone
 			}
 		}
 	})
 	time.Sleep(time.Hour)
 	synctest.Wait()
-	th.look(func() {
-		err = th.check()
-		for _, answer := range th.answers {
+	fm.look(func() {
+		err = fm.check()
+		for _, answer := range fm.answers {
 			if len(answer) == 0 {
 				err = errors.Join(err, errors.New("a request to scale was not answered"))
 			}
 		}
-		if n := len(th.actors); err == nil && (n != th.target || len(th.seats) != n || !th.allReady(th.generation) || th.reload != nil) {
-			err = fmt.Errorf("at rest: %d processes, %d seats, %d wanted, reload %v", n, len(th.seats), th.target, th.reload)
+		if n := len(fm.live); err == nil && (n != fm.target || len(fm.queues) != n || !fm.allReady(fm.generation) || fm.reload != nil) {
+			err = fmt.Errorf("at rest: %d processes, %d queues, %d wanted, reload %v", n, len(fm.queues), fm.target, fm.reload)
 		}
 	})
 	if err != nil {
 		err = fmt.Errorf("after %s: %w", played, err)
 	}
-	th.inbox.Put(due(func() { th.stop(mode) }))
-	return errors.Join(err, th.finish(played))
+	fm.inbox.Put(due(func() { fm.stop(mode) }))
+	return errors.Join(err, fm.finish(played))
 }
 
 // finish waits for the end of a supervisor that was told to stop. Nothing may be left.
-func (th *theatre) finish(played string) error {
-	if ended := <-th.ended; ended != nil || len(th.actors) != 0 || len(th.seats) != 0 || !th.closed {
-		return fmt.Errorf("after %s, stop: %v, %d processes, %d seats, listeners closed %v", played, ended, len(th.actors), len(th.seats), th.closed)
+func (fm *fakeMaster) finish(played string) error {
+	if ended := <-fm.ended; ended != nil || len(fm.live) != 0 || len(fm.queues) != 0 || !fm.closed {
+		return fmt.Errorf("after %s, stop: %v, %d processes, %d queues, listeners closed %v", played, ended, len(fm.live), len(fm.queues), fm.closed)
 	}
 	return nil
 }
 
-// abandonStage ends everything without looking, after a failure.
-func (th *theatre) abandonStage() {
-	th.inbox.Put(due(func() { th.stop(stopQuick) }))
-	<-th.ended
+// abandon ends everything without looking, after a failure.
+func (fm *fakeMaster) abandon() {
+	fm.inbox.Put(due(func() { fm.stop(stopQuick) }))
+	<-fm.ended
 }
 
-func (th *theatre) anyActor(n int) *actor {
-	var all []*actor
-	for pid := 0; pid <= th.nextPID; pid++ {
-		if a := th.actors[pid]; a != nil {
+func (fm *fakeMaster) anyWorker(n int) *fakeWorker {
+	var all []*fakeWorker
+	for pid := 0; pid <= fm.nextPID; pid++ {
+		if a := fm.live[pid]; a != nil {
 			all = append(all, a)
 		}
 	}
 	if len(all) == 0 {
-		return &actor{th: th} // what it says is nobody's
+		return &fakeWorker{fm: fm} // what it says is nobody's
 	}
 	return all[n%len(all)]
 }
@@ -189,21 +189,21 @@ func TestSupervisorModel(t *testing.T) {
 // A reload that fails leaves the number of workers as it was.
 func TestFailedReloadKeepsTheWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newTheatre(2, 4)
+		fm := newFakeMaster(2, 4)
 		synctest.Wait()
 		done := make(chan outcome, 1)
-		th.look(func() {
-			th.workers, th.failStart = 4, unix.ENOENT
-			th.askReload(done)
+		fm.look(func() {
+			fm.workers, fm.failStart = 4, unix.ENOENT
+			fm.askReload(done)
 		})
 		if result := <-done; result.err == nil {
 			t.Error("the reload succeeded")
 		}
-		th.look(func() {
-			if th.target != 2 || len(th.wanted(th.generation)) != 2 {
-				t.Errorf("%d workers wanted, %d there; want 2", th.target, len(th.wanted(th.generation)))
+		fm.look(func() {
+			if fm.target != 2 || len(fm.wanted(fm.generation)) != 2 {
+				t.Errorf("%d workers wanted, %d there; want 2", fm.target, len(fm.wanted(fm.generation)))
 			}
 		})
-		th.abandonStage()
+		fm.abandon()
 	})
 }

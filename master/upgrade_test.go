@@ -13,35 +13,35 @@ func TestUpgradeSteps(t *testing.T) {
 	errTest, errExecute := errors.New("it could not"), errors.New("exec format error")
 	tested := []string{"start the test", "pause control"}
 	for name, test := range map[string]struct {
-		prepare func(*theatre)
+		prepare func(*fakeMaster)
 		want    []string
 		goesOn  bool // it is under way still: what it waits for is to come
 	}{
-		"the test fails": {func(th *theatre) { th.failTest = errTest }, []string{"start the test"}, false},
-		"the program cannot be executed": {func(th *theatre) { th.failExecute = errExecute }, slices.Concat(tested, []string{
+		"the test fails": {func(fm *fakeMaster) { fm.failTest = errTest }, []string{"start the test"}, false},
+		"the program cannot be executed": {func(fm *fakeMaster) { fm.failExecute = errExecute }, slices.Concat(tested, []string{
 			"hold children", "ask the test", "hold signals", "flush messages", "hand the log over",
 			"execute program USHER_UPGRADE_LOG=3", "release signals", "release children", "end the test", "resume control",
 		}), false},
-		"a child has died": {func(th *theatre) { th.someoneDied = true }, slices.Concat(tested, []string{"hold children"}), true},
+		"a child has died": {func(fm *fakeMaster) { fm.someoneDied = true }, slices.Concat(tested, []string{"hold children"}), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				th := newTheatre(2, 2)
+				fm := newFakeMaster(2, 2)
 				synctest.Wait()
-				th.look(func() {
-					test.prepare(th)
-					th.askUpgrade(-1)
+				fm.look(func() {
+					test.prepare(fm)
+					fm.askUpgrade(-1)
 				})
 				synctest.Wait()
-				th.look(func() {
-					if !slices.Equal(th.upgradeSteps, test.want) {
-						t.Errorf("it did\n%q, want\n%q", th.upgradeSteps, test.want)
+				fm.look(func() {
+					if !slices.Equal(fm.upgradeSteps, test.want) {
+						t.Errorf("it did\n%q, want\n%q", fm.upgradeSteps, test.want)
 					}
-					if goesOn := th.upgrade != nil; goesOn != test.goesOn {
+					if goesOn := fm.upgrade != nil; goesOn != test.goesOn {
 						t.Errorf("under way: %t, want %t", goesOn, test.goesOn)
 					}
 				})
-				th.abandonStage()
+				fm.abandon()
 			})
 		})
 	}
@@ -50,18 +50,18 @@ func TestUpgradeSteps(t *testing.T) {
 // A master that cannot be upgraded says why, and tries nothing.
 func TestUpgradeUnable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newTheatre(1, 1)
+		fm := newFakeMaster(1, 1)
 		synctest.Wait()
-		th.look(func() {
-			th.upgrader.unable = errors.New("is /proc mounted?")
-			th.askUpgrade(-1)
+		fm.look(func() {
+			fm.upgrader.unable = errors.New("is /proc mounted?")
+			fm.askUpgrade(-1)
 		})
 		synctest.Wait()
-		th.look(func() {
-			if th.upgrade != nil || th.upgradeSteps != nil {
-				t.Errorf("%+v, %q", th.upgrade, th.upgradeSteps)
+		fm.look(func() {
+			if fm.upgrade != nil || fm.upgradeSteps != nil {
+				t.Errorf("%+v, %q", fm.upgrade, fm.upgradeSteps)
 			}
 		})
-		th.abandonStage()
+		fm.abandon()
 	})
 }

@@ -1,0 +1,351 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/dispatch"
+	"github.com/usher-go/usher/master/internal/fileid"
+	"golang.org/x/sys/unix"
+)
+
+// fakeMaster runs the production supervisor with fake worker processes and a fake
+// accept goroutine, in a bubble with a fake clock (testing/synctest). After
+// every step it checks what must always hold.
+type fakeMaster struct {
+	*supervisor
+	ended        chan error
+	nextPID      int
+	live         map[int]*fakeWorker // by pid: processes that live
+	queues       map[int]*dispatch.Queue
+	queuesClosed map[int]bool
+	closed       bool // the listeners
+	paused       bool // the accept goroutine
+
+	acceptStands bool // the accept goroutine stands still
+	faults       []error
+
+	mute      bool  // workers started from now on never say ready
+	moves     bool  // they can move connections
+	failStart error // starting one fails with this
+	reread    error
+	workers   int           // in the configuration, as read next
+	samples   atomic.Int64  // that the supervisor took
+	aborted   time.Time     // when a worker last was, for it hung
+	answers   []chan scaled // that are to come
+	spoiled   int           // the generation that cannot restore connections
+
+	upgradeSteps []string
+	failTest     error                         // starting the self-test fails with this
+	failExecute  error                         // becoming the new program fails with this
+	someoneDied  bool                          // a child is reaped, and the supervisor has not heard of it
+	counts       map[int]dispatch.WorkerCounts // as Snapshot has them
+
+	entries []*ipc.Entry // of the first workers, for the test to write as they do
+}
+
+// fakeWorker is a worker process that is not there.
+type fakeWorker struct {
+	pid      int
+	spec     child.Spec
+	hungUp   bool
+	fm       *fakeMaster
+	stubborn bool // does not exit when told to drain
+	deaf     bool // does not answer when told to move
+	gave     bool // it has said that it gave all
+}
+
+func newFakeMaster(workers, maxWorkers int) *fakeMaster {
+	return newFakeMasterOf(workers, maxWorkers, false)
+}
+
+func newFakeMasterOf(workers, maxWorkers int, moves bool) *fakeMaster {
+	fm := &fakeMaster{moves: moves,
+		ended: make(chan error, 1), nextPID: 100, workers: workers,
+		live: make(map[int]*fakeWorker), queues: make(map[int]*dispatch.Queue), queuesClosed: make(map[int]bool),
+	}
+	config := Config{
+		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
+		DrainTimeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
+	}
+	config.Reread = func(*Config) (next Config, err error) { // on a goroutine of its own
+		next = config
+		fm.do(func() { next.Workers, err = fm.workers, fm.reread })
+		return next, err
+	}
+	if _, err := config.check(); err != nil {
+		panic(err) // the test is wrong
+	}
+	fm.supervisor = newSupervisor(&config, fm, processes{
+		launch: fm.launch,
+		signal: func(pid int, sig unix.Signal) { fm.signal(pid, sig) },
+		signalThread: func(pid, _ int, sig unix.Signal) {
+			fm.aborted = time.Now()
+			fm.signal(pid, sig)
+		},
+		stopped: func(int) bool { return false },
+	}, goSleeper())
+	fm.supervisor.upgrader = fm.newUpgrader()
+	go func() { fm.ended <- fm.run() }()
+	return fm
+}
+
+// newUpgrader returns an upgrader that notes what is called of it, in the order of that.
+// Become nothing else it cannot: to execute the program fails with failExecute.
+func (fm *fakeMaster) newUpgrader() upgrader {
+	note := func(step string) { fm.upgradeSteps = append(fm.upgradeSteps, step) }
+	return upgrader{
+		program: "program", executable: -1,
+		startTest: func(*upgradeState) (selfTest, error) {
+			fm.do(func() { note("start the test") })
+			if fm.failTest != nil {
+				return nil, fm.failTest
+			}
+			return (*fakeTest)(fm), nil
+		},
+		pauseControl:  func() { fm.do(func() { note("pause control") }) },
+		resumeControl: func() { note("resume control") },
+		controlSocket: func() (int, fileid.ID) { return -1, fileid.ID{} },
+		holdChildren: func([]int) (func(), bool) {
+			note("hold children")
+			return func() { note("release children") }, !fm.someoneDied
+		},
+		groups: func() []child.GroupState { return nil },
+		holdSignals: func() (func(), error) {
+			note("hold signals")
+			return func() { note("release signals") }, nil
+		},
+		flushMessages: func() { note("flush messages") },
+		handOverLog:   func() int { note("hand the log over"); return 3 },
+		execute: func(path string, fds []int, variables ...string) error {
+			note("execute " + path + " " + variables[len(variables)-1])
+			return fm.failExecute
+		},
+	}
+}
+
+// fakeTest is a self-test that finds nothing wrong.
+type fakeTest fakeMaster
+
+func (t *fakeTest) ask(int, time.Duration) error {
+	t.upgradeSteps = append(t.upgradeSteps, "ask the test")
+	return nil
+}
+func (t *fakeTest) end() { t.upgradeSteps = append(t.upgradeSteps, "end the test") }
+
+func (fm *fakeMaster) fault(format string, args ...any) {
+	fm.faults = append(fm.faults, fmt.Errorf(format, args...))
+}
+
+// What follows is called on the supervisor's goroutine, while the test waits.
+
+func (fm *fakeMaster) launch(o child.Spec) (process, error) {
+	if fm.failStart != nil {
+		return nil, fm.failStart
+	}
+	for _, a := range fm.live {
+		if a.spec.Slot == o.Slot {
+			fm.fault("slot %d: started while pid %d lives", o.Slot, a.pid)
+		}
+	}
+	fm.nextPID++
+	a := &fakeWorker{pid: fm.nextPID, spec: o, fm: fm}
+	fm.live[a.pid] = a
+	if !fm.mute {
+		a.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: fm.moves})
+	}
+	return a, nil
+}
+
+func (a *fakeWorker) PID() int                      { return a.pid }
+func (a *fakeWorker) Queue() (queue, workerEnd int) { return -1, -1 }
+func (a *fakeWorker) StderrTail() string            { return "alas" }
+func (a *fakeWorker) LeftOthers() bool              { return false }
+func (a *fakeWorker) HangUp()                       { a.hungUp = true }
+func (a *fakeWorker) Pause()                        {}
+func (a *fakeWorker) Resume()                       {}
+func (a *fakeWorker) State() child.State            { return child.State{PID: a.pid} }
+
+func (a *fakeWorker) Tell(m ipc.Message) error {
+	if a.hungUp {
+		a.fm.fault("pid %d: told %T after its end", a.pid, m)
+	}
+	a.fm.obey(a, m)
+	return nil
+}
+
+// say sends a control message to the supervisor.
+func (a *fakeWorker) say(m ipc.Message) { a.fm.inbox.Put(child.Said{ID: a.spec.ID, Message: m}) }
+
+// obey is what a worker does that is told something.
+func (fm *fakeMaster) obey(a *fakeWorker, m ipc.Message) {
+	switch m := m.(type) {
+	case ipc.Stop:
+		fm.exit(a.pid, 0)
+	case ipc.Drain:
+		if m.Mode == ipc.DrainMove && a.spec.Generation < fm.spoiled && fm.spoiled == fm.generation && !a.gave {
+			fm.fault("pid %d: told to move connections to where they do not survive", a.pid)
+		}
+		switch {
+		case m.Mode == ipc.DrainMove && a.deaf:
+		case m.Mode == ipc.DrainMove && !a.gave:
+			a.gave = true
+			a.say(ipc.Moved{})
+		case !a.stubborn:
+			fm.exit(a.pid, 0)
+		}
+	case ipc.Move:
+		if m.Count == 0 {
+			a.gave = false // until it is told to move again
+		}
+		if !a.deaf {
+			a.say(ipc.Moved{ID: m.ID})
+		}
+	}
+}
+
+func (fm *fakeMaster) signal(pid int, sig unix.Signal) { fm.exit(pid, unix.WaitStatus(sig)) }
+
+// exit ends a process, if it lives.
+func (fm *fakeMaster) exit(pid int, status unix.WaitStatus) {
+	if a := fm.live[pid]; a != nil {
+		delete(fm.live, pid)
+		fm.inbox.Put(child.Exited{ID: a.spec.ID, Status: status})
+	}
+}
+
+func (fm *fakeMaster) Open(queues []dispatch.Queue) {
+	for _, q := range queues {
+		if fm.queues[q.Slot] != nil {
+			fm.fault("slot %d: opened twice", q.Slot)
+		}
+		fm.queues[q.Slot] = &q
+	}
+}
+
+func (fm *fakeMaster) CloseQueue(slot int) {
+	if fm.queues[slot] == nil || fm.queuesClosed[slot] {
+		fm.fault("slot %d: closed without an open queue", slot)
+	}
+	fm.queuesClosed[slot] = true
+}
+
+func (fm *fakeMaster) Reaped(slot int) {
+	if fm.queues[slot] == nil {
+		fm.fault("slot %d: reaped without a queue", slot)
+	}
+	fm.inbox.Put(dispatch.QueueGone{Worker: fm.queues[slot].Worker})
+	delete(fm.queues, slot)
+	delete(fm.queuesClosed, slot)
+}
+
+func (fm *fakeMaster) ConnsClosed(int, ipc.Closed) {}
+func (fm *fakeMaster) Loads() map[int]int          { return nil }
+func (fm *fakeMaster) AwaitLanding(slot int) {
+	fm.inbox.Put(dispatch.Landed{Worker: fm.queues[slot].Worker})
+}
+func (fm *fakeMaster) AwaitArrival()              { fm.inbox.Put(dispatch.Arrived{}) }
+func (fm *fakeMaster) MovedSoFar(int, uint64) int { return 0 }
+func (fm *fakeMaster) ForgetMove(int, uint64)     {}
+
+func (fm *fakeMaster) BeginMove(slot int, id uint64, to, count int) {
+	if fm.queuesClosed[slot] || fm.queues[slot] == nil {
+		fm.fault("slot %d: an order to one that does not serve", slot)
+	}
+}
+
+func (fm *fakeMaster) AnswerMove(slot int, id uint64, n int) {
+	fm.inbox.Put(dispatch.MoveDone{Worker: fm.queues[slot].Worker, Order: id, Moved: max(0, n)})
+}
+
+func (fm *fakeMaster) Pause() (dispatch.State, error) {
+	fm.paused = true
+	return dispatch.State{}, nil
+}
+
+func (fm *fakeMaster) Resume() {
+	if !fm.paused {
+		fm.fault("resumed without a pause")
+	}
+	fm.paused = false
+}
+
+func (fm *fakeMaster) Ping() {
+	if !fm.acceptStands {
+		fm.notifier.alive()
+	}
+}
+
+func (fm *fakeMaster) Guard(int, float64) {}
+
+func (fm *fakeMaster) CloseListeners() { fm.closed = true }
+func (fm *fakeMaster) AnyStuck() bool {
+	fm.samples.Add(1) // each sample asks this, and nothing else does
+	return false
+}
+func (fm *fakeMaster) Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts) {
+	return dispatch.Totals{}, fm.counts
+}
+func (fm *fakeMaster) Configure(dispatch.Settings, []dispatch.Listener) {}
+
+// look runs f on the supervisor's goroutine, which alone touches all this.
+func (fm *fakeMaster) look(f func()) {
+	if !fm.do(f) {
+		panic("the supervisor has ended")
+	}
+}
+
+// check looks at everything between two steps.
+func (fm *fakeMaster) check() error {
+	serving := 0
+	for number := range fm.queues {
+		slot := fm.slots[number]
+		if slot == nil || slot.process == nil || fm.live[slot.process.PID()] == nil {
+			return fmt.Errorf("slot %d: a seat without a process", number)
+		}
+		if open := !fm.queuesClosed[number]; open != slot.life.serves() {
+			return fmt.Errorf("slot %d: open %v while %v", number, open, slot.life)
+		} else if open {
+			serving++
+		}
+		if slot.generation > fm.generation {
+			return fmt.Errorf("slot %d: serves in generation %d before the switch from %d", number, slot.generation, fm.generation)
+		}
+	}
+	for slot := range fm.slots.all() {
+		if (slot.process != nil) != (slot.life != lifeGone) || (slot.board != nil) != (slot.process != nil) {
+			return fmt.Errorf("slot %d: %v, process %v, scoreboard %v", slot.number, slot.life, slot.process, slot.board)
+		}
+		if slot.alarm == nil && !slot.kept() && slot.life != lifeWaiting && !slot.life.serves() && slot.killed == "" {
+			return fmt.Errorf("slot %d: %v, without a limit", slot.number, slot.life)
+		}
+	}
+	if fm.paused {
+		return errors.New("the accept goroutine was paused, and not resumed")
+	}
+	if fm.target < 1 || fm.target > fm.config.MaxWorkers {
+		return fmt.Errorf("%d workers wanted", fm.target)
+	}
+	if n := len(fm.wanted(fm.generation)); fm.stopping == stopNot && n > fm.config.MaxWorkers {
+		return fmt.Errorf("%d workers in generation %d", n, fm.generation)
+	}
+	return errors.Join(fm.faults...)
+}
+
+// do runs f on the supervisor's goroutine and returns when it has run, or false if the
+// supervisor has ended.
+func (fm *fakeMaster) do(f func()) bool {
+	ran := make(chan struct{})
+	fm.inbox.Put(due(func() { f(); close(ran) }))
+	select {
+	case <-ran:
+		return true
+	case <-fm.done:
+		return false
+	}
+}
