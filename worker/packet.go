@@ -32,7 +32,7 @@ func (q *intake) adoptPacket(begun time.Duration) error {
 		}
 		l.progress()
 	}
-	q.drop() // all descriptors are taken, but for the state of one that a stream took
+	q.drop() // all descriptors are taken, but for the memfd of a state that no session wants
 	if q.late > 0 {
 		l.log.Warn("connections closed, they waited too long in the queue", "count", q.late, "limit", q.timeout)
 		q.late = 0
