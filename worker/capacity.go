@@ -20,8 +20,8 @@ import (
 //
 // The reserve (reservedFDs) is for neither.
 
-// capacity is how many connections this process can hold. The zero value is not
-// known, and bounds nothing.
+// capacity is how many connections this process can hold: a value, from measure. The
+// zero value was not measured, and bounds nothing.
 type capacity struct {
 	descriptors int // for connections, dialled ones included
 	accepted    int // of accepted ones, as stated in ready
@@ -103,8 +103,8 @@ func descriptorsFree(fd int) bool {
 	return true
 }
 
-// known reports whether it was measured.
-func (c capacity) known() bool { return c.descriptors > 0 }
+// measured reports whether it is not the zero value.
+func (c capacity) measured() bool { return c.descriptors > 0 }
 
 // free returns how many descriptors so many connections leave; below 0 there are more
 // than were to be.
@@ -136,7 +136,7 @@ func (n load) perClient() int {
 // reckon tells the master how much less there is room for, if that has changed, and
 // reads the queue again once there is room for what is in it.
 func (m *member) reckon() {
-	if !m.capacity.known() {
+	if !m.capacity.measured() {
 		return
 	}
 	if missing := m.capacity.missing(m.load()); missing != m.capacity.withheld {

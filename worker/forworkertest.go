@@ -14,18 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func init() { forworkertest.New = newHandLoop }
+func init() { forworkertest.New = newManualLoop }
 
-// handLoop is a loop that package workertest turns by hand: it has no master, no
+// manualLoop is a loop that package workertest turns by hand: it has no master, no
 // goroutine of its own, and a clock that stands still in between.
-type handLoop struct {
+type manualLoop struct {
 	*loop
 	handler Handler
 	time    time.Duration
 	drains  bool // connections that come are asked to finish
 }
 
-func newHandLoop(handler, opts any, closed func(uint64, error)) (forworkertest.Loop, error) {
+func newManualLoop(handler, opts any, closed func(uint64, error)) (forworkertest.Loop, error) {
 	h, o := handler.(Handler), newOptions(opts.([]Option))
 	if !movable(h) {
 		return nil, errors.New("worker: streams have no loop to drive")
@@ -37,7 +37,7 @@ func newHandLoop(handler, opts any, closed func(uint64, error)) (forworkertest.L
 	if err != nil {
 		return nil, err
 	}
-	t := &handLoop{loop: l, handler: h}
+	t := &manualLoop{loop: l, handler: h}
 	l.clock = func() time.Duration { return t.time }
 	l.ending = closed
 	if o.memory > 0 {
@@ -52,7 +52,7 @@ func newHandLoop(handler, opts any, closed func(uint64, error)) (forworkertest.L
 }
 
 // Connect gives the loop one end of a socket pair.
-func (t *handLoop) Connect(id uint64, listener string, local, remote netip.AddrPort) (int, error) {
+func (t *manualLoop) Connect(id uint64, listener string, local, remote netip.AddrPort) (int, error) {
 	t.bind()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -68,7 +68,7 @@ func (t *handLoop) Connect(id uint64, listener string, local, remote netip.AddrP
 }
 
 // Serve makes turns until nothing is ready or due, and no work is outstanding.
-func (t *handLoop) Serve() error {
+func (t *manualLoop) Serve() error {
 	t.bind()
 	for {
 		next, timeout := t.nextDeadline(), time.Duration(0)
@@ -85,10 +85,10 @@ func (t *handLoop) Serve() error {
 	}
 }
 
-func (t *handLoop) Advance(d time.Duration) { t.time, t.known = t.time+d, false }
+func (t *manualLoop) Advance(d time.Duration) { t.time, t.known = t.time+d, false }
 
 // Drain is what the beginning of a worker's drain is to its sessions.
-func (t *handLoop) Drain() {
+func (t *manualLoop) Drain() {
 	t.bind()
 	if t.drains {
 		return
@@ -99,7 +99,7 @@ func (t *handLoop) Drain() {
 	t.settle()
 }
 
-func (t *handLoop) End() {
+func (t *manualLoop) End() {
 	t.bind()
 	t.end()
 	t.stopped()

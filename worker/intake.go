@@ -13,7 +13,7 @@ import (
 )
 
 // intake is a member's end of the queue, as connections come by it: it receives
-// packets of them, and adopt.go makes connections of what is in one.
+// packets of them, and makes connections of what is in one (packet.go).
 //
 //	watched ──(event)──► take ──(a packet)──► adopted, one after another
 //	   ▲                  │
@@ -138,7 +138,7 @@ func (q *intake) bookLost(err error) error {
 // there is nothing to wait for, and the reserve.
 func (q *intake) overfull() bool {
 	m := q.member
-	if m.loop.dialled == 0 || m.loop.accepted() == 0 || !m.capacity.known() {
+	if m.loop.dialled == 0 || m.loop.accepted() == 0 || !m.capacity.measured() {
 		return false
 	}
 	load := m.load()

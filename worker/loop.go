@@ -20,8 +20,8 @@ import (
 // member, which adds what a worker has to do with its master.
 //
 // Everything here is the loop's goroutine's alone, except for orders, messages,
-// strayed, and what does not change once the loop has started. A loop touches
-// its own sockets and nothing else of the process.
+// strayed, and what does not change once the loop has started. It touches its
+// connections' sockets, and of the process nothing else.
 //
 // One turn (turn.go): wait; serve each ready connection once, settling after each
 // what its callbacks have changed, and a share of what was posted; then what is due
