@@ -2,9 +2,7 @@ package worker
 
 import (
 	"fmt"
-	"iter"
 	"runtime/debug"
-	"time"
 )
 
 // Hooks are calls about the worker, not a connection. Each is optional, and made
@@ -39,32 +37,6 @@ func WithHooks(hooks Hooks) Option {
 	return func(o *options) { o.hooks = hooks }
 }
 
-// WithTick has f called every d, first when d has passed since the worker was
-// ready, until its end, and while it drains too. Like Hooks, f runs on the
-// loop's goroutine and must not block; a panic in it is logged, costs no
-// connection and does not end the ticks. A tick that is late puts off those
-// behind it: none is made up for.
-//
-// conns gives the open connections of this worker, in no order and valid until f
-// returns; f may write to, close or abort any. Those of Streams and those dialled are not among
-// them.
-//
-// It may be given more than once, for several ticks. A d that is not positive
-// panics.
-func WithTick(d time.Duration, f func(conns iter.Seq[*Conn])) Option {
-	if d <= 0 {
-		panic(fmt.Sprintf("worker: a tick every %v", d))
-	}
-	return func(o *options) { o.ticks = append(o.ticks, tick{every: d, due: never, f: f}) }
-}
-
-// tick is a call that comes again and again.
-type tick struct {
-	every time.Duration
-	due   time.Duration // on the loop's clock
-	f     func(conns iter.Seq[*Conn])
-}
-
 // starting calls Start, and returns its error.
 func (l *loop) starting() (err error) {
 	if l.hooks.Start != nil {
@@ -79,10 +51,7 @@ func (l *loop) starting() (err error) {
 // ready calls Ready, and begins the ticks.
 func (l *loop) ready() {
 	l.hook("Ready", l.hooks.Ready)
-	now := l.now()
-	for i := range l.ticks {
-		l.ticks[i].due = now + min(l.ticks[i].every, never-now)
-	}
+	l.beginTicks()
 }
 
 // stopped calls Stop, when all is over.
@@ -104,33 +73,4 @@ func (l *loop) callHook(name string, f func(), err *error) {
 		}
 	}()
 	f()
-}
-
-func (l *loop) nextTick() time.Duration {
-	next := never
-	for i := range l.ticks {
-		next = min(next, l.ticks[i].due)
-	}
-	return next
-}
-
-// tick calls what is due.
-func (l *loop) tick(now time.Duration) {
-	for i := range l.ticks {
-		if t := &l.ticks[i]; t.due <= now {
-			l.hook("Tick", func() { t.f(l.conns) })
-			l.settle()
-			t.due = now + min(t.every, never-now)
-		}
-	}
-}
-
-// conns is a sequence of those connections that callbacks may use.
-func (l *loop) conns(yield func(c *Conn) bool) {
-	for index := range l.table.size {
-		c := l.table.at(index)
-		if c != nil && c.session != nil && !c.ending() && !c.state.is(traitDialled) && !yield(c) {
-			return
-		}
-	}
 }
