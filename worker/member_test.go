@@ -77,6 +77,30 @@ func TestLoopKnowsItsMemberInThreePlaces(t *testing.T) {
 	}
 }
 
+// The protocol is the member's, and those files' that make something for it; of it, a
+// loop knows what an envelope says about a socket that it adopts.
+func TestProtocolIsTheMembers(t *testing.T) {
+	want := []string{
+		"adopt.go", "capacity.go", "control.go", "forworkertest.go", "intake.go", "ledger.go", "member.go",
+		"mover.go", "orders.go", "packet.go", "parcel.go", "streams.go", "testdoor.go", "worker.go",
+	}
+	var got []string
+	names, err := filepath.Glob("*.go")
+	must(t, err)
+	for _, name := range names {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		must(t, err)
+		for _, i := range file.Imports {
+			if i.Path.Value == `"github.com/usher-go/usher/ipc"` && !strings.HasSuffix(name, "_test.go") {
+				got = append(got, name)
+			}
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("files that import the protocol: %v, want %v", got, want)
+	}
+}
+
 // isLoop reports whether an expression is a loop by its name: l, or something's loop.
 func isLoop(x ast.Expr) bool {
 	switch x := x.(type) {
