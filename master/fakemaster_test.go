@@ -306,7 +306,7 @@ func (fm *fakeMaster) check() error {
 	for number := range fm.queues {
 		slot := fm.slots[number]
 		if slot == nil || slot.process == nil || fm.live[slot.process.PID()] == nil {
-			return fmt.Errorf("slot %d: a seat without a process", number)
+			return fmt.Errorf("slot %d: a queue without a process", number)
 		}
 		if open := !fm.queuesClosed[number]; open != slot.life.serves() {
 			return fmt.Errorf("slot %d: open %v while %v", number, open, slot.life)

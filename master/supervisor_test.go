@@ -166,7 +166,7 @@ func (fm *fakeMaster) anyWorker(n int) *fakeWorker {
 	return all[n%len(all)]
 }
 
-// Whatever happens in whatever order: one process a slot, seats only for ready
+// Whatever happens in whatever order: one process a slot, queues only for ready
 // workers of the generation that serves, everything as wanted in the end, and
 // nothing left after a stop.
 func TestSupervisorModel(t *testing.T) {

@@ -1,0 +1,79 @@
+package master
+
+import (
+	"time"
+
+	"github.com/usher-go/usher/master/internal/child"
+	"github.com/usher-go/usher/master/internal/listen"
+)
+
+// This file is how the configuration of a reload is read and checked, on a goroutine of
+// its own, before anything is started for it.
+
+// reloadPlan is a configuration that was read and found possible.
+type reloadPlan struct {
+	config  Config
+	sockets []listen.Resolved
+	program *child.Program // owned; nil with an error
+	err     error
+}
+
+// drop closes what the plan owns.
+func (p *reloadPlan) drop() {
+	if p.program != nil {
+		p.program.Close()
+	}
+}
+
+// readLimit is how long reading the configuration may take: a file may be a FIFO,
+// or on a file system that does not answer.
+const readLimit = 10 * time.Second
+
+// configRead and reloadPlanned are how far the goroutine of a reload has come that reads
+// the configuration.
+type (
+	configRead    struct{ reload *reload }
+	reloadPlanned struct {
+		reload *reload
+		plan   reloadPlan
+	}
+)
+
+func (s *supervisor) reloadPlanned(e reloadPlanned) {
+	if s.reload != e.reload {
+		e.plan.drop() // nobody waited for it
+		return
+	}
+	s.reading = nil
+	s.reload.limit.Stop()
+	s.startReload(e.plan)
+}
+
+// planReload does what a reload needs no workers and listeners for. It calls read as
+// soon as the configuration is read. It may block.
+func planReload(old *Config, read func()) reloadPlan {
+	next := *old
+	if old.Reread != nil {
+		var err error
+		if next, err = old.Reread(old); err != nil {
+			return reloadPlan{err: err}
+		}
+	}
+	next.Logger, next.Started, next.Reread, next.ReopenLogs = old.Logger, old.Started, old.Reread, old.ReopenLogs
+	next.LogWriter = old.LogWriter
+	next.defaultCapacity = old.defaultCapacity
+	addresses, err := next.check()
+	if err == nil {
+		err = old.allows(&next)
+	}
+	if err != nil {
+		return reloadPlan{err: err}
+	}
+	worker, err := openProgram(&next)
+	if err != nil {
+		return reloadPlan{err: err}
+	}
+	read()
+	sockets, err := listen.Resolve(addresses, old.addresses())
+	return reloadPlan{next, sockets, worker, err}
+}
