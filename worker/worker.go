@@ -145,12 +145,12 @@ func disinherit() {
 //	member    this goroutine     owns the loop and the queue; ends when drained, on stop, or on an error
 //	listener  its own goroutine  reads control; ends when the member has, which closes control
 //
-// So the package has two floors. Below is a loop with its connections (loop.go, turn.go,
-// conn.go, and what they name), which needs no master; above, a member (member.go),
-// which is all that a worker has to do with one, and alone speaks the protocol.
-//
 // The listener makes orders for the loop of what it reads, and sees the
 // master's end while the loop is stuck in a handler.
+//
+// The package has two floors. Below is a loop with its connections (loop.go, turn.go,
+// conn.go, and what they name), which needs no master; above, a member (member.go),
+// which is all that a worker has to do with one, and alone speaks the protocol.
 func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	o := newOptions(opts)
 	m, err := newMember(e, h, o)
