@@ -59,7 +59,7 @@ const (
 	acceptPause                // out of something: keep serving, try again later
 )
 
-// judge classifies as accept(2) advises: errors of the network that were
+// classify classifies as accept(2) advises: errors of the network that were
 // pending on the new connection are passed over; lack of resources, and what
 // no one has thought of, is waited out. None ends serving.
 func classify(errno syscall.Errno) verdict {

@@ -20,8 +20,8 @@ type paused struct {
 	err    error
 }
 
-// Pause stops the accept goroutine between two turns, with nothing in the hand, and
-// returns what it has, until Resume. With an error it goes on: ErrHolding, if the hand
+// Pause stops the accept goroutine between two turns, with nothing in the batch, and
+// returns what it has, until Resume. With an error it goes on: ErrHolding, if the batch
 // cannot be emptied, since moved connections are in it that nobody has room for;
 // BatchEmpty follows when it is empty. The supervisor calls both.
 func (a *Acceptor) Pause() (State, error) {
@@ -90,7 +90,7 @@ func (q *workerQueue) state() QueueState {
 	}
 }
 
-// seat is the reverse, with its worker's entry, or any if that is dead. Whether
+// queue is the reverse, with its worker's entry, or any if that is dead. Whether
 // there is anything in its queue is to be found out.
 func (e *QueueState) queue(entry *ipc.Entry) *workerQueue {
 	t := e.Final
@@ -109,7 +109,7 @@ func (e *QueueState) queue(entry *ipc.Entry) *workerQueue {
 	}
 }
 
-// inherit takes over what another accept goroutine left, before this one runs.
+// Inherit takes over what another accept goroutine left, before this one runs.
 // boards are the living workers' by slot.
 func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 	d := &a.dispatcher

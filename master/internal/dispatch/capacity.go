@@ -65,7 +65,7 @@ func (c *capacity) admit() {
 	c.spare--
 }
 
-// placeable reports whether some connection in the hand has somewhere to go.
+// placeable reports whether some connection in the batch has somewhere to go.
 func (d *dispatcher) placeable() bool {
 	c := &d.capacity
 	for i := range d.batch.Len() {
@@ -76,7 +76,7 @@ func (d *dispatcher) placeable() bool {
 	return false
 }
 
-// choose returns which seat connection i in the hand is for, or -1.
+// choose returns which queue connection i in the batch is for, or -1.
 func (d *dispatcher) choose(i int) int {
 	var peer netip.Addr
 	if d.policy.byAddress && d.batch.Decode(i, &d.envelope) == nil { // else it is placed as one without an address

@@ -20,7 +20,7 @@ func least(candidates []candidate, _ netip.Addr, turn int) int {
 	return best
 }
 
-// haven chooses who gets a moved connection: of those that can thaw it, slot to
+// chooseForMoved chooses who gets a moved connection: of those that can thaw it, slot to
 // if that has room, else the least loaded; and the one that it comes from, slot
 // from, only if there is no other.
 func chooseForMoved(candidates []candidate, turn, from, to int) int {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gathering lets clients gather for a moment before the accept goroutine looks
+// coalescing lets clients gather for a moment before the accept goroutine looks
 // for them again, while they come by the ten thousand a second, as network cards
 // hold back their interrupts. A turn has a price of its own, some 10 µs: it is
 // woken, sends a packet to each worker, and wakes them. Where nothing else delays
@@ -59,7 +59,7 @@ func (c *coalescing) came(n int, now time.Duration) {
 	}
 }
 
-// judge decides about the next window by the connections a second of this one.
+// decide decides about the next window by the connections a second of this one.
 func (c *coalescing) decide(rate float64, now time.Duration) {
 	switch {
 	case c.on && rate < coalesceWorse*c.before:
@@ -73,7 +73,7 @@ func (c *coalescing) decide(rate float64, now time.Duration) {
 	}
 }
 
-// gather lets the moment pass, on this thread, if it is time to gather and nothing
+// coalesce lets the moment pass, on this thread, if it is time to gather and nothing
 // else is to be done before. A signal may end it earlier.
 func (a *Acceptor) coalesce() {
 	if !a.coalescing.on || a.dispatcher.held() > 0 {

@@ -21,7 +21,7 @@ type Conns struct {
 	Cut      uint64 // of those closed: by the deadline of a drain, while their clients had more to say
 }
 
-// counts sums up.
+// sum sums up.
 func (d *dispatcher) sum() Totals {
 	c := Totals{Conns: Conns{Accepted: d.totals.accepted, Refused: d.totals.refused, Moved: d.totals.moved, Lost: d.totals.lost}}
 	c.addSaid(&d.totals.said)
@@ -74,7 +74,7 @@ func (d *dispatcher) snapshot() snapshot {
 	return s
 }
 
-// loads returns the load of each open seat by slot.
+// loads returns the load of each open queue by slot.
 func (d *dispatcher) loads() map[int]int {
 	loads := make(map[int]int)
 	for _, q := range d.open {
@@ -93,7 +93,7 @@ func (d *dispatcher) connsClosed(slot int, closed ipc.Closed) {
 	}
 }
 
-// add adds a seat. What a dead worker leaves is queued until its queue is
+// add adds a queue. What a dead worker leaves is queued until its queue is
 // drained: only then is it known what died with it, and lost never goes down.
 func (c *Totals) add(q *workerQueue) {
 	t := q.tally()
@@ -118,7 +118,7 @@ func (c *Totals) addSaid(said *ipc.Reading) {
 	c.Said.AddKept(said)
 }
 
-// addSilent adds a seat whose worker does not say what it closes. Its connections
+// addSilent adds a queue whose worker does not say what it closes. Its connections
 // count as closed once they are known to be out of its queue, where others could
 // still get them; of one that may give them back, once it is dead and they are lost
 // to it.

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// junk closes what a worker has sent and nobody is to have. It may be anything:
+// discarder closes what a worker has sent and nobody is to have. It may be anything:
 // a file of a file system that does not answer, whose close(2) never returns, so
 // that no goroutine that serves may call it. The zero value is ready to use.
 type discarder struct {

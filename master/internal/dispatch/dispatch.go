@@ -3,11 +3,11 @@
 //
 // A connection goes this way:
 //
-//	accept.go, greeter.go   accept4(2), on the accept goroutine or a further one
+//	accept.go, subacceptor.go   accept4(2), on the accept goroutine or a further one
 //	limits.go, census.go    whether it may come in
 //	policy.go               which worker it is for
 //	dispatcher.go           it is sent to that worker's queue
-//	seat.go, ledger.go      the queue, and what became of what was sent there
+//	queue.go, ledger.go      the queue, and what became of what was sent there
 //	fetch.go                it comes back: given back, or left by a worker that ended
 //
 // The accept goroutine alone touches the queues and the books (Acceptor). Others ask it

@@ -2,35 +2,32 @@ package dispatch
 
 import (
 	"errors"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/fdpass"
-	"github.com/usher-go/usher/internal/killpoint"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
 
-// dispatcher places connections on seats. It belongs to the accept goroutine.
+// dispatcher has the workers' queues, the batch and the books. It belongs to the accept
+// goroutine.
 //
-// The hand is one packet of connections that the master owns and has not yet
-// placed: just accepted, taken out of a dead worker's queue, or given back by
-// a worker. There is never a second one: the hand is placed before anything
-// more is accepted or received, and only as much is accepted as there is room
-// for. So the master holds at most ipc.MaxConns connections at any time, and
-// whatever else waits, waits in a kernel queue.
+// The batch is one packet of connections that the master owns and has not yet placed:
+// just accepted, taken out of a queue whose worker does not read it, or given back by a
+// worker. There is never a second one: the batch is placed before anything more is
+// accepted or received, and only as much is accepted as there is room for. So the accept
+// goroutine holds at most ipc.MaxConns connections at any time, and whatever else waits,
+// waits in a kernel queue.
 type dispatcher struct {
 	log      hclog.Logger
 	packets  ipc.PacketConn
 	discards discarder
 	batch    ipc.Packet
-	out      ipc.Packet // what one send carries: descriptors borrowed from the hand
-	// stages says of each connection in the hand whose it is: held, until a queue
-	// took it.
+	out      ipc.Packet // what one send carries: descriptors borrowed from the batch
+	// stages says of each connection in the batch how far it is: see batch.go.
 	stages [ipc.MaxConns]ipc.Stage
 
-	from, to int // of the moved connections in the hand: whose they were, whose they are to be; or nobody
-	// movedBefore: the moved ones in the hand are in the total of those moved already.
+	from, to int // slots, of the moved connections in the batch: whose they were, whose they are to be; or Nobody
+	// movedBefore: the moved ones in the batch are counted in totals.moved already.
 	movedBefore bool
 
 	guard moveGuard
@@ -38,13 +35,13 @@ type dispatcher struct {
 	policy   Policy
 	envelope ipc.Envelope // scratch space for the client's address
 
-	open       []*workerQueue             // open ones, in the order of candidates
-	closed     []*workerQueue             // retired and dead ones whose queue may hold connections
-	all        []*workerQueue             // leaving and then seats: what is in those moves first
+	open       []*workerQueue             // in the order of candidates
+	closed     []*workerQueue             // those that are closed, and of reaped workers those that may hold connections
+	all        []*workerQueue             // closed and then open: what is in the closed ones moves first
 	capacity   capacity                   // as of the latest measure, less what was placed since
 	candidates []candidate                // likewise
-	target     [ipc.MaxConns]*workerQueue // whom each connection in the hand is for; nil: nobody
-	turn       int
+	target     [ipc.MaxConns]*workerQueue // of each connection in the batch: where it is to go; nil: nowhere
+	turn       int                        // where a policy begins to search: see chooser
 
 	inspectAgain bool // some queue held connections, or was stuck, since the last inspection
 
@@ -52,7 +49,7 @@ type dispatcher struct {
 	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
 	totals         totals
 
-	report     func(Event)        // tells the supervisor
+	report     func(Event)        // see Setup.Report
 	watchQueue func(*workerQueue) // has epoll report again what a worker gives back
 }
 
@@ -75,7 +72,7 @@ var (
 	errForged      = errors.New("gave back more connections than it was given")
 )
 
-// open adds a seat for a worker that is ready.
+// openQueue opens the queue of a worker that is ready.
 func (d *dispatcher) openQueue(spec Queue, serial uint64) *workerQueue {
 	q := &workerQueue{spec: spec, serial: serial, ledger: ledger{entry: spec.Entry, closes: spec.Closes}}
 	d.open = append(d.open, q)
@@ -83,11 +80,11 @@ func (d *dispatcher) openQueue(spec Queue, serial uint64) *workerQueue {
 	return q
 }
 
-// relist is to be called when a seat has come, gone or begun to leave.
+// relist is to be called when a queue was opened, closed or removed.
 func (d *dispatcher) relist() { d.all = append(append(d.all[:0], d.closed...), d.open...) }
 
-// retire stops sending to a slot. What waits in its queue goes to others while
-// they have room, or stays for the worker.
+// closeQueue stops sending to a slot, and returns its queue, or nil if none is open. What
+// waits in it goes to others while they have room, or stays for the worker.
 func (d *dispatcher) closeQueue(slot int) *workerQueue {
 	for i, q := range d.open {
 		if q.spec.Slot == slot {
@@ -101,8 +98,8 @@ func (d *dispatcher) closeQueue(slot int) *workerQueue {
 	return nil
 }
 
-// bury takes note that a slot's worker is reaped: what it had not received is
-// to be placed anew.
+// reaped takes note that a slot's worker is reaped: what it had not received is to be
+// placed anew. It returns the queue, or nil if there is none.
 func (d *dispatcher) reaped(slot int) *workerQueue {
 	d.closeQueue(slot)
 	for _, q := range d.closed {
@@ -117,7 +114,7 @@ func (d *dispatcher) reaped(slot int) *workerQueue {
 	return nil
 }
 
-// find returns the seat of a slot whose worker is alive, or nil.
+// find returns the queue of the living worker in a slot, or nil.
 func (d *dispatcher) find(slot int) *workerQueue {
 	for _, q := range d.all {
 		if q.spec.Slot == slot && q.phase != QueueReaped {
@@ -125,196 +122,4 @@ func (d *dispatcher) find(slot int) *workerQueue {
 		}
 	}
 	return nil
-}
-
-// place sends the hand to seats, by the latest survey, and reports whether all
-// of it went. What finds no seat, or is refused, stays.
-func (d *dispatcher) place() bool {
-	for i := range d.batch.Len() {
-		d.target[i] = nil
-		if d.owns(i) {
-			if k := d.choose(i); k >= 0 {
-				d.target[i] = d.open[k]
-			}
-		}
-	}
-	return d.sendTargets()
-}
-
-// handful returns how many connections the hand holds.
-func (d *dispatcher) held() (n int) {
-	for i := range d.batch.Len() {
-		if d.owns(i) {
-			n++
-		}
-	}
-	return n
-}
-
-// holds reports whether connection i in the hand is the master's still.
-func (d *dispatcher) owns(i int) bool { return d.stages[i].Owner() == ipc.OwnerMaster }
-
-// got has an event happen to all in the hand, which has just been filled.
-func (d *dispatcher) stepAll(from ipc.Stage, event ipc.Event) {
-	for i := range d.batch.Len() {
-		d.stages[i] = from
-		d.stages[i].Step(event)
-	}
-}
-
-// hold adds a connection that was just accepted to the hand, and takes ownership
-// of fd. As many as a batch fit.
-func (d *dispatcher) addAccepted(e *ipc.Envelope, fd int) {
-	i := d.batch.Len()
-	d.batch.Add(e, fd)
-	d.stages[i] = ipc.StageBacklog
-	d.stages[i].Step(ipc.EventAccept)
-}
-
-// sendTargets sends each connection in the hand to its target, if it has one, and
-// reports whether the hand is empty then.
-func (d *dispatcher) sendTargets() bool {
-	for i := range d.batch.Len() {
-		if q := d.target[i]; q != nil {
-			d.send(q, i)
-		}
-	}
-	if d.held() > 0 {
-		return false
-	}
-	d.batch.Reset()
-	return true
-}
-
-// send sends every connection in the hand, from first on, whose target is a seat. None
-// has it as a target any more then.
-func (d *dispatcher) send(q *workerQueue, first int) {
-	for i := first; i < d.batch.Len(); i++ {
-		if d.target[i] != q {
-			continue
-		}
-		if !d.out.AddFrom(&d.batch, i) {
-			d.flush(q, first, i)
-			if q.blocked {
-				return
-			}
-			first = i
-			d.out.AddFrom(&d.batch, i) // fits into an empty packet, as it did into the hand
-		}
-	}
-	d.flush(q, first, d.batch.Len())
-}
-
-// flush sends the packet for a seat, which holds the connections that are for
-// it from first to before end. If it is refused, nothing more is for that seat.
-func (d *dispatcher) flush(q *workerQueue, first, end int) {
-	count := d.out.Len()
-	err := d.packets.Send(q.spec.FD, &d.out)
-	event := ipc.EventSend
-	if err == nil {
-		q.sent += uint64(count)
-		d.inspectAgain = true // until it is received
-		killpoint.Reach(killpoint.Sent)
-	} else {
-		event = ipc.EventRefuse
-		d.out.Reset() // the hand still owns them
-		d.refused(q, err)
-	}
-	for i := first; i < d.batch.Len(); i++ {
-		if d.target[i] != q {
-			continue
-		}
-		if i < end && d.stages[i].Step(event) == ipc.StageQueued {
-			if d.batch.Frozen(i) {
-				d.countMoved(q)
-			}
-			d.batch.Forget(i) // the send closed it
-			d.perIP.sent(d.batch.ID(i), q.serial)
-		}
-		if err != nil || i < end {
-			d.target[i] = nil
-		}
-	}
-}
-
-// moved counts a moved connection that was sent to a seat: it has moved, or, to one that
-// is not open, gone home.
-func (d *dispatcher) countMoved(q *workerQueue) {
-	switch {
-	case q.phase == QueueOpen:
-		q.movedIn++
-		if !d.movedBefore {
-			d.totals.moved++
-		}
-	case q.spec.Slot == d.from:
-		q.returned++
-	}
-}
-
-// refused takes note that a seat's queue did not take a packet.
-func (d *dispatcher) refused(q *workerQueue, err error) {
-	q.blocked = true
-	switch {
-	case errors.Is(err, fdpass.ErrWouldBlock), errors.Is(err, fdpass.ErrTooManyRefs):
-		d.log.Trace("queue full", "slot", q.spec.Slot, "error", err)
-	case errors.Is(err, fdpass.ErrPeerClosed):
-		d.fail(q, errQueueBroken)
-	default:
-		d.log.Warn("queue refused a packet, retrying", "slot", q.spec.Slot, "error", err)
-	}
-}
-
-// unchoke lets every queue be tried again.
-func (d *dispatcher) unblock() {
-	for _, q := range d.all {
-		q.blocked = false
-	}
-}
-
-// choked reports whether some queue waits to be tried again.
-func (d *dispatcher) anyBlocked() bool {
-	for _, q := range d.all {
-		if q.blocked {
-			return true
-		}
-	}
-	return false
-}
-
-// inspect looks for workers that take nothing from their queue. It is called
-// once in a stuckAfter while some queue is waiting. A stuck worker gets nothing
-// more, and what is in its queue goes to others; it is back once it moves, or, if
-// that cannot be seen, once its queue is empty. It reports whether any is stuck.
-func (d *dispatcher) inspectQueues() (stuck bool) {
-	for _, q := range d.open {
-		was := q.stuck
-		if q.inspect() {
-			d.reportIdle(q)
-		}
-		stuck = stuck || q.stuck
-		switch {
-		case was == q.stuck:
-		case q.stuck:
-			d.log.Warn("worker takes nothing from its queue, which goes to others", "slot", q.spec.Slot)
-		case q.keepsBoard():
-			d.log.Warn("worker moves again", "slot", q.spec.Slot)
-		default:
-			d.log.Warn("worker gets connections again, to see whether it takes them", "slot", q.spec.Slot)
-		}
-	}
-	return stuck
-}
-
-// reportIdle tells that a worker took nothing from its queue.
-func (d *dispatcher) reportIdle(q *workerQueue) {
-	var stat unix.Stat_t
-	if err := unix.Fstat(q.spec.WorkerEnd, &stat); err == nil { // it is open
-		d.report(QueueIdle{q.spec.Worker, stat.Ino})
-	}
-}
-
-// retryDelay is how long to wait before what the kernel refused is tried
-// again: 1 ms doubling to 100 ms.
-func retryDelay(tries int) time.Duration {
-	return min(time.Millisecond<<min(tries, 10), 100*time.Millisecond)
 }

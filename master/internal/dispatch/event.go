@@ -42,7 +42,7 @@ type Arrived struct{}
 type GuardTripped struct{ Tried, Failed uint64 }
 
 // QueueGone: a dead worker's queue is empty and closed, and what became of its
-// connections is known. No more is heard of that worker.
+// QueueGone is known. No more is heard of that worker.
 type QueueGone struct {
 	Worker
 	Final WorkerCounts

@@ -6,11 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// judge looks at what a worker gave back, which fills the hand: what is not a
-// stream socket, and the memfd of its state, is closed and costs its sender its
-// life. What is one is made such that no other worker's loop could wait for it, nor
-// a close: it may be non-blocking or not, and have SO_LINGER or not, as the worker
-// liked it.
+// checkGivenBack looks at what a worker gave back, which fills the batch. What is not a
+// stream socket, or has a state that is no memfd, is closed and counts as lost, and the
+// worker is replaced.
 func (d *dispatcher) checkGivenBack(q *workerQueue) {
 	var why error
 	wrong := 0
@@ -34,8 +32,9 @@ func (d *dispatcher) checkGivenBack(q *workerQueue) {
 	d.fail(q, why)
 }
 
-// tame returns an error unless conn is a stream socket and state, if there is one,
-// a memfd, whose close does not wait for anything. It borrows both.
+// sanitize returns an error unless conn is a stream socket and state, if there is one, a
+// memfd. It makes the socket such that neither another worker's loop nor a close waits
+// for it: the worker may have set it to block, or SO_LINGER. It borrows both.
 func sanitize(conn, state int) error {
 	kind, err := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || kind != unix.SOCK_STREAM || dontLinger(conn) != nil {
@@ -54,7 +53,7 @@ func sanitize(conn, state int) error {
 	return nil
 }
 
-// lose closes connection i in the hand, for which nothing can be done.
+// lose closes connection i in the batch, which nobody can serve.
 func (d *dispatcher) lose(i int) {
 	d.stages[i].Step(ipc.EventDie)
 	d.perIP.forget(d.batch.ID(i))

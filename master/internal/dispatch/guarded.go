@@ -1,15 +1,15 @@
 package dispatch
 
-// This file is how a trial bounds what the dispatcher sends, and what becomes of
-// the connections when it has failed.
+// This file is how the move guard bounds what is sent, and what becomes of connections
+// when it has tripped: they go back to their old workers.
 
-// try begins a trial of a generation, or, with generation 0, ends the one there is.
+// guardMoves has the guard watch moves to a generation; with generation 0, none.
 func (d *dispatcher) guardMoves(generation int, limit float64) {
 	d.guard = moveGuard{generation: generation, limit: limit}
 }
 
-// trialTally sums up a trial, and reports whether the workers can be seen to
-// thaw: all of them keep the scoreboard.
+// guardTally sums up the workers of the guarded generation, and reports whether they can
+// be seen to thaw: all of them keep the scoreboard.
 func (d *dispatcher) guardTally() (n guardTally, seen bool) {
 	n, seen = guardTally{tried: d.guard.tried, failed: d.guard.failed}, true
 	for _, q := range d.all {
@@ -31,14 +31,15 @@ func (d *dispatcher) guardTally() (n guardTally, seen bool) {
 	return n, seen
 }
 
-// died returns how many moved connections died with the seat's worker, which had
-// received them and not tried them to the end: by them, perhaps.
+// diedMoved returns how many moved connections died with the worker, which had received
+// them and not tried them to the end: perhaps it died of them.
 func (q *workerQueue) diedMoved() uint64 {
 	t := q.tally()
 	return uint64(max(0, int(q.movedIn)-int(t.said.Thawed)-t.queued()))
 }
 
-// guardCapacity is measure for the trial, if there is one.
+// guardCapacity puts into c what the guard leaves of it, and trips the guard if too many
+// have failed.
 func (d *dispatcher) guardCapacity(c *capacity) {
 	if d.guard.generation == 0 {
 		return
@@ -58,7 +59,7 @@ func (d *dispatcher) guardCapacity(c *capacity) {
 	}
 }
 
-// buryTrial books a dead worker's part.
+// bookGuard adds a reaped worker to what the guard has counted.
 func (d *dispatcher) bookGuard(q *workerQueue) {
 	if d.guard.generation != 0 && q.spec.Generation == d.guard.generation {
 		d.guard.tried += q.final.said.Thawed + q.diedMoved()
@@ -66,9 +67,9 @@ func (d *dispatcher) bookGuard(q *workerQueue) {
 	}
 }
 
-// unmove takes note that the moved connections in the hand, which came out of one
-// end of a seat's queue, were left there, if it is that end: they are yet to arrive
-// somewhere. In the total of those moved they stay, and are not counted again.
+// notArrived takes note that the moved connections in the batch, which came out of one
+// end of a queue, were left unread there, if it is the worker's end: they are yet to
+// arrive somewhere. In the total of those moved they stay, and are not counted again.
 func (d *dispatcher) notArrived(q *workerQueue, end int) {
 	d.movedBefore = end == q.spec.WorkerEnd && q.movedIn > 0
 	for i := range d.batch.Len() {
@@ -78,15 +79,14 @@ func (d *dispatcher) notArrived(q *workerQueue, end int) {
 	}
 }
 
-// onTrial reports whether the moved connections in the hand are an older
-// generation's, so that the trial bounds where they go.
+// guarded reports whether the moved connections in the batch come from an older
+// generation than the guarded one, so that the guard bounds where they go.
 func (d *dispatcher) guarded() bool {
 	return d.guard.generation != 0 && d.fromOld(d.from)
 }
 
-// fromOld reports whether a slot, or with nobody some slot, holds an older
-// generation than that on trial. One that is gone was old: the new one's do not
-// move in a reload.
+// fromOld reports whether a slot, or with Nobody some slot, has a worker of an older
+// generation than the guarded one.
 func (d *dispatcher) fromOld(slot int) bool {
 	for _, q := range d.all {
 		if q.spec.Slot == slot && q.phase != QueueReaped {
@@ -99,19 +99,19 @@ func (d *dispatcher) fromOld(slot int) bool {
 	return false
 }
 
-// home returns the seat that the moved connections in the hand are to be sent
-// back to, since they have nowhere else to go, for now or, after a trial that has
-// failed, for good: theirs, or, if that is dead or full, another that leaves and can
-// thaw them, after such a trial of an older generation. nil: they have somewhere to
-// go, or there is none with room for all of them.
+// oldWorker returns the queue to which the moved connections in the batch are to be
+// returned, since they have nowhere else to go: for now, or, once the guard has tripped,
+// for good. It is that of their old worker, or, if that is reaped or full, another closed
+// one whose worker can thaw them, once the guard has tripped of an older generation. nil:
+// they have somewhere to go, or there is none with room for all of them.
 func (d *dispatcher) oldWorker() *workerQueue {
-	spoiled := d.guard.tripped && d.guarded()
-	if d.capacity.movers && !spoiled || !d.holdsMoved() {
+	tripped := d.guard.tripped && d.guarded()
+	if d.capacity.movers && !tripped || !d.holdsMoved() {
 		return nil
 	}
 	var other *workerQueue
 	for _, q := range d.closed {
-		if q.phase == QueueReaped || q.broken || !q.spec.Moves || spoiled && q.spec.Generation >= d.guard.generation || q.free(q.weigh()) < d.held() {
+		if q.phase == QueueReaped || q.broken || !q.spec.Moves || tripped && q.spec.Generation >= d.guard.generation || q.free(q.weigh()) < d.held() {
 			continue
 		}
 		if q.spec.Slot == d.from {
@@ -122,7 +122,7 @@ func (d *dispatcher) oldWorker() *workerQueue {
 	return other
 }
 
-// holdsMoved reports whether the hand holds moved connections.
+// holdsMoved reports whether the batch holds moved connections.
 func (d *dispatcher) holdsMoved() bool {
 	for i := range d.batch.Len() {
 		if d.owns(i) && d.batch.Frozen(i) {
@@ -132,14 +132,14 @@ func (d *dispatcher) holdsMoved() bool {
 	return false
 }
 
-// sendHome sends the moved connections in the hand back, if they have nowhere
-// else to go. Those that cannot be taken now stay in the hand.
+// returnMoved returns the moved connections in the batch to an old worker, if they have
+// nowhere else to go. Those that it cannot take now stay in the batch.
 func (d *dispatcher) returnMoved() {
 	q := d.oldWorker()
 	if q == nil || q.blocked {
 		return
 	}
-	q.emptied = true // from now on what is in its queue is for it
+	q.emptied = true // from now on what is in it is for its worker, and not to be rescued
 	for i := range d.batch.Len() {
 		d.target[i] = nil
 		if d.owns(i) && d.batch.Frozen(i) {
@@ -149,7 +149,7 @@ func (d *dispatcher) returnMoved() {
 	d.sendTargets()
 }
 
-// untried returns how many connections on trial are on their way.
+// onTheWay returns how many connections are on their way to the guarded generation.
 func (d *dispatcher) onTheWay() int {
 	if d.guard.generation == 0 {
 		return 0
@@ -161,7 +161,7 @@ func (d *dispatcher) onTheWay() int {
 	return n.outstanding
 }
 
-// awaitsTrial reports whether connections were given back that have to wait until
+// awaitsGuard reports whether connections were given back that have to wait until
 // those before them have been thawed.
 func (d *dispatcher) awaitsGuard() bool {
 	return d.guard.generation != 0 && !d.guard.tripped && d.capacity.guarded == 0 && d.givenBack()

@@ -130,7 +130,7 @@ type fakeWorker struct {
 	fds []int
 }
 
-// hire opens a seat for a fake worker. Its own end is closed by die.
+// hire opens a queue for a fake worker. Its own end is closed by die.
 func (h *house) hire(slot, capacity int) *fakeWorker {
 	h.Helper()
 	queue, workerEnd, err := fdpass.Pair()

@@ -115,7 +115,7 @@ func (t tally) active() int { return int(t.received - t.back - t.said.Closed) }
 // load is queued and active.
 func (t tally) load() int { return int(t.sent - t.drained - t.back - t.said.Closed) }
 
-// took books n connections that came out of one end of the queue, and returns how
+// bookTaken books n connections that came out of one end of the queue, and returns how
 // many more that makes than can be there: as many others the worker has given back
 // or called closed, which were not its own. They are in the books as if it had
 // been sent so many more.
@@ -132,5 +132,5 @@ func (l *ledger) bookTaken(unread bool, n int) (surplus uint64) {
 	return surplus
 }
 
-// left is how many connections the worker can give back.
+// canGiveBack is how many connections the worker can give back.
 func (l *ledger) canGiveBack() uint64 { return l.sent - l.drained - l.back - l.said.Closed }

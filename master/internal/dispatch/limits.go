@@ -35,7 +35,7 @@ func (a *Acceptor) limit(s Settings) {
 }
 
 // quota returns how many connections may be accepted now: a token for each is
-// there before accept4 is called. By the latest survey, and what came since.
+// there before accept4 is called. By the latest measure, and what came since.
 func (a *Acceptor) quota() int {
 	quota := a.allowance()
 	if quota > 0 && a.limits.rate > 0 {
@@ -44,7 +44,7 @@ func (a *Acceptor) quota() int {
 	return quota
 }
 
-// allowance is the quota but for the rate. While the hand holds a connection
+// allowance is the quota but for the rate. While the batch holds a connection
 // there is none.
 func (a *Acceptor) allowance() int {
 	if a.dispatcher.batch.Len() > 0 {
@@ -64,7 +64,7 @@ func (a *Acceptor) turnsAway() bool {
 }
 
 // overLimit reports whether a limit is reached: of the server, of its rate, or of
-// every worker. A full queue, or moved connections in the hand, are none, and soon
+// every worker. A full queue, or moved connections in the batch, are none, and soon
 // over.
 func (a *Acceptor) overLimit() bool {
 	d := &a.dispatcher
@@ -91,7 +91,7 @@ func (a *Acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
 	}
 }
 
-// complaint holds a log line to one in complaintEvery, with how many it stands for.
+// logLimiter holds a log line to one in complaintEvery, with how many it stands for.
 type logLimiter struct {
 	last  time.Time
 	since int

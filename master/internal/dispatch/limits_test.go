@@ -45,7 +45,7 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 			h.do(func() { held = h.dispatcher.held() == 5 })
 			return held
 		})
-		h.call(3) // they wait until the hand is empty
+		h.call(3) // they wait until the batch is empty
 		h.until(func(Totals) (seen bool) {
 			h.do(func() { seen = clientsWaiting(h.listeners[0].FD) == 3 })
 			return seen

@@ -6,7 +6,9 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
+	"github.com/usher-go/usher/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,6 +22,13 @@ type Listener struct {
 	FD      int
 	More    []int // further sockets at the same address, for subacceptors
 	Shared  bool  // it is another process's too, which goes on to listen
+}
+
+// listenSocket is a socket that is accepted from; it is borrowed.
+type listenSocket struct {
+	fd       int
+	listener *Listener
+	watched  bool // it is in the epoll set
 }
 
 // sockets returns all that listen.
@@ -45,7 +54,7 @@ func (l *Listener) stopQueueing() {
 // there is room; when it returns, its sockets may be closed.
 func (a *Acceptor) Configure(s Settings, listeners []Listener) { a.ask(configureRequest{s, listeners}) }
 
-// change is Configure.
+// reconfigure is Configure.
 func (a *Acceptor) reconfigure(r configureRequest) {
 	a.configure(r.settings)
 	a.stopSubacceptors()
@@ -89,7 +98,7 @@ func (a *Acceptor) setListeners(listeners []Listener) {
 }
 
 // takeBacklog accepts what already waits at a listener, and nothing more, however
-// fast clients come, as far as there is room. The greeters are dismissed.
+// fast clients come, as far as there is room. The subacceptors are stopped.
 func (a *Acceptor) takeBacklog(l *Listener) {
 	for _, socket := range l.sockets() {
 		for left := clientsWaiting(socket); left > 0; {
@@ -104,7 +113,7 @@ func (a *Acceptor) takeBacklog(l *Listener) {
 	}
 }
 
-// waiting returns how many clients wait at a listening socket, or the most that
+// clientsWaiting returns how many clients wait at a listening socket, or the most that
 // may, if the kernel does not tell.
 func clientsWaiting(socket int) int {
 	// Of one that listens it is the length of the queue (tcp_get_info in the
@@ -122,4 +131,34 @@ func clientsWaiting(socket int) int {
 		return usual
 	}
 	return n + 1 // the kernel takes one more than the backlog
+}
+
+// watchListeners puts all listeners into the epoll set, or takes them out.
+func (a *Acceptor) watchListeners(on bool) {
+	for i := range a.sockets {
+		if on {
+			a.watch(&a.sockets[i], uint64(i))
+		} else {
+			a.unwatch(&a.sockets[i])
+		}
+	}
+}
+
+func (a *Acceptor) watch(s *listenSocket, index uint64) {
+	if s.watched {
+		return
+	}
+	if err := a.set.Add(s.fd, poller.In, tagListener|index); err != nil {
+		a.log.Error("cannot watch a listener, retrying", "listener", s.listener.Address, "error", err)
+		a.retryAt = time.Now().Add(time.Second)
+		return
+	}
+	s.watched = true
+}
+
+func (a *Acceptor) unwatch(s *listenSocket) {
+	if s.watched {
+		_ = a.set.Del(s.fd) // it is in the set: Del cannot fail
+		s.watched = false
+	}
 }

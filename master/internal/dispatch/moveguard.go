@@ -1,21 +1,22 @@
 package dispatch
 
-// trial is how the connections fare that a reload moves to the new generation:
-// it may be unable to read the state that the old one wrote. So that few are
-// lost before that is known, few are on their way at first, and more with each
-// that arrives well.
+// moveGuard watches how the connections fare that a reload moves to the new generation,
+// which may be unable to read the state that the old one wrote. So that few are lost
+// before that is known, few are on their way at first, and more with each that arrives
+// well. When too many have failed, it trips, and no more are moved there.
 //
-// It is pure, and belongs to the accept goroutine. The zero value is no trial.
+// It is pure, and belongs to the accept goroutine. The zero value guards nothing.
 type moveGuard struct {
-	generation int     // the new one; 0: no trial
+	generation int     // the new one; 0: nothing is guarded
 	limit      float64 // of those tried, how many may fail: a share from 0 to 1
-	tripped    bool    // more did: no more is moved to that generation
+	tripped    bool    // more have: no more are moved to that generation
 
-	// Of workers that are gone:
+	// By workers that are gone:
 	tried, failed uint64
 }
 
-// tally of a trial at one moment, all its workers together.
+// guardTally is what the workers of the guarded generation have tried, all together, at
+// one moment.
 type guardTally struct {
 	tried, failed uint64 // as the workers count them
 	outstanding   int    // sent to them, and not tried yet
@@ -28,15 +29,15 @@ const (
 	guardFailed = 3
 )
 
-// judge reports whether too many have failed.
-func (t *moveGuard) tooMany(n guardTally) bool {
-	return (n.tried >= guardTried || n.failed >= guardFailed) && float64(n.failed) > t.limit*float64(n.tried)
+// tooMany reports whether too many have failed.
+func (g *moveGuard) tooMany(n guardTally) bool {
+	return (n.tried >= guardTried || n.failed >= guardFailed) && float64(n.failed) > g.limit*float64(n.tried)
 }
 
 // window returns how many may be on their way: as many as have arrived, and one
 // at least. Once some have failed, no more than make three of them, until the
 // share is known to be small.
-func (t *moveGuard) window(n guardTally) int {
+func (g *moveGuard) window(n guardTally) int {
 	arrived := int(n.tried - n.failed)
 	if n.failed > 0 && n.tried < guardTried {
 		return max(1, min(arrived, guardFailed-int(n.failed)))
@@ -45,9 +46,9 @@ func (t *moveGuard) window(n guardTally) int {
 }
 
 // room returns how many more may be sent.
-func (t *moveGuard) room(n guardTally) int {
-	if t.tripped {
+func (g *moveGuard) room(n guardTally) int {
+	if g.tripped {
 		return 0
 	}
-	return max(0, t.window(n)-n.outstanding)
+	return max(0, g.window(n)-n.outstanding)
 }

@@ -5,33 +5,34 @@ import (
 	"slices"
 )
 
-// This file is the accept goroutine's side of its greeters.
+// This file is the accept goroutine's side of its subacceptors: connections are pending
+// from when one of those has accepted them until there is room for them.
 
-// hire starts the greeters, each with a socket of every listener that has one for
+// startSubacceptors starts them, each with a socket of every listener that has one for
 // it.
 func (a *Acceptor) startSubacceptors() {
 	for n, s := range a.subacceptors {
-		var doors []listenSocket
+		var sockets []listenSocket
 		for _, l := range a.listeners {
 			if n < len(l.More) {
-				doors = append(doors, listenSocket{fd: l.More[n], listener: l})
+				sockets = append(sockets, listenSocket{fd: l.More[n], listener: l})
 			}
 		}
-		if len(doors) > 0 {
-			s.start(doors)
+		if len(sockets) > 0 {
+			s.start(sockets)
 		}
 	}
 }
 
-// dismiss stops the greeters: what they have accepted is in the lobby or waits
-// with them.
+// stopSubacceptors stops them. What they have accepted stays with them until it is
+// taken.
 func (a *Acceptor) stopSubacceptors() {
 	for _, s := range a.subacceptors {
 		s.stop()
 	}
 }
 
-// receive takes a batch from each greeter, as far as there is room, and reports
+// takePending takes a batch from each subacceptor, as far as there is room, and reports
 // whether there was for all that was taken.
 func (a *Acceptor) takePending() bool {
 	for _, s := range a.subacceptors {
@@ -43,8 +44,8 @@ func (a *Acceptor) takePending() bool {
 	return a.admitPending()
 }
 
-// receiveAll takes what greeters who are dismissed have left, as far as there is
-// room for it.
+// takeAllPending takes all from subacceptors that are stopped, as far as there is room
+// for it.
 func (a *Acceptor) takeAllPending() {
 	a.dispatcher.capacity = a.dispatcher.measure()
 	a.placeAll()
@@ -56,7 +57,8 @@ func (a *Acceptor) takeAllPending() {
 	}
 }
 
-// emptyLobby reports whether nothing is left in it.
+// admitPending lets in what was taken, or turns it away, and reports whether nothing is
+// left of it.
 func (a *Acceptor) admitPending() bool {
 	for len(a.pending) > 0 {
 		switch n := min(a.quota(), len(a.pending)); {
@@ -79,8 +81,7 @@ func (a *Acceptor) admitPending() bool {
 	return true
 }
 
-// unplaced returns, and leaves where they are, those in the lobby and with greeters
-// who are dismissed.
+// allPending returns all, and leaves them where they are. The subacceptors are stopped.
 func (a *Acceptor) allPending() []pendingConn {
 	all := slices.Clone(a.pending)
 	for _, s := range a.subacceptors {
@@ -89,8 +90,8 @@ func (a *Acceptor) allPending() []pendingConn {
 	return all
 }
 
-// turnAwayLobby closes, and counts, those for whom there is no room and will be
-// none. The greeters are dismissed.
+// refusePending closes, and counts, those for whom there is no room and will be none.
+// The subacceptors are stopped.
 func (a *Acceptor) refusePending() {
 	for _, s := range a.subacceptors {
 		a.pending = s.take(a.pending, math.MaxInt)
@@ -101,7 +102,7 @@ func (a *Acceptor) refusePending() {
 	a.pending = nil
 }
 
-// closeLobby closes what nobody has come to serve.
+// closePending closes those that are left when the master ends, and the subacceptors.
 func (a *Acceptor) closePending() {
 	for _, conn := range a.pending {
 		closeConn(conn.fd)
@@ -114,7 +115,7 @@ func (a *Acceptor) closePending() {
 	a.subacceptors = nil
 }
 
-// anyWaiting reports whether a greeter's tray is not empty.
+// anyPending reports whether a subacceptor has accepted something that was not taken yet.
 func (a *Acceptor) anyPending() bool {
 	for _, s := range a.subacceptors {
 		if s.anyAccepted() {

@@ -2,7 +2,7 @@ package dispatch
 
 import "net/netip"
 
-// census counts connections by where they come from, for the limit of each
+// perIPLimiter counts connections by where they come from, for the limit of each
 // client address. It needs to know when each one ends: a worker sends their ids.
 //
 // The zero value counts nothing. It belongs to the accept goroutine.
@@ -14,7 +14,7 @@ type perIPLimiter struct {
 
 type perIPEntry struct {
 	prefix netip.Prefix
-	queue  uint64 // serial of the seat it was last sent to; 0: of none yet
+	queue  uint64 // serial of the queue it was last sent to; 0: of none yet
 }
 
 func newPerIPLimiter(limit int) perIPLimiter {
@@ -26,7 +26,7 @@ func newPerIPLimiter(limit int) perIPLimiter {
 
 func (l *perIPLimiter) on() bool { return l.limit > 0 }
 
-// originOf is what is counted as one client: an IPv4 address, or an IPv6
+// prefixOf is what is counted as one client: an IPv4 address, or an IPv6
 // network of 64 bits, which one client has whole.
 func prefixOf(addr netip.Addr) netip.Prefix {
 	bits := 64
@@ -54,7 +54,7 @@ func (l *perIPLimiter) admit(id uint64, addr netip.Addr) bool {
 	return true
 }
 
-// sent notes which seat a connection was sent to.
+// sent notes which queue a connection was sent to.
 func (l *perIPLimiter) sent(id, seat uint64) {
 	if r, ok := l.entries[id]; ok {
 		r.queue = seat
@@ -62,7 +62,7 @@ func (l *perIPLimiter) sent(id, seat uint64) {
 	}
 }
 
-// gone forgets a connection that has ended. Ids that are not known, or not any
+// forget forgets a connection that has ended. Ids that are not known, or not any
 // more, are passed over.
 func (l *perIPLimiter) forget(id uint64) {
 	r, ok := l.entries[id]
@@ -75,7 +75,7 @@ func (l *perIPLimiter) forget(id uint64) {
 	}
 }
 
-// evict forgets all that were at a seat whose worker is dead.
+// forgetQueue forgets all that were at a queue whose worker is dead.
 func (l *perIPLimiter) forgetQueue(seat uint64) {
 	for id, r := range l.entries {
 		if r.queue == seat {

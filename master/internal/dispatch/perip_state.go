@@ -6,10 +6,10 @@ import (
 	"net/netip"
 )
 
-// In an upgrade the census has a memfd of its own, of records, all little-endian:
+// In an upgrade the limiter has a memfd of its own, of records, all little-endian:
 //
 //	 0  u64   ConnID
-//	 8  u64   serial of the seat
+//	 8  u64   serial of the queue
 //	16  u8    bits of the origin
 //	17  u8    4: the origin is an IPv4 network; 6: an IPv6 one
 //	18  [16]  its address
@@ -18,7 +18,7 @@ import (
 // again: that was most of the time for which nothing is accepted.
 const perIPEntrySize = 8 + 8 + 1 + 1 + 16
 
-// record describes everyone; nil: the census is empty.
+// record describes everyone; nil: the limiter is empty.
 func (l *perIPLimiter) record() (b []byte) {
 	for id, r := range l.entries {
 		b = binary.LittleEndian.AppendUint64(b, id)
@@ -33,7 +33,7 @@ func (l *perIPLimiter) record() (b []byte) {
 	return b
 }
 
-// recall adds everyone who is in a record.
+// restore adds everyone who is in a record.
 func (l *perIPLimiter) restore(b []byte) error {
 	if len(b)%perIPEntrySize != 0 {
 		return fmt.Errorf("census: %d bytes are no records", len(b))
@@ -60,7 +60,7 @@ func (l *perIPLimiter) add(id uint64, r perIPEntry) {
 	}
 }
 
-// inherit takes over the census, in whichever form.
+// inherit takes over the limiter, in whichever form.
 func (l *perIPLimiter) inherit(e *State) error {
 	for _, r := range e.PerIPEntries {
 		l.add(r.ID, perIPEntry{r.Prefix, r.Queue})

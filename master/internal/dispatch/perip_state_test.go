@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whoever is in the census is in the next program's, and nobody else.
+// Whoever is in the limiter is in the next program's, and nobody else.
 func TestCensusGoesOn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := newPerIPLimiter(1 << 30)

@@ -8,12 +8,13 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
-// This file is how connections come back into the hand: given back by a worker,
-// left in the queue of one that is leaving, stuck or dead, or left over when the
-// master ends.
+// This file is how connections come back into the batch: a worker gives them back, by
+// the master's end of its queue; or it leaves them in its queue, since it was closed, or
+// is stuck or reaped, and they are taken out at the worker's end, of which the master
+// has a duplicate.
 
-// givenBack reports whether some worker's queue is to be looked at for
-// connections that it gave back.
+// givenBack reports whether some queue is to be looked at for connections that its
+// worker gave back.
 func (d *dispatcher) givenBack() bool {
 	for _, q := range d.all {
 		if q.hasGivenBack() {
@@ -23,13 +24,14 @@ func (d *dispatcher) givenBack() bool {
 	return false
 }
 
-// takeable reports whether what a worker gives back is to be taken: somebody has
-// room for it; or there is nobody that could thaw it, and the worker gives no more
-// back, so that it can have that again. Otherwise it waits in the kernel.
+// takeable reports whether what a worker gave back is to be taken: another one has room
+// for it; or there is none that could thaw it, and the worker gives no more back, so
+// that it can have it again. Otherwise it waits in the kernel.
 func (d *dispatcher) takeable(q *workerQueue) bool {
 	return q.hasGivenBack() && (d.capacity.forMoved > 0 || !d.capacity.movers && q.landing)
 }
 
+// anyTakeable reports whether that is so of any queue.
 func (d *dispatcher) anyTakeable() bool {
 	for _, q := range d.all {
 		if d.takeable(q) {
@@ -39,7 +41,7 @@ func (d *dispatcher) anyTakeable() bool {
 	return false
 }
 
-// stranded reports whether the hand holds moved connections and there is no
+// stranded reports whether the batch holds moved connections and there is no
 // worker at all that can thaw them.
 func (d *dispatcher) stranded() bool {
 	for _, q := range d.open {
@@ -50,7 +52,7 @@ func (d *dispatcher) stranded() bool {
 	return d.holdsMoved()
 }
 
-// loseStranded closes them.
+// loseStranded closes them, and counts them as lost.
 func (d *dispatcher) loseStranded() {
 	lost := 0
 	for i := range d.batch.Len() {
@@ -66,9 +68,9 @@ func (d *dispatcher) loseStranded() {
 	}
 }
 
-// takeBack takes one packet of connections that a worker gave back into the
-// hand, which is empty, and reports whether it did. A queue that is found empty
-// is no longer looked at until there is word of more.
+// takeBack takes one packet of connections that a worker gave back into the batch, which
+// is empty, and reports whether it did. A queue that is found empty is looked at again
+// when epoll says so.
 func (d *dispatcher) takeBack() bool {
 	for _, q := range d.all {
 		if !d.takeable(q) {
@@ -87,7 +89,7 @@ func (d *dispatcher) takeBack() bool {
 	return false
 }
 
-// rescuable reports whether the queue of a leaving or stuck seat is to be looked at.
+// rescuable reports whether some closed or stuck queue is to be looked at.
 func (d *dispatcher) rescuable() bool {
 	for _, q := range d.all {
 		if q.rescuable() {
@@ -97,9 +99,9 @@ func (d *dispatcher) rescuable() bool {
 	return false
 }
 
-// rescue takes one packet out of a leaving or stuck seat's queue into the hand,
-// which is empty, and reports whether it did. A dead seat with nothing left is
-// booked and closed; a retired one waits for its end.
+// rescue takes one packet that a worker leaves unread out of a closed or stuck queue into
+// the batch, which is empty, and reports whether it did. The queue of a reaped worker in
+// which nothing is left is booked and removed; another one waits for that.
 func (d *dispatcher) rescue() bool {
 	d.from, d.to = Nobody, Nobody
 	for _, q := range d.open {
@@ -134,10 +136,9 @@ func (d *dispatcher) rescue() bool {
 	return false
 }
 
-// receive takes a packet from one end of a seat's queue into the hand. It
-// reports whether it found one, and if not, whether that end is empty for good
-// or could not be read now. A malformed packet costs its sender its life, if
-// it is alive.
+// receive takes a packet from one end of a queue into the batch. It reports whether it
+// found one, and if not, whether that end is empty, or could not be read now. A worker
+// that sent a malformed packet is replaced, if it is alive.
 func (d *dispatcher) receive(q *workerQueue, end int) (found, empty bool) {
 	for {
 		err := q.receive(&d.packets, end, &d.batch)
@@ -188,10 +189,9 @@ func (d *dispatcher) receive(q *workerQueue, end int) (found, empty bool) {
 	}
 }
 
-// spurn takes note of a packet that cannot be used, and reports whether the seat's
-// queue is to be left alone: its worker is alive. A dead one's is read to its end,
-// which is near, since nobody can send there any more; settle says how much of it
-// was junk.
+// badPacket takes note of a packet that cannot be used, and reports whether the queue is
+// to be left alone, since its worker is alive. That of a reaped one is read to its end,
+// which is near, as nobody can send there any more; bookReaped logs how many were bad.
 func (d *dispatcher) badPacket(q *workerQueue, err error) (leave bool) {
 	q.badPackets++
 	q.badPacketError = err
@@ -203,7 +203,7 @@ func (d *dispatcher) badPacket(q *workerQueue, err error) (leave bool) {
 	return true
 }
 
-// sayJunk says what of a seat's queue was thrown away, if anything was.
+// logBadPackets logs how many packets of a queue were thrown away, if any were.
 func (d *dispatcher) logBadPackets(q *workerQueue) {
 	if q.badPackets > 0 {
 		d.log.Error("bad packets on a queue, what came with them is closed", "slot", q.spec.Slot, "pid", q.spec.PID, "count", q.badPackets, "error", q.badPacketError)
@@ -211,9 +211,9 @@ func (d *dispatcher) logBadPackets(q *workerQueue) {
 	}
 }
 
-// took books connections that came out of one end of a seat's queue. If there were
-// more than there can be, its worker has made some up: they are among those that
-// are served, and so among those accepted, by whomever.
+// bookTaken books connections that came out of one end of a queue. If they are more than
+// can be there, the worker has made some up: those are served like others, and so they
+// count as accepted.
 func (d *dispatcher) bookTaken(q *workerQueue, end, n int) {
 	surplus := q.bookTaken(end == q.spec.WorkerEnd, n)
 	if surplus == 0 {
@@ -224,8 +224,8 @@ func (d *dispatcher) bookTaken(q *workerQueue, end, n int) {
 	d.fail(q, errForged)
 }
 
-// condemn has a seat's worker replaced, once; what else it gives back is left
-// until it is dead.
+// fail has a worker replaced: QueueBroken tells why, once. What else it gives back is left
+// in its queue until it is reaped.
 func (d *dispatcher) fail(q *workerQueue, why error) {
 	if q.phase != QueueReaped && !q.broken {
 		q.broken = true
@@ -233,8 +233,8 @@ func (d *dispatcher) fail(q *workerQueue, why error) {
 	}
 }
 
-// settle books what a dead seat leaves and closes its queue. What it had not
-// closed, given back or left unread died with it.
+// bookReaped adds a reaped worker, whose queue is empty, to the totals, and closes the
+// queue. What it had not closed, given back or left unread died with it.
 func (d *dispatcher) bookReaped(q *workerQueue) {
 	t := q.tally()
 	lost := uint64(t.load())

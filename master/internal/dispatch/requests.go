@@ -192,7 +192,7 @@ func (a *Acceptor) ForgetMove(slot int, id uint64) { a.ask(forgetMoveRequest{slo
 // Ping has Alive follow. It does not wait.
 func (a *Acceptor) Ping() { a.post(pingRequest{}) }
 
-// interrupt ends run.
+// Interrupt ends run.
 func (a *Acceptor) Interrupt(error) { a.post(stopRequest{}) }
 
 // openQueues opens a queue for each.

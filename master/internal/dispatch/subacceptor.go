@@ -13,44 +13,36 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
-// greeter is a further accept goroutine (--acceptors): it accepts from sockets of
-// its own, one for each TCP listener and in one SO_REUSEPORT group with it, among
-// which the kernel spreads the clients. What it accepts it leaves in its tray, and
-// the accept goroutine, which alone knows the workers, takes it from there: so each
-// connection is placed as exactly as with one.
+// subacceptor is a further goroutine that accepts (--acceptors): from sockets of its
+// own, one for each TCP listener and in one SO_REUSEPORT group with it, among which the
+// kernel spreads the clients. The accept goroutine, which alone knows the workers, takes
+// from it what it has accepted: so each connection is placed as exactly as with one.
 //
-// The tray holds a batch or two. While nobody takes from it, no more is accepted,
-// and the clients wait in the kernel.
+// It keeps a batch or two. While nobody takes from it, no more is accepted, and the
+// clients wait in the kernel.
 type subacceptor struct {
 	log    hclog.Logger
 	set    *poller.Set
 	waker  *poller.Waker
-	notify func() // that there is something in the tray
+	notify func() // that something was accepted, and nothing was there before
 	clock  ipc.Clock
-	batch  int
+	batch  int // most connections to accept at a time
 
 	// Between start and stop these are the goroutine's.
 	sockets    []listenSocket
 	events     [16]poller.Event
 	accepts    acceptLoop
-	fresh      []pendingConn
+	fresh      []pendingConn // not yet in accepted
 	scheduling batchsched.Thread
 
 	quit, done chan struct{} // nil: it does not run
-	room       chan struct{} // has room for one: the tray was emptied
+	room       chan struct{} // has room for one: something was taken from accepted
 
 	mu       sync.Mutex
-	accepted []pendingConn
+	accepted []pendingConn // the accept goroutine takes from here
 }
 
-// door is a socket that is accepted from; it is borrowed.
-type listenSocket struct {
-	fd       int
-	listener *Listener
-	watched  bool
-}
-
-// arrival is a connection that was accepted and is not yet counted.
+// pendingConn is a connection that was accepted and is not yet counted.
 type pendingConn struct {
 	accepted ipc.Envelope // but for its id
 	fd       int          // owned
@@ -74,12 +66,12 @@ func newSubacceptor(a *Acceptor) (*subacceptor, error) {
 
 // start begins to accept from sockets. The accept goroutine calls it and the
 // functions below, up to close.
-func (s *subacceptor) start(doors []listenSocket) {
-	s.sockets, s.quit, s.done = doors, make(chan struct{}), make(chan struct{})
+func (s *subacceptor) start(sockets []listenSocket) {
+	s.sockets, s.quit, s.done = sockets, make(chan struct{}), make(chan struct{})
 	go s.run()
 }
 
-// stop returns when nothing more is accepted. What is in the tray stays.
+// stop returns when nothing more is accepted. What was accepted stays.
 func (s *subacceptor) stop() {
 	if s.quit == nil {
 		return
@@ -90,7 +82,7 @@ func (s *subacceptor) stop() {
 	s.quit = nil
 }
 
-// take moves at most n arrivals, in their order, from the tray into b.
+// take appends at most n of those accepted, in their order, to b.
 func (s *subacceptor) take(b []pendingConn, n int) []pendingConn {
 	s.mu.Lock()
 	n = min(n, len(s.accepted))
@@ -106,14 +98,14 @@ func (s *subacceptor) take(b []pendingConn, n int) []pendingConn {
 	return b
 }
 
-// show returns what is in the tray, and leaves it there.
+// peek returns those accepted, and leaves them there. It is stopped.
 func (s *subacceptor) peek() []pendingConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.accepted)
 }
 
-// waiting reports whether there is anything in the tray.
+// anyAccepted reports whether there is something to take.
 func (s *subacceptor) anyAccepted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +121,7 @@ func (s *subacceptor) close() {
 	_ = s.set.Close()   // nor has an epoll set
 }
 
-// run is the greeter's goroutine.
+// run is the subacceptor's goroutine.
 func (s *subacceptor) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -156,7 +148,7 @@ func (s *subacceptor) run() {
 	s.publish()
 }
 
-// greet accepts a batch at most.
+// accept accepts a batch at most.
 func (s *subacceptor) accept(l *Listener, socket int) {
 	now := s.clock.Now()
 	conns, _ := s.accepts.take(l, socket, s.batch)
@@ -166,8 +158,8 @@ func (s *subacceptor) accept(l *Listener, socket int) {
 	s.scheduling.Came(len(conns), now)
 }
 
-// deliver puts what was accepted into the tray, and waits until there is room for
-// more. It returns false when the greeter is to stop.
+// deliver publishes what was accepted, and waits until there is room for more. It
+// returns false when the subacceptor is to stop.
 func (s *subacceptor) deliver() bool {
 	for {
 		if s.publish() < s.batch {
@@ -186,7 +178,7 @@ func (s *subacceptor) deliver() bool {
 	}
 }
 
-// putDown returns how many are in the tray.
+// publish moves what is fresh to what can be taken, and returns how many that are.
 func (s *subacceptor) publish() int {
 	s.mu.Lock()
 	before := len(s.accepted)
@@ -200,8 +192,8 @@ func (s *subacceptor) publish() int {
 	return after
 }
 
-// rest waits out a lack of descriptors, or the like. It returns false when the
-// greeter is to stop.
+// waitOutPause waits while accepting pauses for a lack of descriptors, or the like. It
+// returns false when the subacceptor is to stop.
 func (s *subacceptor) waitOutPause() bool {
 	if s.accepts.pause.Over(time.Now) {
 		return true

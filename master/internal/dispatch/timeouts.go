@@ -29,7 +29,7 @@ func (a *Acceptor) setBells() {
 
 // planRetry sets the timers for what neither a bell nor the epoll set reports: a
 // queue that can take a packet again, and the end of waiting for a worker that
-// can thaw what is in the hand.
+// can thaw what is in the batch.
 func (a *Acceptor) planRetry() {
 	switch stranded := a.dispatcher.stranded(); {
 	case !stranded:
