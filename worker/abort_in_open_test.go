@@ -35,7 +35,7 @@ func TestStayingAfterAbortInOpen(t *testing.T) {
 	for name, end := range map[string]func(c *worker.Conn) error{"Abort": (*worker.Conn).Abort, "Close": (*worker.Conn).Close} {
 		t.Run(name, func(t *testing.T) {
 			h := opening{newRecorder(echo), func(c *worker.Conn) { check(t, end(c)) }}
-			s := newSeat(t, h)
+			s := newRig(t, h)
 			for range 3 {
 				c := s.connect()
 				check(t, c.Close()) // nobody lingers for it
@@ -53,7 +53,7 @@ func TestStayingAfterAbortInOpen(t *testing.T) {
 // timed that would find another in its place.
 func TestAbortInOpenOfMoved(t *testing.T) {
 	const idle = 50 * time.Millisecond
-	old := newSeat(t, movable{opening{newRecorder(echo), func(c *worker.Conn) {
+	old := newRig(t, movable{opening{newRecorder(echo), func(c *worker.Conn) {
 		c.SetIdleTimeout(idle)
 		c.SetReadDeadline(time.Now().Add(idle))
 		c.SetWriteDeadline(time.Now().Add(idle))
@@ -65,7 +65,7 @@ func TestAbortInOpenOfMoved(t *testing.T) {
 			check(t, c.Abort())
 		}
 	}}}
-	next := newSeat(t, h)
+	next := newRig(t, h)
 	c := old.connect()
 	old.until(func() bool { return old.entry.Received.Load() == 1 })
 	old.tell(ipc.Drain{Mode: ipc.DrainMove})
@@ -77,7 +77,7 @@ func TestAbortInOpenOfMoved(t *testing.T) {
 		t.Error("not moved")
 	}
 	// The loop goes on past the moment at which the timeout would have come.
-	ticks := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	ticks := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		c.After(2*idle, func() { _, _ = c.Write([]byte("later")) }) // the client waits for it
 		return worker.DataFunc(echo), nil
 	}))

@@ -16,7 +16,7 @@ import (
 
 // rawClient is a blocking socket to the worker: its system calls are the only
 // work of the client's side.
-func (s *seat) rawClient() (fd int) {
+func (s *rig) rawClient() (fd int) {
 	s.t.Helper()
 	fd, conn := rawPair(s.t, s.listen)
 	s.hand(conn)
@@ -79,7 +79,7 @@ func BenchmarkEchoRoundTrip(b *testing.B) {
 		b.Run(size.name+"WithIdleTimeout", func(b *testing.B) { benchmarkEcho(b, size.bytes, time.Minute) })
 	}
 	b.Run("64BOfMember", func(b *testing.B) {
-		s := newSeat(b, worker.DataFunc(echo))
+		s := newRig(b, worker.DataFunc(echo))
 		fd := s.rawClient()
 		var out, in [64]byte
 		b.ReportAllocs()
@@ -125,7 +125,7 @@ func BenchmarkPipelined(b *testing.B) {
 // the peer's end, to its close. An operation is one connection; they come 64 at
 // a time.
 func BenchmarkIntake(b *testing.B) {
-	s := newSeat(b, worker.DataFunc(echo))
+	s := newRig(b, worker.DataFunc(echo))
 	var peers [ipc.MaxConns]int
 	e := ipc.Envelope{ID: 1}
 	b.ReportAllocs()
@@ -159,7 +159,7 @@ func BenchmarkIdleConnections(b *testing.B) {
 func benchmarkIdle(b *testing.B, timeout time.Duration) {
 	const conns = 9000 // two descriptors each, of 20,000
 	for b.Loop() {
-		s := newSeatWith(b, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: timeout.Milliseconds()}, worker.DataFunc(echo))
+		s := newRigWith(b, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: timeout.Milliseconds()}, worker.DataFunc(echo))
 		peers := make([]int, conns)
 		s.lastID = 0
 		var before, after runtime.MemStats
@@ -223,7 +223,7 @@ func BenchmarkStreamEcho(b *testing.B) {
 		check(b, unix.Close(fd))
 	}
 	b.Run("Stream", func(b *testing.B) {
-		s := newSeat(b, goroutinePer(blocking))
+		s := newRig(b, goroutinePer(blocking))
 		roundTrips(b, s.rawClient())
 	})
 	b.Run("Net", func(b *testing.B) {
@@ -268,14 +268,14 @@ func BenchmarkStreamAccept(b *testing.B) {
 		return nil
 	}
 	b.Run("Stream", func(b *testing.B) {
-		s := newSeat(b, worker.Streams(func(l net.Listener) error { return closing(l, math.MaxInt) }))
+		s := newRig(b, worker.Streams(func(l net.Listener) error { return closing(l, math.MaxInt) }))
 		b.ReportAllocs()
 		for b.Loop() {
 			readEnd(b, s.rawClient())
 		}
 	})
 	b.Run("Session", func(b *testing.B) {
-		s := newSeat(b, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) { return worker.DataFunc(echo), c.Close() }))
+		s := newRig(b, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) { return worker.DataFunc(echo), c.Close() }))
 		b.ReportAllocs()
 		for b.Loop() {
 			readEnd(b, s.rawClient())

@@ -11,12 +11,12 @@ import (
 
 // withLimit starts a worker that may have so many descriptors, of those that are open
 // here already more than enough.
-func withLimit(t *testing.T, limit uint64, h worker.Handler) *seat {
+func withLimit(t *testing.T, limit uint64, h worker.Handler) *rig {
 	t.Helper()
 	var before unix.Rlimit
 	check(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
 	check(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: before.Max}))
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	check(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)) // what it was told stands
 	return s
 }

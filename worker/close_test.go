@@ -23,7 +23,7 @@ func TestCloseWithUnreadInput(t *testing.T) {
 		}
 		return 0, c.Close()
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send(strings.Repeat("x", 300_000)) // more than one read
 	c.expect(reply)
@@ -36,7 +36,7 @@ func TestCloseWithUnreadInput(t *testing.T) {
 // A client that never finishes sending is cut off, by bytes here.
 func TestLingerIsBounded(t *testing.T) {
 	h := newRecorder(func(c *worker.Conn, in []byte) (int, error) { return len(in), c.Close() })
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	piece := make([]byte, 100_000)
 	for sent := 0; ; sent += len(piece) {
@@ -56,7 +56,7 @@ func TestLingerIsBounded(t *testing.T) {
 // A client that neither sends nor finishes is cut off by time.
 func TestLingerEnds(t *testing.T) {
 	h := newRecorder(func(c *worker.Conn, in []byte) (int, error) { return len(in), c.Close() })
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	clients := []*client{s.connect(), s.connect(), s.connect()}
 	for _, c := range clients {
 		c.send("x")
@@ -78,7 +78,7 @@ func TestAbortResets(t *testing.T) {
 		}
 		return 0, c.Abort()
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expectReset()
@@ -108,7 +108,7 @@ func TestMethodsAfterTheEnd(t *testing.T) {
 		close(results)
 		return c.Write(in)
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expectEnd()
@@ -135,7 +135,7 @@ func TestMethodsAfterClose(t *testing.T) {
 		close(results)
 		return len(in), nil
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expectEnd()
@@ -153,7 +153,7 @@ func TestMethodsAfterClose(t *testing.T) {
 
 func TestPeersResetIsToldAsItIs(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -182,7 +182,7 @@ func TestStaleEvent(t *testing.T) {
 		}
 		return c.Write(in)
 	}
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		if c.ID() > 1 {
 			conns = append(conns, c)
 		}

@@ -37,7 +37,7 @@ func TestClientTakenInWhileDialledAreHungUp(t *testing.T) {
 	// The first client's backend is a pooled one, so its end is not the client's.
 	p := &pool{to: destination(server), opened: make(chan struct{}), closed: make(chan error, 1)}
 	relay := relayTo(destination(server))
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		if c.ID() == 1 {
 			return p.Open(c)
 		}

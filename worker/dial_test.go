@@ -170,19 +170,19 @@ func TestDialWaitsForRoom(t *testing.T) {
 }
 
 // A session dials from within its callbacks. What is dialled is not the master's
-// business: the seat compares the books at the end.
+// business: the rig compares the books at the end.
 func TestDialFromSession(t *testing.T) {
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	s := newSeat(t, relayTo(destination(server)))
-	serveEcho(t, server) // it ends before the seat counts descriptors
+	s := newRig(t, relayTo(destination(server)))
+	serveEcho(t, server) // it ends before the rig counts descriptors
 	for range 3 {
 		c := s.connect()
 		c.send("through the proxy")
 		c.expect("through the proxy")
 		check(t, c.Close())
 	}
-	refused := newSeat(t, relayTo(worker.Destination{Path: filepath.Join(t.TempDir(), "none")}))
+	refused := newRig(t, relayTo(worker.Destination{Path: filepath.Join(t.TempDir(), "none")}))
 	refused.connect().expectEnd()
 }
 
@@ -190,7 +190,7 @@ func TestDialFromSession(t *testing.T) {
 func TestDialRelaysMuch(t *testing.T) {
 	server, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	s := newSeat(t, relayTo(destination(server)), worker.WithMaxOutput(1<<20))
+	s := newRig(t, relayTo(destination(server)), worker.WithMaxOutput(1<<20))
 	serveEcho(t, server)
 	c := s.connectNarrow()
 	sent := make([]byte, 8<<20)
@@ -244,8 +244,8 @@ func TestDialledDoesNotHoldUpDrain(t *testing.T) {
 		server, err := net.Listen("tcp", "127.0.0.1:0")
 		check(t, err)
 		p := &pool{to: destination(server), opened: make(chan struct{}), closed: make(chan error, 1)}
-		next := newSeat(t, worker.DataFunc(echo))
-		s := newSeat(t, p)
+		next := newRig(t, worker.DataFunc(echo))
+		s := newRig(t, p)
 		serveEcho(t, server)
 		c := s.connect()
 		c.send("x")
@@ -266,7 +266,7 @@ func TestDialledDoesNotHoldUpDrain(t *testing.T) {
 // Each is about clients.
 func TestEachLeavesOutDialled(t *testing.T) {
 	to := nobodyAccepts(t)
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		c.Dialer().Dial(to, worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
 			c.Each(func(c *worker.Conn) { _, _ = c.Write([]byte("news")) }) // the client sees what it lacks
 			return worker.DataFunc(func(*worker.Conn, []byte) (int, error) {

@@ -20,7 +20,7 @@ func (p polite) Drain(c *worker.Conn) {
 	_ = c.Close() // the write would have failed first
 }
 
-func (s *seat) expectDrained() {
+func (s *rig) expectDrained() {
 	s.t.Helper()
 	s.wait()
 	if s.err != nil {
@@ -29,14 +29,14 @@ func (s *seat) expectDrained() {
 }
 
 func TestDrainWithNothingToDo(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	s.tell(ipc.Drain{Mode: ipc.DrainFinish})
 	s.expectDrained()
 }
 
 func TestDrainAsksSessions(t *testing.T) {
 	h := polite{newRecorder(echo)}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -50,7 +50,7 @@ func TestDrainAsksSessions(t *testing.T) {
 
 // Without Drain and without a deadline, a session stays as long as its client.
 func TestDrainWaitsForClients(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -73,7 +73,7 @@ func TestQueueIsServedWhileDraining(t *testing.T) {
 		<-block
 		return c.Write(in)
 	})}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	await(t, blocked)
@@ -108,7 +108,7 @@ func TestDrainDeadline(t *testing.T) {
 		_, err := c.Write(make([]byte, size))
 		return len(in), err
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	idle, reading, stuck := s.connect(), s.connectNarrow(), s.connectNarrow()
 	reading.send("x")
 	stuck.send("x")
@@ -131,7 +131,7 @@ func TestDrainDeadline(t *testing.T) {
 // A later drain sets the deadline that counts.
 func TestDrainAgainWithDeadline(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -150,7 +150,7 @@ func TestDrainAgainWithDeadline(t *testing.T) {
 // says that none comes back.
 func TestDrainThatIsToMoveNoMore(t *testing.T) {
 	const deadline = time.Second
-	s := newSeat(t, newRecorder(echo)) // which cannot move
+	s := newRig(t, newRecorder(echo)) // which cannot move
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -168,7 +168,7 @@ func TestDrainThatIsToMoveNoMore(t *testing.T) {
 
 func TestStopClosesAll(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expect("x")

@@ -30,7 +30,7 @@ func TestEach(t *testing.T) {
 		})
 		return len(in), nil
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	clients := make([]*client, 6)
 	for i := range clients {
 		clients[i] = s.connect()
@@ -63,7 +63,7 @@ func TestEach(t *testing.T) {
 // Writing to the others in turn keeps the order of each.
 func TestAlternatingWrites(t *testing.T) {
 	var first *worker.Conn
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		if first == nil {
 			first = c
 			return c.Write(in)

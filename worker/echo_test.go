@@ -17,7 +17,7 @@ import (
 )
 
 func TestEchoOfOddFragments(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	random := rand.NewChaCha8([32]byte{1})
 	sent := make([]byte, 3<<20+7)
 	_, _ = random.Read(sent) // it never fails
@@ -55,7 +55,7 @@ func TestEchoOfOddFragments(t *testing.T) {
 // answers in any pieces, comes back as it was.
 func TestEchoProperty(t *testing.T) {
 	var holdsBack, pieces atomic.Int64
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		consume, piece := max(0, len(in)-int(holdsBack.Load())), int(pieces.Load())
 		for part := in[:consume]; len(part) > 0; {
 			n := min(piece, len(part))
@@ -94,7 +94,7 @@ func TestEchoProperty(t *testing.T) {
 }
 
 func TestBytesOfAllValues(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	c := s.connect()
 	var all [256]byte
 	for i := range all {
@@ -113,7 +113,7 @@ func TestConnTellsWhoItIs(t *testing.T) {
 		remote, local string
 	}
 	seen := make(chan facts, 1)
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		seen <- facts{c.ID(), c.Listener(), c.RemoteAddr().String(), c.LocalAddr().String()}
 		return len(in), nil
 	}))
@@ -129,7 +129,7 @@ func TestConnTellsWhoItIs(t *testing.T) {
 // and a connection of a dual-stack one has an IPv4 address.
 func TestLocalAddrOfUnspecifiedListener(t *testing.T) {
 	seen := make(chan netip.AddrPort, 1)
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		seen <- c.LocalAddr()
 		return len(in), nil
 	}))
@@ -152,7 +152,7 @@ func TestUnixSocket(t *testing.T) {
 		}
 		return c.Write(in)
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	file := os.NewFile(uintptr(pair[0]), "client")

@@ -65,7 +65,7 @@ func TestFramingAnswersTheLastLineLater(t *testing.T) {
 	for name, f := range ways {
 		for _, input := range inputs {
 			t.Run(name+", "+input.name, func(t *testing.T) {
-				s := newSeat(t, framing.Handler(input.split, f))
+				s := newRig(t, framing.Handler(input.split, f))
 				c := s.connect()
 				c.send(input.in)
 				c.closeWrite()
@@ -90,7 +90,7 @@ func TestFramingFailsAtTheLastLine(t *testing.T) {
 		return nil
 	}
 	h.data = func(c *worker.Conn, in []byte) (int, error) { return framing.Each(c, in, split, frame) }
-	s := newSeat(t, worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
 		return finishing{h, func(c *worker.Conn, rest []byte) error { return framing.Finish(c, rest, split, frame) }}, nil
 	}))
 	c := s.connect()
@@ -125,7 +125,7 @@ func TestFramingMovesNoLastLine(t *testing.T) {
 		_, err := c.Writev(line, []byte("\n"))
 		return err
 	})
-	old, next := newSeat(t, h), newSeat(t, h)
+	old, next := newRig(t, h), newRig(t, h)
 	c, other := old.connect(), old.connect()
 	c.send("last")
 	c.closeWrite()

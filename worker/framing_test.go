@@ -30,7 +30,7 @@ func TestFramingStopsWhenTheConnectionEnds(t *testing.T) {
 		"quit": (*worker.Conn).Close,
 		"fail": func(*worker.Conn) error { return errors.New("so be it") },
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	for _, last := range []string{"quit", "fail", strings.Repeat("x", 65)} {
 		c := s.connect()
 		c.send("a\r\n" + last + "\nnever\n")
@@ -44,7 +44,7 @@ func TestFramingStopsWhenTheConnectionEnds(t *testing.T) {
 }
 
 func TestFramingGivesTheLastLine(t *testing.T) {
-	s := newSeat(t, lineEcho(t, nil))
+	s := newRig(t, lineEcho(t, nil))
 	c := s.connect()
 	c.send("a\nb")
 	c.expect("got a\n")
@@ -60,7 +60,7 @@ func TestFramingWaitsForThePauseToEnd(t *testing.T) {
 		"pause":  func(c *worker.Conn) error { c.Pause(); paused = c; return nil },
 		"resume": func(*worker.Conn) error { paused.Resume(); return nil },
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c, other := s.connect(), s.connect()
 	c.send("a\npause\nb\nc\nd")
 	c.expect("got a\ngot pause\n")
@@ -79,7 +79,7 @@ func TestFramingWaitsForASlowReader(t *testing.T) {
 	const lines, size = 1000, 32 << 10
 	answer := make([]byte, size)
 	var most atomic.Int64
-	s := newSeat(t, framing.Handler(framing.Lines(64), func(c *worker.Conn, _ []byte) error {
+	s := newRig(t, framing.Handler(framing.Lines(64), func(c *worker.Conn, _ []byte) error {
 		_, err := c.Write(answer)
 		most.Store(max(most.Load(), int64(c.Buffered())))
 		return err

@@ -7,8 +7,8 @@ import (
 	"github.com/usher-go/usher/worker"
 )
 
-// garbling has each worker of newSeat pass its connections' bytes through a transport
-// that garbles them, and each client undo it. Tests with seats do not run in parallel.
+// garbling has each worker of newRig pass its connections' bytes through a transport
+// that garbles them, and each client undo it. Tests with rigs do not run in parallel.
 var garbling bool
 
 // ungarbled returns a client's connection as the test is to use it.

@@ -34,7 +34,7 @@ func TestGoexitFreesItsPlace(t *testing.T) {
 		c.Go(work, func() { _, _ = c.Write([]byte("done")) }) // the client waits for it
 		return len(in), nil
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	for range conns {
 		c := s.connect()
 		c.send("x")

@@ -71,7 +71,7 @@ func argument(t *testing.T, of reflect.Type) reflect.Value {
 // goroutine may have them.
 func stray(t *testing.T, log io.Writer, strict bool) (*client, *worker.Conn, *worker.Dialer, *worker.Timer) {
 	conns := make(chan *worker.Conn, 1)
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		conns <- c
 		return worker.DataFunc(echo), nil
 	}), worker.Strict(strict), worker.WithLogger(hclog.New(&hclog.LoggerOptions{Output: log})))
@@ -148,7 +148,7 @@ func TestCallsOnTheWrongGoroutinePanicInDebugging(t *testing.T) {
 // What one goroutine writes beside the loop must not reach another client.
 func TestWriteBesideTheLoopReachesNobodyElse(t *testing.T) {
 	conns := make(chan *worker.Conn, 1)
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		select {
 		case conns <- c:
 		default:
@@ -213,7 +213,7 @@ func TestDialOnTheWrongGoroutineFailsOnTheLoop(t *testing.T) {
 // and their numbers are used again.
 func TestLocalAddrOnAnyGoroutine(t *testing.T) {
 	conns := make(chan *worker.Conn, 1)
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		conns <- c
 		return worker.DataFunc(echo), nil
 	}))
@@ -257,7 +257,7 @@ func (l *locked) String() string {
 func TestDebugVariable(t *testing.T) {
 	t.Setenv("USHER_DEBUG", "1")
 	conns := make(chan *worker.Conn, 1)
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		conns <- c
 		return worker.DataFunc(echo), nil
 	}))

@@ -24,7 +24,7 @@ func (s *collector) EOF(c *worker.Conn, rest []byte) (err error) {
 
 func TestDataBeforeEndOfFileIsDelivered(t *testing.T) {
 	h := &collector{closed: make(chan error, 1), after: (*worker.Conn).Close}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("all of ")
 	c.send("this")
@@ -36,7 +36,7 @@ func TestDataBeforeEndOfFileIsDelivered(t *testing.T) {
 
 func TestDataSentBeforeTheWorkerHasTheConnection(t *testing.T) {
 	h := &collector{closed: make(chan error, 1), after: (*worker.Conn).Close}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c, fd := s.accept()
 	c.send("early")
 	c.closeWrite()
@@ -46,7 +46,7 @@ func TestDataSentBeforeTheWorkerHasTheConnection(t *testing.T) {
 }
 
 func TestEndOfFileWithoutEOFFlushesAndCloses(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	c := s.connect()
 	c.send("last words")
 	c.closeWrite()
@@ -72,7 +72,7 @@ func TestWriteAfterEndOfFile(t *testing.T) {
 			return half.Write(in)
 		}), nil
 	})
-	s := newSeat(t, ticks)
+	s := newRig(t, ticks)
 	c := s.connect()
 	c.send("x")
 	c.closeWrite()
@@ -90,7 +90,7 @@ func TestWriteAfterEndOfFile(t *testing.T) {
 
 func TestErrorFromEOFClosesAfterFlushing(t *testing.T) {
 	h := &collector{closed: make(chan error, 1), after: func(*worker.Conn) error { return errTest }}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.closeWrite()
@@ -122,7 +122,7 @@ func TestCloseWriteThenRead(t *testing.T) {
 		got <- string(in)
 		return len(in), nil
 	}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("finish")
 	c.expect("done")
@@ -139,7 +139,7 @@ func TestCloseWriteThenRead(t *testing.T) {
 // EOF has returned nil.
 func TestBothFinish(t *testing.T) {
 	h := &collector{closed: make(chan error, 1), after: (*worker.Conn).CloseWrite}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.closeWrite()

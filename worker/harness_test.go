@@ -26,8 +26,8 @@ import (
 // expectation.
 const patience = 20 * time.Second
 
-// seat is a worker within the test's process, and the master's side of it.
-type seat struct {
+// rig is a worker within the test's process, and the master's side of it.
+type rig struct {
 	t       testing.TB
 	queue   int
 	control *os.File
@@ -50,29 +50,29 @@ type seat struct {
 	cancel    context.CancelFunc
 }
 
-// seats counts those that have not ended. Tests with seats do not run in parallel.
-var seats int
+// rigs counts those that have not ended. Tests with rigs do not run in parallel.
+var rigs int
 
 var quiet = worker.WithLogger(hclog.NewNullLogger())
 
-// newSeat starts a worker and sees it ready. The test ends with the worker
-// stopped, its ledger even, and no more descriptors open than before its first seat.
-func newSeat(t testing.TB, h worker.Handler, opts ...worker.Option) *seat {
-	return newSeatWith(t, ipc.Hello{Protocol: ipc.Version}, h, opts...)
+// newRig starts a worker and sees it ready. The test ends with the worker
+// stopped, its ledger even, and no more descriptors open than before its first rig.
+func newRig(t testing.TB, h worker.Handler, opts ...worker.Option) *rig {
+	return newRigWith(t, ipc.Hello{Protocol: ipc.Version}, h, opts...)
 }
 
-func newSeatWith(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *seat {
+func newRigWith(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *rig {
 	t.Helper()
-	s := startSeat(t, hello, h, opts...)
+	s := startRig(t, hello, h, opts...)
 	s.ready = next[ipc.Ready](s)
 	return s
 }
 
-// startSeat is newSeatWith without waiting for ready.
-func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *seat {
+// startRig is newRigWith without waiting for ready.
+func startRig(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Option) *rig {
 	t.Helper()
-	before, alone := leaktest.Count(t), seats == 0
-	seats++
+	before, alone := leaktest.Count(t), rigs == 0
+	rigs++
 	queue, workerQueue, err := fdpass.Pair()
 	check(t, err)
 	control, workerControl, err := fdpass.Pair()
@@ -80,7 +80,7 @@ func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.O
 	board, err := ipc.NewScoreboard(1)
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &seat{
+	s := &rig{
 		t: t, queue: queue, control: os.NewFile(uintptr(control), "control"), entry: board.Entry(0),
 		messages: make(chan ipc.Message, 1024), done: make(chan struct{}), cancel: cancel,
 		workerEnd: workerQueue,
@@ -111,7 +111,7 @@ func startSeat(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.O
 		check(t, unix.Close(s.queue))
 		check(t, unix.Close(s.listen))
 		check(t, board.Close())
-		seats--
+		rigs--
 		if !alone {
 			return // another worker is still about its own
 		}
@@ -139,7 +139,7 @@ func listen(t testing.TB) (fd int, address string) {
 
 // tell sends a control message, and once the worker has moved what it can, the
 // word that nothing comes back.
-func (s *seat) tell(m ipc.Message) {
+func (s *rig) tell(m ipc.Message) {
 	s.t.Helper()
 	if drain, ok := m.(ipc.Drain); ok && drain.Mode == ipc.DrainMove {
 		s.moving.Store(&drain)
@@ -148,7 +148,7 @@ func (s *seat) tell(m ipc.Message) {
 }
 
 // say sends a control message. A worker that has ended does not mind.
-func (s *seat) say(m ipc.Message) {
+func (s *rig) say(m ipc.Message) {
 	s.t.Helper()
 	b, err := ipc.EncodeMessage(m)
 	check(s.t, err)
@@ -157,7 +157,7 @@ func (s *seat) say(m ipc.Message) {
 	}
 }
 
-func (s *seat) receive() {
+func (s *rig) receive() {
 	defer close(s.messages)
 	buffer := make([]byte, ipc.MaxMessage+1)
 	for {
@@ -178,7 +178,7 @@ func (s *seat) receive() {
 }
 
 // next returns the next message, which must be an M.
-func next[M ipc.Message](s *seat) M {
+func next[M ipc.Message](s *rig) M {
 	s.t.Helper()
 	select {
 	case m, ok := <-s.messages:
@@ -193,7 +193,7 @@ func next[M ipc.Message](s *seat) M {
 }
 
 // wait waits for the worker's end.
-func (s *seat) wait() {
+func (s *rig) wait() {
 	s.t.Helper()
 	select {
 	case <-s.done:
@@ -204,7 +204,7 @@ func (s *seat) wait() {
 }
 
 // until waits for what only the scoreboard tells.
-func (s *seat) until(reached func() bool) {
+func (s *rig) until(reached func() bool) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); !reached(); runtime.Gosched() {
 		if time.Now().After(deadline) {
@@ -216,7 +216,7 @@ func (s *seat) until(reached func() bool) {
 // expectRest wants the loop's thread to sleep, sooner or later, for the time of a
 // thousand system calls without a turn. One that spins never does: when it does
 // not run it is runnable.
-func (s *seat) expectRest() {
+func (s *rig) expectRest() {
 	s.t.Helper()
 	a, b, err := fdpass.Pair()
 	check(s.t, err)
@@ -237,7 +237,7 @@ func (s *seat) expectRest() {
 
 // asleep reports whether the loop's thread is in an interruptible sleep
 // (proc_pid_stat(5)). A loop that parks has none.
-func (s *seat) asleep() bool {
+func (s *rig) asleep() bool {
 	s.t.Helper()
 	if s.entry.Thread.Load() == 0 {
 		return true
@@ -249,7 +249,7 @@ func (s *seat) asleep() bool {
 }
 
 // connect makes a connection and hands it to the worker.
-func (s *seat) connect() *client {
+func (s *rig) connect() *client {
 	s.t.Helper()
 	c, fd := s.accept()
 	s.hand(fd)
@@ -258,7 +258,7 @@ func (s *seat) connect() *client {
 
 // connectAll makes so many connections to an echo, one after another, and sees
 // each served.
-func (s *seat) connectAll(n int) (clients []*client) {
+func (s *rig) connectAll(n int) (clients []*client) {
 	s.t.Helper()
 	for range n {
 		c := s.connect()
@@ -272,13 +272,13 @@ func (s *seat) connectAll(n int) (clients []*client) {
 // connectNarrow is connect with buffers in the kernel that hold little, so that
 // what the client does not read soon is the worker's to keep. Otherwise the
 // kernel may take 32 MiB.
-func (s *seat) connectNarrow() *client {
+func (s *rig) connectNarrow() *client {
 	s.t.Helper()
 	return s.connectBuffered(narrow)
 }
 
 // connectBuffered is connectNarrow with buffers of about so many bytes.
-func (s *seat) connectBuffered(bytes int) *client {
+func (s *rig) connectBuffered(bytes int) *client {
 	s.t.Helper()
 	c, fd := s.acceptWith(&net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
@@ -293,12 +293,12 @@ func (s *seat) connectBuffered(bytes int) *client {
 const narrow = 32 << 10
 
 // accept makes a connection and returns both ends.
-func (s *seat) accept() (c *client, fd int) {
+func (s *rig) accept() (c *client, fd int) {
 	s.t.Helper()
 	return s.acceptWith(&net.Dialer{})
 }
 
-func (s *seat) acceptWith(dialer *net.Dialer) (c *client, fd int) {
+func (s *rig) acceptWith(dialer *net.Dialer) (c *client, fd int) {
 	s.t.Helper()
 	conn, err := dialer.Dial("tcp", s.address)
 	check(s.t, err)
@@ -308,7 +308,7 @@ func (s *seat) acceptWith(dialer *net.Dialer) (c *client, fd int) {
 }
 
 // hand sends accepted connections in one packet.
-func (s *seat) hand(fds ...int) {
+func (s *rig) hand(fds ...int) {
 	s.t.Helper()
 	s.packet.Reset()
 	for _, fd := range fds {

@@ -58,7 +58,7 @@ func (n noted) Close(*worker.Conn, error)                   { n.note("Close") }
 func TestHooks(t *testing.T) {
 	t.Run("drained", func(t *testing.T) {
 		d := new(diary)
-		s := newSeat(t, noted{d}, d.hooks())
+		s := newRig(t, noted{d}, d.hooks())
 		c := s.connect()
 		c.send("x")
 		c.expect("x")
@@ -70,7 +70,7 @@ func TestHooks(t *testing.T) {
 	})
 	t.Run("stopped", func(t *testing.T) {
 		d := new(diary)
-		s := newSeat(t, noted{d}, d.hooks())
+		s := newRig(t, noted{d}, d.hooks())
 		c := s.connect()
 		c.send("x")
 		c.expect("x")
@@ -80,7 +80,7 @@ func TestHooks(t *testing.T) {
 	})
 	t.Run("streams", func(t *testing.T) {
 		d := new(diary)
-		s := newSeat(t, worker.Streams(func(l net.Listener) error {
+		s := newRig(t, worker.Streams(func(l net.Listener) error {
 			d.note("serve")
 			_, err := l.Accept()
 			d.note("served")
@@ -112,7 +112,7 @@ func TestStartFails(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			d := new(diary)
-			s := startSeat(t, ipc.Hello{Protocol: ipc.Version}, noted{d}, worker.WithHooks(worker.Hooks{
+			s := startRig(t, ipc.Hello{Protocol: ipc.Version}, noted{d}, worker.WithHooks(worker.Hooks{
 				Start: test.start,
 				Ready: func() { d.note("ready") },
 				Stop:  func() { d.note("stop") },
@@ -134,7 +134,7 @@ func TestHooksPanic(t *testing.T) {
 	var log syncBuffer
 	again := make(chan bool, 1)
 	ticks := 0
-	s := newSeat(t, worker.DataFunc(echo), worker.WithLogger(hclog.New(&hclog.LoggerOptions{Output: &log})),
+	s := newRig(t, worker.DataFunc(echo), worker.WithLogger(hclog.New(&hclog.LoggerOptions{Output: &log})),
 		worker.WithHooks(worker.Hooks{
 			Ready: func() { panic("in Ready") },
 			Drain: func() { panic("in Drain") },

@@ -11,7 +11,7 @@ import (
 // What Data leaves comes again with more, and only what it leaves.
 func TestUnconsumedInputComesAgain(t *testing.T) {
 	// Consumes pairs of bytes, and answers with each.
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		n := len(in) &^ 1
 		for i := 0; i < n; i += 2 {
 			if _, err := c.Writev(in[i:i+2], []byte(",")); err != nil {
@@ -44,7 +44,7 @@ func TestBadCounts(t *testing.T) {
 				_, err := c.Write([]byte("reply"))
 				return test.n, err
 			})
-			s := newSeat(t, h)
+			s := newRig(t, h)
 			c := s.connect()
 			c.send("abc")
 			c.expect("reply")
@@ -57,7 +57,7 @@ func TestBadCounts(t *testing.T) {
 
 func TestUnconsumedInputLimit(t *testing.T) {
 	h := newRecorder(func(*worker.Conn, []byte) (int, error) { return 0, nil })
-	s := newSeat(t, h, worker.WithMaxInput(200_000))
+	s := newRig(t, h, worker.WithMaxInput(200_000))
 	c := s.connect()
 	c.send(strings.Repeat("x", 200_000))
 	c.connectRest(s)
@@ -79,7 +79,7 @@ func TestDataErrorClosesAfterFlushing(t *testing.T) {
 		}
 		return 0, errTest
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connectNarrow()
 	c.send("go")
 	c.expect(reply)
@@ -93,7 +93,7 @@ func TestDataErrorClosesAfterFlushing(t *testing.T) {
 func TestPauseAndResume(t *testing.T) {
 	var paused *worker.Conn
 	seen := make(chan string, 10)
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		if c.ID() == 1 {
 			paused = c
 			return worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
@@ -134,7 +134,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 // connectRest waits for the loop to have served what there is.
-func (c *client) connectRest(s *seat) {
+func (c *client) connectRest(s *rig) {
 	c.t.Helper()
 	s.connect().roundTripOfLoop(s)
 	s.expectRest()
@@ -144,7 +144,7 @@ func (c *client) connectRest(s *seat) {
 // again and again with the same.
 func TestPauseAndResumeInOneCall(t *testing.T) {
 	calls := make(chan int, 100)
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		calls <- len(in)
 		c.Pause()
 		c.Resume()
@@ -193,7 +193,7 @@ func TestPausedConnectionHangsUp(t *testing.T) {
 				got.Write(in)
 				return len(in), nil
 			}
-			s := newSeat(t, h)
+			s := newRig(t, h)
 			c := s.connect()
 			c.send("first")
 			c.connectRest(s)
@@ -223,7 +223,7 @@ func TestPausedConnectionIsReset(t *testing.T) {
 		paused <- true
 		return len(in), nil
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	await(t, paused)
@@ -236,7 +236,7 @@ func TestPausedConnectionIsReset(t *testing.T) {
 
 // One client that sends without end does not keep another from its answers.
 func TestFirehoseStarvesNobody(t *testing.T) {
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		if c.ID() == 1 {
 			return worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) { return len(in), nil }), nil
 		}

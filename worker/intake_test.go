@@ -23,7 +23,7 @@ func TestReady(t *testing.T) {
 	}{{"all", 0, offered}, {"fewer", 5, 5}, {"more than there are", 1 << 40, offered}}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, MaxConns: test.maxConns}, worker.DataFunc(echo))
+			s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, MaxConns: test.maxConns}, worker.DataFunc(echo))
 			want := ipc.Ready{Protocol: ipc.Version, Capacity: test.want, Moves: true, Closes: true}
 			if s.ready != want {
 				t.Errorf("got %+v, want %+v", s.ready, want)
@@ -37,7 +37,7 @@ func TestReady(t *testing.T) {
 
 func TestFullPackets(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	var clients []*client
 	for range 5 {
 		var fds []int
@@ -58,7 +58,7 @@ func TestFullPackets(t *testing.T) {
 // The bell rings once each time that it is asked for.
 func TestBell(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	end := func() {
 		check(t, s.connect().Close())
 		h.expectClose(t, nil)
@@ -82,7 +82,7 @@ func TestBell(t *testing.T) {
 
 func TestIDsOfClosedConnections(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, Report: ipc.ReportIDs}, h)
+	s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, Report: ipc.ReportIDs}, h)
 	var clients []*client
 	for range 50 {
 		clients = append(clients, s.connect())
@@ -103,7 +103,7 @@ func TestIDsOfClosedConnections(t *testing.T) {
 }
 
 func TestMalformedPacketEndsTheWorker(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	_, err := unix.Write(s.queue, []byte("no packet at all"))
 	check(t, err)
 	s.wait()
@@ -113,7 +113,7 @@ func TestMalformedPacketEndsTheWorker(t *testing.T) {
 }
 
 func TestMalformedMessageIsIgnored(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	for _, text := range []string{"{", `{"type":"of tomorrow"}`, `{"type":"drain","deadline_ms":-1}`} {
 		_, err := s.control.Write([]byte(text))
 		check(t, err)
@@ -125,7 +125,7 @@ func TestMalformedMessageIsIgnored(t *testing.T) {
 
 // A connection with frozen state would be lost on a worker that cannot thaw.
 func TestFrozenStateIsRefused(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	c, fd := s.accept()
 	s.packet.Reset()
 	s.packet.Add(&ipc.Envelope{ID: 1, State: []byte("what?")}, fd)
@@ -136,7 +136,7 @@ func TestFrozenStateIsRefused(t *testing.T) {
 // Descriptors run out: what came is lost and booked, and later ones are served.
 func TestOutOfDescriptors(t *testing.T) {
 	blocked, goOn := make(chan bool), make(chan bool)
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		if string(in) == "block" {
 			blocked <- true
 			<-goOn
@@ -185,7 +185,7 @@ func TestOutOfDescriptors(t *testing.T) {
 
 // The end of the queue alone is not the end of the worker.
 func TestQueueClosed(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -202,7 +202,7 @@ func TestQueueClosed(t *testing.T) {
 // once it reads.
 func TestControlBacklog(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, Report: ipc.ReportIDs}, h)
+	s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, Report: ipc.ReportIDs}, h)
 	const conns = 2000 // more messages than the channel and the socket hold together
 	for range conns {
 		check(t, s.connect().Close())
@@ -220,7 +220,7 @@ func TestControlBacklog(t *testing.T) {
 // not be reported for ever.
 func TestConnectionWithAnotherOwner(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c, fd := s.accept()
 	other, err := unix.Dup(fd)
 	check(t, err)
@@ -235,7 +235,7 @@ func TestConnectionWithAnotherOwner(t *testing.T) {
 // never reaches the handler.
 func TestQueueTimeout(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, QueueTimeoutMS: time.Hour.Milliseconds()}, h)
+	s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, QueueTimeoutMS: time.Hour.Milliseconds()}, h)
 	s.accepted = ipc.NewClock().Now()
 	fresh := s.connect()
 	fresh.send("x")

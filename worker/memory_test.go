@@ -52,7 +52,7 @@ func TestClientsThatDoNotReadStayWithinTheMemory(t *testing.T) {
 	const bound = 4 << 20
 	var log locked
 	h := newEnds()
-	s := newSeat(t, h, worker.WithMemory(bound), worker.WithLogger(hclog.New(&hclog.LoggerOptions{Output: &log})))
+	s := newRig(t, h, worker.WithMemory(bound), worker.WithLogger(hclog.New(&hclog.LoggerOptions{Output: &log})))
 	neighbour := s.connect()
 	c := await(t, h.opened)
 	const greedy = 60 // of half a MiB each, if they are let
@@ -87,7 +87,7 @@ func TestClientsThatDoNotReadStayWithinTheMemory(t *testing.T) {
 func TestBroadcastClosesTheLargest(t *testing.T) {
 	const bound, receivers = 1 << 20, 12
 	h := newEnds()
-	s := newSeat(t, h, worker.WithMemory(bound))
+	s := newRig(t, h, worker.WithMemory(bound))
 	neighbour := s.connect()
 	speaker := await(t, h.opened)
 	for range receivers {
@@ -141,7 +141,7 @@ func TestHalfMessagesStayWithinTheMemory(t *testing.T) {
 		h.opened <- c
 		return &hoarding{ends: h}, nil
 	})
-	s := newSeat(t, hoard, worker.WithMemory(bound))
+	s := newRig(t, hoard, worker.WithMemory(bound))
 	first := s.connect()
 	c := await(t, h.opened)
 	for range 20 {
@@ -167,7 +167,7 @@ func (h *hoarding) Data(*worker.Conn, []byte) (int, error) { return 0, nil }
 func TestOutputShrinksWhileItDrains(t *testing.T) {
 	const owed = 12 << 20
 	h := newEnds()
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	client := s.connectNarrow()
 	c := await(t, h.opened)
 	c.Post(func(c *worker.Conn) {
@@ -188,7 +188,7 @@ func TestOutputShrinksWhileItDrains(t *testing.T) {
 // However buffers come and go, none is forgotten in the account.
 func TestMemoryIsGivenBack(t *testing.T) {
 	h := newEnds()
-	s := newSeat(t, h, worker.WithMemory(1<<20))
+	s := newRig(t, h, worker.WithMemory(1<<20))
 	neighbour := s.connect()
 	c := await(t, h.opened)
 	for round := range 30 {
@@ -234,7 +234,7 @@ func TestWhoBoundsTheMemory(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			limit := make(chan int, 1)
 			test.hello.Protocol = ipc.Version
-			s := newSeatWith(t, test.hello, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+			s := newRigWith(t, test.hello, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 				limit <- worker.MemoryLimit(c)
 				return worker.DataFunc(echo), nil
 			}), worker.WithMemory(test.program))

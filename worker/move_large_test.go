@@ -12,12 +12,12 @@ import (
 )
 
 // What does not fit into a packet goes in a memfd: much state, unread input and
-// output that nobody reads move together, and no descriptor is left (newSeat
+// output that nobody reads move together, and no descriptor is left (newRig
 // counts them).
 func TestMoveLarge(t *testing.T) {
 	for _, size := range []int{ipc.MaxState, ipc.MaxState + 1, 100 << 10, 4 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			old, next := newSeat(t, &keeper{size: size}), newSeat(t, &keeper{})
+			old, next := newRig(t, &keeper{size: size}), newRig(t, &keeper{})
 			var clients []*client
 			for range 5 {
 				clients = append(clients, old.connectNarrow())
@@ -78,7 +78,7 @@ func (h *keeper) UnmarshalBinary(b []byte) error {
 // What comes in place of a sealed memfd costs its connection, which is counted
 // as lost; nobody else, and no descriptor.
 func TestLargeStateThatIsNone(t *testing.T) {
-	s := newSeat(t, &keeper{size: 10})
+	s := newRig(t, &keeper{size: 10})
 	witness := s.connect()
 	unsealed, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	check(t, err)
@@ -109,7 +109,7 @@ func TestLargeStateThatIsNone(t *testing.T) {
 // the master waiting; it moves once there is one.
 func TestLargeStateThatCannotBeSealed(t *testing.T) {
 	const size = 100 << 10
-	old, there := newSeat(t, &keeper{size: size}), newSeat(t, &keeper{})
+	old, there := newRig(t, &keeper{size: size}), newRig(t, &keeper{})
 	c := old.connect()
 	c.send("begin")
 	c.expect("first" + string(hoard(size)))

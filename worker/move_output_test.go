@@ -18,7 +18,7 @@ func TestMoveWithOutput(t *testing.T) {
 		_, err := c.Write(answer[:int(in[0])<<10])
 		return len(in), err
 	})
-	old, next := newSeat(t, size), newSeat(t, size)
+	old, next := newRig(t, size), newRig(t, size)
 	var clients []*client
 	for kib := 1; kib <= most; kib++ {
 		c := old.connectBuffered(4 << 10)

@@ -15,7 +15,7 @@ import (
 
 // route passes on connections that a worker gives back, as the master does,
 // until n have gone to another.
-func (s *seat) route(to *seat, n int) {
+func (s *rig) route(to *rig, n int) {
 	s.t.Helper()
 	var packet ipc.Packet
 	for n > 0 {
@@ -75,7 +75,7 @@ func (h *counting) UnmarshalBinary(b []byte) error {
 }
 
 func TestMoveWithoutState(t *testing.T) {
-	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
+	old, next := newRig(t, worker.DataFunc(echo)), newRig(t, worker.DataFunc(echo))
 	clients := old.connectAll(100)
 	old.tell(ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: patience.Milliseconds()})
 	for i, c := range clients { // while they move
@@ -95,8 +95,8 @@ func TestMoveWithoutState(t *testing.T) {
 // again, and the worker that it left makes no further call.
 func TestMoveWithState(t *testing.T) {
 	h, there := newCounting(), newCounting()
-	old := newSeat(t, h, worker.WithStateVersion("v1"))
-	next := newSeat(t, there, worker.WithStateVersion("v2"))
+	old := newRig(t, h, worker.WithStateVersion("v1"))
+	next := newRig(t, there, worker.WithStateVersion("v2"))
 	c := old.connect()
 	c.expect("hello\n")
 	c.send("a\nb\nc")
@@ -120,7 +120,7 @@ func TestMoveWithState(t *testing.T) {
 // still.
 func TestMoveKeepsHalfClosed(t *testing.T) {
 	h, there := newHalf(), newHalf()
-	old, next := newSeat(t, h), newSeat(t, there)
+	old, next := newRig(t, h), newRig(t, there)
 	c := old.connect()
 	c.send("said")
 	c.closeWrite()
@@ -166,7 +166,7 @@ func (h *half) UnmarshalBinary(b []byte) error {
 func TestThawFails(t *testing.T) {
 	there := newCounting()
 	there.fail = errors.New("unknown state")
-	old, next := newSeat(t, newCounting()), newSeat(t, there)
+	old, next := newRig(t, newCounting()), newRig(t, there)
 	c := old.connect()
 	c.expect("hello\n")
 	old.tell(ipc.Drain{Mode: ipc.DrainMove})
@@ -183,7 +183,7 @@ func TestThawFails(t *testing.T) {
 // A session that cannot move is asked to finish instead.
 func TestMoveAsksOthersToDrain(t *testing.T) {
 	h := polite{newRecorder(echo)}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -197,7 +197,7 @@ func TestMoveAsksOthersToDrain(t *testing.T) {
 
 // While nobody takes them, connections go on where they are; later they move.
 func TestMoveWaitsForRoom(t *testing.T) {
-	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
+	old, next := newRig(t, worker.DataFunc(echo)), newRig(t, worker.DataFunc(echo))
 	check(t, unix.SetsockoptInt(old.workerEnd, unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10)) // two packets or so
 	clients := old.connectAll(400)                                                       // the queue holds fewer at a time
 	old.tell(ipc.Drain{Mode: ipc.DrainMove})
@@ -221,7 +221,7 @@ func TestMoveWaitsForRoom(t *testing.T) {
 func TestMoveEndsWhatOpenSet(t *testing.T) {
 	const soon = 100 * time.Millisecond
 	h, there := &deadlined{soon}, &deadlined{soon}
-	old, next := newSeat(t, h), newSeat(t, there)
+	old, next := newRig(t, h), newRig(t, there)
 	c := old.connect()
 	c.send("x")
 	c.expect("x")
@@ -251,7 +251,7 @@ func (d *deadlined) UnmarshalBinary([]byte) error                { return nil }
 // keep the master waiting for it.
 func TestMoveOfWhatCannotBePacked(t *testing.T) {
 	h := &unpackable{polite{newRecorder(echo)}}
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -271,7 +271,7 @@ func (u *unpackable) UnmarshalBinary([]byte) error              { return nil }
 
 // A move of some begins with the first connection each time.
 func TestMoveSomeAgain(t *testing.T) {
-	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
+	old, next := newRig(t, worker.DataFunc(echo)), newRig(t, worker.DataFunc(echo))
 	clients := old.connectAll(10)
 	old.tell(ipc.Move{Count: 5})
 	old.route(next, 5)

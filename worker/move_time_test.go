@@ -59,7 +59,7 @@ func TestMovingTakesTurns(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			here, there := laborious{&labour{pack: test.pack}}, laborious{&labour{unpack: test.unpack}}
-			old, next := newSeat(t, here), newSeat(t, there)
+			old, next := newRig(t, here), newRig(t, there)
 			moving := old.connectAll(clients)
 			at, laborious := old, here
 			if test.unpack > 0 {
@@ -94,7 +94,7 @@ func TestMovingTakesTurns(t *testing.T) {
 
 // gather takes back n connections, and sends them to another in packets as full as
 // can be.
-func (s *seat) gather(to *seat, n int) {
+func (s *rig) gather(to *rig, n int) {
 	s.t.Helper()
 	var packet, all ipc.Packet
 	for n > 0 {
@@ -152,7 +152,7 @@ func TestPostsRunBeforeLeaving(t *testing.T) {
 	const clients = 200
 	h := &hub{gone: make(chan *worker.Conn, clients), all: make(chan *worker.Conn, clients)}
 	other := &hub{gone: make(chan *worker.Conn, clients), all: make(chan *worker.Conn, clients)}
-	old, next := newSeat(t, h), newSeat(t, other)
+	old, next := newRig(t, h), newRig(t, other)
 	var conns []*worker.Conn
 	moving := old.connectAll(clients)
 	for range clients {

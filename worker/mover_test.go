@@ -12,7 +12,7 @@ import (
 // Connections stand still while they wait for the master, so few do: no more are
 // sent before it has taken those before, and at first only one.
 func TestMovesWaitForTheMaster(t *testing.T) {
-	old, next := newSeat(t, worker.DataFunc(echo)), newSeat(t, worker.DataFunc(echo))
+	old, next := newRig(t, worker.DataFunc(echo)), newRig(t, worker.DataFunc(echo))
 	clients := old.connectAll(40)
 	old.tell(ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: patience.Milliseconds()})
 

@@ -16,7 +16,7 @@ func TestWritesOfOneCallbackAreNotBuffered(t *testing.T) {
 		"Writev": func(c *worker.Conn, b []byte) (int, error) { return c.Writev(b[:1], b[1:]) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+			s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 				for range 5 {
 					if n, err := write(c, hoard(piece)); n != piece || err != nil {
 						t.Errorf("%d, %v; want all of it", n, err)
@@ -39,7 +39,7 @@ func TestWritesOfOneCallbackAreNotBuffered(t *testing.T) {
 func TestWritesOfOneCallbackAreBounded(t *testing.T) {
 	const piece, bound = 15 << 10, 32 << 10
 	taken := make(chan int, 1)
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		n := 0
 		for {
 			if _, err := c.Write(make([]byte, piece)); errors.Is(err, worker.ErrFull) {

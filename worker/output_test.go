@@ -28,7 +28,7 @@ func TestPartialWrites(t *testing.T) {
 		}
 		return len(in), c.Close()
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connectNarrow()
 	c.send("go")
 	for i := range parts {
@@ -41,7 +41,7 @@ func TestPartialWrites(t *testing.T) {
 
 func TestWritevKeepsOrder(t *testing.T) {
 	large := strings.Repeat("L", 50_000)
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		n, err := c.Writev([]byte("a"), nil, []byte("b"), []byte(large), []byte("c"), []byte(large), in)
 		if n != 2*len(large)+3+len(in) {
 			t.Errorf("Writev returned %d", n)
@@ -81,7 +81,7 @@ func TestOutputBound(t *testing.T) {
 		result <- "ok"
 		return len(in), c.Close()
 	})
-	s := newSeat(t, h, worker.WithMaxOutput(bound))
+	s := newRig(t, h, worker.WithMaxOutput(bound))
 	c := s.connectNarrow()
 	c.send("go")
 	if got := await(t, result); got != "ok" {
@@ -94,7 +94,7 @@ func TestOutputBound(t *testing.T) {
 }
 
 func TestOneWriteLargerThanTheBound(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		_, err := c.Write(make([]byte, 2000))
 		return len(in), err
 	}), worker.WithMaxOutput(1999))
@@ -128,7 +128,7 @@ func TestHighWaterPausesInput(t *testing.T) {
 	for _, more := range []string{"", "3"} {
 		t.Run("more:"+more, func(t *testing.T) {
 			h := flood{in: make(chan int, 10), low: make(chan int, 10)}
-			s := newSeat(t, h)
+			s := newRig(t, h)
 			c := s.connectNarrow()
 			c.send("12") // Data consumes one byte at a time
 			if n := await(t, h.in); n != 2 {
@@ -152,7 +152,7 @@ func TestHighWaterPausesInput(t *testing.T) {
 }
 
 // roundTripOfLoop sees the loop go round: this connection's end is counted.
-func (c *client) roundTripOfLoop(s *seat) {
+func (c *client) roundTripOfLoop(s *rig) {
 	c.t.Helper()
 	before := s.entry.Closed.Load()
 	check(c.t, c.Close())
@@ -165,7 +165,7 @@ func TestResetWithOutputPending(t *testing.T) {
 		_, err := c.Write(make([]byte, floodSize))
 		return len(in), err
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connectNarrow()
 	c.send("go")
 	c.expect("\x00")
@@ -177,7 +177,7 @@ func TestResetWithOutputPending(t *testing.T) {
 
 // packetPair makes a connection on which each send(2) of the worker is a packet
 // of its own, and hands it over.
-func (s *seat) packetPair() (fd int) {
+func (s *rig) packetPair() (fd int) {
 	s.t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	check(s.t, err)
@@ -200,7 +200,7 @@ func expectPacket(t *testing.T, fd int, want string) {
 // what it writes to each of several in turn.
 func TestSmallWritesAreOneSystemCall(t *testing.T) {
 	large := strings.Repeat("L", 20_000)
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		c.Each(func(other *worker.Conn) {
 			for _, b := range in {
 				if _, err := other.Write([]byte{b}); err != nil {
@@ -230,7 +230,7 @@ func TestSmallWritesAreOneSystemCall(t *testing.T) {
 }
 
 func TestEchoDoesNotAllocate(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(echo))
+	s := newRig(t, worker.DataFunc(echo))
 	fd := s.rawClient()
 	var buffer [64]byte
 	allocs := testing.AllocsPerRun(1000, func() {
@@ -260,7 +260,7 @@ func TestOutputOfASlowReader(t *testing.T) {
 		}
 		return b
 	}
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		if slow == nil {
 			slow = c
 			return len(in), nil
@@ -301,7 +301,7 @@ func TestOutputOfASlowReader(t *testing.T) {
 
 // A write of nothing is nothing, alone and beside others.
 func TestWriteOfNothing(t *testing.T) {
-	s := newSeat(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRig(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		for _, b := range [][]byte{nil, bytes.Trim(in, "-"), {}} {
 			if n, err := c.Write(b); n != len(b) || err != nil {
 				t.Errorf("%d, %v of %d bytes", n, err, len(b))

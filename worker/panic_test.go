@@ -94,7 +94,7 @@ func TestPanics(t *testing.T) {
 		t.Run(test.in, func(t *testing.T) {
 			var log syncBuffer
 			h := &panicky{in: test.in, closed: make(chan error, 2)}
-			s := newSeat(t, h, worker.WithLogger(hclog.New(&hclog.LoggerOptions{Output: &log})))
+			s := newRig(t, h, worker.WithLogger(hclog.New(&hclog.LoggerOptions{Output: &log})))
 			c, other := s.connectNarrow(), s.connect()
 			if test.in != "Open" {
 				c.send("x")
@@ -130,7 +130,7 @@ func TestPanics(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		if c.ID() == 1 {
 			_, err := c.Write([]byte("too busy"))
 			if err != nil {
@@ -147,7 +147,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestOpenGreets(t *testing.T) {
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		_, err := c.Write([]byte("hello"))
 		return worker.DataFunc(echo), err
 	}))
@@ -171,7 +171,7 @@ func TestOpenEnds(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newRecorder(echo)
-			s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+			s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 				return h, test.end(c)
 			}))
 			c := s.connect()

@@ -12,7 +12,7 @@ import (
 
 // burst is a loop that stands still while functions are posted to it.
 type burst struct {
-	*seat
+	*rig
 	conns   []*worker.Conn
 	clients []*client
 	release chan struct{}
@@ -25,7 +25,7 @@ type burst struct {
 func newBurst(t *testing.T, conns int, answer func(b *burst, c *worker.Conn, in []byte) (int, error)) *burst {
 	b := &burst{release: make(chan struct{}), work: func() {}}
 	opened := make(chan *worker.Conn, conns)
-	b.seat = newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	b.rig = newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		opened <- c
 		return worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) { return answer(b, c, in) }), nil
 	}))

@@ -15,10 +15,10 @@ import (
 
 // opened starts a worker that echoes, and a connection, as another goroutine may
 // have it.
-func opened(t testing.TB) (*seat, *client, *worker.Conn, *recorder) {
+func opened(t testing.TB) (*rig, *client, *worker.Conn, *recorder) {
 	conns := make(chan *worker.Conn, 1)
 	h := newRecorder(echo)
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		conns <- c
 		return h, nil
 	}))
@@ -127,7 +127,7 @@ func TestGo(t *testing.T) {
 	release := make(chan struct{})
 	started := make(chan struct{}, 100)
 	closed := make(chan error, 1)
-	s := newSeat(t, worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(*worker.Conn) (worker.Session, error) {
 		return &upperCaser{release: release, started: started, closed: closed}, nil
 	}))
 	c := s.connect()
@@ -311,7 +311,7 @@ func TestGoAndMove(t *testing.T) {
 		}, func() { _, _ = io.WriteString(c, "done ") }) // the client waits for it
 		return len(in), nil
 	})
-	old, next := newSeat(t, working), newSeat(t, worker.DataFunc(echo))
+	old, next := newRig(t, working), newRig(t, worker.DataFunc(echo))
 	client, idle := old.connect(), old.connect()
 	client.send("x")
 	await(t, started)

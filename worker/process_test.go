@@ -18,7 +18,7 @@ import (
 
 // process is a worker in a process of its own, and the master's side of it.
 type process struct {
-	*seat
+	*rig
 	os     *os.Process
 	stdout *os.File
 }
@@ -44,7 +44,7 @@ func start(t *testing.T, helper string, protocol int, environ ...string) *proces
 	fdpass.CloseAll([]int{workerQueue, workerControl})
 	child, err := os.FindProcess(pid)
 	check(t, err)
-	s := &seat{t: t, queue: queue, control: os.NewFile(uintptr(control), "control"), entry: board.Entry(1),
+	s := &rig{t: t, queue: queue, control: os.NewFile(uintptr(control), "control"), entry: board.Entry(1),
 		messages: make(chan ipc.Message, 100)}
 	s.listen, s.address = listen(t)
 	received := make(chan struct{})
@@ -52,7 +52,7 @@ func start(t *testing.T, helper string, protocol int, environ ...string) *proces
 		defer close(received)
 		s.receive()
 	}()
-	p := &process{seat: s, os: child, stdout: stdout}
+	p := &process{rig: s, os: child, stdout: stdout}
 	t.Cleanup(func() {
 		_ = child.Kill()      // it has ended, unless the test failed
 		_, _ = child.Wait()   // likewise
@@ -106,7 +106,7 @@ func TestMasterGoneEndsTheProcess(t *testing.T) {
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.helper, test.environ), func(t *testing.T) {
 			p := start(t, test.helper, ipc.Version, test.environ...)
-			next[ipc.Ready](p.seat)
+			next[ipc.Ready](p.rig)
 			c := p.connect()
 			c.send("x")
 			if test.helper == "echo" {
@@ -124,7 +124,7 @@ func TestStopWhileStuck(t *testing.T) {
 	for _, helper := range []string{"stuck", "spinning"} {
 		t.Run(helper, func(t *testing.T) {
 			p := start(t, helper, ipc.Version)
-			next[ipc.Ready](p.seat)
+			next[ipc.Ready](p.rig)
 			p.connect().send("x")
 			p.expectOutput("x")
 			p.tell(ipc.Stop{})
@@ -135,7 +135,7 @@ func TestStopWhileStuck(t *testing.T) {
 
 func TestSignals(t *testing.T) {
 	p := start(t, "echo", ipc.Version)
-	next[ipc.Ready](p.seat)
+	next[ipc.Ready](p.rig)
 	c := p.connect()
 	for _, signal := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGUSR2} {
 		check(t, p.os.Signal(signal))
@@ -143,7 +143,7 @@ func TestSignals(t *testing.T) {
 		c.expect("x")
 	}
 	check(t, p.os.Signal(syscall.SIGTERM))
-	next[ipc.Draining](p.seat)
+	next[ipc.Draining](p.rig)
 	c.send("y")
 	c.expect("y")
 	check(t, c.Close())
@@ -153,7 +153,7 @@ func TestSignals(t *testing.T) {
 // What a worker starts is no worker, and has no ignored signals from it.
 func TestNothingIsInherited(t *testing.T) {
 	p := start(t, "nosy", ipc.Version)
-	next[ipc.Ready](p.seat)
+	next[ipc.Ready](p.rig)
 	p.connect().send("x")
 	p.expectOutput("before=true after=false environment=false ignored=false\n")
 	for fd := 3; fd <= 5; fd++ {
@@ -202,7 +202,7 @@ func TestRunByHand(t *testing.T) {
 // A worker at rest costs nothing: no turns, no signals.
 func TestIdleProcessRests(t *testing.T) {
 	p := start(t, "echo", ipc.Version)
-	next[ipc.Ready](p.seat)
+	next[ipc.Ready](p.rig)
 	c := p.connect()
 	c.send("x")
 	c.expect("x")

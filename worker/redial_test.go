@@ -104,7 +104,7 @@ func TestRedialDoesNotHoldUpDeadline(t *testing.T) {
 	check(t, err)
 	up := make(chan struct{}, 1)
 	a := &again{to: destination(server), opened: func(*worker.Conn) { up <- struct{}{} }, enough: func() bool { return false }}
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		a.dialer = c.Dialer()
 		a.dial()
 		return worker.DataFunc(echo), nil

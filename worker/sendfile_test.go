@@ -38,7 +38,7 @@ func TestSendFile(t *testing.T) {
 			}
 			return len(in), errors.Join(err, f.Close(), c.Close())
 		})
-		s := newSeat(t, h)
+		s := newRig(t, h)
 		c := s.connectNarrow()
 		c.send("x")
 		want := []byte("head")
@@ -62,7 +62,7 @@ func TestSendFileHoldsInput(t *testing.T) {
 	const size = 2 << 20
 	f, content := randomFile(t, size)
 	h := newRecorder(func(c *worker.Conn, in []byte) (int, error) { return 1, c.SendFile(f, 0, size) })
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connectNarrow()
 	const requests = 50 // more than files may wait
 	c.send(string(make([]byte, requests)))
@@ -102,7 +102,7 @@ func TestSendFileErrors(t *testing.T) {
 		}
 		return len(in), nil
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expect("fine")
@@ -125,7 +125,7 @@ func TestSendFileIsBounded(t *testing.T) {
 		}
 		return len(in), c.Abort()
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connectNarrow()
 	c.send("x")
 	h.expectClose(t, worker.ErrAborted)
@@ -138,7 +138,7 @@ func TestSendFileIsCut(t *testing.T) {
 	h := newRecorder(func(c *worker.Conn, in []byte) (int, error) {
 		return len(in), errors.Join(c.SendFile(f, 0, size), f.Truncate(size/2))
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connectNarrow()
 	c.send("x")
 	got, err := io.ReadAll(c)

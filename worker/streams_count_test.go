@@ -15,7 +15,7 @@ import (
 )
 
 // untilEven waits until all that was received is closed.
-func (s *seat) untilEven(received int) {
+func (s *rig) untilEven(received int) {
 	s.t.Helper()
 	s.until(func() bool {
 		return s.entry.Received.Load() == uint64(received) && s.entry.Closed.Load() == uint64(received)
@@ -54,7 +54,7 @@ func TestStreamsAreCountedOnce(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newSeat(t, goroutinePer(test.serve))
+			s := newRig(t, goroutinePer(test.serve))
 			for range 20 {
 				test.end(s.connect())
 			}
@@ -70,11 +70,11 @@ func TestStreamsAreCountedOnce(t *testing.T) {
 	}
 }
 
-// newUnwatched is newSeat with streams whose closes nobody tells.
-func newUnwatched(t *testing.T, serve func(net.Conn)) *seat {
+// newUnwatched is newRig with streams whose closes nobody tells.
+func newUnwatched(t *testing.T, serve func(net.Conn)) *rig {
 	t.Helper()
 	unwatched := make(chan struct{})
-	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+	s := newRig(t, worker.Streams(func(l net.Listener) error {
 		worker.StopWatching(l)
 		close(unwatched)
 		return acceptEach(l, serve)
@@ -125,7 +125,7 @@ func TestUnwatchedStreamsEndWithTheWorker(t *testing.T) {
 // collected, as everywhere in Go, and counted then.
 func TestForgottenStreamIsCounted(t *testing.T) {
 	accepted := make(chan struct{})
-	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+	s := newRig(t, worker.Streams(func(l net.Listener) error {
 		for {
 			if _, err := l.Accept(); err != nil {
 				return err
@@ -145,7 +145,7 @@ func TestForgottenStreamIsCounted(t *testing.T) {
 // A reset that comes before Accept is no connection without an address.
 func TestStreamResetBeforeAccept(t *testing.T) {
 	begin := make(chan struct{})
-	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+	s := newRig(t, worker.Streams(func(l net.Listener) error {
 		<-begin
 		for {
 			conn, err := l.Accept()
@@ -172,7 +172,7 @@ func TestStreamResetBeforeAccept(t *testing.T) {
 
 func TestManyStreams(t *testing.T) {
 	const clients, each = 20, 20
-	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, Report: ipc.ReportIDs}, goroutinePer(streamEcho))
+	s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, Report: ipc.ReportIDs}, goroutinePer(streamEcho))
 	var all sync.WaitGroup
 	fds := make(chan int)
 	for range clients {
@@ -217,7 +217,7 @@ func TestManyStreams(t *testing.T) {
 
 // A worker with streams rests when its connections do.
 func TestStreamsRest(t *testing.T) {
-	s := newSeat(t, goroutinePer(streamEcho))
+	s := newRig(t, goroutinePer(streamEcho))
 	c := s.connect()
 	c.send("x")
 	c.expect("x")
@@ -230,7 +230,7 @@ func TestStreamsRest(t *testing.T) {
 func TestStreamClosesMissed(t *testing.T) {
 	const conns = 10
 	release := make(chan struct{})
-	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+	s := newRig(t, worker.Streams(func(l net.Listener) error {
 		var open []net.Conn
 		for range conns {
 			conn, err := l.Accept()

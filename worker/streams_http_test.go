@@ -36,7 +36,7 @@ func serveHTTP(server *http.Server) worker.Handler {
 
 // httpClient returns a client whose connections are handed to the worker, and
 // a function that counts them.
-func (s *seat) httpClient() (client *http.Client, dialed func() int) {
+func (s *rig) httpClient() (client *http.Client, dialed func() int) {
 	count := 0
 	transport := &http.Transport{
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
@@ -75,7 +75,7 @@ func testMux() *http.ServeMux {
 	return mux
 }
 
-func testHTTP(t *testing.T, s *seat, scheme string) {
+func testHTTP(t *testing.T, s *rig, scheme string) {
 	client, dialed := s.httpClient()
 	get := func(path string) string {
 		t.Helper()
@@ -118,7 +118,7 @@ func testHTTP(t *testing.T, s *seat, scheme string) {
 }
 
 func TestHTTP(t *testing.T) {
-	s := newSeat(t, serveHTTP(&http.Server{Handler: testMux()}))
+	s := newRig(t, serveHTTP(&http.Server{Handler: testMux()}))
 	testHTTP(t, s, "http")
 	c := s.connect()
 	c.send("GET /hijack HTTP/1.1\r\nHost: x\r\n\r\nline\n")
@@ -136,7 +136,7 @@ func TestHTTPS(t *testing.T) {
 	server := &http.Server{Handler: testMux(), TLSConfig: &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}},
 	}}
-	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+	s := newRig(t, worker.Streams(func(l net.Listener) error {
 		if err := server.ServeTLS(l, "", ""); !errors.Is(err, net.ErrClosed) {
 			return err
 		}
@@ -155,7 +155,7 @@ func TestHTTPDrain(t *testing.T) {
 		<-release
 		fmt.Fprint(w, "slow")
 	})
-	s := newSeat(t, serveHTTP(&http.Server{Handler: mux}))
+	s := newRig(t, serveHTTP(&http.Server{Handler: mux}))
 	var idle []*client
 	for range 10 {
 		c := s.connect()

@@ -12,7 +12,7 @@ import (
 // not keep the loop, and so the worker, from ending at the drain's deadline.
 func TestStreamsLingererEnds(t *testing.T) {
 	begun := make(chan struct{})
-	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+	s := newRig(t, worker.Streams(func(l net.Listener) error {
 		conn, err := l.Accept()
 		check(t, err)
 		check(t, conn.(*net.TCPConn).SetLinger(3600))

@@ -46,7 +46,7 @@ func streamEcho(conn net.Conn) { _, _ = io.Copy(struct{ io.Writer }{conn}, struc
 // Streams do not move, which the master is told; and what moves to them is lost,
 // and counted as such.
 func TestStreamsDoNotMove(t *testing.T) {
-	s := newSeat(t, goroutinePer(streamEcho))
+	s := newRig(t, goroutinePer(streamEcho))
 	if s.ready.Moves {
 		t.Error("the worker says that its connections move")
 	}
@@ -69,7 +69,7 @@ func TestStreamsDoNotMove(t *testing.T) {
 func TestStreamIsTCPConn(t *testing.T) {
 	type facts struct{ remote, local string }
 	seen := make(chan facts, 1)
-	s := newSeat(t, goroutinePer(func(conn net.Conn) {
+	s := newRig(t, goroutinePer(func(conn net.Conn) {
 		tcp := conn.(*net.TCPConn)
 		check(t, tcp.SetNoDelay(true))
 		check(t, tcp.SetLinger(-1))
@@ -109,7 +109,7 @@ func TestStreamIsTCPConn(t *testing.T) {
 }
 
 func TestStreamOfUnixSocket(t *testing.T) {
-	s := newSeat(t, goroutinePer(func(conn net.Conn) { streamEcho(conn.(*net.UnixConn)) }))
+	s := newRig(t, goroutinePer(func(conn net.Conn) { streamEcho(conn.(*net.UnixConn)) }))
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	file := os.NewFile(uintptr(pair[0]), "client")
@@ -127,7 +127,7 @@ func TestStreamOfUnixSocket(t *testing.T) {
 // SIGTERM tells the master first. Until that says that it has sent the last
 // connection, what comes is served.
 func TestStreamsTerminated(t *testing.T) {
-	s := newSeat(t, goroutinePer(streamEcho))
+	s := newRig(t, goroutinePer(streamEcho))
 	s.cancel()
 	next[ipc.Draining](s)
 	c := s.connect()
@@ -165,7 +165,7 @@ func TestStreamsDrainDeadline(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newSeat(t, test.handler)
+			s := newRig(t, test.handler)
 			var clients []*client
 			for range 5 {
 				c := s.connect()
@@ -188,7 +188,7 @@ func TestStreamsDrainDeadline(t *testing.T) {
 // outlast the deadline.
 func TestStreamsStuck(t *testing.T) {
 	release := make(chan struct{})
-	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+	s := newRig(t, worker.Streams(func(l net.Listener) error {
 		<-release
 		return nil
 	}))
@@ -216,7 +216,7 @@ func TestStreamsReturn(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newSeat(t, worker.Streams(test.serve))
+			s := newRig(t, worker.Streams(test.serve))
 			if test.want == nil {
 				next[ipc.Draining](s)
 			}
@@ -232,7 +232,7 @@ func TestStreamsReturn(t *testing.T) {
 // those that are open finish.
 func TestStreamsReturnWithConnections(t *testing.T) {
 	stop := make(chan struct{})
-	s := newSeat(t, worker.Streams(func(l net.Listener) error {
+	s := newRig(t, worker.Streams(func(l net.Listener) error {
 		conn, err := l.Accept()
 		check(t, err)
 		go func() {
@@ -268,7 +268,7 @@ func TestByListener(t *testing.T) {
 			"": worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) { return c.Write(bytes.ToUpper(in)) }),
 		}),
 	})
-	s := newSeat(t, handler)
+	s := newRig(t, handler)
 	handTo := func(listener string) *client {
 		c, fd := s.accept()
 		s.packet.Reset()

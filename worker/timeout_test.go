@@ -14,7 +14,7 @@ import (
 func TestIdleTimeoutOfTheMaster(t *testing.T) {
 	const timeout = 50 * time.Millisecond
 	h := newRecorder(echo)
-	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: timeout.Milliseconds()}, h)
+	s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: timeout.Milliseconds()}, h)
 	silent, busy := s.connect(), s.connect()
 	start := time.Now()
 	busy.send("x")
@@ -32,7 +32,7 @@ func TestIdleTimeoutOfTheMaster(t *testing.T) {
 
 func TestIdleTimeoutOfOneConnection(t *testing.T) {
 	h := newRecorder(echo)
-	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: 10}, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: 10}, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		switch c.ID() {
 		case 1:
 			c.SetIdleTimeout(0)
@@ -55,7 +55,7 @@ func TestIdleTimeoutOfOneConnection(t *testing.T) {
 
 // With timeouts far away the loop sleeps, as without.
 func TestRestWithTimeouts(t *testing.T) {
-	s := newSeatWith(t, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: 3_600_000}, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+	s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, IdleTimeoutMS: 3_600_000}, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 		c.SetReadDeadline(time.Now().Add(time.Hour))
 		c.After(time.Hour, func() { t.Error("called") })
 		return c.Write(in)
@@ -77,7 +77,7 @@ func TestDeadlines(t *testing.T) {
 		c.SetWriteDeadline(soon())
 		return len(in), err
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("read")
 	c.expectEnd()
@@ -96,7 +96,7 @@ func TestFlushIsBounded(t *testing.T) {
 		}
 		return len(in), c.Close()
 	})
-	s := newSeat(t, h, worker.WithFlushTime(10*time.Millisecond))
+	s := newRig(t, h, worker.WithFlushTime(10*time.Millisecond))
 	c := s.connectNarrow()
 	c.send("x")
 	h.expectClose(t, worker.ErrWriteTimeout)
@@ -123,7 +123,7 @@ func TestAfter(t *testing.T) {
 		}
 		return len(in), nil
 	})
-	s := newSeat(t, h)
+	s := newRig(t, h)
 	c := s.connect()
 	c.send("x")
 	c.expect("firstsecond")

@@ -12,7 +12,7 @@ import (
 	"github.com/usher-go/usher/worker"
 )
 
-// garble has the seats and clients of a test pass a garbler.
+// garble has the rigs and clients of a test pass a garbler.
 func garble(t *testing.T) {
 	garbling = true
 	t.Cleanup(func() { garbling = false })
@@ -21,7 +21,7 @@ func garble(t *testing.T) {
 func (c *client) garbled() *worker.GarbledPeer { return c.Conn.(*worker.GarbledPeer) }
 
 // move has the one connection of a worker go to another.
-func (s *seat) move(to *seat) {
+func (s *rig) move(to *rig) {
 	s.t.Helper()
 	s.tell(ipc.Drain{Mode: ipc.DrainMove})
 	s.route(to, 1)
@@ -31,7 +31,7 @@ func (s *seat) move(to *seat) {
 // A connection moves with a part of a unit, wherever it is cut.
 func TestMoveInTheMiddleOfAUnit(t *testing.T) {
 	garble(t)
-	old := newSeat(t, worker.DataFunc(echo))
+	old := newRig(t, worker.DataFunc(echo))
 	c := old.connect()
 	c.send("before")
 	c.expect("before")
@@ -39,7 +39,7 @@ func TestMoveInTheMiddleOfAUnit(t *testing.T) {
 	for i := range len(unit) {
 		_, err := c.garbled().Conn.Write(unit[i : i+1])
 		check(t, err)
-		next := newSeat(t, worker.DataFunc(echo))
+		next := newRig(t, worker.DataFunc(echo))
 		old.move(next)
 		old = next
 	}
@@ -63,7 +63,7 @@ func TestTransportAnswers(t *testing.T) {
 		}
 		return 1, nil
 	})
-	old, next := newSeat(t, h), newSeat(t, h)
+	old, next := newRig(t, h), newRig(t, h)
 	c := old.connectNarrow()
 	check(t, c.garbled().Ask())
 	c.send("w")
@@ -88,7 +88,7 @@ func TestEndByTheTransportsWord(t *testing.T) {
 	garble(t)
 	t.Run("closes", func(t *testing.T) {
 		h := newRecorder(echo)
-		s := newSeat(t, h)
+		s := newRig(t, h)
 		c := s.connect()
 		c.send("last words")
 		check(t, c.garbled().End())
@@ -99,7 +99,7 @@ func TestEndByTheTransportsWord(t *testing.T) {
 	})
 	t.Run("is half of it", func(t *testing.T) {
 		h := &collector{closed: make(chan error, 1), after: (*worker.Conn).CloseWrite}
-		s := newSeat(t, h)
+		s := newRig(t, h)
 		c := s.connect()
 		c.send("all of this")
 		check(t, c.garbled().End())
@@ -146,7 +146,7 @@ func TestEndWaitsForThePauseToEnd(t *testing.T) {
 	garble(t)
 	for _, moves := range []bool{false, true} {
 		h := &pausing{paused: make(chan *worker.Conn, 1)}
-		s := newSeat(t, h)
+		s := newRig(t, h)
 		c := s.connect()
 		unit := c.garbled().Raw([]byte("x"))
 		both := append(unit, c.garbled().RawEnd()...)
@@ -154,7 +154,7 @@ func TestEndWaitsForThePauseToEnd(t *testing.T) {
 		check(t, err)
 		conn := await(t, h.paused)
 		if moves {
-			next := newSeat(t, h)
+			next := newRig(t, h)
 			s.move(next)
 			conn = await(t, h.paused)
 		}
@@ -196,7 +196,7 @@ func TestGarbledOtherwise(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newRecorder(echo)
-			s := newSeat(t, h)
+			s := newRig(t, h)
 			c := s.connect()
 			_, err := c.Write([]byte("before"))
 			check(t, err)
@@ -217,9 +217,9 @@ func TestGarbledOtherwise(t *testing.T) {
 // not, and one with a transport is lost where there is none for it.
 func TestMoveKeepsTheTransport(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
-		old := newSeat(t, worker.DataFunc(echo))
+		old := newRig(t, worker.DataFunc(echo))
 		c := old.connect()
-		next := newSeat(t, worker.DataFunc(echo), worker.WithGarbler())
+		next := newRig(t, worker.DataFunc(echo), worker.WithGarbler())
 		c.send("here")
 		c.expect("here")
 		old.move(next)
@@ -228,9 +228,9 @@ func TestMoveKeepsTheTransport(t *testing.T) {
 		check(t, c.Close())
 	})
 	t.Run("none there", func(t *testing.T) {
-		next := newSeat(t, worker.DataFunc(echo))
+		next := newRig(t, worker.DataFunc(echo))
 		garble(t)
-		old := newSeat(t, worker.DataFunc(echo))
+		old := newRig(t, worker.DataFunc(echo))
 		c := old.connect()
 		c.send("here")
 		c.expect("here")
@@ -252,7 +252,7 @@ func TestStreamWithTransport(t *testing.T) {
 	for i := range sent {
 		sent[i] = byte(i * i >> 7)
 	}
-	s := newSeat(t, goroutinePer(func(conn net.Conn) {
+	s := newRig(t, goroutinePer(func(conn net.Conn) {
 		if _, ok := conn.(*net.TCPConn); ok {
 			t.Error("it is the socket")
 		}

@@ -265,10 +265,10 @@ func (d drawn) Fatalf(format string, args ...any) { d.rt.Fatalf(format, args...)
 
 // play returns what the client receives.
 func (w *whole) play(t testing.TB, sc script) []byte {
-	old := newSeat(t, w)
-	var next *seat
+	old := newRig(t, w)
+	var next *rig
 	if sc.move <= len(sc.fragments) {
-		next = newSeat(t, w) // now, so that it does not hold up the client later
+		next = newRig(t, w) // now, so that it does not hold up the client later
 	}
 	moved := make(chan error, 1)
 	var c *client
@@ -324,7 +324,7 @@ func (w *whole) play(t testing.TB, sc script) []byte {
 }
 
 // routeAll is route until the worker has ended.
-func (s *seat) routeAll(to *seat) error {
+func (s *rig) routeAll(to *rig) error {
 	var packet ipc.Packet
 	for {
 		err := whenReady(s.queue, unix.POLLIN, func() error { return s.packets.Receive(s.queue, &packet) })

@@ -44,7 +44,7 @@ func TestWriteAfterResetSaysClosed(t *testing.T) {
 		}
 		return c.Write(in)
 	})
-	s := newSeat(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
+	s := newRig(t, worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
 		if kept != nil {
 			return h, nil
 		}
