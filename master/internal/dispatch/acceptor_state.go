@@ -1,64 +1,13 @@
 package dispatch
 
 import (
-	"errors"
 	"time"
 
 	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
 )
 
-// The errors of Pause.
-var (
-	ErrHolding = errors.New("connections wait for a worker that can take them")
-	ErrStopped = errors.New("the accept goroutine has ended")
-)
-
-// paused is what the accept goroutine leaves while it is paused, or why it is not.
-type paused struct {
-	accept State
-	err    error
-}
-
-// Pause stops the accept goroutine between two turns, with nothing in the batch, and
-// returns what it has, until Resume. With an error it goes on: ErrHolding, if the batch
-// cannot be emptied, since moved connections are in it that nobody has room for;
-// BatchEmpty follows when it is empty. The supervisor calls both.
-func (a *Acceptor) Pause() (State, error) {
-	r := pauseRequest{make(chan paused, 1), make(chan struct{})}
-	a.post(r)
-	select {
-	case p := <-r.paused:
-		if p.err == nil {
-			a.resumed = r.resumed
-		}
-		return p.accept, p.err
-	case <-a.stopped:
-		return State{}, ErrStopped
-	}
-}
-
-// Resume has the accept goroutine go on, after Pause without an error.
-func (a *Acceptor) Resume() {
-	close(a.resumed)
-	a.resumed = nil
-}
-
-// pause is Pause, and returns when Resume is called.
-func (a *Acceptor) pause(r pauseRequest) {
-	d := &a.dispatcher
-	a.stopSubacceptors()
-	defer a.startSubacceptors()
-	a.takeAllPending() // those for whom there is no room, perhaps for long, are handed over
-	if d.held() > 0 {
-		a.awaited.pausing = true
-		r.paused <- paused{err: ErrHolding}
-		return
-	}
-	r.paused <- paused{accept: a.state()}
-	<-r.resumed
-}
-
+// state describes everything. The accept goroutine is paused.
 func (a *Acceptor) state() State {
 	d := &a.dispatcher
 	e := State{
@@ -90,8 +39,8 @@ func (q *workerQueue) state() QueueState {
 	}
 }
 
-// queue is the reverse, with its worker's entry, or any if that is dead. Whether
-// there is anything in its queue is to be found out.
+// queue is the reverse, with the worker's entry, or any if it is reaped. Whether there
+// is anything in the queue is to be found out.
 func (e *QueueState) queue(entry *ipc.Entry) *workerQueue {
 	t := e.Final
 	return &workerQueue{
@@ -109,8 +58,8 @@ func (e *QueueState) queue(entry *ipc.Entry) *workerQueue {
 	}
 }
 
-// Inherit takes over what another accept goroutine left, before this one runs.
-// boards are the living workers' by slot.
+// Inherit takes over what the accept goroutine of another program left, before Run. It
+// takes ownership of the descriptors. boards are the living workers', by slot.
 func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 	d := &a.dispatcher
 	a.lastID, a.serial, d.turn = e.LastID, e.Serial, e.Turn
@@ -119,7 +68,7 @@ func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 		a.bucket.tokens, a.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
 	}
 	for i := range e.Queues {
-		entry := new(ipc.Entry) // of a dead one, whose counts are known
+		entry := new(ipc.Entry) // of a reaped worker, whose counts are known
 		if number := e.Queues[i].Slot; e.Queues[i].Phase != QueueReaped {
 			entry = boards[number].Entry(number)
 		}

@@ -8,17 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// coalescing lets clients gather for a moment before the accept goroutine looks
-// for them again, while they come by the ten thousand a second, as network cards
-// hold back their interrupts. A turn has a price of its own, some 10 µs: it is
-// woken, sends a packet to each worker, and wakes them. Where nothing else delays
-// the turns each brings one connection or two, and that price is a sixth of what a
-// connection costs the server.
+// coalescing lets clients come for a moment before the accept goroutine looks for them
+// again, while they come by the ten thousand a second, as network cards hold back their
+// interrupts. A turn has a price of its own, some 10 µs: it is woken, sends a packet to
+// each worker, and wakes them. Where nothing else delays the turns each brings one
+// connection or two, and that price is a sixth of what a connection costs the server.
 //
-// A moment more makes no difference to clients of which there are many. But those
-// that connect one after the other wait for each answer, and would come more
-// slowly: if fewer come, gathering was wrong, and rests for a while that doubles
-// each time.
+// A moment more makes no difference to clients of which there are many. But those that
+// connect one after the other wait for each answer, and would come more slowly: if fewer
+// come, coalescing was wrong, and rests for a while that doubles each time.
 //
 // It is the accept goroutine's. The zero value is ready for use; times are on one
 // monotonic clock.
@@ -34,17 +32,17 @@ type coalescing struct {
 
 const (
 	coalesceWindow = 100 * time.Millisecond
-	// gatherFor is the moment. The kernel may add its timer slack, 50 µs by default
+	// coalesceFor is the moment. The kernel may add its timer slack, 50 µs by default
 	// (PR_SET_TIMERSLACK in prctl(2)).
 	coalesceFor = 150 * time.Microsecond
-	// gatherFrom is connections a second, from which on that moment is expected to
-	// bring more than one; gatherUpTo is connections in a turn, from which on there
+	// coalesceFrom is connections a second, from which on that moment is expected to
+	// bring more than one; coalesceUpTo is connections in a turn, from which on there
 	// is nothing to be gained.
 	coalesceFrom = 10_000
 	coalesceUpTo = 4
-	// gatherWorse is the share of the connections from before that is too few.
+	// coalesceWorse is the share of the connections from before that is too few.
 	coalesceWorse = 0.9
-	// gatherRestMin and gatherRestMax bound the rest.
+	// coalesceRestMin and coalesceRestMax bound the rest.
 	coalesceRestMin = 200 * time.Millisecond
 	coalesceRestMax = 10 * time.Second
 )
@@ -73,8 +71,8 @@ func (c *coalescing) decide(rate float64, now time.Duration) {
 	}
 }
 
-// coalesce lets the moment pass, on this thread, if it is time to gather and nothing
-// else is to be done before. A signal may end it earlier.
+// coalesce lets the moment pass, on this thread, if coalescing is on and nothing else is
+// to be done before. A signal may end it earlier.
 func (a *Acceptor) coalesce() {
 	if !a.coalescing.on || a.dispatcher.held() > 0 {
 		return

@@ -21,7 +21,7 @@ type Conns struct {
 	Cut      uint64 // of those closed: by the deadline of a drain, while their clients had more to say
 }
 
-// sum sums up.
+// sum is what there has been since the start.
 func (d *dispatcher) sum() Totals {
 	c := Totals{Conns: Conns{Accepted: d.totals.accepted, Refused: d.totals.refused, Moved: d.totals.moved, Lost: d.totals.lost}}
 	c.addSaid(&d.totals.said)
@@ -40,7 +40,7 @@ type WorkerCounts struct {
 	Received uint64
 	MovedIn  uint64      // of those sent: they moved here
 	GaveBack uint64      // given back by it
-	Returned uint64      // of those given back: sent back to it, for they had nowhere to go
+	Returned uint64      // of those given back: returned to it, since they had nowhere to go
 	Stuck    bool        // it takes nothing from its queue
 	Said     ipc.Reading // every counter of its own
 }
@@ -58,7 +58,7 @@ func (t tally) counts() WorkerCounts {
 	}
 }
 
-// snapshot is what there is at one moment.
+// snapshot is the answer to Snapshot.
 type snapshot struct {
 	totals  Totals
 	workers map[int]WorkerCounts // of the living ones, by slot
@@ -74,7 +74,7 @@ func (d *dispatcher) snapshot() snapshot {
 	return s
 }
 
-// loads returns the load of each open queue by slot.
+// loads is Loads.
 func (d *dispatcher) loads() map[int]int {
 	loads := make(map[int]int)
 	for _, q := range d.open {
@@ -83,7 +83,7 @@ func (d *dispatcher) loads() map[int]int {
 	return loads
 }
 
-// connsClosed takes a worker's word that it has closed connections.
+// connsClosed is ConnsClosed.
 func (d *dispatcher) connsClosed(slot int, closed ipc.Closed) {
 	if q := d.find(slot); q != nil && !q.keepsBoard() {
 		q.reported = min(q.reported+uint64(max(closed.Count, len(closed.IDs))), q.sent-q.drained-q.back)
@@ -93,8 +93,8 @@ func (d *dispatcher) connsClosed(slot int, closed ipc.Closed) {
 	}
 }
 
-// add adds a queue. What a dead worker leaves is queued until its queue is
-// drained: only then is it known what died with it, and lost never goes down.
+// add adds a queue. What a reaped worker leaves counts as queued until its queue is
+// empty: only then is it known what died with it, and lost never goes down.
 func (c *Totals) add(q *workerQueue) {
 	t := q.tally()
 	if !q.closes {
@@ -120,8 +120,7 @@ func (c *Totals) addSaid(said *ipc.Reading) {
 
 // addSilent adds a queue whose worker does not say what it closes. Its connections
 // count as closed once they are known to be out of its queue, where others could
-// still get them; of one that may give them back, once it is dead and they are lost
-// to it.
+// still get them; of one that may give them back, once it is reaped.
 func (c *Totals) addSilent(q *workerQueue, t tally) {
 	c.Said.AddKept(&t.said)
 	all := t.sent - t.drained - t.back

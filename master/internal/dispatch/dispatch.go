@@ -3,18 +3,19 @@
 //
 // A connection goes this way:
 //
-//	accept.go, subacceptor.go   accept4(2), on the accept goroutine or a further one
-//	limits.go, census.go    whether it may come in
-//	policy.go               which worker it is for
-//	dispatcher.go           it is sent to that worker's queue
-//	queue.go, ledger.go      the queue, and what became of what was sent there
-//	fetch.go                it comes back: given back, or left by a worker that ended
+//	acceptloop.go, accept.go   accept4(2), on the accept goroutine or a subacceptor's
+//	limits.go, perip.go        whether it may come in; then it is in the batch (batch.go)
+//	capacity.go, policy.go     which worker has room, and is to have it
+//	send.go                    it is sent to that worker's queue
+//	workerqueue.go, ledger.go  the queue, and what became of what was sent there
+//	reclaim.go, givenback.go   it comes back: given back, or left unread
+//	moveguard.go, guarded.go   it moves in a reload, to a generation that may fail it
 //
-// The accept goroutine alone touches the queues and the books (Acceptor). Others ask it
-// by the methods of Acceptor, each a request that is a value (requests.go); what it tells
-// in its own time are events, values too (event.go). Nothing here knows of processes,
-// configurations or the control socket, and nothing of package master.
+// The accept goroutine (Acceptor) alone touches all this. Others ask it by the methods of
+// Acceptor, which are requests that are values (requests.go); what it tells in its own
+// time are events, values too (event.go). Nothing here knows of processes, configurations
+// or the control socket, and nothing of package master.
 //
-// At any time each connection that was accepted is held by the accept goroutine, or in
-// one queue, or at one worker, or closed: Totals always add up.
+// Each connection that was accepted is at any time in the batch, in one queue, at one
+// worker, or over: Totals always add up.
 package dispatch

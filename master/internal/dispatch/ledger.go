@@ -17,7 +17,7 @@ type ledger struct {
 	back    uint64
 
 	movedIn  uint64 // of those sent, moved ones, less those that were left in its queue
-	returned uint64 // of those given back: sent back to it, since they had nowhere to go
+	returned uint64 // of those given back: returned to it, since they had nowhere to go
 
 	entry    *ipc.Entry
 	closes   bool   // the worker said that it keeps closed, or sends it
@@ -31,7 +31,7 @@ type ledger struct {
 // tally is a ledger at one moment.
 type tally struct {
 	sent, drained, back, received uint64
-	movedIn, returned             uint64      // of those sent: moved ones; of back: sent back to it
+	movedIn, returned             uint64      // of those sent: moved ones; of back: returned to it
 	said                          ipc.Reading // the worker's counters, bounded
 	failed                        uint64      // those lost as the worker counts them first; in said are those that are in closed, too
 	stuck                         bool        // it takes nothing from its queue

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// limits are what the operator set for new connections. Those that are there
-// already, and only change their worker, count and are never refused.
+// limits are what the operator set for new connections. Those that are there already,
+// and only change their worker, count, and are never refused.
 type limits struct {
 	conns int // of the server at a time; 0: no limit
 	rate  int // accepted in a second; 0: no limit
 	close bool
 }
 
-// configure sets policy and limits.
+// configure sets the policy and the limits.
 func (a *Acceptor) configure(s Settings) {
 	a.limit(s)
 	a.dispatcher.policy, _ = LookupPolicy(s.Policy) // whoever made the settings has looked for it
@@ -34,8 +34,8 @@ func (a *Acceptor) limit(s Settings) {
 	}
 }
 
-// quota returns how many connections may be accepted now: a token for each is
-// there before accept4 is called. By the latest measure, and what came since.
+// quota returns how many connections may be accepted now, by the latest measure and
+// what came since: a token for each is there before accept4(2) is called.
 func (a *Acceptor) quota() int {
 	quota := a.allowance()
 	if quota > 0 && a.limits.rate > 0 {
@@ -44,8 +44,7 @@ func (a *Acceptor) quota() int {
 	return quota
 }
 
-// allowance is the quota but for the rate. While the batch holds a connection
-// there is none.
+// allowance is the quota but for the rate. While a connection is in the batch it is 0.
 func (a *Acceptor) allowance() int {
 	if a.dispatcher.batch.Len() > 0 {
 		return 0
@@ -63,9 +62,8 @@ func (a *Acceptor) turnsAway() bool {
 	return a.limits.close && len(a.dispatcher.open) > 0 && a.overLimit()
 }
 
-// overLimit reports whether a limit is reached: of the server, of its rate, or of
-// every worker. A full queue, or moved connections in the batch, are none, and soon
-// over.
+// overLimit reports whether a limit is reached: of the server, of its rate, or of every
+// worker. A full queue, or moved connections in the batch, are no limit, and soon over.
 func (a *Acceptor) overLimit() bool {
 	d := &a.dispatcher
 	return a.limits.conns > 0 && d.capacity.live >= a.limits.conns ||
@@ -81,7 +79,8 @@ func (a *Acceptor) turnAway(l *Listener) {
 	}
 }
 
-// refuse closes a connection over a limit, counts it, and says so now and then.
+// refuse closes a connection over a limit, of which it takes ownership, counts it, and
+// logs that now and then.
 func (a *Acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
 	closeConn(fd)
 	a.dispatcher.totals.accepted++
@@ -91,7 +90,7 @@ func (a *Acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
 	}
 }
 
-// logLimiter holds a log line to one in complaintEvery, with how many it stands for.
+// logLimiter holds a log line to one in logEvery, with how many it stands for.
 type logLimiter struct {
 	last  time.Time
 	since int

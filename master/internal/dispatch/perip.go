@@ -3,11 +3,11 @@ package dispatch
 import "net/netip"
 
 // perIPLimiter counts connections by where they come from, for the limit of each
-// client address. It needs to know when each one ends: a worker sends their ids.
+// client address. It needs to know when each one ends: workers send their ids.
 //
 // The zero value counts nothing. It belongs to the accept goroutine.
 type perIPLimiter struct {
-	limit   int // most connections from one origin; 0: no limit, and nothing is counted
+	limit   int // most connections from one prefix; 0: no limit, and nothing is counted
 	counts  map[netip.Prefix]int
 	entries map[uint64]perIPEntry // by ConnID
 }
@@ -40,7 +40,7 @@ func prefixOf(addr netip.Addr) netip.Prefix {
 	return prefix
 }
 
-// admit counts a new connection, unless its origin has as many as it may.
+// admit counts a new connection, unless its prefix has as many as it may.
 func (l *perIPLimiter) admit(id uint64, addr netip.Addr) bool {
 	origin := prefixOf(addr)
 	if !l.on() || !origin.IsValid() {
@@ -75,7 +75,7 @@ func (l *perIPLimiter) forget(id uint64) {
 	}
 }
 
-// forgetQueue forgets all that were at a queue whose worker is dead.
+// forgetQueue forgets all that were sent to a queue, whose worker is reaped.
 func (l *perIPLimiter) forgetQueue(seat uint64) {
 	for id, r := range l.entries {
 		if r.queue == seat {

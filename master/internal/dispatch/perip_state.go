@@ -6,19 +6,20 @@ import (
 	"net/netip"
 )
 
-// In an upgrade the limiter has a memfd of its own, of records, all little-endian:
+// In an upgrade the entries of the limiter have a memfd of their own, of records, all
+// little-endian:
 //
 //	 0  u64   ConnID
 //	 8  u64   serial of the queue
-//	16  u8    bits of the origin
-//	17  u8    4: the origin is an IPv4 network; 6: an IPv6 one
+//	16  u8    bits of the prefix
+//	17  u8    4: the prefix is an IPv4 network; 6: an IPv6 one
 //	18  [16]  its address
 //
-// As JSON it was most of an estate, which both programs and the test read again and
-// again: that was most of the time for which nothing is accepted.
+// As JSON they were most of the upgrade's state, which both programs and the self-test
+// read again and again: that was most of the time for which nothing is accepted.
 const perIPEntrySize = 8 + 8 + 1 + 1 + 16
 
-// record describes everyone; nil: the limiter is empty.
+// record describes all entries; nil: there are none.
 func (l *perIPLimiter) record() (b []byte) {
 	for id, r := range l.entries {
 		b = binary.LittleEndian.AppendUint64(b, id)
@@ -33,7 +34,7 @@ func (l *perIPLimiter) record() (b []byte) {
 	return b
 }
 
-// restore adds everyone who is in a record.
+// restore adds all entries of records.
 func (l *perIPLimiter) restore(b []byte) error {
 	if len(b)%perIPEntrySize != 0 {
 		return fmt.Errorf("census: %d bytes are no records", len(b))
@@ -52,7 +53,7 @@ func (l *perIPLimiter) restore(b []byte) error {
 	return nil
 }
 
-// add counts one who was admitted by another program.
+// add counts a connection that was admitted by another program.
 func (l *perIPLimiter) add(id uint64, r perIPEntry) {
 	if l.on() {
 		l.counts[r.prefix]++
@@ -60,7 +61,7 @@ func (l *perIPLimiter) add(id uint64, r perIPEntry) {
 	}
 }
 
-// inherit takes over the limiter, in whichever form.
+// inherit takes over the entries, in whichever form.
 func (l *perIPLimiter) inherit(e *State) error {
 	for _, r := range e.PerIPEntries {
 		l.add(r.ID, perIPEntry{r.Prefix, r.Queue})

@@ -7,8 +7,9 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
-// This file is what other goroutines ask of the accept goroutine: each request is a
-// value, which act is the one place to act on, between two turns.
+// The requests: what other goroutines ask of the accept goroutine. Each method of
+// Acceptor that is for others sends one, and act is where all are acted on, between two
+// turns. The answer to each is nil but where it says otherwise.
 type (
 	openRequest        struct{ queues []Queue }
 	closeRequest       struct{ slot int }
@@ -132,8 +133,9 @@ func (a *Acceptor) ask(request any) any {
 	}
 }
 
-// Open lets workers have connections, all from the same moment on. It takes over
-// their queues' descriptors.
+// Open lets workers have connections, all from the same moment on. It takes ownership of
+// their queues' descriptors. Like all that follow it is for any goroutine but the accept
+// goroutine, and returns when it is done, unless it says otherwise.
 func (a *Acceptor) Open(queues []Queue) { a.ask(openRequest{queues}) }
 
 // CloseQueue stops sending to a worker that is asked to finish.
@@ -148,7 +150,7 @@ func (a *Acceptor) Reaped(slot int) { a.ask(reapedRequest{slot}) }
 // not wait.
 func (a *Acceptor) ConnsClosed(slot int, closed ipc.Closed) { a.post(connsClosedRequest{slot, closed}) }
 
-// Loads returns the load of each worker that gets connections, by slot.
+// Loads returns how many connections each worker that gets more has, by slot.
 func (a *Acceptor) Loads() map[int]int { return a.ask(loadsRequest{}).(map[int]int) }
 
 // Snapshot returns the totals, and the counts of each living worker by slot.
@@ -195,7 +197,7 @@ func (a *Acceptor) Ping() { a.post(pingRequest{}) }
 // Interrupt ends run.
 func (a *Acceptor) Interrupt(error) { a.post(stopRequest{}) }
 
-// openQueues opens a queue for each.
+// openQueues is Open.
 func (a *Acceptor) openQueues(specs []Queue) {
 	for _, spec := range specs {
 		a.serial++

@@ -8,16 +8,16 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
-// State is all that an accept goroutine hands over to that of the program that
-// takes its place in the same process. It is written as JSON, whose names other
-// programs read: they stay, though those here may change.
+// State is all that an accept goroutine hands over to that of the program that takes its
+// place in the same process. It is written as JSON, whose names other programs read: they
+// stay, whatever the fields are called here.
 type State struct {
 	LastID, Serial uint64
 	Turn           int
 	Totals         TotalsState
-	Queues         []QueueState   `json:"Seats"`     // those that are closed, and then, in the order of candidates, those that are open
-	PerIP          []byte         `json:"-"`         // who counts for the limit of each address: see perIP.record
-	PerIPMemory    int            `json:"Census"`    // descriptor: of a memfd with PerIP, which the one who hands over makes; 0: PerIP is empty
+	Queues         []QueueState   `json:"Seats"`     // closed ones, and then open ones in the order of candidates
+	PerIP          []byte         `json:"-"`         // records of who counts for the limit of each address: see perip_state.go
+	PerIPMemory    int            `json:"Census"`    // descriptor: of the memfd with PerIP, for whoever writes the state; 0: PerIP is empty
 	PerIPEntries   []PerIPState   `json:"Residents"` // the same, as format 1 has it
 	Pending        []PendingState `json:"Lobby"`
 	Bucket         *BucketState   // nil: accepting had no rate, or an older program wrote this
@@ -58,7 +58,7 @@ type PendingState struct {
 	Accepted      time.Duration // on CLOCK_MONOTONIC
 }
 
-// QueueState is a worker's queue, and what became of what was sent there.
+// QueueState is the queue of a worker, and what became of what was sent there.
 type QueueState struct {
 	Slot       int
 	Generation int
@@ -82,10 +82,10 @@ type QueueState struct {
 	Broken   bool
 	Stuck    bool
 	Said     ipc.Reading // what was counted of the worker's word so far
-	Final    TallyState  // of a dead one
+	Final    TallyState  // of a reaped worker
 }
 
-// TallyState is what a dead worker's ledger came to: as in TotalsState.
+// TallyState is what the ledger of a reaped worker came to: as in TotalsState.
 type TallyState struct {
 	Sent, Drained, Back, Received, Closed, Lost, MovedIn, Cut uint64
 	Counters                                                  ipc.Reading
@@ -98,7 +98,7 @@ func (s *TallyState) said() ipc.Reading {
 	return said
 }
 
-// PerIPEntry is a connection that counts for the limit of its address, as format 1
+// PerIPState is a connection that counts for the limit of its address, as format 1
 // has it.
 type PerIPState struct {
 	ID     uint64

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// This file is what ends the accept goroutine's wait: bells, and times.
+// This file is what ends the wait of the accept goroutine: bells, and times.
 
-// waitForRoom arranges to hear of room. From the moment the flags are set a
-// close rings; one that came just before is seen by the last look.
+// waitForRoom arranges to hear of room. From when the bells are set a close rings; one
+// that came just before is seen by the last measure.
 func (a *Acceptor) waitForRoom() {
 	a.setBells()
 	a.dispatcher.capacity = a.dispatcher.measure()
