@@ -208,22 +208,6 @@ func (s *supervisor) openQueues() {
 	}
 }
 
-// queue describes the queue of the slot's worker to the accept goroutine.
-func (s *supervisor) queue(slot *slot) dispatch.Queue {
-	capacity := slot.ready.Capacity
-	if capacity <= 0 {
-		capacity = slot.config.defaultCapacity
-	}
-	if most := slot.config.MaxConnsPerWorker; most > 0 {
-		capacity = min(capacity, most)
-	}
-	fd, workerEnd := slot.process.Queue()
-	return dispatch.Queue{
-		Worker: slot.worker(), FD: fd, WorkerEnd: workerEnd,
-		Capacity: capacity, Closes: slot.ready.Closes, Moves: slot.ready.Moves, Entry: slot.entry(),
-	}
-}
-
 // kill ends a worker that has broken the protocol, or a time limit. Its death is handled
 // as any other.
 func (s *supervisor) kill(slot *slot, why string) {

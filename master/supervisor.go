@@ -8,7 +8,6 @@ import (
 	"github.com/usher-go/usher/internal/mailbox"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
-	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -78,34 +77,6 @@ func newSupervisor(config *Config, d dispatcher, p processes, sleeper sleeper) *
 		}
 	}
 	return s
-}
-
-// dispatcher is the accept goroutine as the supervisor needs it. Each method returns
-// when what it says is done, unless it is told otherwise; what takes longer is told by
-// an event.
-type dispatcher interface {
-	Open([]dispatch.Queue)
-	CloseQueue(slot int)
-	Reaped(slot int)
-	ConnsClosed(slot int, closed ipc.Closed)
-	Loads() map[int]int
-	Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts)
-	AnyStuck() bool
-
-	Guard(generation int, limit float64)
-	AwaitLanding(slot int)
-	AwaitArrival()
-	BeginMove(slot int, id uint64, to, count int)
-	AnswerMove(slot int, id uint64, given int)
-	MovedSoFar(slot int, id uint64) int
-	ForgetMove(slot int, id uint64)
-
-	Pause() (dispatch.State, error)
-	Resume()
-	Ping()
-
-	Configure(dispatch.Settings, []dispatch.Listener)
-	CloseListeners()
 }
 
 // processes is how the supervisor starts and signals worker processes.

@@ -1,10 +1,10 @@
 package dispatch
 
-// Event is what the accept goroutine tells the supervisor, which acts on it in
-// its own time. Each is a fact about what has happened.
+// Event is what the accept goroutine tells in its own time, by Setup.Report. Each is a
+// fact about what has happened.
 type Event interface{ event() }
 
-// Worker says which worker process an event, or a queue, is of.
+// Worker says which process an event, or a queue, is of.
 type Worker struct {
 	Slot        int
 	Generation  int
@@ -41,8 +41,8 @@ type Arrived struct{}
 // GuardTripped: too many of those that moved to the guarded generation were lost.
 type GuardTripped struct{ Tried, Failed uint64 }
 
-// QueueGone: a dead worker's queue is empty and closed, and what became of its
-// QueueGone is known. No more is heard of that worker.
+// QueueGone: the queue of a reaped worker is empty and closed, and what became of its
+// connections is known. No more is heard of that worker.
 type QueueGone struct {
 	Worker
 	Final WorkerCounts

@@ -6,7 +6,7 @@ import "github.com/hashicorp/go-hclog"
 type Settings struct {
 	Policy         string // the name of one of Policies; empty: DefaultPolicy
 	MaxConns       int    // at a time; 0: no limit
-	MaxConnsPerIP  int    // from one address, see perIP; 0: no limit
+	MaxConnsPerIP  int    // from one address, or IPv6 network of 64 bits, at a time; 0: no limit
 	AcceptRate     int    // accepted in a second; 0: no limit
 	CloseOverLimit bool   // clients beyond a limit are closed, and do not wait in the kernel
 }
