@@ -32,12 +32,12 @@ func TestBacklogThatFillsAsItIsTaken(t *testing.T) {
 	for name, address := range map[string]string{
 		"TCP": "127.0.0.1:0", "Unix": "@usher-backlog-test", "from systemd": "127.0.0.1:0",
 	} {
-		for how, end := range map[string]func(*house, Settings){
-			"stop":    func(h *house, _ Settings) { h.CloseListeners() },
-			"removal": func(h *house, s Settings) { h.Configure(s, nil) },
+		for how, end := range map[string]func(*rig, Settings){
+			"stop":    func(r *rig, _ Settings) { r.CloseListeners() },
+			"removal": func(r *rig, s Settings) { r.Configure(s, nil) },
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
-				h := newHouse(t, 4000)
+				r := newRig(t, 4000)
 				network := "tcp"
 				if name == "Unix" {
 					network = "unix"
@@ -51,15 +51,15 @@ func TestBacklogThatFillsAsItIsTaken(t *testing.T) {
 					return least(c, peer, turn)
 				}})
 				defer func() { policies = rows }()
-				h.Configure(settings, []Listener{l})
-				h.do(func() { h.accepts.pause.Grow(time.Now().Add(time.Hour)) }) // none is accepted before the end
+				r.Configure(settings, []Listener{l})
+				r.do(func() { r.accepts.pause.Grow(time.Now().Add(time.Hour)) }) // none is accepted before the end
 				for range waited {
 					knock(t, l)
 				}
-				w := h.hire(0, room)
+				w := r.addWorker(0, room)
 				defer w.die()
-				end(h, settings)
-				if counts, _ := h.Snapshot(); counts.Accepted != waited {
+				end(r, settings)
+				if counts, _ := r.Snapshot(); counts.Accepted != waited {
 					t.Errorf("%d accepted, want the %d that waited", counts.Accepted, waited)
 				}
 				w.receive(waited)

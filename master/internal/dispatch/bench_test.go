@@ -40,12 +40,12 @@ func (d *dialer) dial() int {
 func BenchmarkAcceptAndDispatch(b *testing.B) {
 	for _, batch := range []int{1, 64} {
 		b.Run(map[int]string{1: "one", 64: "in64s"}[batch], func(b *testing.B) {
-			h := newHouse(b, 4000)
-			w := h.hire(0, 10000)
+			r := newRig(b, 4000)
+			w := r.addWorker(0, 10000)
 			defer w.die()
-			d := newDialer(b, h.addr)
+			d := newDialer(b, r.addr)
 			clients := make([]int, batch)
-			h.do(func() { // on the accept goroutine, instead of its turns
+			r.do(func() { // on the accept goroutine, instead of its turns
 				b.ReportAllocs()
 				for i := 0; i < b.N; i += batch {
 					b.StopTimer()
@@ -53,11 +53,11 @@ func BenchmarkAcceptAndDispatch(b *testing.B) {
 						clients[k] = d.dial()
 					}
 					b.StartTimer()
-					h.dispatcher.capacity = h.dispatcher.measure()
-					if n, _ := h.acceptFrom(h.listeners[0], h.listeners[0].FD, batch); n != batch && batch != 1 {
+					r.dispatcher.capacity = r.dispatcher.measure()
+					if n, _ := r.acceptFrom(r.listeners[0], r.listeners[0].FD, batch); n != batch && batch != 1 {
 						b.Errorf("accepted %d of %d", n, batch)
 					}
-					h.placeAll()
+					r.placeAll()
 					b.StopTimer()
 					w.receive(batch)
 					for len(w.fds) > 0 {

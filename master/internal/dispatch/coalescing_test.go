@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Windows in a row, and whether clients gather after each.
-func TestGathering(t *testing.T) {
+// Windows in a row, and whether coalescing is on after each.
+func TestCoalescing(t *testing.T) {
 	const window = coalesceWindow
 	type step struct {
 		name         string
@@ -66,29 +66,29 @@ func TestGathering(t *testing.T) {
 	}
 }
 
-// While they gather, clients are served as ever, and counted; a bell brings the
+// While it coalesces, clients are served as ever, and counted; a bell brings the
 // next when there was no room.
-func TestAcceptorGathers(t *testing.T) {
-	h := newHouse(t, 1000)
-	h.do(func() { h.coalescing = coalescing{on: true, since: h.clock.Now() + time.Hour} }) // the window does not end
-	w := h.hire(0, 2)
+func TestAcceptorCoalesces(t *testing.T) {
+	r := newRig(t, 1000)
+	r.do(func() { r.coalescing = coalescing{on: true, since: r.clock.Now() + time.Hour} }) // the window does not end
+	w := r.addWorker(0, 2)
 	defer w.die()
-	h.call(5)
+	r.dial(5)
 	w.receive(2)
 	for n := uint64(3); n <= 5; n++ {
 		w.closeOne()
 		w.receive(2)
-		h.until(func(c Totals) bool { return c.Accepted == n && c.Active == 2 })
+		r.until(func(c Totals) bool { return c.Accepted == n && c.Active == 2 })
 	}
-	h.do(func() {
-		if c := &h.coalescing; !c.on || c.conns != 5 || c.turns < 4 || c.turns > 5 {
+	r.do(func() {
+		if c := &r.coalescing; !c.on || c.conns != 5 || c.turns < 4 || c.turns > 5 {
 			t.Errorf("it has noted %d connections in %d turns; on: %v", c.conns, c.turns, c.on)
 		}
 	})
 }
 
-// A rest has an end, however often gathering was wrong.
-func TestGatheringRestsAtMost(t *testing.T) {
+// A rest has an end, however often coalescing was wrong.
+func TestCoalescingRestsAtMost(t *testing.T) {
 	var c coalescing
 	for now := time.Hour; now < 3*time.Hour; now += coalesceWindow {
 		c.turns = 1099

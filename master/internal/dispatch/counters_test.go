@@ -19,26 +19,26 @@ func countedAlike(entry *ipc.Entry, row ipc.Counter, value uint64) {
 // the same when the worker is dead, and in the program that takes over then, if the
 // row is one that is kept.
 func TestEveryKeptCounterSurvivesItsWorker(t *testing.T) {
-	h := newHouse(t, 1000)
+	r := newRig(t, 1000)
 	var before Totals
 	for _, row := range ipc.Rows() {
 		t.Logf("row %s", row.Name)
 		for _, value := range []uint64{0, 4, 8, 1 << 40, math.MaxUint64} {
-			w := h.hire(0, 100)
-			h.call(8)
+			w := r.addWorker(0, 100)
+			r.dial(8)
 			w.await()
 			w.receive(8)
-			other := h.hire(1, 100) // for what w may still have in its queue, by its own count
+			other := r.addWorker(1, 100) // for what w may still have in its queue, by its own count
 			var alive, handedOver Totals
-			h.do(func() {
+			r.do(func() {
 				countedAlike(w.entry, row, value)
-				alive = h.dispatcher.snapshot().totals
+				alive = r.dispatcher.snapshot().totals
 			})
 			w.die()
 			w.entry.Reset() // the next one's
-			dead := h.until(func(c Totals) bool { return c.Active == 0 && c.Queued == 0 })
-			h.do(func() {
-				state := h.dispatcher.totals.state()
+			dead := r.until(func(c Totals) bool { return c.Active == 0 && c.Queued == 0 })
+			r.do(func() {
+				state := r.dispatcher.totals.state()
 				next := state.totals()
 				handedOver.addSaid(&next.said)
 			})

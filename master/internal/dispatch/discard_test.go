@@ -29,17 +29,17 @@ func setLinger(t *testing.T, fd int) {
 // A connection that was given back goes to the next worker without the SO_LINGER
 // that the one before has set: the master closes its copy without waiting.
 func TestGivenBackDoesNotLinger(t *testing.T) {
-	h := newHouse(t, 1000)
-	a := h.hire(0, 100)
+	r := newRig(t, 1000)
+	a := r.addWorker(0, 100)
 	defer a.die()
-	h.do(func() { h.dispatcher.find(0).spec.Moves = true })
-	h.call(1)
+	r.do(func() { r.dispatcher.find(0).spec.Moves = true })
+	r.dial(1)
 	e := a.receive(1)
 	setLinger(t, a.fds[0])
-	b := h.hire(1, 100)
+	b := r.addWorker(1, 100)
 	defer b.die()
-	h.do(func() { h.dispatcher.find(1).spec.Moves = true })
-	h.CloseQueue(0)
+	r.do(func() { r.dispatcher.find(1).spec.Moves = true })
+	r.CloseQueue(0)
 	e.State = []byte("state")
 	a.packet.Add(&e, a.fds[0])
 	a.fds = nil
@@ -56,8 +56,8 @@ func TestGivenBackDoesNotLinger(t *testing.T) {
 // nothing more, as it would for ever: the accept goroutine comes to an end of what
 // is there.
 func TestDeadWorkersQueueTakesNoMore(t *testing.T) {
-	h := newHouse(t, 1000)
-	w := h.hire(0, 100)
+	r := newRig(t, 1000)
+	w := r.addWorker(0, 100)
 	left, err := unix.FcntlInt(uintptr(w.end), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -71,10 +71,10 @@ func TestDeadWorkersQueueTakesNoMore(t *testing.T) {
 	if err := sender.Send(left, []byte("junk"), nil); !errors.Is(err, fdpass.ErrPeerClosed) {
 		t.Errorf("junk after the worker's death: %v, want %v", err, fdpass.ErrPeerClosed)
 	}
-	other := h.hire(1, 100)
+	other := r.addWorker(1, 100)
 	defer other.die()
-	h.until(func(Totals) (gone bool) {
-		h.do(func() { gone = len(h.dispatcher.closed) == 0 })
+	r.until(func(Totals) (gone bool) {
+		r.do(func() { gone = len(r.dispatcher.closed) == 0 })
 		return gone
 	})
 }

@@ -96,19 +96,19 @@ func TestLedgerBetweenLostAndClosed(t *testing.T) {
 // there is queued, and goes to others when it dies, and nothing that was counted is
 // taken back.
 func TestSilentWorkerIsCountedOnce(t *testing.T) {
-	h := newHouse(t, 1000)
-	w := h.hire(0, 100)
-	h.do(func() { h.dispatcher.find(0).closes = false })
-	h.call(4)
-	counts := h.until(func(c Totals) bool { return c.Accepted == 4 })
+	r := newRig(t, 1000)
+	w := r.addWorker(0, 100)
+	r.do(func() { r.dispatcher.find(0).closes = false })
+	r.dial(4)
+	counts := r.until(func(c Totals) bool { return c.Accepted == 4 })
 	if counts.Closed != 0 || counts.Queued != 4 {
 		t.Errorf("%+v, want all queued", counts)
 	}
 	w.await()
-	other := h.hire(1, 100)
+	other := r.addWorker(1, 100)
 	defer other.die()
 	w.die()
-	h.until(func(c Totals) bool {
+	r.until(func(c Totals) bool {
 		if c.Closed > 0 {
 			t.Errorf("%+v", c)
 		}

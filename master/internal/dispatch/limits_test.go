@@ -11,24 +11,24 @@ import (
 func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 	t.Run("full queue", func(t *testing.T) {
 		const clients = maxQueued + 44
-		h := newHouse(t, 2000)
-		h.do(func() { h.limits = limits{conns: 1000, close: true} })
-		w := h.hire(0, 1000)
+		r := newRig(t, 2000)
+		r.do(func() { r.limits = limits{conns: 1000, close: true} })
+		w := r.addWorker(0, 1000)
 		defer w.die()
-		h.call(clients)
-		h.until(func(c Totals) bool { return c.Queued >= maxQueued })
+		r.dial(clients)
+		r.until(func(c Totals) bool { return c.Queued >= maxQueued })
 		w.receive(clients)
-		if c := h.until(func(c Totals) bool { return c.Active == clients }); c.Refused != 0 {
+		if c := r.until(func(c Totals) bool { return c.Active == clients }); c.Refused != 0 {
 			t.Errorf("%+v", c)
 		}
 	})
 	t.Run("moved ones wait", func(t *testing.T) {
-		h := newHouse(t, 1000)
-		h.do(func() { h.limits = limits{conns: 100, close: true} })
-		movers := func(slot int) { h.do(func() { h.dispatcher.find(slot).spec.Moves = true }) }
-		a := h.hire(0, 10)
+		r := newRig(t, 1000)
+		r.do(func() { r.limits = limits{conns: 100, close: true} })
+		movers := func(slot int) { r.do(func() { r.dispatcher.find(slot).spec.Moves = true }) }
+		a := r.addWorker(0, 10)
 		movers(0)
-		h.call(5)
+		r.dial(5)
 		e := a.receive(5)
 		e.State = []byte("state")
 		for _, fd := range a.fds {
@@ -39,20 +39,20 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.die()
-		b := h.hire(1, 100)
+		b := r.addWorker(1, 100)
 		defer b.die()
-		h.until(func(Totals) (held bool) { // it cannot take them, but they are taken out
-			h.do(func() { held = h.dispatcher.held() == 5 })
+		r.until(func(Totals) (held bool) { // it cannot take them, but they are taken out
+			r.do(func() { held = r.dispatcher.held() == 5 })
 			return held
 		})
-		h.call(3) // they wait until the batch is empty
-		h.until(func(Totals) (seen bool) {
-			h.do(func() { seen = clientsWaiting(h.listeners[0].FD) == 3 })
+		r.dial(3) // they wait until the batch is empty
+		r.until(func(Totals) (seen bool) {
+			r.do(func() { seen = clientsWaiting(r.listeners[0].FD) == 3 })
 			return seen
 		})
 		movers(1)
 		b.receive(8)
-		if c := h.until(func(c Totals) bool { return c.Active == 8 }); c.Refused != 0 {
+		if c := r.until(func(c Totals) bool { return c.Active == 8 }); c.Refused != 0 {
 			t.Errorf("%+v", c)
 		}
 	})
@@ -61,12 +61,12 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 			"max-conns":            {conns: 5, close: true},
 			"max-conns-per-worker": {close: true},
 		} {
-			h := newHouse(t, 1000)
-			h.do(func() { h.limits = l })
-			w := h.hire(0, 5)
-			h.call(8)
+			r := newRig(t, 1000)
+			r.do(func() { r.limits = l })
+			w := r.addWorker(0, 5)
+			r.dial(8)
 			w.receive(5)
-			if c := h.until(func(c Totals) bool { return c.Active == 5 && c.Refused == 3 }); c.Accepted != 8 {
+			if c := r.until(func(c Totals) bool { return c.Active == 5 && c.Refused == 3 }); c.Accepted != 8 {
 				t.Errorf("%s: %+v", name, c)
 			}
 			w.die()
@@ -78,24 +78,24 @@ func TestOverloadClosesBeyondLimitsAlone(t *testing.T) {
 // to the next program in an upgrade, which does not wait for room; and when the
 // server stops it is closed and counted.
 func TestAcceptedWithoutRoom(t *testing.T) {
-	h := newHouse(t, 1000)
-	h.do(func() { h.limits = limits{conns: 1} })
-	h.do(func() {
-		fd, _, errno := acceptOne(h.listeners[0].FD, &h.accepts.peer)
+	r := newRig(t, 1000)
+	r.do(func() { r.limits = limits{conns: 1} })
+	r.do(func() {
+		fd, _, errno := acceptOne(r.listeners[0].FD, &r.accepts.peer)
 		for errno != 0 {
-			h.call(1)
-			fd, _, errno = acceptOne(h.listeners[0].FD, &h.accepts.peer)
+			r.dial(1)
+			fd, _, errno = acceptOne(r.listeners[0].FD, &r.accepts.peer)
 		}
-		h.pending = append(h.pending, pendingConn{ipc.Envelope{Listener: "web", Accepted: 7}, fd})
+		r.pending = append(r.pending, pendingConn{ipc.Envelope{Listener: "web", Accepted: 7}, fd})
 	})
-	e, err := h.Pause()
+	e, err := r.Pause()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Resume()
+	r.Resume()
 	if len(e.Pending) != 1 || e.Pending[0].Listener != "web" || e.Pending[0].Accepted != 7 {
 		t.Errorf("%+v", e.Pending)
 	}
-	h.CloseListeners()
-	h.until(func(c Totals) bool { return c.Accepted == 1 && c.Refused == 1 })
+	r.CloseListeners()
+	r.until(func(c Totals) bool { return c.Accepted == 1 && c.Refused == 1 })
 }

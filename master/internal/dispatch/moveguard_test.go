@@ -6,7 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestTrial(t *testing.T) {
+func TestMoveGuard(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		tally guardTally
@@ -43,7 +43,7 @@ func TestTrial(t *testing.T) {
 
 // Whoever fails, and in whatever order they are tried, few are lost before it is
 // noticed: three, if all fail.
-func TestTrialLosesFew(t *testing.T) {
+func TestMoveGuardLosesFew(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		trial := moveGuard{generation: 2, limit: 0.01}
 		share := rapid.SampledFrom([]int{100, 50, 10, 2, 1, 0}).Draw(t, "share that fails, in percent")

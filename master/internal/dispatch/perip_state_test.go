@@ -10,7 +10,7 @@ import (
 )
 
 // Whoever is in the limiter is in the next program's, and nobody else.
-func TestCensusGoesOn(t *testing.T) {
+func TestPerIPEntriesGoOn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := newPerIPLimiter(1 << 30)
 		for id := range rapid.Uint64Range(0, 50).Draw(t, "clients") {
@@ -37,7 +37,7 @@ func TestCensusGoesOn(t *testing.T) {
 	})
 }
 
-func TestCensusThatIsNone(t *testing.T) {
+func TestPerIPRecordsThatAreNone(t *testing.T) {
 	good := newPerIPLimiter(1)
 	good.admit(1, netip.MustParseAddr("192.0.2.1"))
 	record := good.record()

@@ -23,9 +23,9 @@ func TestOriginOf(t *testing.T) {
 	}
 }
 
-// The census against a plain list of who is there: nobody beyond the limit is
+// The limiter against a plain list of who is there: nobody beyond the limit is
 // admitted, nobody below it refused, and nothing is left when all are gone.
-func TestCensus(t *testing.T) {
+func TestPerIPLimiter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 3).Draw(t, "limit")
 		l := newPerIPLimiter(limit)
@@ -83,7 +83,7 @@ func TestCensus(t *testing.T) {
 	})
 }
 
-func TestCensusOffCountsNothing(t *testing.T) {
+func TestPerIPLimiterOffCountsNothing(t *testing.T) {
 	l := newPerIPLimiter(0)
 	if !l.admit(1, netip.MustParseAddr("10.0.0.1")) || l.entries != nil {
 		t.Error("it does")

@@ -6,17 +6,17 @@ import (
 
 // A worker that gives back a connection per packet, as it may do for ever, gets its
 // turn and no more: the others' clients are accepted in between.
-func TestFetchingIsBounded(t *testing.T) {
+func TestReclaimingIsBounded(t *testing.T) {
 	const conns = 2*mostReclaims + 10
-	h := newHouse(t, 4000)
-	a := h.hire(0, 1000)
+	r := newRig(t, 4000)
+	a := r.addWorker(0, 1000)
 	defer a.die()
-	h.call(conns)
+	r.dial(conns)
 	e := a.receive(conns)
-	b := h.hire(1, 1000)
+	b := r.addWorker(1, 1000)
 	defer b.die()
-	h.do(func() {
-		for _, q := range h.dispatcher.open {
+	r.do(func() {
+		for _, q := range r.dispatcher.open {
 			q.spec.Moves = true
 		}
 		e.State = []byte("state")
@@ -27,15 +27,15 @@ func TestFetchingIsBounded(t *testing.T) {
 			}
 		}
 		a.fds = nil
-		giver := h.dispatcher.find(0)
-		if err := h.set.Del(giver.spec.FD); err != nil { // as when it has been told
+		giver := r.dispatcher.find(0)
+		if err := r.set.Del(giver.spec.FD); err != nil { // as when it has been told
 			t.Error(err)
 		}
 		giver.gaveBack = true
-		h.dispatcher.capacity = h.dispatcher.measure()
-		if h.placeAll(); h.dispatcher.totals.moved != mostReclaims {
-			t.Errorf("%d moved at a time, want %d", h.dispatcher.totals.moved, mostReclaims)
+		r.dispatcher.capacity = r.dispatcher.measure()
+		if r.placeAll(); r.dispatcher.totals.moved != mostReclaims {
+			t.Errorf("%d moved at a time, want %d", r.dispatcher.totals.moved, mostReclaims)
 		}
 	})
-	h.until(func(c Totals) bool { return c.Moved == conns })
+	r.until(func(c Totals) bool { return c.Moved == conns })
 }

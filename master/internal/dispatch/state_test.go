@@ -122,16 +122,16 @@ func TestStateOfQueue(t *testing.T) {
 
 // What the rate grants goes on in the next program: an upgrade is no way to a burst.
 func TestEstateCarriesBucket(t *testing.T) {
-	h := newHouse(t, 1000)
-	h.do(func() {
-		h.limits.rate, h.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
-		h.bucket.tokens = 0.5
+	r := newRig(t, 1000)
+	r.do(func() {
+		r.limits.rate, r.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
+		r.bucket.tokens = 0.5
 	})
-	e, err := h.Pause()
+	e, err := r.Pause()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Resume()
+	r.Resume()
 	for rate, most := range map[int]float64{10: 0.5, 20: 20} { // another one begins anew
 		next := Acceptor{bucket: newBucket(rate, time.Now())}
 		if err := next.Inherit(&e, nil); err != nil {

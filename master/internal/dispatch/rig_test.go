@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// house is an accept goroutine with fake workers.
-type house struct {
+// rig is an accept goroutine, the real one, with fake workers.
+type rig struct {
 	testing.TB
 	*Acceptor
 	board  *ipc.Scoreboard
@@ -25,7 +25,7 @@ type house struct {
 	ended  chan struct{}
 }
 
-func newHouse(t testing.TB, descriptorLimit int) *house {
+func newRig(t testing.TB, descriptorLimit int) *rig {
 	t.Helper()
 	leaktest.Descriptors(t)
 	listener := listenAt(t, "tcp", "127.0.0.1:0")
@@ -48,34 +48,34 @@ func newHouse(t testing.TB, descriptorLimit int) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{
+	r := &rig{
 		TB: t, Acceptor: a, board: board, addr: listener.Address, broken: broken,
 		looks: make(chan func(), 1), ended: make(chan struct{}),
 	}
-	go h.run()
+	go r.run()
 	t.Cleanup(func() {
 		a.Interrupt(nil)
-		<-h.ended
+		<-r.ended
 		if err := board.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return h
+	return r
 }
 
 // run is the accept goroutine, which the test looks at between two turns.
-func (h *house) run() {
-	defer close(h.ended)
-	defer h.Acceptor.Close()
-	h.reserve.Fill()
-	h.Acceptor.startSubacceptors()
-	for !h.ending {
-		if err := h.cycle(); err != nil {
-			h.Error(err)
+func (r *rig) run() {
+	defer close(r.ended)
+	defer r.Acceptor.Close()
+	r.reserve.Fill()
+	r.Acceptor.startSubacceptors()
+	for !r.ending {
+		if err := r.cycle(); err != nil {
+			r.Error(err)
 			return
 		}
 		select {
-		case look := <-h.looks:
+		case look := <-r.looks:
 			look()
 		default:
 		}
@@ -83,15 +83,15 @@ func (h *house) run() {
 }
 
 // do runs f on the accept goroutine and returns when it has run.
-func (h *house) do(f func()) {
-	h.Helper()
+func (r *rig) do(f func()) {
+	r.Helper()
 	done := make(chan struct{})
-	h.looks <- func() { defer close(done); f() }
-	h.waker.Wake()
+	r.looks <- func() { defer close(done); f() }
+	r.waker.Wake()
 	select {
 	case <-done:
-	case <-h.ended:
-		h.Fatal("the accept goroutine has ended")
+	case <-r.ended:
+		r.Fatal("the accept goroutine has ended")
 	}
 }
 
@@ -121,7 +121,7 @@ func listenAt(t testing.TB, network, address string) Listener {
 
 // fakeWorker reads its end of a queue when told to.
 type fakeWorker struct {
-	house  *house
+	rig    *rig
 	slot   int
 	end    int // its own duplicate of the worker's end
 	entry  *ipc.Entry
@@ -130,27 +130,27 @@ type fakeWorker struct {
 	fds []int
 }
 
-// hire opens a queue for a fake worker. Its own end is closed by die.
-func (h *house) hire(slot, capacity int) *fakeWorker {
-	h.Helper()
+// addWorker opens a queue for a fake worker. Its own end is closed by die.
+func (r *rig) addWorker(slot, capacity int) *fakeWorker {
+	r.Helper()
 	queue, workerEnd, err := fdpass.Pair()
 	if err != nil {
-		h.Fatal(err)
+		r.Fatal(err)
 	}
 	end, err := unix.FcntlInt(uintptr(workerEnd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		h.Fatal(err)
+		r.Fatal(err)
 	}
-	w := &fakeWorker{house: h, slot: slot, end: end, entry: h.board.Entry(slot)}
+	w := &fakeWorker{rig: r, slot: slot, end: end, entry: r.board.Entry(slot)}
 	w.entry.Reset()
 	w.entry.Sequence.Store(1)
-	h.Open([]Queue{{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Entry: w.entry}})
+	r.Open([]Queue{{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Entry: w.entry}})
 	return w
 }
 
 // receive takes connections until it holds n, and returns the newest envelope.
 func (w *fakeWorker) receive(n int) (e ipc.Envelope) {
-	w.house.Helper()
+	w.rig.Helper()
 	for len(w.fds) < n {
 		err := w.Receive(w.end, &w.packet)
 		if err == fdpass.ErrWouldBlock {
@@ -158,12 +158,12 @@ func (w *fakeWorker) receive(n int) (e ipc.Envelope) {
 			continue
 		}
 		if err != nil {
-			w.house.Fatalf("slot %d: %v", w.slot, err)
+			w.rig.Fatalf("slot %d: %v", w.slot, err)
 		}
 		w.entry.Received.Add(uint64(w.packet.Len()))
 		for i := range w.packet.Len() {
 			if err := w.packet.Decode(i, &e); err != nil {
-				w.house.Fatal(err)
+				w.rig.Fatal(err)
 			}
 			w.fds = append(w.fds, w.packet.Take(i))
 		}
@@ -173,7 +173,7 @@ func (w *fakeWorker) receive(n int) (e ipc.Envelope) {
 }
 
 func (w *fakeWorker) await() {
-	w.house.Helper()
+	w.rig.Helper()
 	fds := []unix.PollFd{{Fd: int32(w.end), Events: unix.POLLIN}}
 	for {
 		n, err := unix.Poll(fds, int(patience.Milliseconds()))
@@ -181,7 +181,7 @@ func (w *fakeWorker) await() {
 			continue
 		}
 		if n == 0 || err != nil {
-			w.house.Fatalf("slot %d: nothing came in %v: %v", w.slot, patience, err)
+			w.rig.Fatalf("slot %d: nothing came in %v: %v", w.slot, patience, err)
 		}
 		return
 	}
@@ -192,51 +192,51 @@ func (w *fakeWorker) closeOne() {
 	_ = unix.Close(w.fds[0])
 	w.fds = w.fds[1:]
 	if w.entry.AddClosed(1) {
-		w.house.ConnsClosed(w.slot, ipc.Closed{})
+		w.rig.ConnsClosed(w.slot, ipc.Closed{})
 	}
 }
 
-// die closes what it holds, as the kernel does, and has the master bury it.
+// die closes what it holds, as the kernel does, and says that it is reaped.
 func (w *fakeWorker) die() {
 	fdpass.CloseAll(w.fds)
 	w.fds = nil
 	_ = unix.Close(w.end)
-	w.house.Reaped(w.slot)
+	w.rig.Reaped(w.slot)
 }
 
-// call connects so many clients, which are closed at the end of the test.
-func (h *house) call(n int) (clients []net.Conn) {
-	h.Helper()
+// dial connects so many clients, which are closed at the end of the test.
+func (r *rig) dial(n int) (clients []net.Conn) {
+	r.Helper()
 	for range n {
-		c, err := net.Dial("tcp", h.addr)
+		c, err := net.Dial("tcp", r.addr)
 		if err != nil {
-			h.Fatal(err)
+			r.Fatal(err)
 		}
-		h.Cleanup(func() { _ = c.Close() })
+		r.Cleanup(func() { _ = c.Close() })
 		clients = append(clients, c)
 	}
 	return clients
 }
 
 // until polls the accept goroutine's books, which no event tells of, until ok.
-func (h *house) until(ok func(Totals) bool) Totals {
-	h.Helper()
+func (r *rig) until(ok func(Totals) bool) Totals {
+	r.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		for slot := range h.board.Len() { // all are alive: none is stuck that takes nothing for a second
-			if sequence := &h.board.Entry(slot).Sequence; sequence.Load() > 0 {
+		for slot := range r.board.Len() { // all are alive: none is stuck that takes nothing for a second
+			if sequence := &r.board.Entry(slot).Sequence; sequence.Load() > 0 {
 				sequence.Add(2)
 			}
 		}
-		counts, _ := h.Snapshot()
+		counts, _ := r.Snapshot()
 		if sum := counts.Queued + counts.Active + counts.Closed + counts.Refused + counts.Lost; sum != counts.Accepted {
-			h.Fatalf("the books do not balance: %+v", counts)
+			r.Fatalf("the books do not balance: %+v", counts)
 		}
 		if ok(counts) {
 			return counts
 		}
 		if time.Now().After(deadline) {
-			h.Fatalf("not in %v: %+v", patience, counts)
+			r.Fatalf("not in %v: %+v", patience, counts)
 		}
 	}
 }
