@@ -34,8 +34,15 @@ var boundNames = [...]string{
 	boundNone: "", boundGiven: "given", boundHeld: "held", boundClosed: "closed", boundNewlyClosed: "newly closed", boundOpen: "open",
 }
 
-func parseBound(tag reflect.StructTag) (bound, uint64, error) {
+// maxCounter is the most that a counter without a maximum of its own counts to: what
+// every reader of JSON has exactly.
+const maxCounter = 1 << 53
+
+func parseBound(tag reflect.StructTag, kind CounterKind) (bound, uint64, error) {
 	most := uint64(math.MaxUint64)
+	if kind == KindCounter {
+		most = maxCounter
+	}
 	if text, ok := tag.Lookup("max"); ok {
 		var err error
 		if most, err = strconv.ParseUint(text, 10, 64); err != nil {

@@ -3,6 +3,7 @@ package ipc
 import (
 	"fmt"
 	"iter"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ import (
 //	       bookkeeping  no measurement: for master and worker to work together
 //	unit   what is counted
 //	bound  what it cannot exceed, if the worker tells the truth: see Books
-//	max    or the number that it cannot exceed
+//	max    the number that it cannot exceed; without it 1<<53, if it is a counter
 //	help   for one who writes a worker, or reads a metric
 //	status "-": the status has a field of its own for it, or does not show it; without
 //	       the tag it is among the counters there
@@ -123,7 +124,7 @@ func newRow(f reflect.StructField, offset uintptr, field int) Counter {
 	c.Listed = field >= 0 && f.Tag.Get("status") != "-"
 	var err error
 	if c.Kind, err = parseKind(f.Tag.Get("kind")); err == nil {
-		c.bound, c.max, err = parseBound(f.Tag)
+		c.bound, c.max, err = parseBound(f.Tag, c.Kind)
 	}
 	c.Listed = c.Listed && c.Kind != KindBookkeeping
 	if err != nil || c.Unit == "" || c.Help == "" {
@@ -168,11 +169,13 @@ func (r *Reading) All() iter.Seq2[*Counter, uint64] {
 	}
 }
 
-// AddKept adds another worker's counters to a total: those that are kept when it
-// dies.
+// AddKept adds a worker's counters to a total: those that are kept when it dies. A total
+// does not go beyond the largest number there is, and so not down.
 func (r *Reading) AddKept(other *Reading) {
+	sums := r.values()
 	for i, v := range other.values() {
-		r.values()[i] += v & limits[i].kept
+		v &= limits[i].kept
+		sums[i] += min(v, math.MaxUint64-sums[i])
 	}
 }
 

@@ -165,6 +165,11 @@ func TestEveryKeptCounterIsAdded(t *testing.T) {
 	if kept == 0 {
 		t.Error("nothing is kept")
 	}
+	worker.Received = math.MaxUint64
+	total.AddKept(&worker)
+	if total.Received != math.MaxUint64 {
+		t.Errorf("the total goes down to %d", total.Received)
+	}
 }
 
 // protocolTable is the table in PROTOCOL.md.
