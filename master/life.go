@@ -14,16 +14,16 @@ func (s State) String() string {
 	return [...]string{"gone", "starting", "ready", "draining"}[s]
 }
 
-// life is where a slot is in its life. There is nothing beside it: what a worker
-// was told, what it still has to say, and whether it is replaced when it ends,
-// all follow from it.
+// life is the state of a slot. There are no flags beside it: what the worker was told,
+// which message of it is still to come, and whether it is replaced when it ends, all
+// follow from it. lifeTable has every transition; this is a drawing of them:
 //
 //	gone ─started─► starting ─ready─► waiting ─opened─► serving ◄─spared/asked─► asked
 //	 ▲                 │                 │                │ │                      │
 //	 └──── exited ─────┴──── exited ─────┴──── exited ────┘ │                      │
 //	 └──── exited ───── killed ◄───────── failed ───────────┘                      │
 //	                                                                               │
-//	The ways of leaving, from serving and asked; each ends in removed:             ▼
+//	The ways to drain, from serving and asked; each ends in removed:               ▼
 //
 //	move:   moving ──gave all──► holding ──landed──► landed ──released──► emptying
 //	          ▲ │                   │                   │                    │
@@ -37,19 +37,19 @@ func (s State) String() string {
 type life int
 
 const (
-	lifeGone     life = iota // no process; it is started when its alarm rings
+	lifeGone     life = iota // no process; one is started when the slot's alarm rings
 	lifeStarting             // started, and has not said that it is ready
 	lifeWaiting              // ready; its generation does not serve yet
 	lifeServing              // given connections
-	lifeAsked                // the same; leaves when its successor is ready
+	lifeAsked                // given connections; drains when its successor is ready
 	lifeKilled               // killed by the master, and to be started again once it is reaped
 
 	lifeMoving    // told to give its connections back; it will say when it has given all that it can
-	lifeHolding   // has said so; some of what it gave is on its way, and could come back
-	lifeLanded    // nothing of that is on its way; what moved could still be sent back, until the reload is over
-	lifeEmptying  // nothing comes back any more: it ends when the rest has moved, or finished
+	lifeHolding   // has said so; some that it gave are on their way, and may return to it
+	lifeLanded    // none is on its way; until the reload is over some may still return
+	lifeEmptying  // none returns any more: it ends when the rest has moved, or finished
 	lifeRecalled  // told to give no more back; it will say when it gives nothing any more
-	lifeReturning // has said so; what it gave last is on its way, perhaps back to it
+	lifeReturning // has said so; some that it gave last are on their way, perhaps back to it
 	lifeParked    // there is nowhere for its connections to go yet: it serves them, and is told when there is
 	lifeFinishing // lets its connections finish by themselves
 	lifeCut       // told to exit at once, or killed
@@ -69,15 +69,15 @@ const (
 	eventStarted  lifeEvent = iota // the process runs
 	eventReady                     // the worker says that it is ready
 	eventOpened                    // its generation serves: the accept goroutine has its queue
-	eventAsked                     // it is to leave once a successor is ready
-	eventSpared                    // it need not after all
-	eventMove                      // it is to leave, or leaves already, and there is somewhere for its connections to go
-	eventPark                      // it is to leave, and its connections have nowhere to go yet
-	eventFinish                    // it is to leave, and its connections have to finish by themselves
+	eventAsked                     // it is to drain once a successor is ready
+	eventSpared                    // it is not to drain after all
+	eventMove                      // it is to drain, or drains already, and its connections have somewhere to go
+	eventPark                      // it is to drain, and its connections have nowhere to go yet
+	eventFinish                    // it is to drain, and its connections have to finish by themselves
 	eventEnd                       // it is to exit now
 	eventGaveAll                   // the worker says that it gives nothing back any more, for now or for good
-	eventLanded                    // what it gave back is nowhere on the way
-	eventReleased                  // nothing is sent back to it any more
+	eventLanded                    // nothing that it gave back is on its way any more
+	eventReleased                  // none of its connections returns to it any more
 	eventRecall                    // there is nowhere to go, or the new program cannot restore what moves
 	eventFailed                    // it is killed
 	eventExited                    // its process is reaped, or could not be started
@@ -88,9 +88,9 @@ func (e lifeEvent) String() string {
 		"gave all", "landed", "released", "recall", "failed", "exited"}[e]
 }
 
-// next returns the life after an event. ok is false if that cannot happen in l, which then
-// stays: a worker said something at the wrong time, or what was to be done is
-// done, or beside the point.
+// next returns the life after an event. ok is false, and the life is l still, if the
+// event means nothing in l: a worker said something at the wrong time, or what was to be
+// done is done already.
 func (l life) next(e lifeEvent) (next life, ok bool) {
 	next, ok = lifeTable[l][e]
 	if !ok {
@@ -137,18 +137,18 @@ func (l life) state() State {
 // serves reports whether the worker is given connections.
 func (l life) serves() bool { return l == lifeServing || l == lifeAsked }
 
-// stays reports whether the slot is one of those wanted: when its worker ends,
-// another takes its place in it.
+// stays reports whether the slot is one of those wanted: when its worker dies, another
+// one is started in it.
 func (l life) stays() bool { return l <= lifeKilled && l != lifeAsked }
 
-// gives reports whether the worker may give connections back, and was not told
-// to stop that.
+// gives reports whether the worker was told to give its connections back, and not to
+// stop that.
 func (l life) gives() bool { return l >= lifeMoving && l <= lifeEmptying }
 
-// lingers reports whether the worker leaves, and has no more to give for now:
-// what it still has may take its time.
+// lingers reports whether the worker drains, and has no more to give back for now: the
+// connections that it still has may last.
 func (l life) lingers() bool { return l > lifeMoving && l < lifeCut }
 
-// hasGiven reports whether the worker leaves and has given what it can, or is not
-// to give anything. One that waits for somewhere to go is still to give.
+// hasGiven reports whether the worker drains, and has given back what it can, or is to
+// give nothing back. One whose connections have nowhere to go yet is still to give.
 func (l life) hasGiven() bool { return l == lifeLanded || l == lifeEmptying || l == lifeFinishing }

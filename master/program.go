@@ -15,7 +15,7 @@ func openProgram(c *Config) (*child.Program, error) {
 	return p, nil
 }
 
-// closePrograms gives those up that no worker will be started from any more.
+// closePrograms closes the programs that no worker will be started from any more.
 func (s *supervisor) closePrograms() {
 	for generation, p := range s.programs {
 		if generation != s.generation && generation != s.newest() && len(s.ofGeneration(generation)) == 0 {

@@ -15,12 +15,12 @@ type slot struct {
 	generation int
 	config     *Config // of the generation
 	life       life
-	why        string    // the reason for which it leaves; empty: it does not
-	until      time.Time // when it is to be gone, drainGrace included; zero: it does not leave, or there is no such time
+	why        string    // why it drains, or ends; empty: it does neither
+	until      time.Time // when it is to be gone, drainGrace included; zero: it does not drain, or has no deadline
 	restarts   int       // incarnations after the first
 
 	// Of the present incarnation:
-	incarnation int             // tells late events of an earlier one
+	incarnation int             // counts them: an event that names an earlier one comes late
 	process     process         // nil: there is none
 	queueOpen   bool            // the accept goroutine has its queue
 	board       *ipc.Scoreboard // owned, this incarnation's alone; nil without a process
@@ -31,9 +31,9 @@ type slot struct {
 	hang        hangDetector
 	recycleAt   recycleLimits
 
-	deaths    int    // young ones in a row
+	deaths    int    // of young workers in a row
 	accidents int    // times in a row that a signal meant for others ended it before it was ready
-	alarm     *alarm // nil: its life waits for no time
+	alarm     *alarm // the time limit of its life; nil: there is none
 }
 
 // step takes the slot to its next life, and reports whether there is one.
@@ -55,7 +55,7 @@ func (s *slot) worker() dispatch.Worker {
 	return dispatch.Worker{Slot: s.number, Generation: s.generation, Incarnation: s.incarnation, PID: s.process.PID()}
 }
 
-// id says of which process of the slot an event is to be.
+// id names the slot's present process, for its events.
 func (s *slot) id() child.ID {
 	return child.ID{Slot: s.number, Generation: s.generation, Incarnation: s.incarnation}
 }
@@ -63,8 +63,8 @@ func (s *slot) id() child.ID {
 // entry is the worker's part of its scoreboard. Only while there is a process.
 func (s *slot) entry() *ipc.Entry { return s.board.Entry(s.number) }
 
-// kept reports whether the worker keeps its connections for as long as they last,
-// or until there is somewhere for them to go.
+// kept reports whether the worker drains without a deadline: its connections last as long
+// as they like, or until there is somewhere for them to go.
 func (s *slot) kept() bool {
 	return s.life >= lifeRecalled && s.life <= lifeFinishing && s.until.IsZero()
 }
