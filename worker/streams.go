@@ -128,8 +128,8 @@ func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 		m.loop.log.Error("connection lost: it could not be thawed", "conn", e.ID, "peer", e.Remote,
 			"listener", e.Listener, "error", errNotMovable)
 		m.ledger.lost(errNotMovable)
-		s.refuse(e.ID, fd)
 		m.ledger.thawed(0)
+		s.refuse(e.ID, fd)
 		return true
 	case m.intake.tooLate():
 		s.refuse(e.ID, fd)
