@@ -196,10 +196,12 @@ func (a *Acceptor) watchQueue(q *workerQueue) {
 // so at its end.
 func (a *Acceptor) Close() {
 	defer close(a.stopped)
+	a.mail.Close() // or its waker could be rung when its descriptor is another's
 	a.closePending()
 	a.watchListeners(false)
 	a.setListeners(nil)
 	a.dispatcher.abandon()
 	a.reserve.Release()
+	a.reserve.Size = 0
 	_ = errors.Join(a.waker.Close(), a.set.Close()) // nothing is left that could be saved
 }

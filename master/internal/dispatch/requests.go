@@ -115,8 +115,8 @@ func (a *Acceptor) act(request any) (answer any) {
 // post leaves a request for which nobody waits.
 func (a *Acceptor) post(request any) { a.mail.Put(posted{request: request}) }
 
-// ask returns the answer to a request when it was acted on. After the accept
-// goroutine has ended it acts on it at once: nobody else does then.
+// ask returns the answer to a request when it was acted on. When the accept goroutine has
+// ended, ask acts on the request itself: nobody else does then.
 func (a *Acceptor) ask(request any) any {
 	p := posted{request, make(chan any, 1)}
 	a.mail.Put(p)
