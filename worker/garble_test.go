@@ -200,26 +200,50 @@ func NewGarbledPeer(conn net.Conn, dialled bool) *GarbledPeer {
 	return &GarbledPeer{Conn: conn, g: garbler{client: dialled}}
 }
 
+// Read is io.EOF at the other's end mark. Without one, the socket's end is an error.
 func (c *GarbledPeer) Read(b []byte) (int, error) {
 	for len(c.plain) == 0 {
 		if c.g.ended {
 			return 0, io.EOF
 		}
-		buffer := make([]byte, 64<<10)
-		n, err := c.Conn.Read(buffer)
-		c.raw = append(c.raw, buffer[:n]...)
-		d := c.g.decode(c.raw, n == 0 && err == io.EOF)
-		c.plain, c.raw = append([]byte(nil), d.plain...), append([]byte(nil), c.raw[d.used:]...)
-		if len(c.plain) == 0 && d.err != nil {
-			return 0, d.err
-		}
-		if len(c.plain) == 0 && err != nil {
+		if err := c.fill(); err != nil && len(c.plain) == 0 {
 			return 0, err
 		}
 	}
 	n := copy(b, c.plain)
 	c.plain = c.plain[n:]
 	return n, nil
+}
+
+// fill reads once, into plain.
+func (c *GarbledPeer) fill() error {
+	buffer := make([]byte, 64<<10)
+	n, err := c.Conn.Read(buffer)
+	c.raw = append(c.raw, buffer[:n]...)
+	d := c.g.decode(c.raw, n == 0 && err == io.EOF)
+	c.plain, c.raw = append(c.plain, d.plain...), append([]byte(nil), c.raw[d.used:]...)
+	switch {
+	case d.err != nil:
+		return d.err
+	case err == io.EOF && !c.g.ended:
+		return errNoEndMark
+	case err == io.EOF:
+		return nil
+	}
+	return err
+}
+
+var errNoEndMark = errors.New("the end, without the transport's mark")
+
+// AwaitAnswer reads until the other transport has answered once more. What came before
+// is for Read.
+func (c *GarbledPeer) AwaitAnswer() error {
+	for before := c.g.answers; c.g.answers == before; {
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *GarbledPeer) Write(b []byte) (int, error) {

@@ -81,7 +81,6 @@ func TestGarbled(t *testing.T) {
 		{"move without state", TestMoveWithoutState},
 		{"move with state", TestMoveWithState},
 		{"move half closed", TestMoveKeepsHalfClosed},
-		{"move that fails", TestThawFails},
 		{"move that must wait", TestMoveWaitsForRoom},
 		{"move large", TestMoveLarge},
 		{"move with output", TestMoveWithOutput},

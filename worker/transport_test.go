@@ -6,10 +6,12 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
+	"golang.org/x/sys/unix"
 )
 
 // garble has the rigs and clients of a test pass a garbler.
@@ -81,6 +83,57 @@ func TestTransportAnswers(t *testing.T) {
 	if n := c.garbled().Answers(); n != 5 {
 		t.Errorf("%d answers, want 5", n)
 	}
+}
+
+// An answer does not wait for something else to be written.
+func TestTransportAnswersAtOnce(t *testing.T) {
+	garble(t)
+	for name, h := range map[string]worker.Handler{
+		"session": worker.DataFunc(echo), "stream": goroutinePer(streamEcho),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newRig(t, h)
+			c := s.connect()
+			for range 3 {
+				check(t, c.garbled().Ask())
+				check(t, c.garbled().AwaitAnswer())
+			}
+			c.send("x")
+			c.expect("x")
+			c.closeWrite()
+			c.expectEnd()
+			check(t, c.garbled().Conn.Close())
+			s.untilEven(1)
+		})
+	}
+}
+
+// A peer that has said its end may send on, which is thrown away, and has the answer
+// all the same: closing with it unread would reset the connection.
+func TestPeerGoesOnAfterItsEnd(t *testing.T) {
+	garble(t)
+	answer := string(bytes.Repeat([]byte("answer"), 8000)) // more than the client's kernel takes, less than the worker's
+	h := &collector{closed: make(chan error, 1), after: func(c *worker.Conn) error {
+		_, err := c.Write([]byte(answer))
+		return errors.Join(err, c.Close())
+	}}
+	s := newRig(t, h)
+	c, fd := s.acceptWith(&net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) {
+			check(t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10))
+		})
+	}})
+	s.hand(fd)
+	check(t, c.garbled().End())
+	c.expect("got ")
+	for range 10 {
+		_, err := c.garbled().Conn.Write(make([]byte, 1000))
+		check(t, err)
+	}
+	c.expect(answer)
+	c.expectEnd()
+	check(t, c.garbled().Conn.Close())
+	expectClose(t, h.closed, nil)
 }
 
 // The end that the transport tells is the end of the input, without the socket's.
@@ -235,7 +288,9 @@ func TestMoveKeepsTheTransport(t *testing.T) {
 		c.send("here")
 		c.expect("here")
 		old.move(next)
-		c.expectEnd()
+		if rest, err := io.ReadAll(c.garbled().Conn); err != nil || len(rest) > 0 {
+			t.Errorf("got %d bytes and %v, want the bare end", len(rest), err)
+		}
 		check(t, c.Close())
 		next.until(func() bool { return next.entry.Closed.Load() == 1 })
 		if lost := next.entry.Lost.Load(); lost != 1 {
