@@ -122,12 +122,13 @@ func (c *Totals) addSaid(said *ipc.Reading) {
 // count as closed once they are known to be out of its queue, where others could
 // still get them; of one that may give them back, once it is reaped.
 func (c *Totals) addSilent(q *workerQueue, t tally) {
-	c.Said.AddKept(&t.said)
 	all := t.sent - t.drained - t.back
 	if q.phase != QueueReaped && !q.spec.Moves && ipc.Front(q.spec.WorkerEnd) == 0 {
 		q.said.Closed = all
 	}
 	c.Closed += q.said.Closed
+	t.said.Closed, t.said.Lost, t.said.Cut = q.said.Closed, min(t.said.Lost, q.said.Closed), min(t.said.Cut, q.said.Closed)
+	c.Said.AddKept(&t.said)
 	if q.spec.Moves && q.phase != QueueReaped {
 		c.Active += all - q.said.Closed
 	} else {
