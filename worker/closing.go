@@ -222,8 +222,8 @@ func (c *Conn) release() {
 		l.dialled--
 		return
 	}
-	if m := l.member; m != nil {
-		m.ledger.closed(c.id, c.state.is(traitPinned))
+	if l.ledger != nil {
+		l.ledger.closed(c.id, c.state.is(traitPinned))
 		killpoint.Reach(killpoint.Settled)
 	}
 }

@@ -56,8 +56,8 @@ func (c *Conn) movable() bool {
 // pin takes note that the connection does not move.
 func (c *Conn) pin() {
 	c.state.mark(traitPinned)
-	if m := c.loop.member; m != nil {
-		m.ledger.pinned()
+	if c.loop.ledger != nil {
+		c.loop.ledger.pinned()
 	}
 }
 
@@ -90,7 +90,7 @@ func (c *Conn) busy() bool {
 // postponeMin and postponeMax bound how long a connection is left alone whose
 // state was too large to go: to make the state is work, and most likely in vain.
 const (
-	postponeMin = moveAgain
+	postponeMin = 100 * time.Millisecond // as often as the mover comes by
 	postponeMax = 30 * time.Second
 )
 

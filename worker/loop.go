@@ -15,9 +15,9 @@ import (
 	"github.com/usher-go/usher/internal/timerwheel"
 )
 
-// loop is an event loop, and owns its connections. It needs no master: it runs on
-// the goroutine of a client (RunClient), of a test (package workertest), or of a
-// member, which adds what a worker has to do with its master.
+// loop is an event loop, and owns its connections. It needs no master, and knows none:
+// its owner is a client (RunClient), a test (package workertest), or a member, which
+// adds what a worker has to do with its master.
 //
 // Everything here is the loop's goroutine's alone, except for orders, messages,
 // strayed, and what does not change once the loop has started. It touches its
@@ -31,10 +31,15 @@ type loop struct {
 	strict  bool        // a call on another one panics
 	strayed atomic.Bool // there was one
 
-	member *member // nil in a loop without a master: nobody counts its connections
-	log    hclog.Logger
-	hooks  Hooks
-	ticks  []tick
+	// What the owner of the loop has given to it, before it starts. A client gives it
+	// obey alone; a test, nothing.
+	obey       func(order)            // acts on an order
+	serveOther func(tag uint64) error // acts on an event of what is the owner's and no connection
+	ledger     *ledger                // counts connections that were accepted; nil: nobody does
+
+	log   hclog.Logger
+	hooks Hooks
+	ticks []tick
 
 	set    *poller.Set
 	events []poller.Event
@@ -50,7 +55,6 @@ type loop struct {
 
 	waker    *poller.Waker
 	orders   mailbox.Mailbox[order]   // see order
-	obey     func(order)              // what whoever runs the loop does about one; set before any comes
 	messages mailbox.Bounded[message] // see message
 	served   bool                     // this turn's share of messages is used up
 

@@ -24,9 +24,8 @@ import (
 //	kind      what depends on whether the connections are sessions or streams
 //
 // All is the loop's goroutine's alone, except for hear and terminate, which make orders
-// for it (orders.go), and what does not change. The loop, in turn, knows its
-// member in three places: serveReserved, for events of what is no connection; and
-// Conn.release and Conn.pin, for what the ledger says of one.
+// for it (orders.go), and what does not change. The loop does not know its member: it
+// has the ledger, and two functions (loop.go).
 type member struct {
 	loop    *loop
 	handler Handler
@@ -89,7 +88,7 @@ func newMember(e endpoint, h Handler, o options) (*member, error) {
 	m.intake = intake{member: m, fd: e.queue, clock: ipc.NewClock(), retry: never}
 	m.mover = mover{member: m, retry: never, version: o.stateVersion}
 	m.drain = drain{member: m, deadline: never}
-	l.member, l.obey = m, m.obey
+	l.obey, l.serveOther, l.ledger = m.obey, m.serveOther, &m.ledger
 	l.beats = &e.entry.Sequence
 	err = m.chooseKind()
 	if err == nil {
@@ -198,8 +197,8 @@ func (m *member) expire(now time.Duration) {
 	}
 }
 
-// serve acts on an event of what is no connection.
-func (m *member) serve(tag uint64) error {
+// serveOther acts on an event of the queue, or of what watches streams.
+func (m *member) serveOther(tag uint64) error {
 	if tag == tagStreams {
 		m.intake.streams.ready()
 		return nil

@@ -1,10 +1,8 @@
 package worker
 
 import (
-	"go/ast"
 	"go/parser"
 	"go/token"
-	"maps"
 	"net"
 	"path/filepath"
 	"reflect"
@@ -41,39 +39,38 @@ func TestKindFollowsFromTheHandler(t *testing.T) {
 	}
 }
 
-// What a loop does it does without a master, but for the places where a member
-// reaches into it. So whatever runs a bare loop cannot miss a master.
-func TestLoopKnowsItsMemberInThreePlaces(t *testing.T) {
-	want := []string{"Conn.pin", "Conn.release", "loop.serveReserved", "newMember"} // the last one sets it
-	got := make(map[string]bool)
-	names, err := filepath.Glob("*.go")
-	must(t, err)
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
+// A loop stands without a member: no field of it, and nothing that its fields lead to,
+// is one, or a part of one that can act.
+func TestLoopKnowsNoMember(t *testing.T) {
+	above := map[reflect.Type]bool{}
+	for _, part := range []any{member{}, intake{}, mover{}, parcel{}, drain{}, capacity{}, sessions{}, streams{}, stream{}, streamListener{}} {
+		above[reflect.TypeOf(part)] = true
+	}
+	seen := map[reflect.Type]bool{}
+	var follow func(path string, typ reflect.Type)
+	follow = func(path string, typ reflect.Type) {
+		if above[typ] {
+			t.Errorf("%s leads to the member", path)
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-		must(t, err)
-		for _, decl := range file.Decls {
-			f, ok := decl.(*ast.FuncDecl)
-			if !ok {
-				continue
+		if seen[typ] {
+			return
+		}
+		seen[typ] = true
+		switch typ.Kind() {
+		case reflect.Struct:
+			for i := range typ.NumField() {
+				follow(path+"."+typ.Field(i).Name, typ.Field(i).Type)
 			}
-			ast.Inspect(f, func(n ast.Node) bool {
-				if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "member" && isLoop(s.X) {
-					got[funcName(f)] = true
-				}
-				return true
-			})
+		case reflect.Map:
+			follow(path, typ.Key())
+			follow(path, typ.Elem())
+		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Chan:
+			follow(path, typ.Elem())
 		}
 	}
-	if got := slices.Sorted(maps.Keys(got)); !slices.Equal(got, want) {
-		t.Errorf("functions that look at a loop's member: %v, want %v", got, want)
-	}
-	for field := range reflect.TypeFor[loop]().Fields() {
-		if strings.Contains(field.Type.String(), "ipc.") {
-			t.Errorf("a loop's %s is a part of the protocol: %v", field.Name, field.Type)
-		}
+	follow("loop", reflect.TypeFor[loop]())
+	if !seen[reflect.TypeFor[Conn]()] || !seen[reflect.TypeFor[ledger]()] {
+		t.Error("nothing was followed")
 	}
 }
 
@@ -99,29 +96,6 @@ func TestProtocolIsTheMembers(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("files that import the protocol: %v, want %v", got, want)
 	}
-}
-
-// isLoop reports whether an expression is a loop by its name: l, or something's loop.
-func isLoop(x ast.Expr) bool {
-	switch x := x.(type) {
-	case *ast.Ident:
-		return x.Name == "l"
-	case *ast.SelectorExpr:
-		return x.Sel.Name == "loop"
-	}
-	return false
-}
-
-// funcName returns a function's name with its receiver's type.
-func funcName(f *ast.FuncDecl) string {
-	if f.Recv == nil {
-		return f.Name.Name
-	}
-	receiver := f.Recv.List[0].Type
-	if pointer, ok := receiver.(*ast.StarExpr); ok {
-		receiver = pointer.X
-	}
-	return receiver.(*ast.Ident).Name + "." + f.Name.Name
 }
 
 func TestCapacity(t *testing.T) {

@@ -5,8 +5,8 @@ import "time"
 // message is what another goroutine has for the loop: work that is done, a function
 // for a connection, or a function for the loop. Messages wait in loop.messages, which
 // is bounded for all connections together. The loop acts on a share of them in each
-// turn, so that those who post do not have it to themselves. What the loop itself is
-// to do, at its master's word say, is in loop.orders, and comes before all messages.
+// turn, so that those who post do not have it to themselves. What its owner is to
+// do, at a master's word say, is in loop.orders, and comes before all messages.
 type message struct {
 	job  *job
 	conn *Conn
@@ -23,7 +23,17 @@ const (
 	messagesPerClock = 16
 )
 
-// obeyOrders acts on the orders that have come, and collects the messages.
+// order is what another goroutine wants of the loop's owner, a member or a client. It is
+// a value that says all there is to it; the loop's goroutine has it obeyed, before all
+// messages.
+type order interface{ order() }
+
+// stopOrder is the master's, or that of a client's context: end at once.
+type stopOrder struct{}
+
+func (stopOrder) order() {}
+
+// obeyOrders has the orders that have come obeyed, and collects the messages.
 func (l *loop) obeyOrders() {
 	l.waker.Clear()
 	l.messages.Collect()

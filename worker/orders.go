@@ -7,11 +7,7 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
-// order is what another goroutine wants of whoever runs the loop, a member or a client.
-// It is a value that says all there is to it; the loop's goroutine acts on it, before
-// all messages.
-type order interface{ order() }
-
+// The orders that a member obeys, beside stopOrder.
 type (
 	// drainOrder is the master's: drain, until then on the loop's clock.
 	drainOrder struct {
@@ -20,8 +16,6 @@ type (
 	}
 	// moveOrder is the master's: see ipc.Move.
 	moveOrder ipc.Move
-	// stopOrder is the master's, or that of a client's context: end at once.
-	stopOrder struct{}
 	// terminateOrder: this process alone, not by the master, was asked to end.
 	terminateOrder struct{}
 	// returnedOrder: the function of a Streams handler has returned.
@@ -35,7 +29,6 @@ type (
 
 func (drainOrder) order()     {}
 func (moveOrder) order()      {}
-func (stopOrder) order()      {}
 func (terminateOrder) order() {}
 func (returnedOrder) order()  {}
 func (leftOrder) order()      {}

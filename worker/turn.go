@@ -7,8 +7,8 @@ import (
 	"github.com/usher-go/usher/internal/poller"
 )
 
-// A turn of the loop is wait, act, and mindMemory. A loop without a master calls
-// them in this order (turnOver); a member puts its own business in between.
+// A turn of the loop is wait, act, and mindMemory. A loop without a master has
+// them called in this order (turnOver); a member puts its own business in between.
 
 // eventsPerTurn bounds the work between two looks at what is due by the clock.
 const eventsPerTurn = 256
@@ -61,7 +61,7 @@ func (l *loop) act(n int, next time.Duration) (int, error) {
 	return n, nil
 }
 
-// serve acts on one event. An error is that of the master, and ends its worker.
+// serve acts on one event. An error is the owner's, and ends the loop.
 func (l *loop) serve(event *poller.Event) error {
 	tag := event.Tag()
 	if tag < reservedTags {
@@ -89,7 +89,7 @@ func (l *loop) serve(event *poller.Event) error {
 // serveReserved acts on the event of what is no connection.
 func (l *loop) serveReserved(tag uint64) error {
 	if tag != tagWaker {
-		return l.member.serve(tag)
+		return l.serveOther(tag)
 	}
 	l.obeyOrders()
 	l.readMessages()
