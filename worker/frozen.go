@@ -189,6 +189,9 @@ func (f *frozen) decode(b []byte) error {
 	if f.wrapped {
 		raw, transport = int64(binary.LittleEndian.Uint32(b[48:])), int64(binary.LittleEndian.Uint32(b[52:]))
 	}
+	if raw > maxUnit {
+		return fmt.Errorf("%w: %d bytes not decoded, at most %d", errFrozen, raw, maxUnit)
+	}
 	rest := b[header:]
 	if announced := version + in + out + raw + transport; announced > int64(len(rest)) {
 		return fmt.Errorf("%w: %d bytes announced in %d", errFrozen, announced, len(rest))

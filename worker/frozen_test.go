@@ -43,6 +43,19 @@ func TestFrozenIsWhatWasFrozen(t *testing.T) {
 	})
 }
 
+// What a transport has left is bounded, also of one who says otherwise.
+func TestFrozenRawIsBounded(t *testing.T) {
+	f := frozen{wrapped: true, raw: make([]byte, maxUnit)}
+	var got frozen
+	if err := got.decode(f.append(nil)); err != nil {
+		t.Error(err)
+	}
+	f.raw = append(f.raw, 0)
+	if err := got.decode(f.append(nil)); !errors.Is(err, errFrozen) {
+		t.Errorf("%d bytes: %v", len(f.raw), err)
+	}
+}
+
 func FuzzFrozen(f *testing.F) {
 	f.Add((&frozen{version: "v1", in: []byte("in"), out: []byte("out"), sessionState: []byte("state")}).append(nil))
 	f.Add((&frozen{version: "v1", in: []byte("in"), wrapped: true, raw: []byte("raw"), transport: []byte("keys"), sessionState: []byte("state")}).append(nil))
