@@ -87,8 +87,8 @@ func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 			}
 		}
 	}
-	for _, l := range e.Pending {
-		a.pending = append(a.pending, pendingConn{ipc.Envelope{Local: l.Local, Remote: l.Remote, Listener: l.Listener, Accepted: l.Accepted}, l.FD})
+	for _, p := range e.Pending {
+		a.pending = append(a.pending, pendingConn{ipc.Envelope{Local: p.Local, Remote: p.Remote, Listener: p.Listener, Accepted: p.Accepted}, p.FD})
 	}
 	if err := d.perIP.inherit(e); err != nil {
 		return err

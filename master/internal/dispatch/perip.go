@@ -7,11 +7,12 @@ import "net/netip"
 //
 // The zero value counts nothing. It belongs to the accept goroutine.
 type perIPLimiter struct {
-	limit   int // most connections from one prefix; 0: no limit, and nothing is counted
-	counts  map[netip.Prefix]int
+	limit   int                   // most connections from one prefix; 0: no limit, and nothing is counted
+	counts  map[netip.Prefix]int  // of entries
 	entries map[uint64]perIPEntry // by ConnID
 }
 
+// perIPEntry is a connection that counts.
 type perIPEntry struct {
 	prefix netip.Prefix
 	queue  uint64 // serial of the queue it was last sent to; 0: of none yet
@@ -42,43 +43,43 @@ func prefixOf(addr netip.Addr) netip.Prefix {
 
 // admit counts a new connection, unless its prefix has as many as it may.
 func (l *perIPLimiter) admit(id uint64, addr netip.Addr) bool {
-	origin := prefixOf(addr)
-	if !l.on() || !origin.IsValid() {
+	prefix := prefixOf(addr)
+	if !l.on() || !prefix.IsValid() {
 		return true
 	}
-	if l.counts[origin] >= l.limit {
+	if l.counts[prefix] >= l.limit {
 		return false
 	}
-	l.counts[origin]++
-	l.entries[id] = perIPEntry{prefix: origin}
+	l.counts[prefix]++
+	l.entries[id] = perIPEntry{prefix: prefix}
 	return true
 }
 
 // sent notes which queue a connection was sent to.
-func (l *perIPLimiter) sent(id, seat uint64) {
-	if r, ok := l.entries[id]; ok {
-		r.queue = seat
-		l.entries[id] = r
+func (l *perIPLimiter) sent(id, queue uint64) {
+	if e, ok := l.entries[id]; ok {
+		e.queue = queue
+		l.entries[id] = e
 	}
 }
 
 // forget forgets a connection that has ended. Ids that are not known, or not any
 // more, are passed over.
 func (l *perIPLimiter) forget(id uint64) {
-	r, ok := l.entries[id]
+	e, ok := l.entries[id]
 	if !ok {
 		return
 	}
 	delete(l.entries, id)
-	if l.counts[r.prefix]--; l.counts[r.prefix] == 0 {
-		delete(l.counts, r.prefix)
+	if l.counts[e.prefix]--; l.counts[e.prefix] == 0 {
+		delete(l.counts, e.prefix)
 	}
 }
 
 // forgetQueue forgets all that were sent to a queue, whose worker is reaped.
-func (l *perIPLimiter) forgetQueue(seat uint64) {
-	for id, r := range l.entries {
-		if r.queue == seat {
+func (l *perIPLimiter) forgetQueue(queue uint64) {
+	for id, e := range l.entries {
+		if e.queue == queue {
 			l.forget(id)
 		}
 	}

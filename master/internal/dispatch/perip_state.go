@@ -21,15 +21,15 @@ const perIPEntrySize = 8 + 8 + 1 + 1 + 16
 
 // record describes all entries; nil: there are none.
 func (l *perIPLimiter) record() (b []byte) {
-	for id, r := range l.entries {
+	for id, e := range l.entries {
 		b = binary.LittleEndian.AppendUint64(b, id)
-		b = binary.LittleEndian.AppendUint64(b, r.queue)
+		b = binary.LittleEndian.AppendUint64(b, e.queue)
 		family := byte(6)
-		if r.prefix.Addr().Is4() {
+		if e.prefix.Addr().Is4() {
 			family = 4
 		}
-		address := r.prefix.Addr().As16()
-		b = append(append(b, byte(r.prefix.Bits()), family), address[:]...)
+		address := e.prefix.Addr().As16()
+		b = append(append(b, byte(e.prefix.Bits()), family), address[:]...)
 	}
 	return b
 }
@@ -37,34 +37,34 @@ func (l *perIPLimiter) record() (b []byte) {
 // restore adds all entries of records.
 func (l *perIPLimiter) restore(b []byte) error {
 	if len(b)%perIPEntrySize != 0 {
-		return fmt.Errorf("census: %d bytes are no records", len(b))
+		return fmt.Errorf("connections of each address: %d bytes are no records", len(b))
 	}
 	for ; len(b) > 0; b = b[perIPEntrySize:] {
 		address := netip.AddrFrom16([16]byte(b[18:perIPEntrySize]))
 		if b[17] == 4 {
 			address = address.Unmap()
 		}
-		origin := netip.PrefixFrom(address, int(b[16]))
-		if !origin.IsValid() {
-			return fmt.Errorf("census: %v has no network of %d bits", address, b[16])
+		prefix := netip.PrefixFrom(address, int(b[16]))
+		if !prefix.IsValid() {
+			return fmt.Errorf("connections of each address: %v has no network of %d bits", address, b[16])
 		}
-		l.add(binary.LittleEndian.Uint64(b), perIPEntry{origin, binary.LittleEndian.Uint64(b[8:])})
+		l.add(binary.LittleEndian.Uint64(b), perIPEntry{prefix, binary.LittleEndian.Uint64(b[8:])})
 	}
 	return nil
 }
 
 // add counts a connection that was admitted by another program.
-func (l *perIPLimiter) add(id uint64, r perIPEntry) {
+func (l *perIPLimiter) add(id uint64, e perIPEntry) {
 	if l.on() {
-		l.counts[r.prefix]++
-		l.entries[id] = r
+		l.counts[e.prefix]++
+		l.entries[id] = e
 	}
 }
 
 // inherit takes over the entries, in whichever form.
-func (l *perIPLimiter) inherit(e *State) error {
-	for _, r := range e.PerIPEntries {
-		l.add(r.ID, perIPEntry{r.Prefix, r.Queue})
+func (l *perIPLimiter) inherit(s *State) error {
+	for _, e := range s.PerIPEntries {
+		l.add(e.ID, perIPEntry{e.Prefix, e.Queue})
 	}
-	return l.restore(e.PerIP)
+	return l.restore(s.PerIP)
 }

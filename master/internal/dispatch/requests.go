@@ -141,7 +141,7 @@ func (a *Acceptor) Open(queues []Queue) { a.ask(openRequest{queues}) }
 // CloseQueue stops sending to a worker that is asked to finish.
 func (a *Acceptor) CloseQueue(slot int) { a.ask(closeRequest{slot}) }
 
-// Reaped says that a slot's worker is dead: what waits in its queue is placed anew,
+// Reaped says that the worker in a slot is reaped: what waits in its queue is placed anew,
 // and QueueGone follows. When it returns, the scoreboard entry is no longer used.
 func (a *Acceptor) Reaped(slot int) { a.ask(reapedRequest{slot}) }
 
@@ -164,7 +164,7 @@ func (a *Acceptor) Snapshot() (Totals, map[int]WorkerCounts) {
 func (a *Acceptor) AnyStuck() bool { return a.stuck.Load() }
 
 // Guard watches how connections fare that move to a generation: no more than limit, a
-// share of those tried, may fail. GuardTripped follows if more do. Generation 0 ends it.
+// share from 0 to 1 of those tried, may fail. GuardTripped follows if more do. Generation 0 ends it.
 func (a *Acceptor) Guard(generation int, limit float64) { a.ask(guardRequest{generation, limit}) }
 
 // AwaitLanding has Landed follow once nothing that a worker has given back is on its way.
@@ -194,7 +194,7 @@ func (a *Acceptor) ForgetMove(slot int, id uint64) { a.ask(forgetMoveRequest{slo
 // Ping has Alive follow. It does not wait.
 func (a *Acceptor) Ping() { a.post(pingRequest{}) }
 
-// Interrupt ends run.
+// Interrupt ends Run, and does not wait for that. Its argument is for a run.Group.
 func (a *Acceptor) Interrupt(error) { a.post(stopRequest{}) }
 
 // openQueues is Open.
