@@ -163,7 +163,7 @@ func (c *Conn) proceed() {
 			return
 		}
 	}
-	replay := c.state.due(dueReplay) && !c.state.held(holdPaused|holdChoked|holdWork)
+	replay := c.state.due(dueReplay) && !c.state.held(holdPassing)
 	if replay {
 		c.state.clear(dueReplay)
 	}

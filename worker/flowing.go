@@ -9,7 +9,7 @@ func (c *Conn) Flowing() bool {
 		_ = c.loop.stray("Conn.Flowing") // logged
 		return false
 	}
-	return !c.ending() && !c.state.held(holdPaused|holdChoked|holdWork)
+	return !c.ending() && !c.state.held(holdPassing)
 }
 
 // WhenFlowing has the loop call f, as a callback of this connection, when input

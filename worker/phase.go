@@ -2,7 +2,7 @@ package worker
 
 import "fmt"
 
-// phase is where a connection is in its life. The table phases is the whole rule:
+// phase is where a connection is in its life. The table phaseRules is the whole of it:
 //
 //	dialling ──reached──► open ──close──► closing ──flushed──► lingering
 //	    │                  │                 │                     │

@@ -100,8 +100,7 @@ func TestStatePartsAreApart(t *testing.T) {
 	s.setFin(finNone)
 	s.unhold(holdAny)
 	s.clear(dueSettle | dueLow | dueReplay | dueEnd)
-	s.unmark(traitWrapped)
-	if s&^aside != state(phaseClosing) {
+	if s&^aside&^state(traitWrapped) != state(phaseClosing) {
 		t.Errorf("%b is left", s&^aside)
 	}
 }

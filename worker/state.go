@@ -47,7 +47,8 @@ const (
 	holdChoked                        // output was above the high-water mark, and not yet below the low one
 	holdEOF                           // the peer has finished: nothing more comes
 
-	holdAny = holdPaused | holdWork | holdChoked | holdEOF
+	holdPassing = holdPaused | holdWork | holdChoked // what ends again
+	holdAny     = holdPassing | holdEOF
 )
 
 // due is a set of what is to be done for a connection.
@@ -103,4 +104,3 @@ func (s *state) clear(d due)   { *s &^= state(d) }
 // is reports whether the connection has any of t.
 func (s state) is(t trait) bool { return s&state(t) != 0 }
 func (s *state) mark(t trait)   { *s |= state(t) }
-func (s *state) unmark(t trait) { *s &^= state(t) }

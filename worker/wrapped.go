@@ -117,7 +117,7 @@ func (c *Conn) endDueInput() {
 		c.state.clear(dueEnd)
 		return
 	}
-	if c.state.held(holdPaused | holdChoked | holdWork) {
+	if c.state.held(holdPassing) {
 		return
 	}
 	c.state.clear(dueEnd)
