@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/batchsched"
@@ -23,47 +22,38 @@ import (
 // Run is the goroutine. New, Inherit and Close, if Run was not called, are for the
 // goroutine that makes it.
 type Acceptor struct {
-	log        hclog.Logger
+	log hclog.Logger
+
+	// What others use, too:
+	mail    mailbox.Mailbox[posted]
+	waker   *poller.Waker
+	stuck   atomic.Bool   // some worker takes nothing from its queue
+	stopped chan struct{} // closed when Run has returned
+	resumed chan struct{} // of whoever calls Pause and Resume; nil: it is not paused
+
+	// The accept goroutine's alone:
 	set        *poller.Set
-	waker      *poller.Waker
-	mail       mailbox.Mailbox[posted]
 	events     [64]poller.Event
+	clock      ipc.Clock
+	ending     bool // Interrupt was called
 	dispatcher dispatcher
 	reserve    descriptor.Reserve // for one packet: a receiver without room would lose the connections in it
+	awaited    awaited
+	timers     timers
+	scheduling batchsched.Thread // by clock
+	coalescing coalescing        // likewise
 
+	// What comes in:
 	listeners    []*Listener
 	sockets      []listenSocket // the listeners' own sockets, in their order
+	ready        []*Listener    // with clients waiting, as of the last wait
+	accepts      acceptLoop
 	subacceptors []*subacceptor
 	pending      []pendingConn // from subacceptors, and not yet counted: they wait for room
-	ready        []*Listener   // with clients waiting, as of the last wait
-	accepts      acceptLoop
-	clock        ipc.Clock
-	lastID       uint64
-	serial       uint64
-	atOnce       int // most connections to accept at a time
 	limits       limits
-	bucket       bucket
-	refusals     logLimiter
-	scheduling   batchsched.Thread // by clock
-	coalescing   coalescing        // likewise
-
-	retries int       // turns in a row that a full queue ended
-	retryAt time.Time // when to try full queues again; zero: none is
-	noWait  bool      // room was found when it was looked for last, so that there is something to do
-	// unfinished: placeAll stopped at its bound, and nothing else would go on with it.
-	unfinished bool
-
-	strandedUntil time.Time // when to give up moved connections that nobody can thaw; zero: there are none
-
-	awaited awaited // what the supervisor waits for
-
-	inspectAt time.Time // when to look for stuck workers; zero: nothing waits
-
-	stuck atomic.Bool // some worker takes nothing from its queue; any goroutine may read it
-
-	resumed chan struct{} // the supervisor's: closed by Resume; nil: it has not paused
-	stopped chan struct{} // closed when Run has returned
-	ending  bool
+	atOnce       int    // most connections to accept at a time
+	lastID       uint64 // of a connection
+	serial       uint64 // of the queue that was opened last
 }
 
 // The kinds of epoll tags, in the top byte; a socket's place or a queue's serial below.
@@ -74,10 +64,6 @@ const (
 
 	tagKind = 0xff << 56
 )
-
-// strandedLimit is how long moved connections wait in the batch for a worker that
-// can thaw them, while there is none: its successor may be starting.
-const strandedLimit = 5 * time.Second
 
 // New makes the accept goroutine, which begins with Run. An error is about epoll or
 // descriptors.

@@ -14,7 +14,7 @@ func (a *Acceptor) state() State {
 		LastID: a.lastID, Serial: a.serial, Turn: d.turn,
 		Totals: d.totals.state(),
 	}
-	if b := a.bucket; b.rate > 0 {
+	if b := a.limits.bucket; b.rate > 0 {
 		e.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
 	}
 	for _, q := range d.all {
@@ -64,8 +64,8 @@ func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 	d := &a.dispatcher
 	a.lastID, a.serial, d.turn = e.LastID, e.Serial, e.Turn
 	d.totals = e.Totals.totals()
-	if b := e.Bucket; b != nil && b.Rate == a.bucket.rate {
-		a.bucket.tokens, a.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
+	if b := e.Bucket; b != nil && b.Rate == a.limits.bucket.rate {
+		a.limits.bucket.tokens, a.limits.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
 	}
 	for i := range e.Queues {
 		entry := new(ipc.Entry) // of a reaped worker, whose counts are known
@@ -95,6 +95,6 @@ func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 	}
 	d.relist()
 	d.inspectAgain = true // what was stuck or queued is to be looked at
-	a.inspectAt = time.Now().Add(stuckAfter)
+	a.timers.inspectAt = time.Now().Add(stuckAfter)
 	return nil
 }

@@ -220,8 +220,8 @@ func TestRateDoesNotPollForAnotherLimit(t *testing.T) {
 	w.receive(1)
 	r.until(func(c Totals) bool { return c.Accepted == 1 && c.Active == 1 })
 	r.do(func() {
-		if r.turn(); r.noWait || !r.retryAt.IsZero() {
-			t.Errorf("hasty %v, retry at %v; want to wait", r.noWait, r.retryAt)
+		if r.turn(); r.timers.noWait || !r.timers.retryAt.IsZero() {
+			t.Errorf("hasty %v, retry at %v; want to wait", r.timers.noWait, r.timers.retryAt)
 		}
 	})
 	w.closeOne()

@@ -11,6 +11,9 @@ type limits struct {
 	conns int // of the server at a time; 0: no limit
 	rate  int // accepted in a second; 0: no limit
 	close bool
+
+	bucket   bucket // by rate
+	refusals logLimiter
 }
 
 // configure sets the policy and the limits.
@@ -21,11 +24,11 @@ func (a *Acceptor) configure(s Settings) {
 
 // limit sets the limits, which may change while serving.
 func (a *Acceptor) limit(s Settings) {
-	l := limits{conns: s.MaxConns, rate: s.AcceptRate, close: s.CloseOverLimit}
-	if l.rate != a.limits.rate {
-		a.bucket = newBucket(l.rate, time.Now())
+	l := &a.limits
+	if s.AcceptRate != l.rate {
+		l.bucket = newBucket(s.AcceptRate, time.Now())
 	}
-	a.limits = l
+	l.conns, l.rate, l.close = s.MaxConns, s.AcceptRate, s.CloseOverLimit
 	switch census := &a.dispatcher.perIP; {
 	case census.on() && s.MaxConnsPerIP > 0:
 		census.limit = s.MaxConnsPerIP
@@ -39,7 +42,7 @@ func (a *Acceptor) limit(s Settings) {
 func (a *Acceptor) quota() int {
 	quota := a.allowance()
 	if quota > 0 && a.limits.rate > 0 {
-		quota = min(quota, a.bucket.room(time.Now()))
+		quota = min(quota, a.limits.bucket.room(time.Now()))
 	}
 	return quota
 }
@@ -67,7 +70,7 @@ func (a *Acceptor) turnsAway() bool {
 func (a *Acceptor) overLimit() bool {
 	d := &a.dispatcher
 	return a.limits.conns > 0 && d.capacity.live >= a.limits.conns ||
-		a.limits.rate > 0 && a.bucket.room(time.Now()) == 0 ||
+		a.limits.rate > 0 && a.limits.bucket.room(time.Now()) == 0 ||
 		d.capacity.unused <= 0
 }
 
@@ -85,7 +88,7 @@ func (a *Acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
 	closeConn(fd)
 	a.dispatcher.totals.accepted++
 	a.dispatcher.totals.refused++
-	if n, due := a.refusals.count(time.Now()); due {
+	if n, due := a.limits.refusals.count(time.Now()); due {
 		a.log.Warn("connections refused", "limit", limit, "count", n, "peer", peer)
 	}
 }

@@ -150,7 +150,7 @@ func (a *Acceptor) watch(s *listenSocket, index uint64) {
 	}
 	if err := a.set.Add(s.fd, poller.In, tagListener|index); err != nil {
 		a.log.Error("cannot watch a listener, retrying", "listener", s.listener.Address, "error", err)
-		a.retryAt = time.Now().Add(time.Second)
+		a.timers.retryAt = time.Now().Add(time.Second)
 		return
 	}
 	s.watched = true

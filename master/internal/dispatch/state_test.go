@@ -51,9 +51,9 @@ func TestStateKnowsEveryField(t *testing.T) {
 		{Acceptor{}, map[string]string{
 			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
 			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "sockets": made, "subacceptors": "as many as there are sockets for", "pending": carried, "ready": moment, "accepts": moment, "clock": made,
-			"lastID": carried, "serial": carried, "atOnce": made, "limits": made, "bucket": carried,
-			"refusals": moment, "scheduling": moment, "coalescing": moment, "retries": moment, "retryAt": moment, "noWait": moment, "unfinished": moment,
-			"awaited": calm, "strandedUntil": calm, "inspectAt": moment, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
+			"lastID": carried, "serial": carried, "atOnce": made, "limits": "made, but for the bucket, which is carried",
+			"scheduling": moment, "coalescing": moment, "timers": moment,
+			"awaited": calm, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
 		}},
 	} {
 		kind := reflect.TypeOf(test.of)
@@ -124,8 +124,8 @@ func TestStateOfQueue(t *testing.T) {
 func TestEstateCarriesBucket(t *testing.T) {
 	r := newRig(t, 1000)
 	r.do(func() {
-		r.limits.rate, r.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
-		r.bucket.tokens = 0.5
+		r.limits.rate, r.limits.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
+		r.limits.bucket.tokens = 0.5
 	})
 	e, err := r.Pause()
 	if err != nil {
@@ -133,12 +133,12 @@ func TestEstateCarriesBucket(t *testing.T) {
 	}
 	r.Resume()
 	for rate, most := range map[int]float64{10: 0.5, 20: 20} { // another one begins anew
-		next := Acceptor{bucket: newBucket(rate, time.Now())}
+		next := Acceptor{limits: limits{bucket: newBucket(rate, time.Now())}}
 		if err := next.Inherit(&e, nil); err != nil {
 			t.Fatal(err)
 		}
-		if next.bucket.tokens != most || next.bucket.asOf.After(time.Now()) {
-			t.Errorf("rate %d: %+v, want %v tokens", rate, next.bucket, most)
+		if next.limits.bucket.tokens != most || next.limits.bucket.asOf.After(time.Now()) {
+			t.Errorf("rate %d: %+v, want %v tokens", rate, next.limits.bucket, most)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (t *TestDispatcher) Turn() error {
 	for i := range a.events[:n] {
 		a.handle(a.events[i].Tag())
 	}
-	a.retryAt = time.Time{}
+	a.timers.retryAt = time.Time{}
 	a.dispatcher.unblock()
 	a.turn()
 	return nil

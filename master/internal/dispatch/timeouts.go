@@ -7,14 +7,29 @@ import (
 
 // This file is what ends the wait of the accept goroutine: bells, and times.
 
+// timers are when to do again what neither a bell nor the epoll set tells of.
+type timers struct {
+	noWait     bool // there is something to do: room was found when it was looked for last
+	unfinished bool // placeAll stopped at its bound, and nothing else would go on with it
+
+	retries       int       // turns in a row that a full queue ended
+	retryAt       time.Time // when to try full queues again; zero: none is full
+	inspectAt     time.Time // when to look for stuck workers; zero: nothing waits in a queue
+	strandedUntil time.Time // when to give up moved connections that nobody can thaw; zero: there are none
+}
+
+// strandedLimit is how long moved connections wait in the batch for a worker that
+// can thaw them, while there is none: its successor may be starting.
+const strandedLimit = 5 * time.Second
+
 // waitForRoom arranges to hear of room. From when the bells are set a close rings; one
 // that came just before is seen by the last measure.
 func (a *Acceptor) waitForRoom() {
 	a.setBells()
 	a.dispatcher.capacity = a.dispatcher.measure()
-	a.noWait = a.quota() > 0 || a.dispatcher.placeable()
-	if !a.noWait && a.allowance() > 0 && a.retryAt.IsZero() { // only the rate is in the way
-		a.retryAt = time.Now().Add(max(a.bucket.wait(), time.Millisecond))
+	a.timers.noWait = a.quota() > 0 || a.dispatcher.placeable()
+	if !a.timers.noWait && a.allowance() > 0 && a.timers.retryAt.IsZero() { // only the rate is in the way
+		a.timers.retryAt = time.Now().Add(max(a.limits.bucket.wait(), time.Millisecond))
 	}
 }
 
@@ -33,30 +48,30 @@ func (a *Acceptor) setBells() {
 func (a *Acceptor) planRetry() {
 	switch stranded := a.dispatcher.stranded(); {
 	case !stranded:
-		a.strandedUntil = time.Time{}
-	case a.strandedUntil.IsZero():
-		a.strandedUntil = time.Now().Add(strandedLimit)
-	case !time.Now().Before(a.strandedUntil):
+		a.timers.strandedUntil = time.Time{}
+	case a.timers.strandedUntil.IsZero():
+		a.timers.strandedUntil = time.Now().Add(strandedLimit)
+	case !time.Now().Before(a.timers.strandedUntil):
 		a.dispatcher.loseStranded()
-		a.strandedUntil, a.noWait = time.Time{}, true
+		a.timers.strandedUntil, a.timers.noWait = time.Time{}, true
 	}
 	if !a.dispatcher.capacity.stalled && !a.dispatcher.anyBlocked() {
-		a.retries = 0
+		a.timers.retries = 0
 		return
 	}
-	if a.retryAt.IsZero() {
-		a.retryAt = time.Now().Add(retryDelay(a.retries))
-		a.retries++
+	if a.timers.retryAt.IsZero() {
+		a.timers.retryAt = time.Now().Add(retryDelay(a.timers.retries))
+		a.timers.retries++
 	}
 }
 
 // timeout returns how long the next wait may last at most.
 func (a *Acceptor) timeout() time.Duration {
-	if a.noWait {
+	if a.timers.noWait {
 		return 0
 	}
 	var first time.Time
-	for _, at := range [...]time.Time{a.retryAt, a.accepts.pause.Until(), a.inspectAt, a.strandedUntil} {
+	for _, at := range [...]time.Time{a.timers.retryAt, a.accepts.pause.Until(), a.timers.inspectAt, a.timers.strandedUntil} {
 		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
 			first = at
 		}

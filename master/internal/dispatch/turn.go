@@ -17,13 +17,13 @@ import (
 // turn does all that can be done without waiting, and arranges what ends the wait.
 func (a *Acceptor) turn() {
 	d := &a.dispatcher
-	a.noWait, a.unfinished = false, false
-	if !a.retryAt.IsZero() && !time.Now().Before(a.retryAt) {
-		a.retryAt = time.Time{}
+	a.timers.noWait, a.timers.unfinished = false, false
+	if !a.timers.retryAt.IsZero() && !time.Now().Before(a.timers.retryAt) {
+		a.timers.retryAt = time.Time{}
 		d.unblock()
 	}
-	if !a.inspectAt.IsZero() && !time.Now().Before(a.inspectAt) {
-		a.inspectAt, d.inspectAgain = time.Time{}, false // measure finds it anew
+	if !a.timers.inspectAt.IsZero() && !time.Now().Before(a.timers.inspectAt) {
+		a.timers.inspectAt, d.inspectAgain = time.Time{}, false // measure finds it anew
 		a.stuck.Store(d.inspectQueues())
 	}
 	if a.untilWindowEnds() == 0 {
@@ -31,7 +31,7 @@ func (a *Acceptor) turn() {
 	}
 	d.capacity = d.measure()
 	a.placeAll()
-	a.noWait = a.takePending() && a.anyPending()
+	a.timers.noWait = a.takePending() && a.anyPending()
 	came := 0
 	for _, l := range a.ready {
 		if !a.accepts.pause.Over(time.Now) {
@@ -57,13 +57,13 @@ func (a *Acceptor) turn() {
 	} else if d.awaitsGuard() {
 		a.setBells()
 		d.capacity = d.measure()
-		a.noWait = !d.awaitsGuard()
+		a.timers.noWait = !d.awaitsGuard()
 	}
-	a.noWait = a.noWait || a.unfinished
+	a.timers.noWait = a.timers.noWait || a.timers.unfinished
 	a.planRetry()
 	a.reportAwaited()
-	if d.inspectAgain && a.inspectAt.IsZero() {
-		a.inspectAt = time.Now().Add(stuckAfter)
+	if d.inspectAgain && a.timers.inspectAt.IsZero() {
+		a.timers.inspectAt = time.Now().Add(stuckAfter)
 	}
 }
 
@@ -92,7 +92,7 @@ func (a *Acceptor) placeAll() {
 			return
 		}
 		if reclaims == mostReclaims {
-			a.unfinished = true
+			a.timers.unfinished = true
 		} else if a.reclaim() {
 			continue
 		}
@@ -147,6 +147,6 @@ func (a *Acceptor) admit(e *ipc.Envelope, fd int) bool {
 	killpoint.Reach(killpoint.Accepted)
 	a.dispatcher.totals.accepted++
 	a.dispatcher.capacity.admit()
-	a.bucket.take(1)
+	a.limits.bucket.take(1)
 	return true
 }
