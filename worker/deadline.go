@@ -198,7 +198,7 @@ func (c *Conn) idleDeadline() time.Duration {
 // a third of the kernel's buffer is free, and a slow peer may have taken much
 // since it did.
 func (c *Conn) ring(now time.Duration) {
-	if c.hasOutput() && c.state.phase() < phaseBroken {
+	if c.hasOutput() && c.state.allows(mayFlush) {
 		c.flush()
 	}
 	if u := c.unfinished; u != nil {
