@@ -4,12 +4,12 @@
 //	go run ./internal/arrows [-names] [-files PACKAGE] [DIRECTORY]
 //
 // For each package it prints the files and lines without the tests, the exported
-// names of the package and the exported fields and methods of its types, and the
-// largest type. An arrow between two files of a package means that one uses a
-// name, field or method that the other declares, by type information. The files
-// are put into an order in which as few arrows as can be found run back up: those
-// are what makes a package hard to read from its top. A circle is the largest set
-// of files of which each reaches each.
+// names of the package, and the exported fields and methods of its types; and of its
+// three largest types, over how many files they are spread. An arrow between two
+// files of a package means that one uses a name, field or method that the other
+// declares, by type information. The files are put into an order in which as few
+// arrows as can be found run back up: those are what makes a package hard to read
+// from its top. A circle is the largest set of files of which each reaches each.
 //
 // For each pair of packages of the module it prints how many names, fields and
 // methods of the second the first uses; with -names, which. With -files it prints
@@ -63,12 +63,18 @@ func run(w io.Writer, args []string, names bool, files string) error {
 
 func printAll(w io.Writer, packages []*unit, names bool) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "package\tfiles\tlines\texported\tmembers\tarrows\tback up\tcircle\tlargest type")
+	fmt.Fprintln(table, "package\tfiles\tlines\texported\tmembers\tarrows\tback up\tcircle")
 	for _, p := range packages {
 		g := fileGraph(p)
 		exported, members := p.exported()
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", p.name, len(p.files), p.lines, exported, members,
-			g.arrows(), len(g.back(g.order())), g.circle(), largestType(p))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", p.name, len(p.files), p.lines, exported, members,
+			g.arrows(), len(g.back(g.order())), g.circle())
+	}
+	fmt.Fprintln(table, "\ntype\tfields\tmethods\tfiles")
+	for _, p := range packages {
+		for _, t := range largestTypes(p, 3) {
+			fmt.Fprintf(table, "%s.%s\t%d\t%d\t%d\n", p.name, t.name, t.fields, t.methods, t.files)
+		}
 	}
 	fmt.Fprintln(table, "\nfrom\tto\tnames")
 	for _, p := range packages {

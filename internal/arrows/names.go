@@ -63,22 +63,26 @@ func membersOf(t *types.Named) (fields, methods []types.Object) {
 	return fields, methods
 }
 
-// largestType describes the type with the most fields and methods.
-func largestType(u *unit) string {
-	most, text := 0, ""
+// size is how large a type is: what it has, and over how many files that is spread.
+type size struct {
+	name                   string
+	fields, methods, files int
+}
+
+// largestTypes returns the types with the most fields and methods, at most n of them.
+func largestTypes(u *unit, n int) (largest []size) {
 	for _, t := range u.namedTypes() {
 		fields, methods := membersOf(t)
-		if len(fields)+len(methods) <= most {
-			continue
-		}
-		most = len(fields) + len(methods)
 		files := make(map[string]bool)
-		for _, m := range methods {
+		for _, m := range slices.Concat(fields, methods) {
 			files[u.file(m.Pos())] = true
 		}
-		text = fmt.Sprintf("%s: %d fields, %d methods in %d files", t.Obj().Name(), len(fields), len(methods), len(files))
+		if len(files) > 0 {
+			largest = append(largest, size{t.Obj().Name(), len(fields), len(methods), len(files)})
+		}
 	}
-	return text
+	slices.SortStableFunc(largest, func(a, b size) int { return b.fields + b.methods - a.fields - a.methods })
+	return largest[:min(n, len(largest))]
 }
 
 // crossing is what a package uses of another one.
