@@ -40,6 +40,9 @@ func TestUpgradeSteps(t *testing.T) {
 					if goesOn := fm.upgrade != nil; goesOn != test.goesOn {
 						t.Errorf("under way: %t, want %t", goesOn, test.goesOn)
 					}
+					if err := fm.check(); err != nil { // paused and resumed, and asked nothing meanwhile
+						t.Error(err)
+					}
 				})
 				fm.abandon()
 			})
