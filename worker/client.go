@@ -33,14 +33,14 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 		return fmt.Errorf("worker: %w", err)
 	}
 	defer l.close()
-	if err := l.starting(); err != nil {
+	if err := l.hookStart(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer l.stopped()
+	defer l.hookStop()
 	l.boundMemory(ownLimit(o.memory))
 	l.start()
 	defer l.end()
-	l.ready()
+	l.hookReady()
 	if err := start(l.dialer); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 func (l *loop) run(stopped *bool) error {
 	for !*stopped && (l.table.live > 0 || l.dialer.owed > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
 		next := l.nextDeadline()
-		if _, err := l.turnOver(next, l.until(next)); err != nil {
+		if _, err := l.turn(next, l.until(next)); err != nil {
 			return err
 		}
 	}

@@ -14,17 +14,17 @@ func (l *loop) now() time.Duration { return l.clock() }
 // turnTime is the time of this turn of the loop. The clock is read when it is
 // first asked for, so once for a turn that times anything, and never at rest.
 func (l *loop) turnTime() time.Duration {
-	if !l.known {
+	if !l.turnAtKnown {
 		return l.refresh()
 	}
-	return l.turn
+	return l.turnAt
 }
 
 // refresh reads the clock again, for what must not be early by the part of the
 // turn that has passed.
 func (l *loop) refresh() time.Duration {
-	l.turn, l.known = l.now(), true
-	return l.turn
+	l.turnAt, l.turnAtKnown = l.now(), true
+	return l.turnAt
 }
 
 // clockTime returns t on the loop's clock, 0 for the zero time; no other is.

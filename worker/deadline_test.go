@@ -305,7 +305,7 @@ func TestClockReads(t *testing.T) {
 		c.l.clock = func() time.Duration { reads++; return clock() }
 		// The turn that serves this is the last: the handler says so.
 		c.data = func(in []byte) error { c.member.stopped = true; _, err := c.Write(in); return err }
-		c.l.known = true // as of the turn before
+		c.l.turnAtKnown = true // as of the turn before
 		must(t, c.member.run())
 		if reads != test.want {
 			t.Errorf("idle timeout %v: %d reads of the clock in a turn, want %d", test.idle, reads, test.want)

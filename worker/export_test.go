@@ -67,7 +67,7 @@ func StopWatching(l net.Listener) {
 	streams, done := l.(*streamListener).streams, make(chan struct{})
 	streams.member.loop.messages.Put(message{f: func(*Conn) {
 		streams.watch.Close()
-		streams.watch, streams.unwatches = nil, errors.New("for the test")
+		streams.watch, streams.watchErr = nil, errors.New("for the test")
 		close(done)
 	}})
 	<-done

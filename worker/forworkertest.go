@@ -43,11 +43,11 @@ func newManualLoop(handler, opts any, closed func(uint64, error)) (forworkertest
 	if o.memory > 0 {
 		l.boundMemory(o.memory) // else there is none: a test is not to depend on the machine
 	}
-	if err := l.starting(); err != nil {
+	if err := l.hookStart(); err != nil {
 		l.close()
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	l.ready()
+	l.hookReady()
 	return t, nil
 }
 
@@ -75,7 +75,7 @@ func (t *manualLoop) Serve() error {
 		if t.offloop.working > 0 {
 			timeout = -1
 		}
-		n, err := t.turnOver(next, timeout)
+		n, err := t.turn(next, timeout)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (t *manualLoop) Serve() error {
 	}
 }
 
-func (t *manualLoop) Advance(d time.Duration) { t.time, t.known = t.time+d, false }
+func (t *manualLoop) Advance(d time.Duration) { t.time, t.turnAtKnown = t.time+d, false }
 
 // Drain is what the beginning of a worker's drain is to its sessions.
 func (t *manualLoop) Drain() {
@@ -102,7 +102,7 @@ func (t *manualLoop) Drain() {
 func (t *manualLoop) End() {
 	t.bind()
 	t.end()
-	t.stopped()
+	t.hookStop()
 	t.loop.close()
 	if caller.ByThread {
 		runtime.UnlockOSThread()

@@ -37,8 +37,8 @@ func WithHooks(hooks Hooks) Option {
 	return func(o *options) { o.hooks = hooks }
 }
 
-// starting calls Start, and returns its error.
-func (l *loop) starting() (err error) {
+// hookStart calls Start, and returns its error.
+func (l *loop) hookStart() (err error) {
 	if l.hooks.Start != nil {
 		l.callHook("Start", func() { err = l.hooks.Start() }, &err)
 	}
@@ -48,14 +48,14 @@ func (l *loop) starting() (err error) {
 	return nil
 }
 
-// ready calls Ready, and begins the ticks.
-func (l *loop) ready() {
+// hookReady calls Ready, and begins the ticks.
+func (l *loop) hookReady() {
 	l.hook("Ready", l.hooks.Ready)
 	l.beginTicks()
 }
 
-// stopped calls Stop, when all is over.
-func (l *loop) stopped() { l.hook("Stop", l.hooks.Stop) }
+// hookStop calls Stop, when all is over.
+func (l *loop) hookStop() { l.hook("Stop", l.hooks.Stop) }
 
 // hook calls f, which may be nil.
 func (l *loop) hook(name string, f func()) {

@@ -14,7 +14,7 @@ func BenchmarkIdleUpkeep(b *testing.B) {
 	const n = 100_000
 	for _, timeout := range []time.Duration{0, time.Minute} {
 		b.Run(timeout.String(), func(b *testing.B) {
-			l := &loop{wheel: timerwheel.New[alarm](), table: newTable(), known: true}
+			l := &loop{wheel: timerwheel.New[alarm](), table: newTable(), turnAtKnown: true}
 			conns := make([]*Conn, n)
 			for i := range conns {
 				conns[i] = &Conn{loop: l}
@@ -24,14 +24,14 @@ func BenchmarkIdleUpkeep(b *testing.B) {
 			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
-				l.turn += 10 * time.Microsecond // 100,000 events in a second
+				l.turnAt += 10 * time.Microsecond // 100,000 events in a second
 				conns[i].gotInput()
 				conns[i].progressed()
 				i = (i + 7919) % n // a prime: all of them, and none is in the cache
 				if _, ok := l.wheel.Next(); ok {
-					l.wheel.Advance(l.turn)
+					l.wheel.Advance(l.turnAt)
 					for id := l.wheel.Take(); id != 0; id = l.wheel.Take() {
-						l.table.at(l.wheel.Value(id).owner).ring(l.turn)
+						l.table.at(l.wheel.Value(id).owner).ring(l.turnAt)
 					}
 				}
 			}

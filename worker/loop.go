@@ -56,13 +56,14 @@ type loop struct {
 	waker    *poller.Waker
 	orders   mailbox.Mailbox[order]   // see order
 	messages mailbox.Bounded[message] // see message
-	served   bool                     // this turn's share of messages is used up
 
-	turn   time.Duration // the time of this turn, if known
-	known  bool
-	wheel  *timerwheel.Wheel[alarm]
-	timers []*Timer // that are to run
-	idleMS uint32   // the idle timeout of connections that set none
+	messagesRead bool // this turn's share of them was acted on
+
+	turnAt      time.Duration // when this turn is, once turnTime was asked
+	turnAtKnown bool
+	wheel       *timerwheel.Wheel[alarm]
+	timers      []*Timer // that are to run
+	idleMS      uint32   // the idle timeout of connections that set none
 
 	table       table
 	dialled     int     // of those in the table
@@ -188,7 +189,7 @@ func (l *loop) end() {
 	})
 	l.settle() // callbacks may have touched what was closed after them
 	if l.memory.news {
-		l.tellMemory()
+		l.logMemory()
 	}
 	if !l.parks {
 		runtime.UnlockOSThread()

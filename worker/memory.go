@@ -62,13 +62,13 @@ const (
 
 // memory is the bound, and what came of it.
 type memory struct {
-	limit  int
-	look   int           // the connections are gone through when more is held
-	full   bool          // it was above the limit, and is not yet below
-	news   bool          // to log: it has become full, or connections were closed
-	closed int           // connections, since it was logged
-	mute   time.Duration // it is not logged again before
-	sizes  []holding     // scratch space
+	limit       int
+	reviewAbove int           // the connections are gone through when more is held
+	full        bool          // it was above the limit, and is not yet below
+	news        bool          // to log: it has become full, or connections were closed
+	closed      int           // connections, since it was logged
+	mute        time.Duration // it is not logged again before
+	sizes       []holding     // scratch space
 }
 
 // holding is a connection and the capacity of its buffers.
@@ -89,7 +89,7 @@ func ownLimit(program int64) int64 {
 // boundMemory sets the bound.
 func (l *loop) boundMemory(limit int64) {
 	l.memory.limit = int(min(limit, math.MaxInt/4))
-	l.memory.look = l.memory.limit
+	l.memory.reviewAbove = l.memory.limit
 }
 
 // grew is called when buffers of a connection may have grown, within a callback or
@@ -168,25 +168,25 @@ func (c *Conn) dropBuffers() {
 // mindMemory ends a turn: it looks whether the bound was passed, or the log is to be
 // told.
 func (l *loop) mindMemory() {
-	if l.memory.full || l.memory.news || l.buffers.Held() > l.memory.look {
+	if l.memory.full || l.memory.news || l.buffers.Held() > l.memory.reviewAbove {
 		l.reviewMemory()
 	}
 }
 
 func (l *loop) reviewMemory() {
 	m := &l.memory
-	if l.buffers.Held() > m.look {
+	if l.buffers.Held() > m.reviewAbove {
 		l.setFull(true)
 		l.chokeMostOwed()
-		m.look = max(l.buffers.Held(), m.limit) + m.limit/memoryLooks
+		m.reviewAbove = max(l.buffers.Held(), m.limit) + m.limit/memoryLooks
 		l.settle()
 	}
 	if m.news && l.now() >= m.mute {
-		l.tellMemory()
+		l.logMemory()
 	}
 	if l.buffers.Held() <= m.limit {
 		l.setFull(false)
-		m.look, m.sizes = m.limit, nil
+		m.reviewAbove, m.sizes = m.limit, nil
 	}
 }
 
@@ -197,7 +197,7 @@ func (m *memory) next() time.Duration {
 	return m.mute
 }
 
-func (l *loop) tellMemory() {
+func (l *loop) logMemory() {
 	m := &l.memory
 	l.log.Warn("memory for buffers is full: input pauses where output is owed, and beyond twice the limit the largest are closed",
 		"closed", m.closed, "held", l.buffers.Held(), "limit", m.limit)

@@ -47,13 +47,13 @@ func (l *loop) obeyOrders() {
 // readMessages acts on this turn's share of the messages, once, and returns how many
 // those were.
 func (l *loop) readMessages() (n int) {
-	if l.served {
+	if l.messagesRead {
 		return 0
 	}
-	l.served = true
+	l.messagesRead = true
 	begun := time.Duration(0)
 	for n < messagesPerTurn && l.messages.Left() {
-		l.open(l.messages.Next())
+		l.deliver(l.messages.Next())
 		l.settle()
 		l.progress()
 		if n++; n%messagesPerClock == 0 {
@@ -69,8 +69,8 @@ func (l *loop) readMessages() (n int) {
 	return n
 }
 
-// open acts on one message.
-func (l *loop) open(m message) {
+// deliver acts on one message.
+func (l *loop) deliver(m message) {
 	switch {
 	case m.job != nil:
 		l.finishWork(m.job)

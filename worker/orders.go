@@ -23,15 +23,15 @@ type (
 		listener *streamListener
 		err      error
 	}
-	// leftOrder: the program has closed the listener of a Streams handler.
-	leftOrder struct{ listener *streamListener }
+	// listenerClosedOrder: the program has closed the listener of a Streams handler.
+	listenerClosedOrder struct{ listener *streamListener }
 )
 
-func (drainOrder) order()     {}
-func (moveOrder) order()      {}
-func (terminateOrder) order() {}
-func (returnedOrder) order()  {}
-func (leftOrder) order()      {}
+func (drainOrder) order()          {}
+func (moveOrder) order()           {}
+func (terminateOrder) order()      {}
+func (returnedOrder) order()       {}
+func (listenerClosedOrder) order() {}
 
 // stopTime is how long a stop waits for the callback that runs.
 const stopTime = 500 * time.Millisecond
@@ -82,8 +82,8 @@ func (m *member) obey(o order) {
 		m.obeyTerminate()
 	case returnedOrder:
 		o.listener.streams.returned(o.listener, o.err)
-	case leftOrder:
-		o.listener.streams.left()
+	case listenerClosedOrder:
+		o.listener.streams.programDone()
 	default:
 		panic(fmt.Sprintf("worker: nobody obeys %T", o)) // a mistake in this package
 	}

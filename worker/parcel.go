@@ -232,7 +232,7 @@ func (p *parcel) runPosts(c *Conn) bool {
 	m.Collect()
 	n, begun := 0, l.now()
 	for c.waiting() && m.Left() {
-		l.open(m.Next())
+		l.deliver(m.Next())
 		l.settle()
 		l.progress()
 		if n++; n%messagesPerClock == 0 && l.now()-begun > moveTime {

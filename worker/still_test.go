@@ -53,7 +53,7 @@ func newStillOn(t *testing.T, idle time.Duration, pair [2]int) *still {
 	l, err := newLoop(newOptions([]Option{WithLogger(hclog.NewNullLogger())}))
 	must(t, err)
 	s := &still{t: t, time: time.Hour, l: l, turnOver: func() error {
-		_, err := l.turnOver(l.nextDeadline(), 0)
+		_, err := l.turn(l.nextDeadline(), 0)
 		return err
 	}}
 	s.begin(idle, pair, func() { l.end(); l.close() })

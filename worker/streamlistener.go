@@ -59,7 +59,7 @@ func (l *streamListener) Accept() (net.Conn, error) {
 // worker then drains.
 func (l *streamListener) Close() error {
 	if !l.close() {
-		l.streams.member.loop.orders.Put(leftOrder{l})
+		l.streams.member.loop.orders.Put(listenerClosedOrder{l})
 	}
 	return nil
 }

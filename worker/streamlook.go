@@ -38,8 +38,8 @@ type looks struct {
 	mute  time.Duration // it is not logged again before
 }
 
-// lookAfter takes a connection that cannot be watched, for that reason.
-func (s *streams) lookAfter(c *stream, reason error) {
+// addUnwatched takes a connection that cannot be watched, for that reason.
+func (s *streams) addUnwatched(c *stream, reason error) {
 	u, now := &s.unwatched, s.member.loop.now()
 	if u.open == nil {
 		u.open = make(map[*stream]struct{})

@@ -21,7 +21,7 @@ import (
 type streams struct {
 	member     *member
 	watch      *closewatch.Watch // nil: there is none, because of
-	unwatches  error
+	watchErr   error
 	listeners  map[*streamHandler]*streamListener
 	watched    map[int32]*stream // open connections, by the number of the watch
 	unwatched  looks             // those without one
@@ -40,7 +40,7 @@ func (m *member) chooseKind() error {
 	}
 	var err error
 	if s.watch, err = closewatch.New(); err != nil {
-		s.unwatches = err
+		s.watchErr = err
 	} else if err := m.loop.set.Add(s.watch.FD(), poller.In, tagStreams); err != nil {
 		s.watch.Close()
 		return err
@@ -80,11 +80,11 @@ func (s *streams) returned(l *streamListener, err error) {
 		s.member.failure = fmt.Errorf("streams: %w", err)
 		return
 	}
-	s.left()
+	s.programDone()
 }
 
-// left is called when the program is done with a listener: the worker is to end.
-func (s *streams) left() {
+// programDone is called when the program is done with a listener: the worker is to end.
+func (s *streams) programDone() {
 	m := s.member
 	if !m.drain.begun() {
 		m.control.send(ipc.Draining{})
@@ -138,7 +138,7 @@ func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 	c := &stream{id: e.ID, remote: e.Remote, listener: listener, fd: fd}
 	c.transport = m.loop.transports.forPlace(place{e.Listener, e.Local}, false)
 	if watch, err := s.watchClose(fd); err != nil {
-		s.lookAfter(c, err)
+		s.addUnwatched(c, err)
 	} else {
 		s.watched[watch] = c
 	}
@@ -153,7 +153,7 @@ func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 
 func (s *streams) watchClose(fd int) (watch int32, err error) {
 	if s.watch == nil {
-		return 0, s.unwatches
+		return 0, s.watchErr
 	}
 	return s.watch.Add(fd)
 }

@@ -8,14 +8,14 @@ import (
 )
 
 // A turn of the loop is wait, act, and mindMemory. A loop without a master has
-// them called in this order (turnOver); a member puts its own business in between.
+// them called in this order (turn); a member puts its own business in between.
 
 // eventsPerTurn bounds the work between two looks at what is due by the clock.
 const eventsPerTurn = 256
 
-// turnOver is one turn of a loop without a master, which waits for so long unless
+// turn is one turn of a loop without a master, which waits for so long unless
 // messages are left. It returns how many events came and messages were read.
-func (l *loop) turnOver(next, timeout time.Duration) (int, error) {
+func (l *loop) turn(next, timeout time.Duration) (int, error) {
 	n, err := l.wait(timeout)
 	if err != nil {
 		return 0, err
@@ -36,8 +36,8 @@ func (l *loop) wait(timeout time.Duration) (int, error) {
 	l.beat()
 	n, err := l.set.Wait(l.events, timeout)
 	l.beat()
-	l.known = false
-	l.served = false
+	l.turnAtKnown = false
+	l.messagesRead = false
 	return n, err
 }
 

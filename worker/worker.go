@@ -163,10 +163,10 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	if err != nil {
 		return fmt.Errorf("worker: wait for hello: %w", err)
 	}
-	if err := m.loop.starting(); err != nil {
+	if err := m.loop.hookStart(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer m.loop.stopped()
+	defer m.loop.hookStop()
 	if err := m.begin(hello, o.memory); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
@@ -175,7 +175,7 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	m.control.send(ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(h), Closes: true})
-	m.loop.ready()
+	m.loop.hookReady()
 
 	m.control.listen(m.hear, func() { e.exit(1) }) // not logged: whoever read the log is gone
 	defer context.AfterFunc(ctx, m.terminate)()

@@ -43,7 +43,7 @@ func wrappedLoop(t *testing.T, what transport, h Handler) (send func(bytes int))
 	return func(bytes int) {
 		_, err := unix.Write(pair[0], make([]byte, bytes))
 		must(t, err)
-		_, err = l.turnOver(never, 0)
+		_, err = l.turn(never, 0)
 		must(t, err)
 	}
 }
