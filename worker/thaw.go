@@ -91,10 +91,10 @@ func (c *Conn) resume(f *frozen) {
 	d := &c.addUnfinished().deadlines
 	d.read, d.write = 0, 0
 	if f.read != frozenNever {
-		d.read = max(1, now+f.read)
+		d.read = max(1, now+min(f.read, never-1-now))
 	}
 	if f.write != frozenNever {
-		d.write = max(1, now+f.write)
+		d.write = max(1, now+min(f.write, never-1-now))
 	}
 	c.schedule()
 	c.releaseUnfinished()
