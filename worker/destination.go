@@ -3,9 +3,9 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -102,12 +102,9 @@ func dialError(to Destination, err error) error {
 // zone returns the interface's number of a scoped address, by which only
 // numbers are understood; 0: none.
 func zone(a netip.Addr) uint32 {
-	n := uint64(0)
-	for _, digit := range a.Zone() {
-		if digit < '0' || digit > '9' || n > math.MaxUint32/10 {
-			return 0
-		}
-		n = 10*n + uint64(digit-'0')
+	n, err := strconv.ParseUint(a.Zone(), 10, 32)
+	if err != nil {
+		return 0
 	}
 	return uint32(n)
 }
