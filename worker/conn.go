@@ -60,7 +60,7 @@ type Conn struct {
 	unfinished *unfinished // nil while nothing is
 	remote     netip.Addr
 	id         uint64
-	fd         int32 // -1 just before it is closed; another goroutine may look, by atomics
+	fd         int32 // -1 just before it is closed; another goroutine may load it, by atomics
 	index      uint32
 	alarm      uint32 // in the wheel; 0: nothing about it is timed
 	state      state
@@ -88,14 +88,14 @@ func (c *Conn) RemoteAddr() netip.AddrPort { return netip.AddrPortFrom(c.remote,
 // is the listener's, or invalid.
 func (c *Conn) LocalAddr() netip.AddrPort {
 	listener := c.origin.local
-	dialled := c.id >= firstDialled
+	dialled := c.id >= firstDialled // not by state, which is the loop's
 	fd := atomic.LoadInt32(&c.fd)
 	if fd < 0 || !dialled && !(listener.IsValid() && listener.Addr().IsUnspecified()) {
 		return listener
 	}
 	name, err := unix.Getsockname(int(fd))
-	if err != nil || atomic.LoadInt32(&c.fd) < 0 {
-		return listener // the next best answer; and what was asked may have been another's
+	if err != nil || atomic.LoadInt32(&c.fd) != fd {
+		return listener // the next best answer: the socket that was asked may be another's
 	}
 	switch name := name.(type) {
 	case *unix.SockaddrInet4:

@@ -3,6 +3,7 @@ package worker
 import (
 	"net/netip"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,8 @@ func (c *Conn) dialAgain() {
 		_ = c.loop.set.Del(int(c.fd)) // it is in the set
 		c.state.setWatch(unwatched)
 	}
-	_ = unix.Close(int(c.fd)) // nothing was written
-	c.fd = int32(fd)
+	before := c.fd
+	atomic.StoreInt32(&c.fd, int32(fd))
+	_ = unix.Close(int(before)) // nothing was written
 	c.connect()
 }
