@@ -1,193 +1,125 @@
 package dispatch
 
 import (
-	"errors"
-	"fmt"
-	"runtime"
 	"sync/atomic"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/usher-go/usher/internal/batchsched"
 	"github.com/usher-go/usher/internal/mailbox"
-	"github.com/usher-go/usher/internal/poller"
 	"github.com/usher-go/usher/ipc"
-	"github.com/usher-go/usher/master/internal/descriptor"
 )
 
-// Acceptor is the accept goroutine. It alone places connections and touches the
-// workers' queues and the books. Its exported methods are for others, and send it
-// requests that are values (requests.go); it acts on them between two turns (turn.go).
-// What it tells in its own time are events (event.go).
+// Acceptor is the accept goroutine as others have it: a handle. Its methods are all that
+// may be asked of that goroutine. Most send it a request (requests.go), which it acts on
+// between two turns, and return when it has. What it tells in its own time are events
+// (event.go).
 //
-// Run is the goroutine. New, Inherit and Close, if Run was not called, are for the
-// goroutine that makes it.
+// The goroutine that makes an Acceptor calls New and, before Run, Inherit; or Close, if
+// Run is never called. Run is the accept goroutine. From then on one goroutine, the
+// supervisor's, calls the other methods; ConnsClosed, AnyStuck, Ping and Interrupt may be
+// called by any.
 type Acceptor struct {
-	log hclog.Logger
-
-	// What others use, too:
 	mail    mailbox.Mailbox[posted]
-	waker   *poller.Waker
 	stuck   atomic.Bool   // some worker takes nothing from its queue
-	stopped chan struct{} // closed when Run has returned
-	resumed chan struct{} // of whoever calls Pause and Resume; nil: it is not paused
+	stopped chan struct{} // closed when Run, or Close, has ended
+	resumed chan struct{} // what Resume closes; nil: it is not paused
 
-	// The accept goroutine's alone:
-	set        *poller.Set
-	events     [64]poller.Event
-	clock      ipc.Clock
-	ending     bool // Interrupt was called
-	dispatcher dispatcher
-	reserve    descriptor.Reserve // for one packet: a receiver without room would lose the connections in it
-	awaited    awaited
-	timers     timers
-	scheduling batchsched.Thread // by clock
-	coalescing coalescing        // likewise
-
-	// What comes in:
-	listeners    []*Listener
-	sockets      []listenSocket // the listeners' own sockets, in their order
-	ready        []*Listener    // with clients waiting, as of the last wait
-	accepts      acceptLoop
-	subacceptors []*subacceptor
-	pending      []pendingConn // from subacceptors, and not yet counted: they wait for room
-	limits       limits
-	atOnce       int    // most connections to accept at a time
-	lastID       uint64 // of a connection
-	serial       uint64 // of the queue that was opened last
+	goroutine *acceptGoroutine // Run's own, until stopped is closed
 }
-
-// The kinds of epoll tags, in the top byte; a socket's place or a queue's serial below.
-const (
-	tagWaker = iota << 56
-	tagListener
-	tagQueue
-
-	tagKind = 0xff << 56
-)
 
 // New makes the accept goroutine, which begins with Run. An error is about epoll or
 // descriptors.
 func New(setup Setup) (*Acceptor, error) {
-	set, err := poller.New()
-	if err != nil {
+	a := &Acceptor{stopped: make(chan struct{})}
+	var err error
+	if a.goroutine, err = newAcceptGoroutine(setup, &a.mail, &a.stuck); err != nil {
 		return nil, err
 	}
-	waker, err := poller.NewWaker(set, tagWaker)
-	if err != nil {
-		_ = set.Close() // the first error is the one to report
-		return nil, err
-	}
-	a := &Acceptor{
-		log: setup.Logger, set: set, waker: waker, accepts: acceptLoop{log: setup.Logger},
-		clock:   ipc.NewClock(),
-		atOnce:  MostAtOnce(setup.DescriptorLimit),
-		stopped: make(chan struct{}),
-	}
-	a.mail.Notify = waker.Wake
-	a.reserve.Size = max(a.atOnce, 2) // a connection with a large state brings two
-	a.dispatcher = dispatcher{log: setup.Logger, maxQueuedTotal: setup.DescriptorLimit / 2, report: setup.Report, watchQueue: a.watchQueue}
-	a.dispatcher.packets.Discard = a.dispatcher.discards.discard
-	a.configure(setup.Settings)
-	a.setListeners(setup.Listeners)
-	for range setup.Acceptors - 1 {
-		s, err := newSubacceptor(a)
-		if err != nil {
-			a.closePending()
-			_ = errors.Join(waker.Close(), set.Close()) // the first error is the one to report
-			return nil, err
-		}
-		a.subacceptors = append(a.subacceptors, s)
-	}
+	a.mail.Notify = a.goroutine.waker.Wake
 	return a, nil
 }
-
-// MostAtOnce is how many connections are accepted at a time, and how many descriptors
-// are kept in reserve for them, with a limit of descriptors.
-func MostAtOnce(descriptorLimit int) int { return min(ipc.MaxConns, max(1, descriptorLimit/4)) }
 
 // Run is the accept goroutine. It returns when Interrupt was called, or with what it
 // cannot go on without. By then nothing that it owned is open.
 func (a *Acceptor) Run() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer a.Close()
-	a.reserve.Fill()
-	a.startSubacceptors()
-	for !a.ending {
-		if err := a.cycle(); err != nil {
-			return fmt.Errorf("accept loop: %w", err)
-		}
-	}
-	return nil
+	return a.goroutine.run()
 }
 
-// cycle takes a turn, and waits for what brings the next one.
-func (a *Acceptor) cycle() error {
-	a.turn()
-	a.coalesce()
-	n, err := a.set.Wait(a.events[:], a.timeout())
-	for i := range a.events[:n] {
-		a.handle(a.events[i].Tag())
-	}
-	return err
-}
-
-func (a *Acceptor) handle(tag uint64) {
-	switch tag & tagKind {
-	case tagWaker:
-		a.waker.Clear()
-		for _, p := range a.mail.Take() {
-			answer := a.act(p.request)
-			if p.answer != nil {
-				p.answer <- answer
-			}
-		}
-	case tagListener:
-		if i := int(tag &^ tagKind); i < len(a.sockets) {
-			a.ready = append(a.ready, a.sockets[i].listener)
-		}
-	case tagQueue:
-		a.queueReadable(tag &^ tagKind)
-	}
-}
-
-// queueReadable handles readiness of a queue's master end: the worker gives
-// connections back, or has shut its end. They are taken when there is room for them
-// elsewhere; until then the kernel holds them, and epoll is not to say so again.
-func (a *Acceptor) queueReadable(serial uint64) {
-	for _, q := range a.dispatcher.all {
-		if q.serial == serial && q.phase != QueueReaped && !q.gaveBack {
-			_ = a.set.Del(q.spec.FD) // it is in the set
-			if q.spec.Moves {
-				q.gaveBack = true
-			} else {
-				a.dispatcher.report(QueueBroken{q.spec.Worker, errQueueBroken})
-			}
-			return
-		}
-	}
-}
-
-// watchQueue has epoll say again what a worker gives back.
-func (a *Acceptor) watchQueue(q *workerQueue) {
-	if q.broken {
-		return
-	}
-	if err := a.set.Add(q.spec.FD, poller.In, tagQueue|q.serial); err != nil {
-		a.dispatcher.report(QueueBroken{q.spec.Worker, err})
-	}
-}
-
-// Close closes all that it owns, and counts the connections among it as lost. Run does
-// so at its end.
+// Close closes all that the accept goroutine owns, and counts the connections among it as
+// lost. Run does so at its end.
 func (a *Acceptor) Close() {
 	defer close(a.stopped)
 	a.mail.Close() // or its waker could be rung when its descriptor is another's
-	a.closePending()
-	a.watchListeners(false)
-	a.setListeners(nil)
-	a.dispatcher.abandon()
-	a.reserve.Release()
-	a.reserve.Size = 0
-	_ = errors.Join(a.waker.Close(), a.set.Close()) // nothing is left that could be saved
+	a.goroutine.close()
 }
+
+// Open lets workers have connections, all from the same moment on. It takes ownership of
+// their queues' descriptors.
+func (a *Acceptor) Open(queues []Queue) { a.ask(openRequest{queues}) }
+
+// CloseQueue stops sending to a worker that is asked to finish.
+func (a *Acceptor) CloseQueue(slot int) { a.ask(closeRequest{slot}) }
+
+// Reaped says that the worker in a slot is reaped: what waits in its queue is placed anew,
+// and QueueGone follows. When it returns, the scoreboard entry is no longer used.
+func (a *Acceptor) Reaped(slot int) { a.ask(reapedRequest{slot}) }
+
+// ConnsClosed passes on a worker's word that it has closed connections: the bell, if
+// it keeps the scoreboard, or else their number; and, if asked for, their ids. It does
+// not wait.
+func (a *Acceptor) ConnsClosed(slot int, closed ipc.Closed) { a.post(connsClosedRequest{slot, closed}) }
+
+// Loads returns how many connections each worker that gets more has, by slot.
+func (a *Acceptor) Loads() map[int]int { return a.ask(loadsRequest{}).(map[int]int) }
+
+// Snapshot returns the totals, and the counts of each living worker by slot.
+func (a *Acceptor) Snapshot() (Totals, map[int]WorkerCounts) {
+	s := a.ask(snapshotRequest{}).(snapshot)
+	return s.totals, s.workers
+}
+
+// AnyStuck reports whether some worker takes nothing from its queue. It may be called
+// from any goroutine.
+func (a *Acceptor) AnyStuck() bool { return a.stuck.Load() }
+
+// Guard watches how connections fare that move to a generation: no more than limit, a
+// share from 0 to 1 of those tried, may fail. GuardTripped follows if more do. Generation 0 ends it.
+func (a *Acceptor) Guard(generation int, limit float64) { a.ask(guardRequest{generation, limit}) }
+
+// AwaitLanding has Landed follow once nothing that a worker has given back is on its way.
+func (a *Acceptor) AwaitLanding(slot int) { a.ask(landingRequest{slot}) }
+
+// AwaitArrival has Arrived follow once nothing is on its way to the guarded generation.
+func (a *Acceptor) AwaitArrival() { a.ask(arrivalRequest{}) }
+
+// BeginMove says who is to get what a worker gives back by an order, so many; MoveDone
+// follows once they have it. The worker has no other order.
+func (a *Acceptor) BeginMove(slot int, id uint64, to, count int) {
+	a.ask(beginMoveRequest{slot, id, to, count})
+}
+
+// AnswerMove passes on a worker's word that it gives back so many by an order, and no
+// more; negative: all that it has given so far.
+func (a *Acceptor) AnswerMove(slot int, id uint64, given int) {
+	a.ask(answerMoveRequest{slot, id, given})
+}
+
+// MovedSoFar returns how many have come back by an order so far.
+func (a *Acceptor) MovedSoFar(slot int, id uint64) int { return a.ask(movedRequest{slot, id}).(int) }
+
+// ForgetMove ends an order.
+func (a *Acceptor) ForgetMove(slot int, id uint64) { a.ask(forgetMoveRequest{slot, id}) }
+
+// Configure puts settings in force, and has these listeners accepted from. What
+// already waits at one that is not among them any more is accepted first, as far as
+// there is room; when it returns, its sockets may be closed.
+func (a *Acceptor) Configure(s Settings, listeners []Listener) { a.ask(configureRequest{s, listeners}) }
+
+// CloseListeners accepts what already waits in the backlogs, as far as there is room,
+// and then nothing more. When it returns, the sockets may be closed.
+func (a *Acceptor) CloseListeners() { a.ask(closeListenersRequest{}) }
+
+// Ping has Alive follow. It does not wait.
+func (a *Acceptor) Ping() { a.post(pingRequest{}) }
+
+// Interrupt ends Run, and does not wait for that. Its argument is for a run.Group.
+func (a *Acceptor) Interrupt(error) { a.post(stopRequest{}) }

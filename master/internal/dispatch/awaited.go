@@ -18,8 +18,8 @@ func (d *dispatcher) awaitLanding(slot int) {
 }
 
 // reportAwaited reports what has become so.
-func (a *Acceptor) reportAwaited() {
-	d := &a.dispatcher
+func (g *acceptGoroutine) reportAwaited() {
+	d := &g.dispatcher
 	for _, q := range d.all {
 		if !q.landing && q.order == nil || d.inBatch(q) || q.phase == QueueReaped {
 			continue
@@ -33,15 +33,15 @@ func (a *Acceptor) reportAwaited() {
 			q.order = nil
 		}
 	}
-	if a.awaited.arriving {
-		a.setBells() // from now on, or it is seen now
+	if g.awaited.arriving {
+		g.setBells() // from now on, or it is seen now
 		if d.onTheWay() == 0 && !d.holdsMoved() {
-			a.awaited.arriving = false
+			g.awaited.arriving = false
 			d.report(Arrived{})
 		}
 	}
-	if a.awaited.pausing && d.held() == 0 {
-		a.awaited.pausing = false
+	if g.awaited.pausing && d.held() == 0 {
+		g.awaited.pausing = false
 		d.report(BatchEmpty{})
 	}
 }

@@ -73,11 +73,11 @@ func (c *coalescing) decide(rate float64, now time.Duration) {
 
 // coalesce lets the moment pass, on this thread, if coalescing is on and nothing else is
 // to be done before. A signal may end it earlier.
-func (a *Acceptor) coalesce() {
-	if !a.coalescing.on || a.dispatcher.held() > 0 {
+func (g *acceptGoroutine) coalesce() {
+	if !g.coalescing.on || g.dispatcher.held() > 0 {
 		return
 	}
-	if wait := a.timeout(); wait >= 0 && wait < coalesceFor {
+	if wait := g.timeout(); wait >= 0 && wait < coalesceFor {
 		return
 	}
 	moment := unix.NsecToTimespec(int64(coalesceFor))

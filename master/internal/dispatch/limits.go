@@ -17,19 +17,19 @@ type limits struct {
 }
 
 // configure sets the policy and the limits.
-func (a *Acceptor) configure(s Settings) {
-	a.limit(s)
-	a.dispatcher.policy, _ = LookupPolicy(s.Policy) // whoever made the settings has looked for it
+func (g *acceptGoroutine) configure(s Settings) {
+	g.limit(s)
+	g.dispatcher.policy, _ = LookupPolicy(s.Policy) // whoever made the settings has looked for it
 }
 
 // limit sets the limits, which may change while serving.
-func (a *Acceptor) limit(s Settings) {
-	l := &a.limits
+func (g *acceptGoroutine) limit(s Settings) {
+	l := &g.limits
 	if s.AcceptRate != l.rate {
 		l.bucket = newBucket(s.AcceptRate, time.Now())
 	}
 	l.conns, l.rate, l.close = s.MaxConns, s.AcceptRate, s.CloseOverLimit
-	switch census := &a.dispatcher.perIP; {
+	switch census := &g.dispatcher.perIP; {
 	case census.on() && s.MaxConnsPerIP > 0:
 		census.limit = s.MaxConnsPerIP
 	default:
@@ -39,57 +39,57 @@ func (a *Acceptor) limit(s Settings) {
 
 // quota returns how many connections may be accepted now, by the latest measure and
 // what came since: a token for each is there before accept4(2) is called.
-func (a *Acceptor) quota() int {
-	quota := a.allowance()
-	if quota > 0 && a.limits.rate > 0 {
-		quota = min(quota, a.limits.bucket.room(time.Now()))
+func (g *acceptGoroutine) quota() int {
+	quota := g.allowance()
+	if quota > 0 && g.limits.rate > 0 {
+		quota = min(quota, g.limits.bucket.room(time.Now()))
 	}
 	return quota
 }
 
 // allowance is the quota but for the rate. While a connection is in the batch it is 0.
-func (a *Acceptor) allowance() int {
-	if a.dispatcher.batch.Len() > 0 {
+func (g *acceptGoroutine) allowance() int {
+	if g.dispatcher.batch.Len() > 0 {
 		return 0
 	}
-	quota := min(a.dispatcher.capacity.room, a.dispatcher.capacity.spare, a.atOnce)
-	if a.limits.conns > 0 {
-		quota = min(quota, a.limits.conns-a.dispatcher.capacity.live)
+	quota := min(g.dispatcher.capacity.room, g.dispatcher.capacity.spare, g.atOnce)
+	if g.limits.conns > 0 {
+		quota = min(quota, g.limits.conns-g.dispatcher.capacity.live)
 	}
 	return max(0, quota)
 }
 
 // turnsAway reports whether clients are to be closed, because they are beyond a
 // limit. While no worker is there at all they wait in any case.
-func (a *Acceptor) turnsAway() bool {
-	return a.limits.close && len(a.dispatcher.open) > 0 && a.overLimit()
+func (g *acceptGoroutine) turnsAway() bool {
+	return g.limits.close && len(g.dispatcher.open) > 0 && g.overLimit()
 }
 
 // overLimit reports whether a limit is reached: of the server, of its rate, or of every
 // worker. A full queue, or moved connections in the batch, are no limit, and soon over.
-func (a *Acceptor) overLimit() bool {
-	d := &a.dispatcher
-	return a.limits.conns > 0 && d.capacity.live >= a.limits.conns ||
-		a.limits.rate > 0 && a.limits.bucket.room(time.Now()) == 0 ||
+func (g *acceptGoroutine) overLimit() bool {
+	d := &g.dispatcher
+	return g.limits.conns > 0 && d.capacity.live >= g.limits.conns ||
+		g.limits.rate > 0 && g.limits.bucket.room(time.Now()) == 0 ||
 		d.capacity.unused <= 0
 }
 
 // turnAway accepts and closes a batch.
-func (a *Acceptor) turnAway(l *Listener) {
-	conns, _ := a.accepts.take(l, l.FD, a.atOnce)
+func (g *acceptGoroutine) turnAway(l *Listener) {
+	conns, _ := g.accepts.take(l, l.FD, g.atOnce)
 	for i := range conns {
-		a.refuse(conns[i].fd, conns[i].peer, "overload")
+		g.refuse(conns[i].fd, conns[i].peer, "overload")
 	}
 }
 
 // refuse closes a connection over a limit, of which it takes ownership, counts it, and
 // logs that now and then.
-func (a *Acceptor) refuse(fd int, peer netip.AddrPort, limit string) {
+func (g *acceptGoroutine) refuse(fd int, peer netip.AddrPort, limit string) {
 	closeConn(fd)
-	a.dispatcher.totals.accepted++
-	a.dispatcher.totals.refused++
-	if n, due := a.limits.refusals.count(time.Now()); due {
-		a.log.Warn("connections refused", "limit", limit, "count", n, "peer", peer)
+	g.dispatcher.totals.accepted++
+	g.dispatcher.totals.refused++
+	if n, due := g.limits.refusals.count(time.Now()); due {
+		g.log.Warn("connections refused", "limit", limit, "count", n, "peer", peer)
 	}
 }
 

@@ -49,63 +49,54 @@ func (l *Listener) stopQueueing() {
 	}
 }
 
-// Configure puts settings in force, and has these listeners accepted from. What
-// already waits at one that is not among them any more is accepted first, as far as
-// there is room; when it returns, its sockets may be closed.
-func (a *Acceptor) Configure(s Settings, listeners []Listener) { a.ask(configureRequest{s, listeners}) }
-
 // reconfigure is Configure.
-func (a *Acceptor) reconfigure(r configureRequest) {
-	a.configure(r.settings)
-	a.stopSubacceptors()
-	defer a.startSubacceptors()
-	a.watchListeners(false)
-	for _, l := range a.listeners {
+func (g *acceptGoroutine) reconfigure(r configureRequest) {
+	g.configure(r.settings)
+	g.stopSubacceptors()
+	defer g.startSubacceptors()
+	g.watchListeners(false)
+	for _, l := range g.listeners {
 		if !slices.ContainsFunc(r.listeners, func(kept Listener) bool { return kept.FD == l.FD }) {
 			l.stopQueueing()
-			a.takeBacklog(l)
+			g.takeBacklog(l)
 		}
 	}
-	a.setListeners(r.listeners)
+	g.setListeners(r.listeners)
 }
 
-// CloseListeners accepts what already waits in the backlogs, as far as there is room,
-// and then nothing more. When it returns, the sockets may be closed.
-func (a *Acceptor) CloseListeners() { a.ask(closeListenersRequest{}) }
-
 // closeListeners is CloseListeners.
-func (a *Acceptor) closeListeners() {
-	a.stopSubacceptors()
-	for _, l := range a.listeners {
+func (g *acceptGoroutine) closeListeners() {
+	g.stopSubacceptors()
+	for _, l := range g.listeners {
 		l.stopQueueing()
 	}
-	a.takeAllPending()
-	a.refusePending()
-	for _, l := range a.listeners {
-		a.takeBacklog(l)
+	g.takeAllPending()
+	g.refusePending()
+	for _, l := range g.listeners {
+		g.takeBacklog(l)
 	}
-	a.watchListeners(false)
-	a.setListeners(nil)
+	g.watchListeners(false)
+	g.setListeners(nil)
 }
 
 // setListeners has the accept goroutine accept from these. None is in the epoll set.
-func (a *Acceptor) setListeners(listeners []Listener) {
-	a.listeners, a.ready, a.sockets = nil, nil, nil
+func (g *acceptGoroutine) setListeners(listeners []Listener) {
+	g.listeners, g.ready, g.sockets = nil, nil, nil
 	for _, l := range listeners {
-		a.listeners = append(a.listeners, &l)
-		a.sockets = append(a.sockets, listenSocket{fd: l.FD, listener: &l})
+		g.listeners = append(g.listeners, &l)
+		g.sockets = append(g.sockets, listenSocket{fd: l.FD, listener: &l})
 	}
 }
 
 // takeBacklog accepts what already waits at a listener, and nothing more, however
 // fast clients come, as far as there is room. The subacceptors are stopped.
-func (a *Acceptor) takeBacklog(l *Listener) {
+func (g *acceptGoroutine) takeBacklog(l *Listener) {
 	for _, socket := range l.sockets() {
 		for left := clientsWaiting(socket); left > 0; {
-			a.dispatcher.capacity = a.dispatcher.measure()
-			a.placeAll()
-			quota := min(a.quota(), left)
-			if _, more := a.acceptFrom(l, socket, quota); quota == 0 || !more {
+			g.dispatcher.capacity = g.dispatcher.measure()
+			g.placeAll()
+			quota := min(g.quota(), left)
+			if _, more := g.acceptFrom(l, socket, quota); quota == 0 || !more {
 				break
 			}
 			left -= quota
@@ -134,31 +125,31 @@ func clientsWaiting(socket int) int {
 }
 
 // watchListeners puts all listeners into the epoll set, or takes them out.
-func (a *Acceptor) watchListeners(on bool) {
-	for i := range a.sockets {
+func (g *acceptGoroutine) watchListeners(on bool) {
+	for i := range g.sockets {
 		if on {
-			a.watch(&a.sockets[i], uint64(i))
+			g.watch(&g.sockets[i], uint64(i))
 		} else {
-			a.unwatch(&a.sockets[i])
+			g.unwatch(&g.sockets[i])
 		}
 	}
 }
 
-func (a *Acceptor) watch(s *listenSocket, index uint64) {
+func (g *acceptGoroutine) watch(s *listenSocket, index uint64) {
 	if s.watched {
 		return
 	}
-	if err := a.set.Add(s.fd, poller.In, tagListener|index); err != nil {
-		a.log.Error("cannot watch a listener, retrying", "listener", s.listener.Address, "error", err)
-		a.timers.retryAt = time.Now().Add(time.Second)
+	if err := g.set.Add(s.fd, poller.In, tagListener|index); err != nil {
+		g.log.Error("cannot watch a listener, retrying", "listener", s.listener.Address, "error", err)
+		g.timers.retryAt = time.Now().Add(time.Second)
 		return
 	}
 	s.watched = true
 }
 
-func (a *Acceptor) unwatch(s *listenSocket) {
+func (g *acceptGoroutine) unwatch(s *listenSocket) {
 	if s.watched {
-		_ = a.set.Del(s.fd) // it is in the set: Del cannot fail
+		_ = g.set.Del(s.fd) // it is in the set: Del cannot fail
 		s.watched = false
 	}
 }

@@ -21,6 +21,7 @@ import (
 type model struct {
 	*rapid.T
 	*Acceptor
+	*acceptGoroutine
 	board   *ipc.Scoreboard
 	workers map[int]*modelWorker
 	arrived uint64
@@ -54,14 +55,14 @@ func newModel(t *rapid.T, settings Settings) *model {
 			case QueueBroken:
 				t.Fatalf("slot %d is broken: %v", e.Slot, e.Err)
 			case GuardTripped:
-				t.Fatalf("a trial that was not asked for failed: %+v", e)
+				t.Fatalf("a guard that was not asked for tripped: %+v", e)
 			}
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &model{T: t, Acceptor: a, board: board, workers: make(map[int]*modelWorker), owner: make(map[uint64]int)}
+	return &model{T: t, Acceptor: a, acceptGoroutine: a.goroutine, board: board, workers: make(map[int]*modelWorker), owner: make(map[uint64]int)}
 }
 
 // close ends a run, whatever came of it.

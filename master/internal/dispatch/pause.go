@@ -39,16 +39,16 @@ func (a *Acceptor) Resume() {
 }
 
 // pause is Pause, and returns when Resume is called.
-func (a *Acceptor) pause(r pauseRequest) {
-	d := &a.dispatcher
-	a.stopSubacceptors()
-	defer a.startSubacceptors()
-	a.takeAllPending() // those for whom there is no room are handed over: it may be long until there is
+func (g *acceptGoroutine) pause(r pauseRequest) {
+	d := &g.dispatcher
+	g.stopSubacceptors()
+	defer g.startSubacceptors()
+	g.takeAllPending() // those for whom there is no room are handed over: it may be long until there is
 	if d.held() > 0 {
-		a.awaited.pausing = true
+		g.awaited.pausing = true
 		r.paused <- paused{err: ErrHolding}
 		return
 	}
-	r.paused <- paused{accept: a.state()}
+	r.paused <- paused{accept: g.state()}
 	<-r.resumed
 }

@@ -10,10 +10,10 @@ import (
 
 // startSubacceptors starts them, each with a socket of every listener that has one for
 // it.
-func (a *Acceptor) startSubacceptors() {
-	for n, s := range a.subacceptors {
+func (g *acceptGoroutine) startSubacceptors() {
+	for n, s := range g.subacceptors {
 		var sockets []listenSocket
-		for _, l := range a.listeners {
+		for _, l := range g.listeners {
 			if n < len(l.More) {
 				sockets = append(sockets, listenSocket{fd: l.More[n], listener: l})
 			}
@@ -26,54 +26,54 @@ func (a *Acceptor) startSubacceptors() {
 
 // stopSubacceptors stops them. What they have accepted stays with them until it is
 // taken.
-func (a *Acceptor) stopSubacceptors() {
-	for _, s := range a.subacceptors {
+func (g *acceptGoroutine) stopSubacceptors() {
+	for _, s := range g.subacceptors {
 		s.stop()
 	}
 }
 
 // takePending takes a batch from each subacceptor, as far as there is room, and reports
 // whether there was for all that was taken.
-func (a *Acceptor) takePending() bool {
-	for _, s := range a.subacceptors {
-		if !a.admitPending() {
+func (g *acceptGoroutine) takePending() bool {
+	for _, s := range g.subacceptors {
+		if !g.admitPending() {
 			return false
 		}
-		a.pending = s.take(a.pending, a.atOnce)
+		g.pending = s.take(g.pending, g.atOnce)
 	}
-	return a.admitPending()
+	return g.admitPending()
 }
 
 // takeAllPending takes all from subacceptors that are stopped, as far as there is room
 // for it.
-func (a *Acceptor) takeAllPending() {
-	a.dispatcher.capacity = a.dispatcher.measure()
-	a.placeAll()
-	for a.takePending() {
-		if !a.anyPending() {
+func (g *acceptGoroutine) takeAllPending() {
+	g.dispatcher.capacity = g.dispatcher.measure()
+	g.placeAll()
+	for g.takePending() {
+		if !g.anyPending() {
 			return
 		}
-		a.dispatcher.capacity = a.dispatcher.measure()
+		g.dispatcher.capacity = g.dispatcher.measure()
 	}
 }
 
 // admitPending lets in what was taken, or turns it away, and reports whether nothing is
 // left of it.
-func (a *Acceptor) admitPending() bool {
-	for len(a.pending) > 0 {
-		switch n := min(a.quota(), len(a.pending)); {
+func (g *acceptGoroutine) admitPending() bool {
+	for len(g.pending) > 0 {
+		switch n := min(g.quota(), len(g.pending)); {
 		case n > 0:
-			for i := range a.pending[:n] {
-				a.admit(&a.pending[i].accepted, a.pending[i].fd)
+			for i := range g.pending[:n] {
+				g.admit(&g.pending[i].accepted, g.pending[i].fd)
 			}
-			a.scheduling.Came(n, a.clock.Now())
-			a.pending = append(a.pending[:0], a.pending[n:]...)
-			a.placeAll()
-		case a.turnsAway():
-			for i := range a.pending {
-				a.refuse(a.pending[i].fd, a.pending[i].accepted.Remote, "overload")
+			g.scheduling.Came(n, g.clock.Now())
+			g.pending = append(g.pending[:0], g.pending[n:]...)
+			g.placeAll()
+		case g.turnsAway():
+			for i := range g.pending {
+				g.refuse(g.pending[i].fd, g.pending[i].accepted.Remote, "overload")
 			}
-			a.pending = a.pending[:0]
+			g.pending = g.pending[:0]
 		default:
 			return false
 		}
@@ -82,9 +82,9 @@ func (a *Acceptor) admitPending() bool {
 }
 
 // allPending returns all, and leaves them where they are. The subacceptors are stopped.
-func (a *Acceptor) allPending() []pendingConn {
-	all := slices.Clone(a.pending)
-	for _, s := range a.subacceptors {
+func (g *acceptGoroutine) allPending() []pendingConn {
+	all := slices.Clone(g.pending)
+	for _, s := range g.subacceptors {
 		all = append(all, s.peek()...)
 	}
 	return all
@@ -92,32 +92,32 @@ func (a *Acceptor) allPending() []pendingConn {
 
 // refusePending closes, and counts, those for whom there is no room and will be none.
 // The subacceptors are stopped.
-func (a *Acceptor) refusePending() {
-	for _, s := range a.subacceptors {
-		a.pending = s.take(a.pending, math.MaxInt)
+func (g *acceptGoroutine) refusePending() {
+	for _, s := range g.subacceptors {
+		g.pending = s.take(g.pending, math.MaxInt)
 	}
-	for i := range a.pending {
-		a.refuse(a.pending[i].fd, a.pending[i].accepted.Remote, "stopping")
+	for i := range g.pending {
+		g.refuse(g.pending[i].fd, g.pending[i].accepted.Remote, "stopping")
 	}
-	a.pending = nil
+	g.pending = nil
 }
 
 // closePending closes those that are left when the master ends, and the subacceptors.
-func (a *Acceptor) closePending() {
-	for _, conn := range a.pending {
+func (g *acceptGoroutine) closePending() {
+	for _, conn := range g.pending {
 		closeConn(conn.fd)
 	}
-	a.pending = nil
-	for _, s := range a.subacceptors {
+	g.pending = nil
+	for _, s := range g.subacceptors {
 		s.stop()
 		s.close()
 	}
-	a.subacceptors = nil
+	g.subacceptors = nil
 }
 
 // anyPending reports whether a subacceptor has accepted something that was not taken yet.
-func (a *Acceptor) anyPending() bool {
-	for _, s := range a.subacceptors {
+func (g *acceptGoroutine) anyPending() bool {
+	for _, s := range g.subacceptors {
 		if s.anyAccepted() {
 			return true
 		}

@@ -18,6 +18,7 @@ import (
 type rig struct {
 	testing.TB
 	*Acceptor
+	*acceptGoroutine
 	board  *ipc.Scoreboard
 	addr   string
 	broken chan string
@@ -41,7 +42,7 @@ func newRig(t testing.TB, descriptorLimit int) *rig {
 			case QueueBroken:
 				broken <- fmt.Sprint(e.Slot, " ", e.Err)
 			case GuardTripped:
-				broken <- fmt.Sprint("trial ", e)
+				broken <- fmt.Sprint("guard ", e)
 			}
 		},
 	})
@@ -49,7 +50,7 @@ func newRig(t testing.TB, descriptorLimit int) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{
-		TB: t, Acceptor: a, board: board, addr: listener.Address, broken: broken,
+		TB: t, Acceptor: a, acceptGoroutine: a.goroutine, board: board, addr: listener.Address, broken: broken,
 		looks: make(chan func(), 1), ended: make(chan struct{}),
 	}
 	go r.run()
@@ -68,7 +69,7 @@ func (r *rig) run() {
 	defer close(r.ended)
 	defer r.Acceptor.Close()
 	r.reserve.Fill()
-	r.Acceptor.startSubacceptors()
+	r.startSubacceptors()
 	for !r.ending {
 		if err := r.cycle(); err != nil {
 			r.Error(err)

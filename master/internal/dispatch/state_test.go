@@ -49,11 +49,14 @@ func TestStateKnowsEveryField(t *testing.T) {
 			"perIP": carried, "maxQueuedTotal": made, "totals": carried, "watchQueue": made,
 		}},
 		{Acceptor{}, map[string]string{
-			"log": made, "set": made, "waker": made, "mail": "what is asked later is asked of the next one", "events": moment,
+			"mail": "what is asked later is asked of the next one", "stuck": carried, "stopped": made, "resumed": calm, "goroutine": carried,
+		}},
+		{acceptGoroutine{}, map[string]string{
+			"log": made, "mail": made, "stuck": made, "set": made, "waker": made, "events": moment,
 			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "sockets": made, "subacceptors": "as many as there are sockets for", "pending": carried, "ready": moment, "accepts": moment, "clock": made,
 			"lastID": carried, "serial": carried, "atOnce": made, "limits": "made, but for the bucket, which is carried",
 			"scheduling": moment, "coalescing": moment, "timers": moment,
-			"awaited": calm, "resumed": calm, "stuck": carried, "stopped": made, "ending": calm,
+			"awaited": calm, "ending": calm,
 		}},
 	} {
 		kind := reflect.TypeOf(test.of)
@@ -121,7 +124,7 @@ func TestStateOfQueue(t *testing.T) {
 }
 
 // What the rate grants goes on in the next program: an upgrade is no way to a burst.
-func TestEstateCarriesBucket(t *testing.T) {
+func TestStateCarriesBucket(t *testing.T) {
 	r := newRig(t, 1000)
 	r.do(func() {
 		r.limits.rate, r.limits.bucket = 10, newBucket(10, time.Now().Add(-time.Millisecond))
@@ -133,12 +136,12 @@ func TestEstateCarriesBucket(t *testing.T) {
 	}
 	r.Resume()
 	for rate, most := range map[int]float64{10: 0.5, 20: 20} { // another one begins anew
-		next := Acceptor{limits: limits{bucket: newBucket(rate, time.Now())}}
+		next := Acceptor{goroutine: &acceptGoroutine{limits: limits{bucket: newBucket(rate, time.Now())}}}
 		if err := next.Inherit(&e, nil); err != nil {
 			t.Fatal(err)
 		}
-		if next.limits.bucket.tokens != most || next.limits.bucket.asOf.After(time.Now()) {
-			t.Errorf("rate %d: %+v, want %v tokens", rate, next.limits.bucket, most)
+		if next.goroutine.limits.bucket.tokens != most || next.goroutine.limits.bucket.asOf.After(time.Now()) {
+			t.Errorf("rate %d: %+v, want %v tokens", rate, next.goroutine.limits.bucket, most)
 		}
 	}
 }

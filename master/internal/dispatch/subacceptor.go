@@ -48,7 +48,7 @@ type pendingConn struct {
 	fd       int          // owned
 }
 
-func newSubacceptor(a *Acceptor) (*subacceptor, error) {
+func newSubacceptor(g *acceptGoroutine) (*subacceptor, error) {
 	set, err := poller.New()
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func newSubacceptor(a *Acceptor) (*subacceptor, error) {
 		return nil, err
 	}
 	return &subacceptor{
-		log: a.log, accepts: acceptLoop{log: a.log}, set: set, waker: waker, notify: a.waker.Wake, clock: a.clock, batch: a.atOnce,
+		log: g.log, accepts: acceptLoop{log: g.log}, set: set, waker: waker, notify: g.waker.Wake, clock: g.clock, batch: g.atOnce,
 		room: make(chan struct{}, 1),
 	}, nil
 }

@@ -42,55 +42,55 @@ func NewTestDispatcher(broken func(slot int, err error)) (*TestDispatcher, error
 // Open opens the queue of a worker that is ready and can move connections. It
 // takes ownership of both ends of the queue.
 func (t *TestDispatcher) Open(slot, queue, workerEnd, capacity int, entry *ipc.Entry) {
-	a := t.acceptor
-	a.serial++
-	q := a.dispatcher.openQueue(Queue{
+	g := t.acceptor.goroutine
+	g.serial++
+	q := g.dispatcher.openQueue(Queue{
 		Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: true, Entry: entry,
-	}, a.serial)
-	t.wrong = a.set.Add(queue, poller.In, tagQueue|q.serial)
+	}, g.serial)
+	t.wrong = g.set.Add(queue, poller.In, tagQueue|q.serial)
 }
 
 // Accept takes ownership of fd as a connection just accepted, or returns false
 // and does not: there is no room.
 func (t *TestDispatcher) Accept(id uint64, fd int) bool {
-	d := &t.acceptor.dispatcher
-	if d.capacity = d.measure(); t.acceptor.quota() == 0 {
+	d := &t.acceptor.goroutine.dispatcher
+	if d.capacity = d.measure(); t.acceptor.goroutine.quota() == 0 {
 		return false
 	}
-	d.addAccepted(&ipc.Envelope{ID: id, Accepted: t.acceptor.clock.Now()}, fd)
+	d.addAccepted(&ipc.Envelope{ID: id, Accepted: t.acceptor.goroutine.clock.Now()}, fd)
 	d.totals.accepted++
 	return true
 }
 
 // CloseQueue has a slot get nothing more.
-func (t *TestDispatcher) CloseQueue(slot int) { t.acceptor.dispatcher.closeQueue(slot) }
+func (t *TestDispatcher) CloseQueue(slot int) { t.acceptor.goroutine.dispatcher.closeQueue(slot) }
 
 // Reaped is to be called when a slot's worker is dead.
 func (t *TestDispatcher) Reaped(slot int) {
-	if q := t.acceptor.dispatcher.reaped(slot); q != nil {
-		_ = t.acceptor.set.Del(q.spec.FD) // it may have been taken out
+	if q := t.acceptor.goroutine.dispatcher.reaped(slot); q != nil {
+		_ = t.acceptor.goroutine.set.Del(q.spec.FD) // it may have been taken out
 	}
 }
 
 // Turn does all that can be done now. Time has passed since the last one.
 func (t *TestDispatcher) Turn() error {
-	a := t.acceptor
-	n, err := a.set.Wait(a.events[:], 0)
+	g := t.acceptor.goroutine
+	n, err := g.set.Wait(g.events[:], 0)
 	if err != nil || t.wrong != nil {
 		return err
 	}
-	for i := range a.events[:n] {
-		a.handle(a.events[i].Tag())
+	for i := range g.events[:n] {
+		g.handle(g.events[i].Tag())
 	}
-	a.timers.retryAt = time.Time{}
-	a.dispatcher.unblock()
-	a.turn()
+	g.timers.retryAt = time.Time{}
+	g.dispatcher.unblock()
+	g.turn()
 	return nil
 }
 
 // IDs returns the ids of the connections that the master owns.
 func (t *TestDispatcher) IDs() (ids []uint64) {
-	d := &t.acceptor.dispatcher
+	d := &t.acceptor.goroutine.dispatcher
 	for i := range d.batch.Len() {
 		if d.owns(i) {
 			ids = append(ids, d.batch.ID(i))
@@ -100,7 +100,7 @@ func (t *TestDispatcher) IDs() (ids []uint64) {
 }
 
 // Counts returns what became of the connections.
-func (t *TestDispatcher) Counts() Totals { return t.acceptor.dispatcher.sum() }
+func (t *TestDispatcher) Counts() Totals { return t.acceptor.goroutine.dispatcher.sum() }
 
 // Close closes all that it owns.
 func (t *TestDispatcher) Close() { t.acceptor.Close() }

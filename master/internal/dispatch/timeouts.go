@@ -24,18 +24,18 @@ const strandedLimit = 5 * time.Second
 
 // waitForRoom arranges to hear of room. From when the bells are set a close rings; one
 // that came just before is seen by the last measure.
-func (a *Acceptor) waitForRoom() {
-	a.setBells()
-	a.dispatcher.capacity = a.dispatcher.measure()
-	a.timers.noWait = a.quota() > 0 || a.dispatcher.placeable()
-	if !a.timers.noWait && a.allowance() > 0 && a.timers.retryAt.IsZero() { // only the rate is in the way
-		a.timers.retryAt = time.Now().Add(max(a.limits.bucket.wait(), time.Millisecond))
+func (g *acceptGoroutine) waitForRoom() {
+	g.setBells()
+	g.dispatcher.capacity = g.dispatcher.measure()
+	g.timers.noWait = g.quota() > 0 || g.dispatcher.placeable()
+	if !g.timers.noWait && g.allowance() > 0 && g.timers.retryAt.IsZero() { // only the rate is in the way
+		g.timers.retryAt = time.Now().Add(max(g.limits.bucket.wait(), time.Millisecond))
 	}
 }
 
 // setBells has every worker ring when it has closed or thawed a connection.
-func (a *Acceptor) setBells() {
-	for _, q := range a.dispatcher.all {
+func (g *acceptGoroutine) setBells() {
+	for _, q := range g.dispatcher.all {
 		if q.phase != QueueReaped { // else the entry may be another's by now
 			q.entry.WantBell.Store(1)
 		}
@@ -45,38 +45,38 @@ func (a *Acceptor) setBells() {
 // planRetry sets the timers for what neither a bell nor the epoll set reports: a
 // queue that can take a packet again, and the end of waiting for a worker that
 // can thaw what is in the batch.
-func (a *Acceptor) planRetry() {
-	switch stranded := a.dispatcher.stranded(); {
+func (g *acceptGoroutine) planRetry() {
+	switch stranded := g.dispatcher.stranded(); {
 	case !stranded:
-		a.timers.strandedUntil = time.Time{}
-	case a.timers.strandedUntil.IsZero():
-		a.timers.strandedUntil = time.Now().Add(strandedLimit)
-	case !time.Now().Before(a.timers.strandedUntil):
-		a.dispatcher.loseStranded()
-		a.timers.strandedUntil, a.timers.noWait = time.Time{}, true
+		g.timers.strandedUntil = time.Time{}
+	case g.timers.strandedUntil.IsZero():
+		g.timers.strandedUntil = time.Now().Add(strandedLimit)
+	case !time.Now().Before(g.timers.strandedUntil):
+		g.dispatcher.loseStranded()
+		g.timers.strandedUntil, g.timers.noWait = time.Time{}, true
 	}
-	if !a.dispatcher.capacity.stalled && !a.dispatcher.anyBlocked() {
-		a.timers.retries = 0
+	if !g.dispatcher.capacity.stalled && !g.dispatcher.anyBlocked() {
+		g.timers.retries = 0
 		return
 	}
-	if a.timers.retryAt.IsZero() {
-		a.timers.retryAt = time.Now().Add(retryDelay(a.timers.retries))
-		a.timers.retries++
+	if g.timers.retryAt.IsZero() {
+		g.timers.retryAt = time.Now().Add(retryDelay(g.timers.retries))
+		g.timers.retries++
 	}
 }
 
 // timeout returns how long the next wait may last at most.
-func (a *Acceptor) timeout() time.Duration {
-	if a.timers.noWait {
+func (g *acceptGoroutine) timeout() time.Duration {
+	if g.timers.noWait {
 		return 0
 	}
 	var first time.Time
-	for _, at := range [...]time.Time{a.timers.retryAt, a.accepts.pause.Until(), a.timers.inspectAt, a.timers.strandedUntil} {
+	for _, at := range [...]time.Time{g.timers.retryAt, g.accepts.pause.Until(), g.timers.inspectAt, g.timers.strandedUntil} {
 		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
 	}
-	wait := a.untilWindowEnds()
+	wait := g.untilWindowEnds()
 	if !first.IsZero() && (wait < 0 || time.Until(first) < wait) {
 		wait = max(0, time.Until(first))
 	}
@@ -85,10 +85,10 @@ func (a *Acceptor) timeout() time.Duration {
 
 // untilWindowEnds returns how long it is until a window of the thread's
 // scheduling ends; negative: none is open.
-func (a *Acceptor) untilWindowEnds() time.Duration {
-	due := a.scheduling.Due()
+func (g *acceptGoroutine) untilWindowEnds() time.Duration {
+	due := g.scheduling.Due()
 	if due == math.MaxInt64 {
 		return -1
 	}
-	return max(0, due-a.clock.Now())
+	return max(0, due-g.clock.Now())
 }

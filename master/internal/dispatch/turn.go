@@ -15,55 +15,55 @@ import (
 // come by the ten thousand, there is a moment between two turns (coalescing.go).
 
 // turn does all that can be done without waiting, and arranges what ends the wait.
-func (a *Acceptor) turn() {
-	d := &a.dispatcher
-	a.timers.noWait, a.timers.unfinished = false, false
-	if !a.timers.retryAt.IsZero() && !time.Now().Before(a.timers.retryAt) {
-		a.timers.retryAt = time.Time{}
+func (g *acceptGoroutine) turn() {
+	d := &g.dispatcher
+	g.timers.noWait, g.timers.unfinished = false, false
+	if !g.timers.retryAt.IsZero() && !time.Now().Before(g.timers.retryAt) {
+		g.timers.retryAt = time.Time{}
 		d.unblock()
 	}
-	if !a.timers.inspectAt.IsZero() && !time.Now().Before(a.timers.inspectAt) {
-		a.timers.inspectAt, d.inspectAgain = time.Time{}, false // measure finds it anew
-		a.stuck.Store(d.inspectQueues())
+	if !g.timers.inspectAt.IsZero() && !time.Now().Before(g.timers.inspectAt) {
+		g.timers.inspectAt, d.inspectAgain = time.Time{}, false // measure finds it anew
+		g.stuck.Store(d.inspectQueues())
 	}
-	if a.untilWindowEnds() == 0 {
-		a.scheduling.EndWindow(a.clock.Now())
+	if g.untilWindowEnds() == 0 {
+		g.scheduling.EndWindow(g.clock.Now())
 	}
 	d.capacity = d.measure()
-	a.placeAll()
-	a.timers.noWait = a.takePending() && a.anyPending()
+	g.placeAll()
+	g.timers.noWait = g.takePending() && g.anyPending()
 	came := 0
-	for _, l := range a.ready {
-		if !a.accepts.pause.Over(time.Now) {
+	for _, l := range g.ready {
+		if !g.accepts.pause.Over(time.Now) {
 			break // it is reported again as long as clients wait
 		}
-		switch quota := a.quota(); {
+		switch quota := g.quota(); {
 		case quota > 0:
-			n, _ := a.acceptFrom(l, l.FD, quota)
+			n, _ := g.acceptFrom(l, l.FD, quota)
 			came += n
-			a.placeAll()
-		case a.turnsAway():
-			a.turnAway(l)
+			g.placeAll()
+		case g.turnsAway():
+			g.turnAway(l)
 		}
 	}
-	a.ready = a.ready[:0]
+	g.ready = g.ready[:0]
 	if came > 0 {
-		a.coalescing.came(came, a.clock.Now())
+		g.coalescing.came(came, g.clock.Now())
 	}
-	resumed, quota := a.accepts.pause.Over(time.Now), a.quota()
-	a.watchListeners(resumed && (quota > 0 || a.turnsAway()))
+	resumed, quota := g.accepts.pause.Over(time.Now), g.quota()
+	g.watchListeners(resumed && (quota > 0 || g.turnsAway()))
 	if quota == 0 {
-		a.waitForRoom()
+		g.waitForRoom()
 	} else if d.awaitsGuard() {
-		a.setBells()
+		g.setBells()
 		d.capacity = d.measure()
-		a.timers.noWait = !d.awaitsGuard()
+		g.timers.noWait = !d.awaitsGuard()
 	}
-	a.timers.noWait = a.timers.noWait || a.timers.unfinished
-	a.planRetry()
-	a.reportAwaited()
-	if d.inspectAgain && a.timers.inspectAt.IsZero() {
-		a.timers.inspectAt = time.Now().Add(stuckAfter)
+	g.timers.noWait = g.timers.noWait || g.timers.unfinished
+	g.planRetry()
+	g.reportAwaited()
+	if d.inspectAgain && g.timers.inspectAt.IsZero() {
+		g.timers.inspectAt = time.Now().Add(stuckAfter)
 	}
 }
 
@@ -73,8 +73,8 @@ const mostReclaims = 64
 
 // placeAll places the batch, and then what there is to reclaim, as far as there was room
 // when it was measured last. What is left in the batch found no worker.
-func (a *Acceptor) placeAll() {
-	d := &a.dispatcher
+func (g *acceptGoroutine) placeAll() {
+	d := &g.dispatcher
 	for reclaims := 0; ; reclaims++ {
 		d.returnMoved()
 		for before := -1; d.batch.Len() > 0 && d.capacity.room > 0; {
@@ -92,11 +92,11 @@ func (a *Acceptor) placeAll() {
 			return
 		}
 		if reclaims == mostReclaims {
-			a.timers.unfinished = true
-		} else if a.reclaim() {
+			g.timers.unfinished = true
+		} else if g.reclaim() {
 			continue
 		}
-		a.reserve.Fill()
+		g.reserve.Fill()
 		return
 	}
 }
@@ -104,10 +104,10 @@ func (a *Acceptor) placeAll() {
 // reclaim takes a packet that was given back, or that a worker leaves unread, into the
 // batch, which is empty, and reports whether it did. The reserve makes room for its
 // descriptors.
-func (a *Acceptor) reclaim() bool {
-	d := &a.dispatcher
+func (g *acceptGoroutine) reclaim() bool {
+	d := &g.dispatcher
 	if d.anyTakeable() {
-		a.reserve.Release()
+		g.reserve.Release()
 		if d.takeBack() {
 			return true
 		}
@@ -115,38 +115,38 @@ func (a *Acceptor) reclaim() bool {
 	if d.capacity.room == 0 || !d.rescuable() {
 		return false
 	}
-	a.reserve.Release()
+	g.reserve.Release()
 	return d.rescue()
 }
 
 // acceptFrom accepts into the batch, which is empty, no more than quota, from one
 // of a listener's sockets. It returns how many came in, and whether there may be more.
-func (a *Acceptor) acceptFrom(l *Listener, socket, quota int) (n int, more bool) {
-	envelope := ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: a.clock.Now()}
-	conns, more := a.accepts.take(l, socket, quota)
+func (g *acceptGoroutine) acceptFrom(l *Listener, socket, quota int) (n int, more bool) {
+	envelope := ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: g.clock.Now()}
+	conns, more := g.accepts.take(l, socket, quota)
 	for i := range conns {
 		envelope.Remote = conns[i].peer
-		if a.admit(&envelope, conns[i].fd) {
+		if g.admit(&envelope, conns[i].fd) {
 			n++
 		}
 	}
-	a.scheduling.Came(n, envelope.Accepted)
+	g.scheduling.Came(n, envelope.Accepted)
 	return n, more
 }
 
 // admit takes ownership of an accepted connection, gives it its id and puts it into the
 // batch; or refuses it, if it is one too many of its address.
-func (a *Acceptor) admit(e *ipc.Envelope, fd int) bool {
-	a.lastID++
-	e.ID = a.lastID
-	if !a.dispatcher.perIP.admit(e.ID, e.Remote.Addr()) {
-		a.refuse(fd, e.Remote, "max-conns-per-ip")
+func (g *acceptGoroutine) admit(e *ipc.Envelope, fd int) bool {
+	g.lastID++
+	e.ID = g.lastID
+	if !g.dispatcher.perIP.admit(e.ID, e.Remote.Addr()) {
+		g.refuse(fd, e.Remote, "max-conns-per-ip")
 		return false
 	}
-	a.dispatcher.addAccepted(e, fd)
+	g.dispatcher.addAccepted(e, fd)
 	killpoint.Reach(killpoint.Accepted)
-	a.dispatcher.totals.accepted++
-	a.dispatcher.capacity.admit()
-	a.limits.bucket.take(1)
+	g.dispatcher.totals.accepted++
+	g.dispatcher.capacity.admit()
+	g.limits.bucket.take(1)
 	return true
 }

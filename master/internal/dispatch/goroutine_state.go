@@ -8,19 +8,19 @@ import (
 )
 
 // state describes everything. The accept goroutine is paused.
-func (a *Acceptor) state() State {
-	d := &a.dispatcher
+func (g *acceptGoroutine) state() State {
+	d := &g.dispatcher
 	e := State{
-		LastID: a.lastID, Serial: a.serial, Turn: d.turn,
+		LastID: g.lastID, Serial: g.serial, Turn: d.turn,
 		Totals: d.totals.state(),
 	}
-	if b := a.limits.bucket; b.rate > 0 {
+	if b := g.limits.bucket; b.rate > 0 {
 		e.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
 	}
 	for _, q := range d.all {
 		e.Queues = append(e.Queues, q.state())
 	}
-	for _, conn := range a.allPending() {
+	for _, conn := range g.allPending() {
 		e.Pending = append(e.Pending, PendingState{conn.fd, conn.accepted.Local, conn.accepted.Remote, conn.accepted.Listener, conn.accepted.Accepted})
 	}
 	e.PerIP = d.perIP.record()
@@ -61,11 +61,12 @@ func (e *QueueState) queue(entry *ipc.Entry) *workerQueue {
 // Inherit takes over what the accept goroutine of another program left, before Run. It
 // takes ownership of the descriptors. boards are the living workers', by slot.
 func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
-	d := &a.dispatcher
-	a.lastID, a.serial, d.turn = e.LastID, e.Serial, e.Turn
+	g := a.goroutine
+	d := &g.dispatcher
+	g.lastID, g.serial, d.turn = e.LastID, e.Serial, e.Turn
 	d.totals = e.Totals.totals()
-	if b := e.Bucket; b != nil && b.Rate == a.limits.bucket.rate {
-		a.limits.bucket.tokens, a.limits.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
+	if b := e.Bucket; b != nil && b.Rate == g.limits.bucket.rate {
+		g.limits.bucket.tokens, g.limits.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
 	}
 	for i := range e.Queues {
 		entry := new(ipc.Entry) // of a reaped worker, whose counts are known
@@ -79,22 +80,22 @@ func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 			d.closed = append(d.closed, q)
 		}
 		if q.stuck {
-			a.stuck.Store(true)
+			g.stuck.Store(true)
 		}
 		if q.phase != QueueReaped && !q.broken {
-			if err := a.set.Add(q.spec.FD, poller.In, tagQueue|q.serial); err != nil {
+			if err := g.set.Add(q.spec.FD, poller.In, tagQueue|q.serial); err != nil {
 				return err
 			}
 		}
 	}
 	for _, p := range e.Pending {
-		a.pending = append(a.pending, pendingConn{ipc.Envelope{Local: p.Local, Remote: p.Remote, Listener: p.Listener, Accepted: p.Accepted}, p.FD})
+		g.pending = append(g.pending, pendingConn{ipc.Envelope{Local: p.Local, Remote: p.Remote, Listener: p.Listener, Accepted: p.Accepted}, p.FD})
 	}
 	if err := d.perIP.inherit(e); err != nil {
 		return err
 	}
 	d.relist()
 	d.inspectAgain = true // what was stuck or queued is to be looked at
-	a.timers.inspectAt = time.Now().Add(stuckAfter)
+	g.timers.inspectAt = time.Now().Add(stuckAfter)
 	return nil
 }
