@@ -11,6 +11,7 @@ import (
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/fileid"
+	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -90,6 +91,8 @@ func newFakeMasterOf(workers, maxWorkers int, moves bool) *fakeMaster {
 		},
 		stopped: func(int) bool { return false },
 	}, goSleeper())
+	// A reload keeps it. It has no socket: that is for nobody here to accept from.
+	fm.listeners = []*listen.Listener{{From: config.addresses()[0], FD: -1}}
 	fm.supervisor.upgrader = fm.newUpgrader()
 	go func() { fm.ended <- fm.run() }()
 	return fm
@@ -261,7 +264,12 @@ func (fm *fakeMaster) AwaitLanding(slot int) {
 	fm.asked()
 	fm.inbox.Put(dispatch.Landed{Worker: fm.queues[slot].Worker})
 }
-func (fm *fakeMaster) AwaitArrival()              { fm.asked(); fm.inbox.Put(dispatch.Arrived{}) }
+
+func (fm *fakeMaster) AwaitArrival() {
+	fm.asked()
+	fm.inbox.Put(dispatch.Arrived{})
+}
+
 func (fm *fakeMaster) MovedSoFar(int, uint64) int { fm.asked(); return 0 }
 func (fm *fakeMaster) ForgetMove(int, uint64)     { fm.asked() }
 

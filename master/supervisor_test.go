@@ -186,6 +186,30 @@ func TestSupervisorModel(t *testing.T) {
 	})
 }
 
+// A reload succeeds here as it does in a master: else what follows one is not tried.
+func TestReload(t *testing.T) {
+	for name, moves := range map[string]bool{"connections move": true, "connections finish": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fm := newFakeMasterOf(2, 2, moves)
+				synctest.Wait()
+				done := make(chan outcome, 1)
+				fm.look(func() { fm.askReload(done) })
+				if result := <-done; result.err != nil || result.generation != 2 {
+					t.Errorf("generation %d, %v; want 2", result.generation, result.err)
+				}
+				synctest.Wait()
+				fm.look(func() {
+					if len(fm.ofGeneration(1)) != 0 || len(fm.wanted(2)) != 2 {
+						t.Errorf("%d workers of generation 1, %d of 2; want 0, 2", len(fm.ofGeneration(1)), len(fm.wanted(2)))
+					}
+				})
+				fm.abandon()
+			})
+		})
+	}
+}
+
 // A reload that fails leaves the number of workers as it was.
 func TestFailedReloadKeepsTheWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
