@@ -10,8 +10,12 @@ import (
 // This file is how a reload ends if its new generation serves, but cannot be given the
 // connections of the old one. Those that have not moved stay in the old workers.
 
-// guardTripped: too many of the connections that moved could not be restored.
+// guardTripped: too many of the connections that moved could not be restored. A stop has
+// ended the reload, and recalled the old workers, already.
 func (s *supervisor) guardTripped(e dispatch.GuardTripped) {
+	if s.stopping != stopNot {
+		return
+	}
 	for slot := range s.slots.all() {
 		if slot.generation < s.generation {
 			s.keep(slot)

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,6 +34,38 @@ func TestDeathWhileStopping(t *testing.T) {
 					fm.exit(a.pid, unix.WaitStatus(unix.SIGKILL))
 				}
 			}
+		})
+		select {
+		case err := <-fm.ended:
+			if err != nil || len(fm.live) > 0 {
+				t.Errorf("%v, %d processes", err, len(fm.live))
+			}
+		case <-time.After(time.Hour):
+			t.Error("it does not end")
+			fm.abandon()
+		}
+	})
+}
+
+// A move guard that trips while a stop waits for connections to arrive changes nothing
+// of it: the old workers still have the stop's deadline.
+func TestGuardTripsWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fm := newFakeMasterOf(1, 1, true)
+		synctest.Wait()
+		fm.look(func() {
+			for _, w := range fm.live {
+				w.deaf, w.stubborn = true, true // its connections last
+			}
+			fm.askReload(nil)
+		})
+		synctest.Wait()
+		fm.look(func() {
+			if got := fm.slots[0].life; got != lifeMoving {
+				t.Fatalf("the old worker is %v, want it to be %v", got, lifeMoving)
+			}
+			fm.stop(stopGraceful)
+			fm.guardTripped(dispatch.GuardTripped{Tried: 3, Failed: 3})
 		})
 		select {
 		case err := <-fm.ended:
