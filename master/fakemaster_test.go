@@ -29,6 +29,7 @@ type fakeMaster struct {
 	paused       bool // the accept goroutine
 
 	acceptStands bool // the accept goroutine stands still
+	holdsArrival bool // it has something on its way to a new generation, for ever
 	faults       []error
 
 	mute      bool  // workers started from now on never say ready
@@ -267,7 +268,9 @@ func (fm *fakeMaster) AwaitLanding(slot int) {
 
 func (fm *fakeMaster) AwaitArrival() {
 	fm.asked()
-	fm.inbox.Put(dispatch.Arrived{})
+	if !fm.holdsArrival {
+		fm.inbox.Put(dispatch.Arrived{})
+	}
 }
 
 func (fm *fakeMaster) MovedSoFar(int, uint64) int { fm.asked(); return 0 }

@@ -264,7 +264,7 @@ func (s *supervisor) abortReload(err error) {
 	switch r.stage {
 	case reloadReading:
 		s.notifier.ready() // again
-	case reloadMoving: // the new generation serves: only the moving ends
+	case reloadMoving, reloadArriving: // the new generation serves: only the moving ends
 		result.departures, _ = s.close(r.account)
 	case reloadStarting:
 		s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)

@@ -78,3 +78,30 @@ func TestGuardTripsWhileStopping(t *testing.T) {
 		}
 	})
 }
+
+// A stop while the last connections of a reload are on their way ends the reload's
+// account, too.
+func TestStopWhileArriving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fm := newFakeMasterOf(1, 1, true)
+		synctest.Wait()
+		fm.look(func() {
+			fm.holdsArrival = true
+			fm.askReload(nil)
+		})
+		synctest.Wait()
+		fm.look(func() {
+			r := fm.reload
+			if r == nil || r.stage != reloadArriving {
+				t.Fatalf("the reload is %+v, want it to wait for connections to arrive", r)
+			}
+			fm.stop(stopGraceful)
+			if !r.account.closed {
+				t.Error("its account is open")
+			}
+		})
+		if err := <-fm.ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
