@@ -41,7 +41,7 @@ func (c Config) Check() error {
 
 // check fills in defaults and returns the parsed addresses.
 func (c *Config) check() ([]Address, error) {
-	c.fillIn()
+	c.FillIn()
 	for _, n := range c.numbers() {
 		if !n.good {
 			return nil, wrong(n.key, "is %s, want %s", n.value, n.want)
@@ -71,8 +71,9 @@ func (c *Config) check() ([]Address, error) {
 	return addresses, nil
 }
 
-// fillIn puts defaults in the place of zero values.
-func (c *Config) fillIn() {
+// FillIn puts defaults in the place of zero values, as Run does: two configurations may
+// be compared after that. It may be called again.
+func (c *Config) FillIn() {
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}

@@ -171,6 +171,27 @@ func TestSettingsWantWhatMasterWants(t *testing.T) {
 	}
 }
 
+// A default may be left out, be written, or be 0 where that stands for it: to go from one
+// to the other is no change.
+func TestReloadMayWriteADefaultOut(t *testing.T) {
+	t.Parallel()
+	s := serveConfigured(t, `workers = 1`)
+	for _, lines := range [][]string{
+		{`max-workers = 0`, `acceptors = 0`},
+		{fmt.Sprintf(`max-workers = %d`, master.DefaultMaxWorkers), `acceptors = 1`},
+		{`max-workers = 0`},
+		{`acceptors = 0`},
+		nil,
+	} {
+		t.Log(lines)
+		s.write(append(lines, `workers = 1`)...)
+		s.reload()
+	}
+	s.write(`workers = 1`, fmt.Sprintf(`max-workers = %d`, master.DefaultMaxWorkers+1), `acceptors = 2`)
+	s.refusesReload("acceptors, max-workers cannot change by a reload")
+	s.stop()
+}
+
 // A reload brings in force what is not fixed. What is fixed is named, and whatever else
 // the file says then waits.
 func TestReloadCannotChangeWhatIsFixed(t *testing.T) {

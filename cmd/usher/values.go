@@ -32,7 +32,8 @@ func (v *values) place(o origin) {
 	}
 }
 
-// allows refuses a reload that changes what only a new master can.
+// allows refuses a reload that changes what only a new master can. Defaults are filled
+// in, of both.
 func (v *values) allows(next *values) error {
 	var changed []string
 	for _, row := range settings {
@@ -46,6 +47,7 @@ func (v *values) allows(next *values) error {
 // config returns what the master is to do. Its errors are about what was typed
 // or wrap master.ErrConfig.
 func (r *reading) config(s *sources) (master.Config, error) {
+	r.values.FillIn() // so that allows takes a 0 that stands for a default for that default
 	config := r.values.Config
 	var err error
 	if config.Program, config.ProgramGiven, err = r.program(s); err != nil {
