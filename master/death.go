@@ -45,7 +45,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	if slot.queueOpen {
 		s.dispatch.Reaped(slot.number)
 	} else {
-		closeQueue(process.Queue())
+		dropQueue(process.Queue())
 	}
 	process.HangUp()
 	slot.process = nil

@@ -39,24 +39,30 @@ type dispatcher interface {
 // queue describes the queue of the slot's worker to the accept goroutine, which
 // takes ownership of the descriptors.
 func (s *supervisor) queue(slot *slot) dispatch.Queue {
-	capacity := slot.ready.Capacity
-	if capacity <= 0 {
-		capacity = slot.config.defaultCapacity
-	}
-	if most := slot.config.MaxConnsPerWorker; most > 0 {
-		capacity = min(capacity, most)
-	}
 	fd, workerEnd := slot.process.Queue()
 	return dispatch.Queue{
 		Worker: slot.worker(), FD: fd, WorkerEnd: workerEnd,
-		Capacity: capacity, Closes: slot.ready.Closes, Moves: slot.ready.Moves, Entry: slot.entry(),
+		Capacity: slot.capacity(), Closes: slot.ready.Closes, Moves: slot.ready.Moves, Entry: slot.entry(),
 	}
 }
 
-// closeQueue closes both ends of a queue that the accept goroutine was not given. It
+// capacity is the most connections that the slot's worker gets at a time: as many as it
+// has said, or the default, but no more than it may.
+func (s *slot) capacity() int {
+	capacity := s.ready.Capacity
+	if capacity <= 0 {
+		capacity = s.config.defaultCapacity
+	}
+	if most := s.config.MaxConnsPerWorker; most > 0 {
+		capacity = min(capacity, most)
+	}
+	return capacity
+}
+
+// dropQueue closes both ends of a queue that the accept goroutine was not given. It
 // does not block: a worker that was never ready may have sent something all the same,
 // which is closed with the queue, whatever it is.
-func closeQueue(queue, workerEnd int) {
+func dropQueue(queue, workerEnd int) {
 	go fdpass.CloseAll([]int{queue, workerEnd})
 }
 

@@ -112,7 +112,7 @@ func (s *supervisor) beginMove(m *moveRequest) {
 	_, workers := s.dispatch.Snapshot()
 	count := min(m.count, workers[m.from].Active)
 	if m.to != dispatch.Nobody {
-		count = min(count, s.queue(s.slots[m.to]).Capacity-workers[m.to].Load())
+		count = min(count, s.slots[m.to].capacity()-workers[m.to].Load())
 	}
 	if count <= 0 {
 		m.done <- moveDone{departures: departures{Staying: uint64(workers[m.from].Active)}}

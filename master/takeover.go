@@ -112,7 +112,7 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 		}
 		a.super.setProgram(state.Generation, worker)
 	}
-	if err := a.accept.Inherit(&state.Accept, boards); err != nil {
+	if err := a.accept.Inherit(&state.Accept, entriesOf(boards)); err != nil {
 		return nil, err
 	}
 	if config.Control != "" {
@@ -144,6 +144,15 @@ func openBoards(state *upgradeState) (map[int]*ipc.Scoreboard, error) {
 		boards[s.Number] = board
 	}
 	return boards, nil
+}
+
+// entriesOf returns the entry of each slot's worker in its board.
+func entriesOf(boards map[int]*ipc.Scoreboard) map[int]*ipc.Entry {
+	entries := make(map[int]*ipc.Entry, len(boards))
+	for number, board := range boards {
+		entries[number] = board.Entry(number)
+	}
+	return entries
 }
 
 // commit is the point of no return. Nothing in it can fail.

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/usher-go/usher/internal/poller"
@@ -59,8 +60,9 @@ func (e *QueueState) queue(entry *ipc.Entry) *workerQueue {
 }
 
 // Inherit takes over what the accept goroutine of another program left, before Run. It
-// takes ownership of the descriptors. boards are the living workers', by slot.
-func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
+// takes ownership of the descriptors. entries are the living workers', by slot;
+// one that is missing is an error.
+func (a *Acceptor) Inherit(e *State, entries map[int]*ipc.Entry) error {
 	g := a.goroutine
 	d := &g.dispatcher
 	g.lastID, g.serial, d.turn = e.LastID, e.Serial, e.Turn
@@ -70,8 +72,10 @@ func (a *Acceptor) Inherit(e *State, boards map[int]*ipc.Scoreboard) error {
 	}
 	for i := range e.Queues {
 		entry := new(ipc.Entry) // of a reaped worker, whose counts are known
-		if number := e.Queues[i].Slot; e.Queues[i].Phase != QueueReaped {
-			entry = boards[number].Entry(number)
+		if slot := e.Queues[i].Slot; e.Queues[i].Phase != QueueReaped {
+			if entry = entries[slot]; entry == nil {
+				return fmt.Errorf("a queue of slot %d, which has no worker", slot)
+			}
 		}
 		q := e.Queues[i].queue(entry)
 		if q.phase == QueueOpen {

@@ -145,3 +145,15 @@ func TestStateCarriesBucket(t *testing.T) {
 		}
 	}
 }
+
+// A queue whose worker should live, and has no entry, is refused: nothing could be
+// counted of it.
+func TestInheritWantsTheEntryOfEachWorker(t *testing.T) {
+	r := newRig(t, 1000)
+	e := State{Queues: []QueueState{{Slot: 3, Phase: QueueOpen, Queue: -1, WorkerEnd: -1}}}
+	r.do(func() {
+		if err := r.Inherit(&e, nil); err == nil || len(r.dispatcher.all) != 0 {
+			t.Errorf("%v, and %d queues", err, len(r.dispatcher.all))
+		}
+	})
+}
