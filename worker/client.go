@@ -56,7 +56,7 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 
 // run makes turns until an order has set stopped, or there is nothing left to wait for.
 func (l *loop) run(stopped *bool) error {
-	for !*stopped && (l.table.live > 0 || l.dialer.owed > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
+	for !*stopped && (l.table.live > 0 || l.dialer.failures > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
 		next := l.nextDeadline()
 		if _, err := l.turn(next, l.until(next)); err != nil {
 			return err

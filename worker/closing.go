@@ -120,19 +120,19 @@ func (c *Conn) settle() {
 	case c.state.phase() >= phaseClosed:
 		c.report()
 	case c.state.phase() >= phaseBroken:
-		c.finish()
+		c.closeNow()
 	case c.state.phase() == phaseLingering:
 	case c.state.phase() == phaseDialling:
 		c.settleDial()
-	case c.hasOutput() || c.finishOutput():
+	case c.hasOutput() || c.sendEndMark():
 		if c.state.phase() == phaseClosing {
 			c.boundFlush()
 		}
 		c.proceed()
 	case c.state.phase() == phaseClosing:
 		c.endFlushed()
-	case c.state.fin() != finNone && !c.shut():
-		c.finish()
+	case c.state.fin() != finNone && !c.sendFIN():
+		c.closeNow()
 	case c.state.fin() != finNone && c.state.held(holdEOF):
 		c.state.step(eventClose)
 		c.endFlushed()
@@ -145,7 +145,7 @@ func (c *Conn) settle() {
 // input may be the transport's word alone, and the peer's FIN still to come.
 func (c *Conn) endFlushed() {
 	if c.state.held(holdEOF) && !c.state.is(traitWrapped) {
-		c.finish()
+		c.closeNow()
 		return
 	}
 	c.linger()
@@ -175,14 +175,14 @@ func (c *Conn) proceed() {
 	c.arm()
 }
 
-// shut sends FIN, once. It reports whether the connection is still good.
-func (c *Conn) shut() bool {
+// sendFIN sends FIN, once. It reports whether the connection is still good.
+func (c *Conn) sendFIN() bool {
 	if c.state.fin() == finSent {
 		return true
 	}
 	c.state.setFin(finSent)
 	if unix.Shutdown(int(c.fd), unix.SHUT_WR) != nil {
-		if err := c.socketError(); !c.state.is(traitWrapped) || !c.state.held(holdEOF) { // else as in finishOutput
+		if err := c.socketError(); !c.state.is(traitWrapped) || !c.state.held(holdEOF) { // else as in sendEndMark
 			c.blame(err) // ENOTCONN: the peer has reset it, and this says how
 		}
 		return false
@@ -190,8 +190,8 @@ func (c *Conn) shut() bool {
 	return true
 }
 
-// finish closes the connection and tells its session.
-func (c *Conn) finish() {
+// closeNow closes the connection and tells its session.
+func (c *Conn) closeNow() {
 	c.release()
 	c.report()
 }
@@ -242,8 +242,8 @@ func (c *Conn) report() {
 	if session, ok := session.(CloseSession); ok {
 		c.callClose(session, cause)
 	}
-	if c.loop.ending != nil {
-		c.loop.ending(c.id, cause)
+	if c.loop.reported != nil {
+		c.loop.reported(c.id, cause)
 	}
 	if c.loop.log.IsTrace() {
 		c.loop.log.Trace("connection closed", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener, "reason", cause)

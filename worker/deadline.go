@@ -30,7 +30,7 @@ type alarm struct {
 const maxIdleMS = math.MaxUint32
 
 // deadlines are times on the loop's clock; 0: none.
-type deadlines struct{ read, write, end time.Duration }
+type deadlines struct{ read, write, phase time.Duration }
 
 const (
 	// flushTime is how long a closing connection may take to flush, for each
@@ -131,17 +131,17 @@ func (c *Conn) gotInput() {
 	}
 }
 
-// setEnd bounds what is left of a connection that ends.
-func (c *Conn) setEnd(deadline time.Duration) {
-	c.addUnfinished().deadlines.end = deadline
+// setPhaseDeadline bounds what is left of a connection that ends.
+func (c *Conn) setPhaseDeadline(deadline time.Duration) {
+	c.addUnfinished().deadlines.phase = deadline
 	c.schedule()
 }
 
 // boundFlush bounds the flushing of a closing connection, the first time.
 func (c *Conn) boundFlush() {
-	if c.unfinished.deadlines.end == 0 {
-		c.unfinished.flushing = c.unsent()
-		c.setEnd(c.loop.turnTime() + c.loop.flushTime)
+	if c.unfinished.deadlines.phase == 0 {
+		c.unfinished.unsentBefore = c.unsent()
+		c.setPhaseDeadline(c.loop.turnTime() + c.loop.flushTime)
 	}
 }
 
@@ -177,8 +177,8 @@ func (c *Conn) due() time.Duration {
 	if d.write != 0 {
 		due = min(due, d.write)
 	}
-	if d.end != 0 {
-		due = min(due, d.end)
+	if d.phase != 0 {
+		due = min(due, d.phase)
 	}
 	return due
 }
@@ -194,10 +194,10 @@ func (c *Conn) idleDeadline() time.Duration {
 	return a.active + time.Duration(a.idleMS)*time.Millisecond
 }
 
-// ring acts on what is due. It first tries to write: epoll reports room only once
+// expire acts on what is due. It first tries to write: epoll reports room only once
 // a third of the kernel's buffer is free, and a slow peer may have taken much
 // since it did.
-func (c *Conn) ring(now time.Duration) {
+func (c *Conn) expire(now time.Duration) {
 	if c.hasOutput() && c.state.allows(mayFlush) {
 		c.flush()
 	}
@@ -209,8 +209,8 @@ func (c *Conn) ring(now time.Duration) {
 				c.fail(ErrWriteTimeout)
 			}
 		}
-		if d.end != 0 && d.end <= now {
-			d.end = 0
+		if d.phase != 0 && d.phase <= now {
+			d.phase = 0
 			c.overstayed(now)
 		}
 		if d.read != 0 && d.read <= now {
@@ -241,7 +241,7 @@ func (c *Conn) overstayed(now time.Duration) {
 	case c.state.phase() == phaseDialling:
 		c.fail(dialError(c.unfinished.dialling.to, ErrDialTimeout))
 	case !c.hasOutput(): // flushed just now
-	case unsent+flushBytes <= c.unfinished.flushing:
+	case unsent+flushBytes <= c.unfinished.unsentBefore:
 		c.boundFlush()
 	default:
 		c.fail(ErrWriteTimeout)
@@ -262,8 +262,8 @@ func (c *Conn) stopTiming() {
 // alarmsPerTurn bounds how long those that are due keep events waiting.
 const alarmsPerTurn = 256
 
-// ringAlarms acts on what is due in the wheel.
-func (l *loop) ringAlarms() {
+// expireAlarms acts on what is due in the wheel.
+func (l *loop) expireAlarms() {
 	l.wheel.Advance(l.turnTime())
 	for range alarmsPerTurn {
 		id := l.wheel.Take()
@@ -274,7 +274,7 @@ func (l *loop) ringAlarms() {
 		if owner := l.wheel.Value(id).owner; owner&timerMark != 0 {
 			l.timers[owner&^timerMark].run()
 		} else {
-			l.table.at(owner).ring(l.turnTime())
+			l.table.at(owner).expire(l.turnTime())
 		}
 		l.settle()
 	}

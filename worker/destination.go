@@ -35,13 +35,13 @@ func (to Destination) String() string {
 	return to.Remote.String()
 }
 
-// errDialPlace: there is no such destination.
-var errDialPlace = errors.New("want either a remote address or a path")
+// errDestination: there is no such destination.
+var errDestination = errors.New("want either a remote address or a path")
 
 // socket returns an owned socket for the destination, bound if it is to be.
 func (to Destination) socket() (fd int, err error) {
 	if to.Remote.IsValid() == (to.Path != "") {
-		return -1, errDialPlace
+		return -1, errDestination
 	}
 	family := unix.AF_INET
 	switch {

@@ -22,12 +22,12 @@ var ErrDialTimeout = errors.New("worker: dial timeout")
 // Elsewhere they do nothing, but that what Dial was given as failed gets
 // ErrWrongGoroutine.
 type Dialer struct {
-	loop   *loop
-	self   *Conn  // has no socket: it carries the timers and functions of the Dialer itself
-	last   uint64 // the id given last
-	run    int    // dialled since loop.messages was last needed for it
-	owed   int    // calls of failed that are in loop.messages
-	closed bool   // the loop ends: nothing more is dialled, unless one more connection comes
+	loop     *loop
+	self     *Conn  // has no socket: it carries the timers and functions of the Dialer itself
+	last     uint64 // the id given last
+	run      int    // dialled since loop.messages was last needed for it
+	failures int    // calls of failed that are in loop.messages
+	closed   bool   // the loop ends: nothing more is dialled, unless one more connection comes
 }
 
 // firstDialled is the first id of dialled connections: the master's never come
@@ -76,7 +76,7 @@ const dialRun = 64
 func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	l := d.loop
 	if !l.here() {
-		return d.refuse(l.stray("Dialer.Dial"), failed)
+		return d.strayDial(l.stray("Dialer.Dial"), failed)
 	}
 	d.last++
 	c := &Conn{
@@ -91,7 +91,7 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	if err != nil {
 		c.blame(dialError(to, err))
 		c.state.step(eventRelease)
-		d.owe(c)
+		d.failLater(c)
 		return c
 	}
 	c.fd = int32(fd)
@@ -99,7 +99,7 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	l.dialled++
 	if to.Timeout > 0 {
 		now := l.refresh()
-		c.setEnd(now + min(to.Timeout, never-now))
+		c.setPhaseDeadline(now + min(to.Timeout, never-now))
 	}
 	if d.run == dialRun {
 		l.messages.Put(message{f: func(*Conn) { d.run = 0 }})
@@ -112,21 +112,21 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	return c
 }
 
-// refuse is Dial on another goroutine: nothing of the loop is touched, and failed is
+// strayDial is Dial on another goroutine: nothing of the loop is touched, and failed is
 // called where it always is.
-func (d *Dialer) refuse(err error, failed func(error)) *Conn {
+func (d *Dialer) strayDial(err error, failed func(error)) *Conn {
 	if failed != nil {
 		d.Post(func() { failed(err) })
 	}
 	return &Conn{loop: d.loop, origin: d.self.origin, id: firstDialled, fd: -1, state: newState(phaseOver, traitDialled)}
 }
 
-// owe has failed called for a connection that has no descriptor: in another turn,
+// failLater has failed called for a connection that has no descriptor: in another turn,
 // since the next may be no better.
-func (d *Dialer) owe(c *Conn) {
-	d.owed++
+func (d *Dialer) failLater(c *Conn) {
+	d.failures++
 	d.loop.messages.Put(message{f: func(*Conn) {
-		d.owed--
+		d.failures--
 		c.touch()
 	}})
 }
@@ -153,9 +153,9 @@ func (d *Dialer) Post(f func()) bool {
 // isDialers reports whether c stands for the Dialer, and not for a connection.
 func (c *Conn) isDialers() bool { return c.loop.dialer.self == c }
 
-// hangUpDialled ends the dialled connections of a worker that has no others, and
+// endDialled ends the dialled connections of a worker that has no others, and
 // reports whether none is left.
-func (l *loop) hangUpDialled() bool {
+func (l *loop) endDialled() bool {
 	if !l.dialer.closed {
 		l.dialer.closed = true
 		l.table.each(func(c *Conn) { c.end(ErrDrained) })

@@ -68,7 +68,7 @@ func (c *Conn) settleDial() {
 	}
 	c.state.step(eventReached)
 	c.unfinished.dialling = nil
-	c.unfinished.deadlines.end = 0
+	c.unfinished.deadlines.phase = 0
 	c.schedule()
 	c.releaseUnfinished()
 	if err := c.open(d.handler); err != nil {

@@ -106,7 +106,7 @@ func (d *drain) cutShort() {
 			if c.hasOutput() {
 				c.blame(ErrDrained)
 			}
-			c.finish()
+			c.closeNow()
 		})
 		m.kind.end()
 		d.deadline = never

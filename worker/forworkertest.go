@@ -39,7 +39,7 @@ func newManualLoop(handler, opts any, closed func(uint64, error)) (forworkertest
 	}
 	t := &manualLoop{loop: l, handler: h}
 	l.clock = func() time.Duration { return t.time }
-	l.ending = closed
+	l.reported = closed
 	if o.memory > 0 {
 		l.boundMemory(o.memory) // else there is none: a test is not to depend on the machine
 	}

@@ -76,7 +76,7 @@ func (c *Conn) classify() {
 // busy reports whether a connection cannot move now, though it is movable:
 // it ends, or something of it would be lost.
 func (c *Conn) busy() bool {
-	if !c.state.allows(mayMove) || c.state.watch() == hungUp || c.state.held(holdWork) || c.waiting() {
+	if !c.state.allows(mayMove) || c.state.watch() == hungUp || c.state.held(holdWork) || c.hasPosts() {
 		return true
 	}
 	u := c.unfinished
@@ -84,7 +84,7 @@ func (c *Conn) busy() bool {
 		return false
 	}
 	_, forgets := c.session.(DataFunc) // nobody arms its timers again
-	return forgets && u.timers != nil || u.cause != nil || u.files != nil || u.flowing != nil || u.deadlines.end != 0
+	return forgets && u.timers != nil || u.cause != nil || u.files != nil || u.flowing != nil || u.deadlines.phase != 0
 }
 
 // postponeMin and postponeMax bound how long a connection is left alone whose

@@ -54,8 +54,8 @@ type frozenFlags uint16
 
 const (
 	frozenEOF     frozenFlags = 1 << iota // the peer's end was delivered
-	frozenShut                            // CloseWrite was called
-	frozenShutFIN                         // and FIN sent
+	frozenFINDue                          // CloseWrite was called
+	frozenFINSent                         // and FIN sent
 	frozenPaused
 	frozenChoked
 	frozenLow     // Low is due
@@ -87,9 +87,9 @@ func (s state) freeze() (flags frozenFlags) {
 	}
 	switch s.fin() {
 	case finDue:
-		flags |= frozenShut
+		flags |= frozenFINDue
 	case finSent:
-		flags |= frozenShut | frozenShutFIN
+		flags |= frozenFINDue | frozenFINSent
 	}
 	return flags
 }
@@ -103,9 +103,9 @@ func (s *state) thaw(flags frozenFlags) {
 		}
 	}
 	switch {
-	case flags&frozenShutFIN != 0:
+	case flags&frozenFINSent != 0:
 		s.setFin(finSent)
-	case flags&frozenShut != 0:
+	case flags&frozenFINDue != 0:
 		s.setFin(finDue)
 	default:
 		s.setFin(finNone)

@@ -110,7 +110,7 @@ func TestFrozenStates(t *testing.T) {
 		flags |= pair.flag
 		facts |= pair.fact
 	}
-	if facts&(phaseMask|watchMask|finMask) != 0 || flags&(frozenShut|frozenShutFIN) != 0 {
+	if facts&(phaseMask|watchMask|finMask) != 0 || flags&(frozenFINDue|frozenFINSent) != 0 {
 		t.Errorf("flags %b, facts %b: what is no set is among them", flags, facts)
 	}
 }
@@ -119,8 +119,8 @@ func TestFrozenStates(t *testing.T) {
 func TestStateFreezesAndThaws(t *testing.T) {
 	for flags := range frozenFlags(1 << 9) {
 		want := flags
-		if flags&frozenShutFIN != 0 {
-			want |= frozenShut // there is no FIN that was not asked for
+		if flags&frozenFINSent != 0 {
+			want |= frozenFINDue // there is no FIN that was not asked for
 		}
 		for _, before := range []state{newState(phaseOpen, 0), newState(phaseOpen, traitMoved) | state(holdAny)} {
 			s := before

@@ -31,7 +31,7 @@ func BenchmarkIdleUpkeep(b *testing.B) {
 				if _, ok := l.wheel.Next(); ok {
 					l.wheel.Advance(l.turnAt)
 					for id := l.wheel.Take(); id != 0; id = l.wheel.Take() {
-						l.table.at(l.wheel.Value(id).owner).ring(l.turnAt)
+						l.table.at(l.wheel.Value(id).owner).expire(l.turnAt)
 					}
 				}
 			}

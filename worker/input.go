@@ -104,11 +104,11 @@ func (c *Conn) delivered(in []byte, own bool, n int, err error) {
 	if c.ending() {
 		n = len(in)
 	}
-	c.keep(in[n:], own)
+	c.keepInput(in[n:], own)
 }
 
-// keep stores what Data did not consume.
-func (c *Conn) keep(rest []byte, own bool) {
+// keepInput stores what Data did not consume.
+func (c *Conn) keepInput(rest []byte, own bool) {
 	if limit := c.maxInput(); len(rest) > limit {
 		c.end(fmt.Errorf("%w: %d bytes, at most %d", ErrInputFull, len(rest), limit))
 		rest = nil

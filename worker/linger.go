@@ -25,11 +25,11 @@ func (c *Conn) linger() {
 	c.dropInput()
 	c.dropRaw()
 	now := c.loop.turnTime()
-	c.setEnd(now + lingerTime)
-	c.unfinished.lingerEnd, c.unfinished.flushing = now+lingerMost, 0
+	c.setPhaseDeadline(now + lingerTime)
+	c.unfinished.lingerEnd, c.unfinished.unsentBefore = now+lingerMost, 0
 	c.state.step(eventFlushed)
-	if !c.shut() {
-		c.finish()
+	if !c.sendFIN() {
+		c.closeNow()
 		return
 	}
 	c.state.unhold(holdAny)
@@ -41,13 +41,13 @@ func (c *Conn) linger() {
 // there is nothing to compare with: that there is a queue will do.
 func (c *Conn) lingerOn(now time.Duration) bool {
 	u := c.unfinished
-	before := u.flushing
+	before := u.unsentBefore
 	queued, err := unix.IoctlGetInt(int(c.fd), unix.SIOCOUTQ) // what the peer's kernel has not acknowledged: tcp(7)
 	if err != nil || now >= u.lingerEnd || before == 0 && queued == 0 || before > 0 && queued >= before {
 		return false
 	}
-	u.flushing = queued
-	c.setEnd(min(now+lingerTime, u.lingerEnd))
+	u.unsentBefore = queued
+	c.setPhaseDeadline(min(now+lingerTime, u.lingerEnd))
 	return true
 }
 
@@ -59,6 +59,6 @@ func (c *Conn) discard() {
 	}
 	c.unfinished.discarded += n
 	if errno != 0 || n == 0 || c.unfinished.discarded > lingerBytes {
-		c.finish()
+		c.closeNow()
 	}
 }

@@ -88,7 +88,7 @@ type loop struct {
 	opening        *Conn // of thawing: while its Open runs
 
 	transports transports
-	ending     func(id uint64, cause error) // nil but in workertest
+	reported   func(id uint64, cause error) // nil but in workertest
 }
 
 // newLoop makes a loop, on the goroutine that is to run it. The caller closes it.
@@ -185,7 +185,7 @@ func (l *loop) end() {
 		if c.state.phase() != phaseLingering { // that one has ended but for its peer
 			c.blame(ErrStopped)
 		}
-		c.finish()
+		c.closeNow()
 	})
 	l.settle() // callbacks may have touched what was closed after them
 	if l.memory.news {

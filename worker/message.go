@@ -73,7 +73,7 @@ func (l *loop) readMessages() (n int) {
 func (l *loop) deliver(m message) {
 	switch {
 	case m.job != nil:
-		l.finishWork(m.job)
+		l.workDone(m.job)
 	case m.conn != nil:
 		m.conn.receive(m.f)
 	default:

@@ -98,8 +98,8 @@ func (j *job) run() {
 	returned = true
 }
 
-// finishWork is called on the loop when j has run.
-func (l *loop) finishWork(j *job) {
+// workDone is called on the loop when j has run.
+func (l *loop) workDone(j *job) {
 	o := &l.offloop
 	o.working--
 	for o.working < maxWorking && len(o.waiting) > 0 {
@@ -113,11 +113,11 @@ func (l *loop) finishWork(j *job) {
 	if o.working == 0 {
 		l.set.Yield(l.mustYield)
 	}
-	j.conn.finished(j)
+	j.conn.jobDone(j)
 }
 
-// finished calls then, and lets input go on.
-func (c *Conn) finished(j *job) {
+// jobDone calls then, and lets input go on.
+func (c *Conn) jobDone(j *job) {
 	if c.state.phase() >= phaseClosed {
 		return
 	}

@@ -221,7 +221,7 @@ func (p *parcel) tellLeft() {
 // posted before it, and reports whether nothing waits for it any more. It is
 // bounded by time: then the connection stays for now.
 func (p *parcel) runPosts(c *Conn) bool {
-	if !c.waiting() {
+	if !c.hasPosts() {
 		return true
 	}
 	if !p.send() { // nothing frozen is to be touched by a callback
@@ -231,7 +231,7 @@ func (p *parcel) runPosts(c *Conn) bool {
 	m := &l.messages
 	m.Collect()
 	n, begun := 0, l.now()
-	for c.waiting() && m.Left() {
+	for c.hasPosts() && m.Left() {
 		l.deliver(m.Next())
 		l.settle()
 		l.progress()
@@ -240,5 +240,5 @@ func (p *parcel) runPosts(c *Conn) bool {
 		}
 	}
 	m.Done(n)
-	return !c.waiting()
+	return !c.hasPosts()
 }

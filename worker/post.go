@@ -45,8 +45,8 @@ func (c *Conn) receive(f func(c *Conn)) {
 	}
 }
 
-// waiting reports whether functions wait for c.
-func (c *Conn) waiting() bool { return c.posted.Load() > 0 }
+// hasPosts reports whether functions wait for c.
+func (c *Conn) hasPosts() bool { return c.posted.Load() > 0 }
 
 // closePosts is called when c is closed, or another worker's. The loop calls it,
 // and the following ones.

@@ -22,11 +22,11 @@ const (
 	maxFiles = 16
 )
 
-// outgoing is a part of a file that waits to be sent, and what was written after
+// filePart is a part of a file that waits to be sent, and what was written after
 // it:
 //
 //	unfinished.out ─► files[0] ─► files[0].after ─► files[1] ─► …
-type outgoing struct {
+type filePart struct {
 	fd     int // owned
 	offset int64
 	size   int64 // that is left
@@ -84,7 +84,7 @@ func (c *Conn) SendFile(f *os.File, off, n int64) error {
 
 // sendFrom begins to send, and keeps what is left for later. It borrows fd.
 func (c *Conn) sendFrom(fd int, off, n int64) error {
-	o := outgoing{fd: fd, offset: off, size: n}
+	o := filePart{fd: fd, offset: off, size: n}
 	if !c.hasOutput() {
 		if err := c.transmit(&o); err != nil {
 			if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESPIPE) {
@@ -117,7 +117,7 @@ func (c *Conn) sendFrom(fd int, off, n int64) error {
 }
 
 // transmit sends one chunk, or what the kernel takes of it.
-func (c *Conn) transmit(o *outgoing) error {
+func (c *Conn) transmit(o *filePart) error {
 	if c.state.is(traitWrapped) {
 		return c.transmitWrapped(o)
 	}

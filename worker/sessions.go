@@ -22,5 +22,5 @@ func (s sessions) over() (bool, error) {
 		return false, nil
 	}
 	empty, err := m.intake.take()
-	return empty && m.loop.accepted() == 0 && m.loop.hangUpDialled(), err
+	return empty && m.loop.accepted() == 0 && m.loop.endDialled(), err
 }

@@ -210,7 +210,7 @@ func (s *streams) over() (bool, error) {
 		}
 		s.endAccept()
 	}
-	return s.acceptOver && m.loop.accepted() == 0 && m.streaming+s.running == 0 && m.loop.hangUpDialled(), nil
+	return s.acceptOver && m.loop.accepted() == 0 && m.streaming+s.running == 0 && m.loop.endDialled(), nil
 }
 
 // cutShort has every connection finish: FIN, and no more input.

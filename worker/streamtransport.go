@@ -17,7 +17,7 @@ import (
 //
 //	reading   by Read, while it waits for the socket
 //	writing   by who writes to the socket, while that waits: it keeps the order of units
-//	transport to decode or encode, so for no longer than that takes
+//	coding    to decode or encode, so for no longer than that takes
 type transportConn struct {
 	net.Conn // the socket
 
@@ -32,7 +32,7 @@ type transportConn struct {
 	finished bool   // by CloseWrite or Close
 	broken   error  // of the first write that failed: a unit may be cut, and none can follow
 
-	mu        sync.Mutex
+	coding    sync.Mutex
 	transport transport
 	owed      []byte // of its own: before anything encoded later
 }
@@ -77,10 +77,10 @@ func (c *transportConn) fill() error {
 	if n == 0 && !eof {
 		return err
 	}
-	c.mu.Lock()
+	c.coding.Lock()
 	d := c.transport.decode(c.raw, eof)
 	c.owed = append(c.owed, d.reply...)
-	c.mu.Unlock()
+	c.coding.Unlock()
 	c.plain, c.raw = d.plain, c.raw[d.used:]
 	switch {
 	case d.err != nil:
@@ -118,10 +118,10 @@ func (c *transportConn) put(more func(dst []byte) []byte) error {
 	if c.broken != nil {
 		return c.broken
 	}
-	c.mu.Lock()
+	c.coding.Lock()
 	c.wire = more(append(c.wire[:0], c.owed...))
 	c.owed = c.owed[:0]
-	c.mu.Unlock()
+	c.coding.Unlock()
 	if len(c.wire) > 0 {
 		_, c.broken = c.Conn.Write(c.wire)
 	}
@@ -150,8 +150,8 @@ func (c *transportConn) unlockWriting() {
 }
 
 func (c *transportConn) owes() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.coding.Lock()
+	defer c.coding.Unlock()
 	return len(c.owed) > 0
 }
 

@@ -13,13 +13,13 @@ package worker
 // A place is a pointer, and places come by the page, so that an idle connection
 // costs eight bytes here and the table leaves nothing behind when it grows.
 type table struct {
-	pages []*[pagePlaces]*Conn
+	pages []*[pageCells]*Conn
 	size  uint32   // places there are, empty ones and the reserved ones included
 	free  []uint32 // indices of empty places
 	live  int
 }
 
-const pagePlaces = 1024
+const pageCells = 1024
 
 const (
 	tagQueue uint64 = iota
@@ -29,11 +29,11 @@ const (
 )
 
 func newTable() table {
-	return table{pages: []*[pagePlaces]*Conn{new([pagePlaces]*Conn)}, size: uint32(reservedTags)}
+	return table{pages: []*[pageCells]*Conn{new([pageCells]*Conn)}, size: uint32(reservedTags)}
 }
 
-// place is where the connection of an index below size is noted; nil there is none.
-func (t *table) place(index uint32) **Conn { return &t.pages[index/pagePlaces][index%pagePlaces] }
+// cell is where the connection of an index below size is noted; nil there is none.
+func (t *table) cell(index uint32) **Conn { return &t.pages[index/pageCells][index%pageCells] }
 
 // add gives c a place, and sets its index.
 func (t *table) add(c *Conn) {
@@ -42,16 +42,16 @@ func (t *table) add(c *Conn) {
 	} else {
 		c.index = t.size
 		t.size++
-		if int(c.index/pagePlaces) == len(t.pages) {
-			t.pages = append(t.pages, new([pagePlaces]*Conn))
+		if int(c.index/pageCells) == len(t.pages) {
+			t.pages = append(t.pages, new([pageCells]*Conn))
 		}
 	}
-	*t.place(c.index) = c
+	*t.cell(c.index) = c
 	t.live++
 }
 
 func (t *table) remove(c *Conn) {
-	*t.place(c.index) = nil
+	*t.cell(c.index) = nil
 	t.free = append(t.free, c.index)
 	t.live--
 }
@@ -64,14 +64,14 @@ func (t *table) lookup(tag uint64) *Conn {
 	if index >= t.size {
 		return nil
 	}
-	if c := *t.place(index); c != nil && uint32(c.id) == uint32(tag>>32) {
+	if c := *t.cell(index); c != nil && uint32(c.id) == uint32(tag>>32) {
 		return c
 	}
 	return nil
 }
 
 // at returns the connection of an index below size, or nil.
-func (t *table) at(index uint32) *Conn { return *t.place(index) }
+func (t *table) at(index uint32) *Conn { return *t.cell(index) }
 
 // each calls f for every connection. f may remove any of them, and must not add.
 func (t *table) each(f func(c *Conn)) {

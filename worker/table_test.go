@@ -14,7 +14,7 @@ func TestTable(t *testing.T) {
 		live := make(map[uint64]*Conn)
 		var gone []uint64
 		id := rapid.Uint64Range(1, math.MaxUint64/2).Draw(t, "first id")
-		for range pagePlaces - rapid.IntRange(0, 100).Draw(t, "before the second page") {
+		for range pageCells - rapid.IntRange(0, 100).Draw(t, "before the second page") {
 			id++
 			c := &Conn{id: id}
 			table.add(c)

@@ -43,15 +43,15 @@ func (c *Conn) thaw(f *frozen, h Handler) error {
 	err := c.callOpen(h)
 	l.opening = nil
 	if err == nil && c.state.phase() < phaseClosed { // else Open has aborted it, and nothing of it is to go on
-		c.resume(f)
-		err = c.restore(f.sessionState)
+		c.restoreUnfinished(f)
+		err = c.restoreSession(f.sessionState)
 	}
 	l.thawing = nil
 	return err
 }
 
-// restore gives the session its state.
-func (c *Conn) restore(state []byte) error {
+// restoreSession gives the session its state.
+func (c *Conn) restoreSession(state []byte) error {
 	switch session := c.session.(type) {
 	case MovableSession:
 		return c.callUnmarshal(session, state)
@@ -63,8 +63,8 @@ func (c *Conn) restore(state []byte) error {
 	return errNotMovable
 }
 
-// resume puts back what was unfinished.
-func (c *Conn) resume(f *frozen) {
+// restoreUnfinished puts back what was unfinished.
+func (c *Conn) restoreUnfinished(f *frozen) {
 	ownIdle := c.state.is(traitOwnIdle) // of the new program's Open: it holds if the old had none
 	c.state.thaw(f.flags)
 	l := c.loop

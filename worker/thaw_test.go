@@ -19,7 +19,7 @@ func TestFarDeadlineMoves(t *testing.T) {
 	c.describe(&f, from.turnTime())
 
 	c = to.adopt(&ipc.Envelope{ID: 1}, -1)
-	c.resume(&f)
+	c.restoreUnfinished(&f)
 	if d := c.unfinished.deadlines; d.read < to.now()+time.Hour || d.write < to.now()+time.Hour {
 		t.Errorf("read by %v, write by %v, at %v", d.read, d.write, to.now())
 	}

@@ -123,6 +123,6 @@ func (l *loop) nextDeadline() time.Duration {
 // expire acts on what is due.
 func (l *loop) expire() {
 	now := l.turnTime()
-	l.ringAlarms()
+	l.expireAlarms()
 	l.tick(now)
 }

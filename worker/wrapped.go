@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a connection with a transport does in the place of read, send, transmit and shut
+// What a connection with a transport does in the place of read, send, transmit and sendFIN
 // (input.go, output.go, sendfile.go, closing.go). It is never plain, so the short way
 // through (plain.go) does not look for one.
 
@@ -181,7 +181,7 @@ func (c *Conn) sendWire(wire []byte) error {
 
 // transmitWrapped is transmit: one piece of the file is read, encoded and sent. What
 // the kernel does not take of it waits as output before the rest of the file.
-func (c *Conn) transmitWrapped(o *outgoing) error {
+func (c *Conn) transmitWrapped(o *filePart) error {
 	l := c.loop
 	if l.filePiece == nil {
 		l.filePiece = make([]byte, encodeChunk)
@@ -202,9 +202,9 @@ func (c *Conn) transmitWrapped(o *outgoing) error {
 	}
 }
 
-// finishOutput sends the transport's end mark when all output is sent and FIN is to
+// sendEndMark sends the transport's end mark when all output is sent and FIN is to
 // follow, once, and reports whether the mark waits for the peer.
-func (c *Conn) finishOutput() bool {
+func (c *Conn) sendEndMark() bool {
 	if !c.state.is(traitWrapped) || c.state.phase() != phaseClosing && c.state.fin() != finDue {
 		return false
 	}
