@@ -24,11 +24,11 @@ type account struct {
 
 // accountEntry is a draining worker in an account.
 type accountEntry struct {
-	slot   *slot
-	worker int                   // its incarnation
-	before dispatch.WorkerCounts // as it began to drain
-	done   uint64                // its counts' Done when the limit was last reached
-	over   bool                  // it is entered: nothing more is expected of it
+	slot        *slot
+	incarnation int
+	before      dispatch.WorkerCounts // as it began to drain
+	done        uint64                // its counts' Done when the limit was last reached
+	over        bool                  // it is entered: nothing more is expected of it
 }
 
 // departures are what became of the connections of draining workers.
@@ -60,7 +60,7 @@ func (s *supervisor) openAccount(leaving []*slot) *account {
 // join adds a worker that is about to drain, or one that drains already and is now to
 // move the connections that it has kept.
 func (a *account) join(slot *slot, now dispatch.WorkerCounts) {
-	a.entries = append(a.entries, &accountEntry{slot: slot, worker: slot.incarnation, before: now, done: now.Done()})
+	a.entries = append(a.entries, &accountEntry{slot: slot, incarnation: slot.incarnation, before: now, done: now.Done()})
 }
 
 func (s *supervisor) watchAccount(a *account) {
@@ -69,19 +69,19 @@ func (s *supervisor) watchAccount(a *account) {
 			return
 		}
 		_, workers := s.dispatch.Snapshot()
-		for _, l := range a.entries {
-			now, alive := workers[l.slot.number]
+		for _, e := range a.entries {
+			now, alive := workers[e.slot.number]
 			switch {
-			case l.over || !alive || l.slot.incarnation != l.worker: // queueGone follows, unless it came already
-			case now.Done() != l.done:
-				l.done = now.Done()
+			case e.over || !alive || e.slot.incarnation != e.incarnation: // queueGone follows, unless it came already
+			case now.Done() != e.done:
+				e.done = now.Done()
 			default:
-				who := fmt.Sprintf("slot %d (pid %d)", l.slot.number, l.slot.pid())
-				if l.slot.life == lifeParked {
+				who := fmt.Sprintf("slot %d (pid %d)", e.slot.number, e.slot.pid())
+				if e.slot.life == lifeParked {
 					who += ", for whose connections there is nowhere to go"
 				}
 				a.silent = append(a.silent, who)
-				a.enter(l, now)
+				a.enter(e, now)
 			}
 		}
 		s.watchAccount(a)
@@ -89,42 +89,41 @@ func (s *supervisor) watchAccount(a *account) {
 }
 
 // enter adds up what became of one worker's connections since before.
-func (a *account) enter(l *accountEntry, now dispatch.WorkerCounts) {
-	l.over = true
-	moved := (now.GaveBack - l.before.GaveBack) - (now.Returned - l.before.Returned)
+func (a *account) enter(e *accountEntry, now dispatch.WorkerCounts) {
+	e.over = true
+	moved := (now.GaveBack - e.before.GaveBack) - (now.Returned - e.before.Returned)
 	a.sum.Moved += moved
-	a.sum.Drained += (now.Said.Closed - now.Said.Lost) - (l.before.Said.Closed - l.before.Said.Lost)
+	a.sum.Drained += (now.Said.Closed - now.Said.Lost) - (e.before.Said.Closed - e.before.Said.Lost)
 	a.sum.Staying += uint64(max(0, now.Load()))
 }
 
-// closeAccounts enters the workers that have nothing more to give back for now.
-func (s *supervisor) closeAccounts() {
+// enterGiven enters the workers that have nothing more to give back for now.
+func (s *supervisor) enterGiven() {
 	if len(s.accounts) == 0 {
 		return
 	}
 	var workers map[int]dispatch.WorkerCounts
 	for _, a := range s.accounts {
-		for _, l := range a.entries {
-			if l.over || l.slot.incarnation != l.worker || l.slot.process == nil || !l.slot.life.hasGiven() {
+		for _, e := range a.entries {
+			if e.over || e.slot.incarnation != e.incarnation || e.slot.process == nil || !e.slot.life.hasGiven() {
 				continue
 			}
 			if workers == nil {
 				_, workers = s.dispatch.Snapshot()
 			}
-			a.enter(l, workers[l.slot.number])
+			a.enter(e, workers[e.slot.number])
 		}
 	}
 	s.accounts = slices.DeleteFunc(s.accounts, func(a *account) bool { return a.closed })
 }
 
 // queueGone enters a dead worker: its queue is empty, so its counts are final.
-func (s *supervisor) queueGone(e dispatch.QueueGone) {
+func (s *supervisor) queueGone(gone dispatch.QueueGone) {
 	for _, a := range s.accounts {
-		for _, l := range a.entries {
-			if !l.over && l.slot.number == e.Slot && l.worker == e.Incarnation && l.slot.generation == e.Generation {
-				t := e.Final
-				lost := uint64(t.Load()) // they died with it
-				a.enter(l, t)
+		for _, e := range a.entries {
+			if !e.over && e.slot.number == gone.Slot && e.incarnation == gone.Incarnation && e.slot.generation == gone.Generation {
+				lost := uint64(gone.Final.Load()) // they died with it
+				a.enter(e, gone.Final)
 				a.sum.Staying -= lost
 			}
 		}
@@ -133,19 +132,19 @@ func (s *supervisor) queueGone(e dispatch.QueueGone) {
 
 // over reports whether every worker is entered.
 func (a *account) over() bool {
-	return !slices.ContainsFunc(a.entries, func(l *accountEntry) bool { return !l.over })
+	return !slices.ContainsFunc(a.entries, func(e *accountEntry) bool { return !e.over })
 }
 
-// close ends the account, and returns what became of the connections. Lost are all that
+// closeAccount ends the account, and returns what became of the connections. Lost are all that
 // were lost meanwhile, in whichever worker. The error names the workers that have not
 // answered; their connections count as staying.
-func (s *supervisor) close(a *account) (departures, error) {
+func (s *supervisor) closeAccount(a *account) (departures, error) {
 	a.closed = true
 	a.limit.Stop()
 	totals, workers := s.dispatch.Snapshot()
-	for _, l := range a.entries { // that no answer of theirs has entered: something has failed
-		if !l.over && l.slot.incarnation == l.worker {
-			a.enter(l, workers[l.slot.number])
+	for _, e := range a.entries { // that no answer of theirs has entered: something has failed
+		if !e.over && e.slot.incarnation == e.incarnation {
+			a.enter(e, workers[e.slot.number])
 		}
 	}
 	a.sum.Lost = totals.Lost - a.before.Lost

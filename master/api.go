@@ -132,7 +132,7 @@ func (a api) move(r *http.Request) (any, error) {
 	if request.From == nil || request.Count != nil && *request.Count < 1 {
 		return nil, fmt.Errorf("%w: want from, a slot, and count, if given, to be at least 1", errRequest)
 	}
-	m := moveRequest{from: *request.From, to: dispatch.Nobody, count: math.MaxInt32, done: make(chan moveDone, 1)}
+	m := moveRequest{from: *request.From, to: dispatch.Nobody, count: math.MaxInt32, done: make(chan moveAnswer, 1)}
 	if request.To != nil {
 		m.to = int(*request.To)
 	}

@@ -13,7 +13,7 @@ import (
 
 // queueIdle: a worker that leaves its queue alone may have none.
 func (s *supervisor) queueIdle(e dispatch.QueueIdle) {
-	if s.worker(e.Worker) == nil {
+	if s.slotOfWorker(e.Worker) == nil {
 		return
 	}
 	go func() { // it may have many descriptors

@@ -145,7 +145,7 @@ func (s *supervisor) gave(slot *slot, m ipc.Moved) {
 }
 
 func (s *supervisor) landed(e dispatch.Landed) {
-	slot := s.worker(e.Worker)
+	slot := s.slotOfWorker(e.Worker)
 	switch {
 	case slot == nil || !s.step(slot, eventLanded) || slot.life != lifeParked:
 	case s.stopping != stopNot || slot.until.IsZero():

@@ -15,7 +15,7 @@ func (s *supervisor) handle(message any) {
 		return
 	}
 	switch m := message.(type) {
-	case due:
+	case postponed:
 		m()
 	case alarmRang:
 		s.alarmRang(m)
@@ -38,7 +38,7 @@ func (s *supervisor) handle(message any) {
 	case child.Event:
 		s.heardOf(m)
 	case dispatch.QueueBroken:
-		if slot := s.worker(m.Worker); slot != nil {
+		if slot := s.slotOfWorker(m.Worker); slot != nil {
 			s.kill(slot, m.Err.Error())
 		}
 	case dispatch.QueueIdle:

@@ -32,15 +32,15 @@ type fakeMaster struct {
 	holdsArrival bool // it has something on its way to a new generation, for ever
 	faults       []error
 
-	mute      bool  // workers started from now on never say ready
-	moves     bool  // they can move connections
-	failStart error // starting one fails with this
-	reread    error
-	workers   int           // in the configuration, as read next
-	samples   atomic.Int64  // that the supervisor took
-	aborted   time.Time     // when a worker last was, for it hung
-	answers   []chan scaled // that are to come
-	spoiled   int           // the generation that cannot restore connections
+	mute          bool  // workers started from now on never say ready
+	moves         bool  // they can move connections
+	failStart     error // starting one fails with this
+	reread        error
+	workers       int           // in the configuration, as read next
+	samples       atomic.Int64  // that the supervisor took
+	aborted       time.Time     // when a worker last was, for it hung
+	answers       []chan scaled // that are to come
+	cannotRestore int           // the generation that cannot restore connections
 
 	upgradeSteps []string
 	failTest     error                         // starting the self-test fails with this
@@ -152,63 +152,63 @@ func (fm *fakeMaster) launch(o child.Spec) (process, error) {
 	if fm.failStart != nil {
 		return nil, fm.failStart
 	}
-	for _, a := range fm.live {
-		if a.spec.Slot == o.Slot {
-			fm.fault("slot %d: started while pid %d lives", o.Slot, a.pid)
+	for _, w := range fm.live {
+		if w.spec.Slot == o.Slot {
+			fm.fault("slot %d: started while pid %d lives", o.Slot, w.pid)
 		}
 	}
 	fm.nextPID++
-	a := &fakeWorker{pid: fm.nextPID, spec: o, fm: fm}
-	fm.live[a.pid] = a
+	w := &fakeWorker{pid: fm.nextPID, spec: o, fm: fm}
+	fm.live[w.pid] = w
 	if !fm.mute {
-		a.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: fm.moves})
+		w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: fm.moves})
 	}
-	return a, nil
+	return w, nil
 }
 
-func (a *fakeWorker) PID() int                      { return a.pid }
-func (a *fakeWorker) Queue() (queue, workerEnd int) { return -1, -1 }
-func (a *fakeWorker) StderrTail() string            { return "alas" }
-func (a *fakeWorker) LeftOthers() bool              { return false }
-func (a *fakeWorker) HangUp()                       { a.hungUp = true }
-func (a *fakeWorker) Pause()                        {}
-func (a *fakeWorker) Resume()                       {}
-func (a *fakeWorker) State() child.State            { return child.State{PID: a.pid} }
+func (w *fakeWorker) PID() int                      { return w.pid }
+func (w *fakeWorker) Queue() (queue, workerEnd int) { return -1, -1 }
+func (w *fakeWorker) StderrTail() string            { return "alas" }
+func (w *fakeWorker) LeftOthers() bool              { return false }
+func (w *fakeWorker) HangUp()                       { w.hungUp = true }
+func (w *fakeWorker) Pause()                        {}
+func (w *fakeWorker) Resume()                       {}
+func (w *fakeWorker) State() child.State            { return child.State{PID: w.pid} }
 
-func (a *fakeWorker) Tell(m ipc.Message) error {
-	if a.hungUp {
-		a.fm.fault("pid %d: told %T after its end", a.pid, m)
+func (w *fakeWorker) Tell(m ipc.Message) error {
+	if w.hungUp {
+		w.fm.fault("pid %d: told %T after its end", w.pid, m)
 	}
-	a.fm.obey(a, m)
+	w.fm.obey(w, m)
 	return nil
 }
 
 // say sends a control message to the supervisor.
-func (a *fakeWorker) say(m ipc.Message) { a.fm.inbox.Put(child.Said{ID: a.spec.ID, Message: m}) }
+func (w *fakeWorker) say(m ipc.Message) { w.fm.inbox.Put(child.Said{ID: w.spec.ID, Message: m}) }
 
 // obey is what a worker does that is told something.
-func (fm *fakeMaster) obey(a *fakeWorker, m ipc.Message) {
+func (fm *fakeMaster) obey(w *fakeWorker, m ipc.Message) {
 	switch m := m.(type) {
 	case ipc.Stop:
-		fm.exit(a.pid, 0)
+		fm.exit(w.pid, 0)
 	case ipc.Drain:
-		if m.Mode == ipc.DrainMove && a.spec.Generation < fm.spoiled && fm.spoiled == fm.generation && !a.gave {
-			fm.fault("pid %d: told to move connections to where they do not survive", a.pid)
+		if m.Mode == ipc.DrainMove && w.spec.Generation < fm.cannotRestore && fm.cannotRestore == fm.generation && !w.gave {
+			fm.fault("pid %d: told to move connections to where they do not survive", w.pid)
 		}
 		switch {
-		case m.Mode == ipc.DrainMove && a.deaf:
-		case m.Mode == ipc.DrainMove && !a.gave:
-			a.gave = true
-			a.say(ipc.Moved{})
-		case !a.stubborn:
-			fm.exit(a.pid, 0)
+		case m.Mode == ipc.DrainMove && w.deaf:
+		case m.Mode == ipc.DrainMove && !w.gave:
+			w.gave = true
+			w.say(ipc.Moved{})
+		case !w.stubborn:
+			fm.exit(w.pid, 0)
 		}
 	case ipc.Move:
 		if m.Count == 0 {
-			a.gave = false // until it is told to move again
+			w.gave = false // until it is told to move again
 		}
-		if !a.deaf {
-			a.say(ipc.Moved{ID: m.ID})
+		if !w.deaf {
+			w.say(ipc.Moved{ID: m.ID})
 		}
 	}
 }
@@ -217,9 +217,9 @@ func (fm *fakeMaster) signal(pid int, sig unix.Signal) { fm.exit(pid, unix.WaitS
 
 // exit ends a process, if it lives.
 func (fm *fakeMaster) exit(pid int, status unix.WaitStatus) {
-	if a := fm.live[pid]; a != nil {
+	if w := fm.live[pid]; w != nil {
 		delete(fm.live, pid)
-		fm.inbox.Put(child.Exited{ID: a.spec.ID, Status: status})
+		fm.inbox.Put(child.Exited{ID: w.spec.ID, Status: status})
 	}
 }
 
@@ -367,7 +367,7 @@ func (fm *fakeMaster) check() error {
 // supervisor has ended.
 func (fm *fakeMaster) do(f func()) bool {
 	ran := make(chan struct{})
-	fm.inbox.Put(due(func() { f(); close(ran) }))
+	fm.inbox.Put(postponed(func() { f(); close(ran) }))
 	select {
 	case <-ran:
 		return true

@@ -125,22 +125,22 @@ func (s *supervisor) step(slot *slot, e lifeEvent) bool {
 func (s *supervisor) heardOf(e child.Event) {
 	switch e := e.(type) {
 	case child.Said:
-		if slot := s.processOf(e.ID); slot != nil {
+		if slot := s.slotOfProcess(e.ID); slot != nil {
 			s.heard(slot, e.Message)
 		}
 	case child.Broken:
-		if slot := s.processOf(e.ID); slot != nil {
+		if slot := s.slotOfProcess(e.ID); slot != nil {
 			s.kill(slot, e.Err.Error())
 		}
 	case child.Exited:
-		if slot := s.processOf(e.ID); slot != nil {
+		if slot := s.slotOfProcess(e.ID); slot != nil {
 			s.exited(slot, e.Status)
 		}
 	}
 }
 
-// processOf returns the slot whose present process has the id, or nil.
-func (s *supervisor) processOf(id child.ID) *slot {
+// slotOfProcess returns the slot whose present process has the id, or nil.
+func (s *supervisor) slotOfProcess(id child.ID) *slot {
 	slot := s.slots.at(id.Slot)
 	if slot == nil || slot.process == nil || slot.id() != id {
 		return nil
@@ -148,8 +148,8 @@ func (s *supervisor) processOf(id child.ID) *slot {
 	return slot
 }
 
-// worker returns the slot that a worker is in, or nil if it is there no more.
-func (s *supervisor) worker(w dispatch.Worker) *slot {
+// slotOfWorker returns the slot that a worker is in, or nil if it is there no more.
+func (s *supervisor) slotOfWorker(w dispatch.Worker) *slot {
 	slot := s.slots.at(w.Slot)
 	if slot == nil || slot.process == nil || slot.worker() != w {
 		return nil

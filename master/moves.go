@@ -27,12 +27,12 @@ type moveOrder struct {
 type moveRequest struct {
 	from, to int // slots; to may be nobody in particular
 	count    int
-	done     chan moveDone // has room for one
-	due      time.Time     // when it has waited for long enough
+	done     chan moveAnswer // has room for one
+	due      time.Time       // when it has waited for long enough
 }
 
-// moveDone is what came of it.
-type moveDone struct {
+// moveAnswer is what came of it.
+type moveAnswer struct {
 	departures       // Staying are those that the worker still has
 	incomplete error // why more may move later than this was answered
 	err        error
@@ -48,7 +48,7 @@ const (
 // move has connections move, and answers when so many have, or no more do.
 func (s *supervisor) move(m *moveRequest) {
 	if err := s.movePossible(m); err != nil {
-		m.done <- moveDone{err: err}
+		m.done <- moveAnswer{err: err}
 		return
 	}
 	m.due = time.Now().Add(moveLimit)
@@ -60,7 +60,7 @@ func (s *supervisor) move(m *moveRequest) {
 func (s *supervisor) expireMove(m *moveRequest) {
 	if i := slices.Index(s.moves, m); i >= 0 {
 		s.moves = slices.Delete(s.moves, i, i+1)
-		m.done <- moveDone{incomplete: fmt.Errorf("slot %d still gives connections back by an earlier request; nothing was moved", m.from)}
+		m.done <- moveAnswer{incomplete: fmt.Errorf("slot %d still gives connections back by an earlier request; nothing was moved", m.from)}
 	}
 }
 
@@ -76,7 +76,7 @@ func (s *supervisor) proceedMoves() {
 		err := s.movePossible(m)
 		switch {
 		case err != nil:
-			m.done <- moveDone{err: err}
+			m.done <- moveAnswer{err: err}
 		case s.slots[m.from].order == nil:
 			s.beginMove(m)
 		default:
@@ -115,7 +115,7 @@ func (s *supervisor) beginMove(m *moveRequest) {
 		count = min(count, s.slots[m.to].capacity()-workers[m.to].Load())
 	}
 	if count <= 0 {
-		m.done <- moveDone{departures: departures{Staying: uint64(workers[m.from].Active)}}
+		m.done <- moveAnswer{departures: departures{Staying: uint64(workers[m.from].Active)}}
 		return
 	}
 	o := s.giveOrder(s.slots[m.from], m.to, count)
@@ -146,9 +146,9 @@ func (s *supervisor) giveOrder(slot *slot, to, count int) *moveOrder {
 	totals, workers := s.dispatch.Snapshot()
 	o := &moveOrder{id: s.lastMove, before: totals, closed: workers[slot.number].Said.Closed}
 	slot.order = o
-	worker := slot.incarnation
+	incarnation := slot.incarnation
 	o.limit = s.after(moveLimit, func() {
-		if slot.order == o && slot.incarnation == worker {
+		if slot.order == o && slot.incarnation == incarnation {
 			s.cancelOrder(slot)
 		}
 	})
@@ -170,7 +170,7 @@ func (s *supervisor) orderAnswered(slot *slot, m ipc.Moved) {
 }
 
 func (s *supervisor) moveDone(e dispatch.MoveDone) {
-	slot := s.worker(e.Worker)
+	slot := s.slotOfWorker(e.Worker)
 	if slot == nil || slot.order == nil || slot.order.id != e.Order {
 		return
 	}
@@ -190,7 +190,7 @@ func (s *supervisor) answerMove(slot *slot, moved int, incomplete error) {
 		return
 	}
 	totals, workers := s.dispatch.Snapshot()
-	result := moveDone{departures: departures{Moved: uint64(moved), Lost: totals.Lost - o.before.Lost}, incomplete: incomplete}
+	result := moveAnswer{departures: departures{Moved: uint64(moved), Lost: totals.Lost - o.before.Lost}, incomplete: incomplete}
 	if now, ok := workers[slot.number]; ok { // else it is dead, and all that it had is gone with it
 		result.Drained, result.Staying = now.Said.Closed-o.closed, uint64(max(0, now.Active))
 	}

@@ -17,8 +17,8 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 		synctest.Wait()
 		var id uint64
 		fm.look(func() {
-			for _, a := range fm.live {
-				a.deaf = true
+			for _, w := range fm.live {
+				w.deaf = true
 			}
 			id = fm.giveOrder(fm.slots[0], dispatch.Nobody, 1).id
 		})

@@ -14,7 +14,7 @@ func TestMoveToSlotThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fm := newFakeMasterOf(3, 3, true)
 		synctest.Wait()
-		done, start := make(chan moveDone, 1), time.Now()
+		done, start := make(chan moveAnswer, 1), time.Now()
 		fm.look(func() {
 			from, to := fm.live[fm.slots[0].pid()], fm.live[fm.slots[1].pid()]
 			from.deaf = true // it is busy for now

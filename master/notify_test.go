@@ -79,7 +79,7 @@ func TestWatchdog(t *testing.T) {
 					t.Errorf("%d samples in an hour, want 480, as without a watchdog", got)
 				}
 				stands := make(chan struct{})
-				fm.inbox.Put(due(func() { <-stands }))
+				fm.inbox.Put(postponed(func() { <-stands }))
 				if got := pingsIn(time.Hour); got != 0 {
 					t.Errorf("%d signs of life of a supervisor that stands still", got)
 				}

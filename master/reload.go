@@ -83,7 +83,7 @@ func (s *supervisor) hangUp() {
 
 // proceedReload takes a reload as far as it can go now, and begins the next one.
 func (s *supervisor) proceedReload() {
-	s.closeAccounts()
+	s.enterGiven()
 	switch r := s.reload; {
 	case r == nil && s.again && !s.defersReload():
 		s.beginReload()
@@ -240,7 +240,7 @@ func (s *supervisor) closeReload() closedReload {
 	r := s.reload
 	s.reload = nil
 	o := outcome{generation: r.generation}
-	o.departures, o.incomplete = s.close(r.account)
+	o.departures, o.incomplete = s.closeAccount(r.account)
 	_, workers := s.dispatch.Snapshot()
 	pause := time.Duration(0)
 	for _, slot := range s.wanted(s.generation) {
@@ -265,7 +265,7 @@ func (s *supervisor) abortReload(err error) {
 	case reloadReading:
 		s.notifier.ready() // again
 	case reloadMoving, reloadArriving: // the new generation serves: only the moving ends
-		result.departures, _ = s.close(r.account)
+		result.departures, _ = s.closeAccount(r.account)
 	case reloadStarting:
 		s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
 		if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // unless somebody has scaled since

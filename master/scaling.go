@@ -68,13 +68,13 @@ func (s *supervisor) proceedScalings() {
 	if len(s.scalings) == 0 || !s.allReady(s.newest()) {
 		return
 	}
-	s.closeAccounts()
+	s.enterGiven()
 	s.scalings = slices.DeleteFunc(s.scalings, func(c *scaling) bool {
 		if !c.account.over() {
 			return false
 		}
 		result := scaled{workers: s.target}
-		result.departures, result.incomplete = s.close(c.account)
+		result.departures, result.incomplete = s.closeAccount(c.account)
 		c.done <- result
 		return true
 	})
@@ -84,7 +84,7 @@ func (s *supervisor) proceedScalings() {
 func (s *supervisor) failScaling(err error) {
 	for _, c := range s.scalings {
 		result := scaled{workers: s.target}
-		result.departures, _ = s.close(c.account)
+		result.departures, _ = s.closeAccount(c.account)
 		result.err = err
 		if err != errStopping {
 			result.err = fmt.Errorf("%w\n%d workers are wanted still, and starting is tried again: usher scale sets another number", err, s.target)
@@ -98,6 +98,6 @@ func (s *supervisor) failScaling(err error) {
 func (s *supervisor) forgetScaling(c *scaling) {
 	if i := slices.Index(s.scalings, c); i >= 0 {
 		s.scalings = slices.Delete(s.scalings, i, i+1)
-		_, _ = s.close(c.account) // nobody waits for it
+		_, _ = s.closeAccount(c.account) // nobody waits for it
 	}
 }

@@ -68,7 +68,7 @@ func (s *supervisor) stopWaiting() {
 	}
 	s.failScaling(errStopping)
 	for _, m := range s.moves {
-		m.done <- moveDone{err: errStopping}
+		m.done <- moveAnswer{err: errStopping}
 	}
 	s.moves = nil
 }

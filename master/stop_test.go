@@ -16,9 +16,9 @@ func TestDeathWhileStopping(t *testing.T) {
 		fm := newFakeMasterOf(2, 2, true)
 		synctest.Wait()
 		fm.look(func() {
-			for _, a := range fm.live {
-				if a.spec.Slot == 1 {
-					a.deaf = true // it does not say that it has given all
+			for _, w := range fm.live {
+				if w.spec.Slot == 1 {
+					w.deaf = true // it does not say that it has given all
 				}
 			}
 			fm.drain(fm.slots[1], "for the test")
@@ -29,9 +29,9 @@ func TestDeathWhileStopping(t *testing.T) {
 			if fm.stopping != stopLanding {
 				t.Fatalf("stopping %v, want it to wait for the one that moves", fm.stopping)
 			}
-			for _, a := range fm.live {
-				if a.spec.Slot == 0 {
-					fm.exit(a.pid, unix.WaitStatus(unix.SIGKILL))
+			for _, w := range fm.live {
+				if w.spec.Slot == 0 {
+					fm.exit(w.pid, unix.WaitStatus(unix.SIGKILL))
 				}
 			}
 		})

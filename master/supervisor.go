@@ -140,11 +140,11 @@ func (s *supervisor) interrupt(error) {
 	<-s.done
 }
 
-// due is what the supervisor has put off, by after: its own business, not another's.
-type due func()
+// postponed is what the supervisor has put off, by after: its own business, not another's.
+type postponed func()
 
 // after has f run on the supervisor's goroutine after d, unless it is stopped.
-func (s *supervisor) after(d time.Duration, f due) *time.Timer {
+func (s *supervisor) after(d time.Duration, f postponed) *time.Timer {
 	return time.AfterFunc(d, func() { s.inbox.Put(f) })
 }
 

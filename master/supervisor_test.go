@@ -21,22 +21,22 @@ var passes = map[string]time.Duration{"second": time.Second, "minute": time.Minu
 
 // steps are the others, each taken on the supervisor's goroutine.
 var steps = map[string]func(fm *fakeMaster, any *fakeWorker){
-	"scale up":      func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(func() { fm.scaleOne(+1) })) },
-	"scale down":    func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(func() { fm.scaleOne(-1) })) },
-	"reload":        func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(func() { fm.askReload(nil) })) },
-	"worker killed": func(fm *fakeMaster, a *fakeWorker) { fm.exit(a.pid, unix.WaitStatus(unix.SIGKILL)) },
-	"worker exits":  func(fm *fakeMaster, a *fakeWorker) { fm.exit(a.pid, 0) },
-	"worker drains": func(_ *fakeMaster, a *fakeWorker) { a.say(ipc.Draining{}) },
-	"worker junk":   func(_ *fakeMaster, a *fakeWorker) { a.fm.inbox.Put(child.Broken{ID: a.spec.ID, Err: ipc.ErrMalformed}) },
-	"ready again":   func(_ *fakeMaster, a *fakeWorker) { a.say(ipc.Ready{Protocol: ipc.Version, Closes: true}) },
-	"stubborn":      func(_ *fakeMaster, a *fakeWorker) { a.stubborn = true },
-	"deaf":          func(_ *fakeMaster, a *fakeWorker) { a.deaf = true },
+	"scale up":      func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(postponed(func() { fm.scaleOne(+1) })) },
+	"scale down":    func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(postponed(func() { fm.scaleOne(-1) })) },
+	"reload":        func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(postponed(func() { fm.askReload(nil) })) },
+	"worker killed": func(fm *fakeMaster, w *fakeWorker) { fm.exit(w.pid, unix.WaitStatus(unix.SIGKILL)) },
+	"worker exits":  func(fm *fakeMaster, w *fakeWorker) { fm.exit(w.pid, 0) },
+	"worker drains": func(_ *fakeMaster, w *fakeWorker) { w.say(ipc.Draining{}) },
+	"worker junk":   func(_ *fakeMaster, w *fakeWorker) { w.fm.inbox.Put(child.Broken{ID: w.spec.ID, Err: ipc.ErrMalformed}) },
+	"ready again":   func(_ *fakeMaster, w *fakeWorker) { w.say(ipc.Ready{Protocol: ipc.Version, Closes: true}) },
+	"stubborn":      func(_ *fakeMaster, w *fakeWorker) { w.stubborn = true },
+	"deaf":          func(_ *fakeMaster, w *fakeWorker) { w.deaf = true },
 	"can move":      func(fm *fakeMaster, _ *fakeWorker) { fm.moves = !fm.moves },
-	"move":          func(fm *fakeMaster, a *fakeWorker) { fm.moveAny(a) },
-	"guard trips":   func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(fm.tripGuards)) },
-	"by accident":   func(fm *fakeMaster, a *fakeWorker) { fm.exit(a.pid, unix.WaitStatus(unix.SIGHUP)) },
+	"move":          func(fm *fakeMaster, w *fakeWorker) { fm.moveAny(w) },
+	"guard trips":   func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(postponed(fm.tripGuards)) },
+	"by accident":   func(fm *fakeMaster, w *fakeWorker) { fm.exit(w.pid, unix.WaitStatus(unix.SIGHUP)) },
 	"ask to scale":  func(fm *fakeMaster, _ *fakeWorker) { fm.askToScale() },
-	"recycle":       func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(due(func() { fm.recycleAny() })) },
+	"recycle":       func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(postponed(func() { fm.recycleAny() })) },
 	"mute":          func(fm *fakeMaster, _ *fakeWorker) { fm.mute = !fm.mute },
 	"no program": func(fm *fakeMaster, _ *fakeWorker) {
 		if fm.failStart == nil {
@@ -66,21 +66,21 @@ func (s *supervisor) recycleAny() {
 // connections: none of an older one is to move to it from then on.
 func (fm *fakeMaster) tripGuards() {
 	if fm.reload.moving() {
-		fm.spoiled = fm.generation
+		fm.cannotRestore = fm.generation
 	}
 	fm.handle(dispatch.GuardTripped{})
 }
 
 // moveAny asks a worker's connections to move, as a client does that goes.
-func (fm *fakeMaster) moveAny(a *fakeWorker) {
-	fm.inbox.Put(&moveRequest{from: a.spec.Slot, to: dispatch.Nobody, count: 5, done: make(chan moveDone, 1)})
+func (fm *fakeMaster) moveAny(w *fakeWorker) {
+	fm.inbox.Put(&moveRequest{from: w.spec.Slot, to: dispatch.Nobody, count: 5, done: make(chan moveAnswer, 1)})
 }
 
 // askToScale asks for one more worker; whoever asked is to be answered.
 func (fm *fakeMaster) askToScale() {
 	done := make(chan scaled, 1)
 	fm.answers = append(fm.answers, done)
-	fm.inbox.Put(due(func() { fm.askScale(fm.target+1, &scaling{done: done}) }))
+	fm.inbox.Put(postponed(func() { fm.askScale(fm.target+1, &scaling{done: done}) }))
 }
 
 // perform runs the steps and then an orderly end, checking after each.
@@ -106,8 +106,8 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 		mode = stopQuick
 	}
 	if abrupt { // in the midst of it all, and then somebody dies
-		fm.inbox.Put(due(func() { fm.stop(mode) }))
-		fm.inbox.Put(due(func() { fm.exit(fm.anyWorker(len(script)).pid, unix.WaitStatus(unix.SIGKILL)) }))
+		fm.inbox.Put(postponed(func() { fm.stop(mode) }))
+		fm.inbox.Put(postponed(func() { fm.exit(fm.anyWorker(len(script)).pid, unix.WaitStatus(unix.SIGKILL)) }))
 		return errors.Join(fm.finish(played), errors.Join(fm.faults...))
 	}
 	// All obstacles gone, everything comes to what is wanted.
@@ -135,7 +135,7 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 	if err != nil {
 		err = fmt.Errorf("after %s: %w", played, err)
 	}
-	fm.inbox.Put(due(func() { fm.stop(mode) }))
+	fm.inbox.Put(postponed(func() { fm.stop(mode) }))
 	return errors.Join(err, fm.finish(played))
 }
 
@@ -149,15 +149,15 @@ func (fm *fakeMaster) finish(played string) error {
 
 // abandon ends everything without looking, after a failure.
 func (fm *fakeMaster) abandon() {
-	fm.inbox.Put(due(func() { fm.stop(stopQuick) }))
+	fm.inbox.Put(postponed(func() { fm.stop(stopQuick) }))
 	<-fm.ended
 }
 
 func (fm *fakeMaster) anyWorker(n int) *fakeWorker {
 	var all []*fakeWorker
 	for pid := 0; pid <= fm.nextPID; pid++ {
-		if a := fm.live[pid]; a != nil {
-			all = append(all, a)
+		if w := fm.live[pid]; w != nil {
+			all = append(all, w)
 		}
 	}
 	if len(all) == 0 {
