@@ -17,8 +17,8 @@ type account struct {
 	entries []*accountEntry
 	before  dispatch.Totals
 	sum     departures
-	silent  []string // the workers that were entered without having answered
-	limit   *time.Timer
+	silent  []string    // the workers that were entered without having answered
+	limit   *time.Timer // of stillLimit
 	closed  bool
 }
 
@@ -29,6 +29,11 @@ type accountEntry struct {
 	before      dispatch.WorkerCounts // as it began to drain
 	done        uint64                // its counts' Done when the limit was last reached
 	over        bool                  // it is entered: nothing more is expected of it
+}
+
+// lives reports whether the worker has a process: after that its slot's counts are another's.
+func (e *accountEntry) lives() bool {
+	return e.slot.process != nil && e.slot.incarnation == e.incarnation
 }
 
 // departures are what became of the connections of draining workers.
@@ -63,6 +68,8 @@ func (a *account) join(slot *slot, now dispatch.WorkerCounts) {
 	a.entries = append(a.entries, &accountEntry{slot: slot, incarnation: slot.incarnation, before: now, done: now.Done()})
 }
 
+// watchAccount enters, again and again after stillLimit, the workers from which nothing
+// has come for so long.
 func (s *supervisor) watchAccount(a *account) {
 	a.limit = s.after(stillLimit, func() {
 		if a.closed {
@@ -70,9 +77,9 @@ func (s *supervisor) watchAccount(a *account) {
 		}
 		_, workers := s.dispatch.Snapshot()
 		for _, e := range a.entries {
-			now, alive := workers[e.slot.number]
+			now, known := workers[e.slot.number]
 			switch {
-			case e.over || !alive || e.slot.incarnation != e.incarnation: // queueGone follows, unless it came already
+			case e.over || !known || !e.lives(): // queueGone follows, unless it came already
 			case now.Done() != e.done:
 				e.done = now.Done()
 			default:
@@ -105,7 +112,7 @@ func (s *supervisor) enterGiven() {
 	var workers map[int]dispatch.WorkerCounts
 	for _, a := range s.accounts {
 		for _, e := range a.entries {
-			if e.over || e.slot.incarnation != e.incarnation || e.slot.process == nil || !e.slot.life.hasGiven() {
+			if e.over || !e.lives() || !e.slot.life.hasGiven() {
 				continue
 			}
 			if workers == nil {
@@ -135,15 +142,15 @@ func (a *account) over() bool {
 	return !slices.ContainsFunc(a.entries, func(e *accountEntry) bool { return !e.over })
 }
 
-// closeAccount ends the account, and returns what became of the connections. Lost are all that
-// were lost meanwhile, in whichever worker. The error names the workers that have not
+// closeAccount ends the account, and returns what became of the connections. Lost are all
+// that were lost meanwhile, in whichever worker. The error names the workers that have not
 // answered; their connections count as staying.
 func (s *supervisor) closeAccount(a *account) (departures, error) {
 	a.closed = true
 	a.limit.Stop()
 	totals, workers := s.dispatch.Snapshot()
-	for _, e := range a.entries { // that no answer of theirs has entered: something has failed
-		if !e.over && e.slot.incarnation == e.incarnation {
+	for _, e := range a.entries { // those left: something has failed before they answered
+		if !e.over && e.lives() {
 			a.enter(e, workers[e.slot.number])
 		}
 	}
