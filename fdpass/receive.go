@@ -146,7 +146,7 @@ func (r *Receiver) collect(fds []int) (n int, surplus bool) {
 		switch {
 		case header.Level != unix.SOL_SOCKET:
 		case header.Type == unix.SCM_PIDFD:
-			closePIDs(data) // SO_PASSPIDFD: a descriptor that nobody here asked for (Linux 6.5)
+			closePidfds(data) // SO_PASSPIDFD: a descriptor that nobody here asked for (Linux 6.5)
 		case header.Type == unix.SCM_RIGHTS:
 			taken := min(len(data), len(fds)-n)
 			for i, fd := range data[:taken] {
@@ -169,8 +169,8 @@ func widened(data []int32) (fds []int) {
 	return fds
 }
 
-// closePIDs closes pidfds.
-func closePIDs(fds []int32) {
+// closePidfds closes pidfds.
+func closePidfds(fds []int32) {
 	for _, fd := range fds {
 		if fd >= 0 { // in its place there may be an error number
 			_ = unix.Close(int(fd)) // a failed close leaves nothing to do

@@ -7,8 +7,8 @@ import (
 )
 
 // Front returns the ConnID of the first connection that waits in a queue, or 0:
-// none does, or it cannot be told. end is the end that would receive it, borrowed
-// for the call. Nothing is taken out and no descriptor is made: a MSG_PEEK without
+// none does, or it cannot be told. The master calls it. end is the end that would
+// receive it, borrowed for the call. Nothing is taken out and no descriptor is made: a MSG_PEEK without
 // room for control data gets none, and the packet keeps its own (unix(7)). It never
 // blocks.
 func Front(end int) (id uint64) {
@@ -19,7 +19,8 @@ func Front(end int) (id uint64) {
 	return binary.LittleEndian.Uint64(b[headerSize+8:])
 }
 
-// FrontLen is Front for how many connections the first packet carries.
+// FrontLen is Front for how many connections the first packet carries. A worker of this
+// module calls it, to wait until it has room for all of them.
 func FrontLen(end int) int {
 	var b [headerSize]byte
 	if !peek(end, b[:]) {

@@ -12,7 +12,7 @@ const MaxMessage = 16 << 10
 
 // Message is one of the control messages below.
 type Message interface {
-	kind() string
+	typeName() string // of the field "type"
 	// negative reports whether a number is below zero. All of them are counts or
 	// durations: what is negative is malformed, and no reader need ask again.
 	negative() bool
@@ -116,16 +116,16 @@ type Unknown struct {
 	Type string `json:"-"`
 }
 
-func (Hello) kind() string     { return "hello" }
-func (Ready) kind() string     { return "ready" }
-func (Draining) kind() string  { return "draining" }
-func (Moved) kind() string     { return "moved" }
-func (Closed) kind() string    { return "closed" }
-func (Lost) kind() string      { return "lost" }
-func (Drain) kind() string     { return "drain" }
-func (Move) kind() string      { return "move" }
-func (Stop) kind() string      { return "stop" }
-func (u Unknown) kind() string { return u.Type }
+func (Hello) typeName() string     { return "hello" }
+func (Ready) typeName() string     { return "ready" }
+func (Draining) typeName() string  { return "draining" }
+func (Moved) typeName() string     { return "moved" }
+func (Closed) typeName() string    { return "closed" }
+func (Lost) typeName() string      { return "lost" }
+func (Drain) typeName() string     { return "drain" }
+func (Move) typeName() string      { return "move" }
+func (Stop) typeName() string      { return "stop" }
+func (u Unknown) typeName() string { return u.Type }
 
 func (m Hello) negative() bool {
 	return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 || m.QueueTimeoutMS < 0 || m.MemoryBytes < 0
@@ -142,15 +142,15 @@ func (Unknown) negative() bool  { return false }
 
 // parsers is the one list of message types: how each is read.
 var parsers = map[string]func([]byte) (Message, error){
-	Hello{}.kind():    parse[Hello],
-	Ready{}.kind():    parse[Ready],
-	Draining{}.kind(): parse[Draining],
-	Moved{}.kind():    parse[Moved],
-	Closed{}.kind():   parse[Closed],
-	Lost{}.kind():     parse[Lost],
-	Drain{}.kind():    parse[Drain],
-	Move{}.kind():     parse[Move],
-	Stop{}.kind():     parse[Stop],
+	Hello{}.typeName():    parse[Hello],
+	Ready{}.typeName():    parse[Ready],
+	Draining{}.typeName(): parse[Draining],
+	Moved{}.typeName():    parse[Moved],
+	Closed{}.typeName():   parse[Closed],
+	Lost{}.typeName():     parse[Lost],
+	Drain{}.typeName():    parse[Drain],
+	Move{}.typeName():     parse[Move],
+	Stop{}.typeName():     parse[Stop],
 }
 
 func parse[M Message](b []byte) (Message, error) {
@@ -166,23 +166,23 @@ func parse[M Message](b []byte) (Message, error) {
 // is a message longer than MaxMessage: a Closed with more than MaxIDs, or a
 // Hello with an App of thousands of bytes.
 func EncodeMessage(m Message) ([]byte, error) {
-	kind, err := json.Marshal(m.kind())
+	name, err := json.Marshal(m.typeName())
 	if err != nil {
-		return nil, fmt.Errorf("ipc: encode %s: %w", m.kind(), err)
+		return nil, fmt.Errorf("ipc: encode %s: %w", m.typeName(), err)
 	}
 	body, err := json.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("ipc: encode %s: %w", m.kind(), err)
+		return nil, fmt.Errorf("ipc: encode %s: %w", m.typeName(), err)
 	}
 	var b bytes.Buffer
 	b.WriteString(`{"type":`)
-	b.Write(kind)
+	b.Write(name)
 	if len(body) > len("{}") {
 		b.WriteByte(',')
 	}
 	b.Write(body[1:])
 	if b.Len() > MaxMessage {
-		return nil, fmt.Errorf("ipc: encode %s: %d bytes, at most %d", m.kind(), b.Len(), MaxMessage)
+		return nil, fmt.Errorf("ipc: encode %s: %d bytes, at most %d", m.typeName(), b.Len(), MaxMessage)
 	}
 	return b.Bytes(), nil
 }

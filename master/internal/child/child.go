@@ -8,9 +8,9 @@
 //	Reaper    the only one to wait for children, workers or not
 //	Command   a child that is no worker
 //
-// A worker's process has two goroutines that read what it says, control and standard
-// error, and its owner hears of it by events. An upgrade in place pauses both, so that
-// nothing is read that would be forgotten.
+// All of it runs in the master's process. For each worker two goroutines read what it
+// says, one on control and one on standard error, and its owner, the supervisor, hears of
+// that by events. An upgrade in place pauses both, so that the next program misses nothing.
 //
 // This package knows nothing of slots beyond their numbers, of connections, or of what
 // follows from a death.
@@ -69,8 +69,8 @@ type Process struct {
 // PID is the process's number: another's perhaps, once its end is heard of.
 func (p *Process) PID() int { return p.pid }
 
-// Queue returns the descriptors of its queue, the master's end and a duplicate of the
-// worker's: the caller owns them, or who it has given them to.
+// Queue returns the descriptors of its queue: the master's end, and a duplicate of the
+// worker's. They are the process's owner's, to give away and to close.
 func (p *Process) Queue() (queue, workerEnd int) { return p.queue, p.workerEnd }
 
 // Tell sends a control message. It does not wait for a worker that does not read its

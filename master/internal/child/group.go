@@ -3,20 +3,19 @@ package child
 import (
 	"errors"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// What a child leaves behind ends with it: the processes of its process group, which it
-// is the leader of. Those that have left the group are let be.
+// A child is the leader of a process group, and the processes that it leaves behind in
+// that group end with it. Those that have left the group are let alone.
 //
-// They get SIGTERM while the child is a zombie, since nobody else can have its number so
-// long; and SIGKILL after groupGrace, by its pidfd, which means that group even when the
+// The group gets SIGTERM while the child is a zombie, since until it is reaped nobody
+// else can have its number; and SIGKILL after groupGrace, by its pidfd, which means that group even when the
 // number is another's by then (pidfd_send_signal(2), Linux 6.9). On older kernels there
-// is no safe way to do that, and SIGTERM is all that they get.
+// is no safe way to do that, and SIGTERM is all that the group gets.
 
-// groupGrace is how long they may take to end after SIGTERM.
+// groupGrace is how long a group may take to end after SIGTERM.
 const groupGrace = 5 * time.Second
 
 // group is a process group whose leader is reaped.
@@ -33,29 +32,6 @@ type GroupState struct {
 	PID    int
 	FD     int // descriptor: the leader's pidfd
 	KillIn time.Duration
-}
-
-// endedChild returns the pid of a child that has ended, which stays a zombie; 0:
-// none has.
-func endedChild() (pid int) {
-	// siginfo_t, of which package unix does not show the part for SIGCHLD
-	// (waitid(2)): the union begins where a pointer could.
-	var info struct {
-		signo, errno, code int32
-		_                  [unsafe.Sizeof(uintptr(0)) - 4]byte
-		pid                int32
-		_                  [128]byte
-	}
-	for {
-		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil { // ECHILD: there are none
-			return 0
-		}
-		return int(info.pid)
-	}
 }
 
 // terminate sends SIGTERM to the group of a child that is a zombie. It returns an owned

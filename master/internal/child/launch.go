@@ -42,7 +42,7 @@ type Spec struct {
 // fork and exec, and a look at the program's path.
 func (l *Launcher) Launch(s Spec) (*Process, error) {
 	name := s.Program.argv[0]
-	path, err := s.Program.start()
+	path, err := s.Program.startPath()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, s.Program.Hint(err))
 	}
@@ -53,7 +53,7 @@ func (l *Launcher) Launch(s Spec) (*Process, error) {
 	link := newLink(s.ID, control{pipes.control}, newStderrTail(pipes.stderr, l.Log.With("slot", s.Slot), l.AwaitRoom), l.Owner)
 	pid, err := l.Reaper.start(func() (int, error) {
 		return forkExec(path, s.Program.argv, &syscall.ProcAttr{
-			Dir:   s.Program.enter(),
+			Dir:   s.Program.folderPath(),
 			Env:   ipc.Environ(s.Program.environ(l.environ()), ipc.Identity{Protocol: ipc.Version, Slot: s.Slot, Generation: s.Generation}),
 			Files: pipes.childFiles(),
 			Sys:   &syscall.SysProcAttr{Setpgid: true},

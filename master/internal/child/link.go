@@ -16,11 +16,11 @@ type link struct {
 	stderr  *stderrTail
 	owner   func(Event)
 
-	mu        sync.Mutex
-	paused    bool
-	over      bool          // the worker is reaped: what is left is read by exited
-	others    bool          // it has ended, and others have its end of control: processes that it started
-	listening chan struct{} // closed when control is no longer read
+	mu      sync.Mutex
+	paused  bool
+	over    bool          // the worker is reaped: what is left is read by the goroutine of reaped
+	others  bool          // it has ended, and processes that it started have its end of control
+	hearing chan struct{} // closed when control is no longer read
 }
 
 // newLink takes ownership of both ends. It begins paused.
@@ -42,14 +42,14 @@ func (l *link) read() {
 	l.stderr.resume()
 	_ = l.control.SetReadDeadline(time.Time{}) // a socket has deadlines
 	done := make(chan struct{})
-	l.listening = done
+	l.hearing = done
 	go func() {
 		defer close(done)
 		hear(l.control, l.id, l.owner)
 	}()
 }
 
-// pause returns when nothing is read any more, and all that was is known.
+// pause returns when nothing is read any more, and the owner was told all that was.
 func (l *link) pause() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,12 +63,13 @@ func (l *link) stop() {
 		return
 	}
 	_ = l.control.SetReadDeadline(time.Unix(1, 0)) // likewise
-	<-l.listening
+	<-l.hearing
 	l.stderr.pause()
 	l.paused = true
 }
 
-// ended looks who else has the worker's end of control, before they are told to end.
+// ended finds out whether other processes have the worker's end of control, before they
+// are told to end.
 func (l *link) ended() {
 	poll := []unix.PollFd{{Fd: int32(descriptor.Of(l.control.File))}}
 	n, err := unix.Poll(poll, 0)
@@ -77,7 +78,8 @@ func (l *link) ended() {
 	l.others = err == nil && n == 0 // else it is hung up (poll(2))
 }
 
-// reaped has the owner told of the end, after what the worker said last.
+// reaped has the owner told of the end, after what the worker said last: on a goroutine
+// of its own, since the owner may be busy.
 func (l *link) reaped(status unix.WaitStatus) {
 	go func() {
 		l.mu.Lock()

@@ -144,7 +144,7 @@ func isExecutable(held *os.File) bool {
 	defer file.Close()
 	magic := make([]byte, len(elfMagic))
 	_, err = io.ReadFull(file, magic)
-	return err == nil && string(magic) == elfMagic
+	return err == nil && isELF(magic)
 }
 
 // pathOf returns a path that leads to an open file as long as it is open.
@@ -152,11 +152,11 @@ func pathOf(file *os.File) string {
 	return "/proc/self/fd/" + strconv.Itoa(int(file.Fd()))
 }
 
-// start returns the path to start the program by: its own, as long as the file there is
+// startPath returns the path to start the program by: its own, as long as the file there is
 // the generation's; else one that leads to what is held. A worker that is started by the
 // latter has a /proc/self/exe that ends in "(deleted)", or names where the file was moved
 // to, and its short name (comm) is the descriptor's number; its arguments are the same.
-func (p *Program) start() (path string, err error) {
+func (p *Program) startPath() (path string, err error) {
 	if p.missing != nil {
 		return "", p.missing
 	}
@@ -169,9 +169,9 @@ func (p *Program) start() (path string, err error) {
 	return pathOf(p.file), nil
 }
 
-// enter returns the path to enter the folder by: its own, unless something else is there
+// folderPath returns the path to enter the folder by: its own, unless something else is there
 // by now, or nothing; then one that leads to what is held.
-func (p *Program) enter() string {
+func (p *Program) folderPath() string {
 	if p.folder == nil {
 		return p.directory
 	}
@@ -182,7 +182,8 @@ func (p *Program) enter() string {
 	return pathOf(p.folder)
 }
 
-// environ is a worker's environment: PWD names the folder that it is started in.
+// environ returns a worker's environment, made of the master's: PWD names the folder that
+// it is started in.
 func (p *Program) environ(environ []string) []string {
 	if p.directory == "" {
 		return environ

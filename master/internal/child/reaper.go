@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"unsafe"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -13,10 +14,10 @@ import (
 // and, as PID 1 or subreaper, adopted ones. Nothing else in a process that runs
 // a master may wait for a child (os/exec's Cmd.Wait would miss its exit).
 //
-// It is a goroutine, and its methods may be called from any.
+// Run is its goroutine; the other methods may be called from any.
 type Reaper struct {
 	log hclog.Logger
-	mu  sync.Mutex // held while a child is started, so that none is reaped before it is known
+	mu  sync.Mutex // of children and groups; held while a child is started, so that none is reaped before it is known
 
 	children map[int]watcher // by pid: those that are not reaped yet
 	groups   map[int]*group  // by pidfd: what children left behind that are reaped
@@ -35,12 +36,12 @@ func NewReaper(log hclog.Logger) *Reaper {
 	return &Reaper{log: log, children: make(map[int]watcher), groups: make(map[int]*group), quit: make(chan struct{})}
 }
 
-// start starts a child by start, which is the leader of a process group, and has its
-// watcher told of its end.
-func (r *Reaper) start(start func() (pid int, err error), w watcher) (pid int, err error) {
+// start calls fork, which starts a child that is the leader of a process group, and has
+// the watcher told of its end.
+func (r *Reaper) start(fork func() (pid int, err error), w watcher) (pid int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	pid, err = start()
+	pid, err = fork()
 	if err == nil {
 		r.children[pid] = w
 	}
@@ -137,5 +138,28 @@ func (r *Reaper) reap() {
 		delete(r.children, pid)
 		w.reaped(status)
 		r.endGroup(pid, pidfd)
+	}
+}
+
+// endedChild returns the pid of a child that has ended, which stays a zombie; 0:
+// none has.
+func endedChild() (pid int) {
+	// siginfo_t, of which package unix does not show the part for SIGCHLD
+	// (waitid(2)): the union begins where a pointer could.
+	var info struct {
+		signo, errno, code int32
+		_                  [unsafe.Sizeof(uintptr(0)) - 4]byte
+		pid                int32
+		_                  [128]byte
+	}
+	for {
+		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil { // ECHILD: there are none
+			return 0
+		}
+		return int(info.pid)
 	}
 }

@@ -112,4 +112,4 @@ func interpreterOf(start []byte) (path string, script bool) {
 	return path, script
 }
 
-func isELF(start []byte) bool { return bytes.HasPrefix(start, []byte("\x7fELF")) }
+func isELF(start []byte) bool { return bytes.HasPrefix(start, []byte(elfMagic)) }

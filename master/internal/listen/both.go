@@ -11,8 +11,8 @@ import (
 // portTries is how many free ports are tried for one that is free in both families.
 const portTries = 100
 
-// openBoth binds an address and the one beside it, of another family, at the same
-// port; or one of them, where this machine has no other.
+// openBoth binds an address and the one beside it, of the other family, at the same
+// port; or one of them alone, where this machine lacks the other family.
 func openBoth(address Resolved, sockets int) (listeners []*Listener, err error) {
 	for range portTries {
 		listeners, err = openPair(address, sockets)

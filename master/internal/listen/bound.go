@@ -2,18 +2,15 @@ package listen
 
 import (
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
-	"strconv"
 	"strings"
 
 	"github.com/usher-go/usher/master/internal/fileid"
 	"golang.org/x/sys/unix"
 )
 
-// This file says which socket an address means, however it is spelled: the kernel
-// knows a listener by what it is bound to.
+// This file compares an address, however it is spelled, with what listeners are bound
+// to: which of them it means, and which it overlaps with.
 
 // is reports whether the listener is bound to what an address asks for, though it was
 // asked for in other words.
@@ -79,25 +76,4 @@ func (r Resolved) overlaps(l *Listener) bool {
 // has that one as well.
 func covers(every netip.Addr, dual bool, one netip.Addr) bool {
 	return every.IsUnspecified() && (dual || every.Is4() == one.Is4())
-}
-
-// mode is what the mode of the file of a Unix socket is to be.
-func (l *Listener) mode() fs.FileMode {
-	if l.From.Mode != 0 {
-		return l.From.Mode
-	}
-	return 0o777 &^ umask()
-}
-
-// umask is the process's. To ask umask(2) would be to change it for a moment.
-func umask() fs.FileMode {
-	status, _ := os.ReadFile("/proc/self/status") // without it: the usual one
-	for line := range strings.Lines(string(status)) {
-		if value, found := strings.CutPrefix(line, "Umask:"); found {
-			if mask, err := strconv.ParseUint(strings.TrimSpace(value), 8, 9); err == nil {
-				return fs.FileMode(mask)
-			}
-		}
-	}
-	return 0o022
 }

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/hashicorp/go-hclog"
@@ -22,14 +23,15 @@ type Change struct {
 // Plan compares addresses with the listeners there are, and binds those that are
 // new. A listener stays that is written as before, port 0 and inherited ones
 // included, or is bound to what another spelling means; one whose file is gone is
-// made anew. It looks up no name, and changes nothing of held, which are borrowed.
+// made anew. It looks up no name, and changes nothing of held, which are borrowed. It
+// blocks as Unix does.
 func Plan(s Settings, held []*Listener) (Change, error) {
 	change := Change{kept: make(map[*Listener]Address), order: make(map[Address]int), backlog: s.Backlog}
 	old := make(map[Address][]*Listener)
 	for _, l := range held {
 		old[l.From.place()] = append(old[l.From.place()], l)
 	}
-	var respelled, fresh []Resolved
+	var respelled, fresh []Resolved // not written as before; and of those, not bound by any of held
 	for i, address := range s.Addresses {
 		change.order[address.place()] = i
 		kept, ok := old[address.place()]
@@ -88,7 +90,7 @@ func cutPort(listeners []*Listener) (first, rest []*Listener) {
 // close those removed, which is left to the caller. What cannot be changed is logged.
 func (c Change) Apply(held []*Listener, log hclog.Logger) []*Listener {
 	for l, address := range c.kept {
-		if err := l.call(address); err != nil {
+		if err := l.update(address); err != nil {
 			log.Warn("cannot change a socket's mode", "listener", l.Address, "mode", fmt.Sprintf("%04o", l.mode()), "error", err)
 		}
 	}
@@ -105,9 +107,9 @@ func (c Change) Apply(held []*Listener, log hclog.Logger) []*Listener {
 	return listeners
 }
 
-// call gives a listener that stays the name and the mode that it is written with
+// update gives a listener that stays the name and the mode that it is written with
 // now.
-func (l *Listener) call(address Address) error {
+func (l *Listener) update(address Address) error {
 	if address.Network != "systemd" || address.Name != "" {
 		l.Name = address.Name
 	}
@@ -117,4 +119,12 @@ func (l *Listener) call(address Address) error {
 		return nil
 	}
 	return l.file.setMode(l.mode())
+}
+
+// mode returns what mode the file of a Unix socket is to have.
+func (l *Listener) mode() fs.FileMode {
+	if l.From.Mode != 0 {
+		return l.From.Mode
+	}
+	return 0o777 &^ umask()
 }

@@ -10,9 +10,10 @@
 //	Plan, Apply   at a reload: what stays, what is new, what goes
 //	States, Restore  in an upgrade in place: handed over and taken over
 //
-// Nothing here has a goroutine. What may block for longer than a system call (Resolve,
-// and Unix sockets on a slow file system) says so. Nothing is accepted here: who owns a
-// Listener lends its sockets to whoever accepts.
+// Only the master's process uses it, and nothing here has a goroutine. The supervisor
+// owns the Listeners, and lends their descriptors to the accept goroutine
+// (master/internal/dispatch): nothing is accepted here. Resolve, which may wait for a
+// name server, is called at the start and then by a reload's own goroutine.
 package listen
 
 // Status is a listener as it is shown; Address has the real port.

@@ -11,7 +11,7 @@ import (
 
 // Listener is what listens at one address: a bound, listening, non-blocking,
 // close-on-exec socket, or several of one TCP address. It belongs to one goroutine at
-// a time.
+// a time: the supervisor's, once the server is started.
 type Listener struct {
 	From    Address        // as it was asked for
 	Name    string         // that its connections carry; empty: none
@@ -49,7 +49,8 @@ type Settings struct {
 }
 
 // Open binds every address, or none. What systemd passes is taken from passed. The
-// caller owns the listeners; SetBacklog puts the backlog in force.
+// caller owns the listeners; SetBacklog puts the backlog in force. It blocks as Unix
+// does.
 func Open(s Settings, passed *Passed) ([]*Listener, error) { return openAll(s, passed, nil) }
 
 // openAll is Open for a server that has some listeners already: held.

@@ -230,3 +230,16 @@ func peerPID(conn net.Conn) (pid int) {
 	})
 	return pid
 }
+
+// umask returns the process's. To ask umask(2) would be to change it for a moment.
+func umask() fs.FileMode {
+	status, _ := os.ReadFile("/proc/self/status") // without it: the usual one
+	for line := range strings.Lines(string(status)) {
+		if value, found := strings.CutPrefix(line, "Umask:"); found {
+			if mask, err := strconv.ParseUint(strings.TrimSpace(value), 8, 9); err == nil {
+				return fs.FileMode(mask)
+			}
+		}
+	}
+	return 0o022
+}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openTCP returns the listener of one TCP address, which has so many sockets.
 func openTCP(address Resolved, sockets int) (*Listener, error) {
 	addr, dual := address.bind, address.dual
 	if !addr.IsValid() {
@@ -33,13 +34,14 @@ func openTCP(address Resolved, sockets int) (*Listener, error) {
 	return l, nil
 }
 
-// errNotResolved: a name was taken for one in force, which is not looked up, but no
-// listener that could be kept has it.
+// errNotResolved: Resolve did not look up the name, since it is in force; but no listener
+// of that name is left to be kept.
 var errNotResolved = errors.New("its name was not looked up")
 
 // multiply makes more sockets at the listener's address, one SO_REUSEPORT group.
-// The first was bound without that, so that it found out whether another program
-// listens there (socket(7)); the kernel asks for it when the next one is bound.
+// The first was bound without SO_REUSEPORT, so that bind(2) failed if another program
+// listened there (socket(7)). It is given the option now, since the kernel lets the next
+// one in only if both have it.
 func (l *Listener) multiply(more int, dual bool) error {
 	if more < 1 {
 		return nil
