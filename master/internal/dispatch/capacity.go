@@ -1,7 +1,5 @@
 package dispatch
 
-import "net/netip"
-
 // capacity is for how many connections there is room, at one moment.
 type capacity struct {
 	room     int  // at all open queues
@@ -74,32 +72,4 @@ func (d *dispatcher) placeable() bool {
 		}
 	}
 	return false
-}
-
-// choose returns which queue connection i in the batch is for, or -1.
-func (d *dispatcher) choose(i int) int {
-	var peer netip.Addr
-	if d.policy.byAddress && d.batch.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
-		peer = d.envelope.Remote.Addr()
-	}
-	chosen := -1
-	if d.batch.Frozen(i) {
-		if d.guarded() {
-			if d.capacity.guarded == 0 {
-				return -1
-			}
-			d.capacity.guarded--
-		}
-		chosen = chooseForMoved(d.candidates, d.turn, d.from, d.to)
-	} else {
-		chosen = d.policy.choose(d.candidates, peer, d.turn)
-	}
-	if chosen >= 0 {
-		c := &d.candidates[chosen]
-		c.load++
-		c.room--
-		d.capacity.take(c.moves)
-		d.turn = chosen + 1
-	}
-	return chosen
 }

@@ -2,7 +2,7 @@ package dispatch
 
 import (
 	"errors"
-	"time"
+	"net/netip"
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/killpoint"
@@ -25,6 +25,34 @@ func (d *dispatcher) place() bool {
 		}
 	}
 	return d.sendTargets()
+}
+
+// choose returns which queue connection i in the batch is for, or -1.
+func (d *dispatcher) choose(i int) int {
+	var peer netip.Addr
+	if d.policy.byAddress && d.batch.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
+		peer = d.envelope.Remote.Addr()
+	}
+	chosen := -1
+	if d.batch.Frozen(i) {
+		if d.guarded() {
+			if d.capacity.guarded == 0 {
+				return -1
+			}
+			d.capacity.guarded--
+		}
+		chosen = chooseForMoved(d.candidates, d.turn, d.from, d.to)
+	} else {
+		chosen = d.policy.choose(d.candidates, peer, d.turn)
+	}
+	if chosen >= 0 {
+		c := &d.candidates[chosen]
+		c.load++
+		c.room--
+		d.capacity.take(c.moves)
+		d.turn = chosen + 1
+	}
+	return chosen
 }
 
 // sendTargets sends each connection in the batch to its target, if it has one, and
@@ -135,10 +163,4 @@ func (d *dispatcher) anyBlocked() bool {
 		}
 	}
 	return false
-}
-
-// retryDelay is how long to wait before what the kernel refused is tried
-// again: 1 ms doubling to 100 ms.
-func retryDelay(tries int) time.Duration {
-	return min(time.Millisecond<<min(tries, 10), 100*time.Millisecond)
 }

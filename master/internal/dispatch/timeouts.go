@@ -22,6 +22,42 @@ type timers struct {
 // can thaw them, while there is none: its successor may be starting.
 const strandedLimit = 5 * time.Second
 
+// actOnTimers does what it is time for.
+func (g *acceptGoroutine) actOnTimers() {
+	d := &g.dispatcher
+	if !g.timers.retryAt.IsZero() && !time.Now().Before(g.timers.retryAt) {
+		g.timers.retryAt = time.Time{}
+		d.unblock()
+	}
+	if !g.timers.inspectAt.IsZero() && !time.Now().Before(g.timers.inspectAt) {
+		g.timers.inspectAt, d.inspectAgain = time.Time{}, false // measure finds it anew
+		g.stuck.Store(d.inspectQueues())
+	}
+	if g.untilWindowEnds() == 0 {
+		g.scheduling.EndWindow(g.clock.Now())
+	}
+}
+
+// arrangeWait arranges at the end of a turn what ends the wait after it: clients, if any
+// may come in; room, if there is none; moves that the guard lets go on; or a time.
+func (g *acceptGoroutine) arrangeWait() {
+	d := &g.dispatcher
+	resumed, quota := g.accepts.pause.Over(time.Now), g.quota()
+	g.watchListeners(resumed && (quota > 0 || g.turnsAway()))
+	if quota == 0 {
+		g.waitForRoom()
+	} else if d.awaitsGuard() {
+		g.setBells()
+		d.capacity = d.measure()
+		g.timers.noWait = !d.awaitsGuard()
+	}
+	g.timers.noWait = g.timers.noWait || g.timers.unfinished
+	g.planRetry()
+	if d.inspectAgain && g.timers.inspectAt.IsZero() {
+		g.timers.inspectAt = time.Now().Add(stuckAfter)
+	}
+}
+
 // waitForRoom arranges to hear of room. From when the bells are set a close rings; one
 // that came just before is seen by the last measure.
 func (g *acceptGoroutine) waitForRoom() {
@@ -63,6 +99,12 @@ func (g *acceptGoroutine) planRetry() {
 		g.timers.retryAt = time.Now().Add(retryDelay(g.timers.retries))
 		g.timers.retries++
 	}
+}
+
+// retryDelay is how long to wait before what the kernel refused is tried
+// again: 1 ms doubling to 100 ms.
+func retryDelay(tries int) time.Duration {
+	return min(time.Millisecond<<min(tries, 10), 100*time.Millisecond)
 }
 
 // timeout returns how long the next wait may last at most.

@@ -16,22 +16,19 @@ import (
 
 // turn does all that can be done without waiting, and arranges what ends the wait.
 func (g *acceptGoroutine) turn() {
-	d := &g.dispatcher
 	g.timers.noWait, g.timers.unfinished = false, false
-	if !g.timers.retryAt.IsZero() && !time.Now().Before(g.timers.retryAt) {
-		g.timers.retryAt = time.Time{}
-		d.unblock()
-	}
-	if !g.timers.inspectAt.IsZero() && !time.Now().Before(g.timers.inspectAt) {
-		g.timers.inspectAt, d.inspectAgain = time.Time{}, false // measure finds it anew
-		g.stuck.Store(d.inspectQueues())
-	}
-	if g.untilWindowEnds() == 0 {
-		g.scheduling.EndWindow(g.clock.Now())
-	}
-	d.capacity = d.measure()
+	g.actOnTimers()
+	g.dispatcher.capacity = g.dispatcher.measure()
 	g.placeAll()
 	g.timers.noWait = g.takePending() && g.anyPending()
+	g.acceptReady()
+	g.arrangeWait()
+	g.reportAwaited()
+}
+
+// acceptReady accepts from the listeners that were found ready, each a batch at most, or
+// turns their clients away.
+func (g *acceptGoroutine) acceptReady() {
 	came := 0
 	for _, l := range g.ready {
 		if !g.accepts.pause.Over(time.Now) {
@@ -49,21 +46,6 @@ func (g *acceptGoroutine) turn() {
 	g.ready = g.ready[:0]
 	if came > 0 {
 		g.coalescing.came(came, g.clock.Now())
-	}
-	resumed, quota := g.accepts.pause.Over(time.Now), g.quota()
-	g.watchListeners(resumed && (quota > 0 || g.turnsAway()))
-	if quota == 0 {
-		g.waitForRoom()
-	} else if d.awaitsGuard() {
-		g.setBells()
-		d.capacity = d.measure()
-		g.timers.noWait = !d.awaitsGuard()
-	}
-	g.timers.noWait = g.timers.noWait || g.timers.unfinished
-	g.planRetry()
-	g.reportAwaited()
-	if d.inspectAgain && g.timers.inspectAt.IsZero() {
-		g.timers.inspectAt = time.Now().Add(stuckAfter)
 	}
 }
 
