@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// benchCommand is usher bench, which this process runs as a client, without a master.
 type benchCommand struct {
 	Echo  benchEcho  `cmd:"" help:"Send bytes; the same must come back."`
 	Lines benchLines `cmd:"" help:"Send lines; each answer must be a line that ends with the one sent."`
@@ -27,12 +28,22 @@ type benchBytes struct {
 	Size byteSize `env:"" default:"64" help:"Bytes of a request."`
 }
 
+type (
+	benchEcho struct {
+		benchBytes `embed:""`
+	}
+	benchLines struct {
+		benchBytes `embed:""`
+	}
+)
+
 type benchHTTP struct {
 	benchFlags `embed:""`
 
 	Path string `env:"" default:"/" help:"What to GET."`
 }
 
+// benchFlags are those that all kinds of load have.
 type benchFlags struct {
 	Address string `arg:"" env:"" placeholder:"HOST:PORT|unix:///PATH" help:"The server."`
 
@@ -58,15 +69,6 @@ func (c *benchBytes) run(mode string) error {
 	plan.Size = int(min(c.Size, 1<<40))
 	return c.benchFlags.run(plan)
 }
-
-type (
-	benchEcho struct {
-		benchBytes `embed:""`
-	}
-	benchLines struct {
-		benchBytes `embed:""`
-	}
-)
 
 func (c *benchEcho) Run() error  { return c.run(load.Echo) }
 func (c *benchLines) Run() error { return c.run(load.Lines) }
@@ -111,17 +113,17 @@ func (c *benchFlags) run(plan *load.Plan) error {
 	ctx, done := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer done()
 	part := []string{"/proc/self/exe", "bench-part"}
-	show := c.progress()
+	line := newProgressLine()
 	if c.Against != "" {
-		comparison, err := load.Compare(ctx, plan, c.Against, c.Slices, part, show.progress)
-		show.clear()
+		comparison, err := load.Compare(ctx, plan, c.Against, c.Slices, part, line.show)
+		line.clear()
 		if err != nil {
 			return err
 		}
 		return c.tell(comparison, comparison.OK, printComparison(comparison), comparison.First, comparison.Second)
 	}
-	report, err := load.Run(ctx, plan, part, show.progress)
-	show.clear()
+	report, err := load.Run(ctx, plan, part, line.show)
+	line.clear()
 	if err != nil {
 		return err
 	}
@@ -192,12 +194,12 @@ func (*benchPart) Run() error {
 // zero value prints nothing.
 type progressLine struct{ on, shown bool }
 
-func (c *benchFlags) progress() *progressLine {
+func newProgressLine() *progressLine {
 	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
 	return &progressLine{on: err == nil}
 }
 
-func (l *progressLine) progress(p load.Progress) {
+func (l *progressLine) show(p load.Progress) {
 	if l.on {
 		l.shown = true
 		fmt.Fprintf(os.Stderr, "\r\x1b[K%4.0fs  %d connections, %d answers, %d errors", p.Elapsed.Seconds(), p.Connections, p.Answers, p.Errors)

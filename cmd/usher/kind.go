@@ -15,10 +15,6 @@ type kind struct {
 	inFile func(text string) string // as the file has what is this as a flag
 }
 
-// madePath is the path of what the master makes at the start, and which stays where
-// it was made: a relative one counts from where --directory led then.
-type madePath string
-
 // kindOf returns the kind of values that are stored where field points.
 func kindOf(field any) kind {
 	switch field.(type) {

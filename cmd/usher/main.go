@@ -21,6 +21,8 @@ const (
 	exitWorkers = 3 // the workers would not start
 )
 
+// cli is the command line, as kong parses it. The commands that are tagged with settings
+// take these besides: see takeSettings.
 type cli struct {
 	Serve   serveCommand   `cmd:"" settings:"" help:"Accept connections and hand them to worker processes."`
 	Check   checkCommand   `cmd:"" settings:"" help:"Check a configuration without starting anything."`

@@ -21,6 +21,10 @@ type origin struct {
 	Base   string // where --directory led at the start: what stays counts from it
 }
 
+// madePath is the path of what the master makes at the start, and which stays where
+// it was made: a relative one counts from origin.Base.
+type madePath string
+
 // newOrigin returns the folder that the process was started in, by the name that $PWD
 // has if that is one of it, else by that of getcwd(2).
 func newOrigin() origin {
@@ -31,9 +35,9 @@ func newOrigin() origin {
 	return origin{Folder: folder}
 }
 
-// enter finds out where --directory leads now. A folder that is named has to exist; the
+// findDirectory finds out where --directory leads now. A folder that is named has to exist; the
 // one of the start may be gone, if no path needs it.
-func (s *sources) enter(r *reading, flag string) error {
+func (s *sources) findDirectory(r *reading, flag string) error {
 	name := joined(s.origin.Folder, flag)
 	real, err := filepath.EvalSymlinks(name)
 	if err == nil {
@@ -74,9 +78,9 @@ func (o origin) placed(path string) string {
 	return joined(o.Base, path)
 }
 
-// sayDirectory logs what relative paths count from: loudly if it is not what an
+// logDirectory logs what relative paths count from: loudly if it is not what an
 // operator would think.
-func (s *sources) sayDirectory(log hclog.Logger, flag string) {
+func (s *sources) logDirectory(log hclog.Logger, flag string) {
 	level, reason := hclog.Debug, "--directory"
 	if flag == "" {
 		reason = "$PWD"

@@ -11,6 +11,7 @@ import (
 	"github.com/usher-go/usher/master"
 )
 
+// serveCommand is usher serve: this process becomes the master.
 type serveCommand struct{}
 
 func (serveCommand) Run(s *sources, r *reading, o *outputs) error {
@@ -36,15 +37,16 @@ func (serveCommand) Run(s *sources, r *reading, o *outputs) error {
 	})
 	stdout := o.add(master.NewLogWriter(os.Stdout))
 	config.Started = func(status master.Status) {
-		s.sayDirectory(config.Logger, r.values.directory)
+		s.logDirectory(config.Logger, r.values.directory)
 		announce(stdout, status)
 	}
 	config.Reread = func(inForce *master.Config) (master.Config, error) { return r.reload(s, inForce) }
 	return master.Run(context.Background(), config)
 }
 
-// reload returns the configuration anew, for a reload, given what was read at the
-// start. It changes nothing.
+// reload reads the sources again for a reload, and returns what the master is to do from
+// then on. r is what was read at the start, and stays as it is. The master calls it on a
+// goroutine of the reload's own, one at a time.
 func (r *reading) reload(s *sources, inForce *master.Config) (master.Config, error) {
 	next, err := s.reread()
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 // sources are what settings come from, the stronger first: the command line,
 // the environment, the configuration file, the defaults. The first two are as
 // at the start; the file is read anew by each read. What can be set is in the table
-// settings.
+// settings. It belongs to the main goroutine, and then to those of reloads, of which
+// there is one at a time.
 type sources struct {
 	args       []string
 	origin     origin
@@ -74,7 +75,7 @@ func (*cli) BeforeResolve(context *kong.Context, s *sources, r *reading) error {
 	if command == nil || !command.Tag.Has(settingsTag) {
 		return nil
 	}
-	if err := s.enter(r, context.FlagValue(findFlag(command, "directory")).(string)); err != nil {
+	if err := s.findDirectory(r, context.FlagValue(findFlag(command, "directory")).(string)); err != nil {
 		return err
 	}
 	path := context.FlagValue(findFlag(command, "config")).(string)

@@ -1,6 +1,8 @@
-// Package earlysignals asks for a master's signals as soon as a Go program can: when it is
-// initialised, in a program that takes over by an upgrade in place, and by Catch in
-// one that is about to be a master.
+// Package earlysignals asks for a master's signals as soon as a Go program can: when the
+// package is initialised, in a program that takes over by an upgrade in place (Variable
+// is in its environment); and by Catch, in one that is about to be a master. Package
+// master takes them from Channel once it runs. In all other programs, such as a worker,
+// it does nothing. No signal gets a goroutine here: they wait in the channel.
 //
 // USR1, USR2 and CHLD are blocked when a program that takes over starts, and stay
 // pending until somebody asks for them. The others cannot be kept so. HUP, INT, TERM and

@@ -70,12 +70,12 @@ func Compare(ctx context.Context, plan *Plan, against string, count int, part []
 	}
 	return &Comparison{
 		First: reports[0], Second: reports[1], OK: reports[0].OK && reports[1].OK,
-		Ratio: Ratio{PerSecond: spread(rates), P50: spread(p50s), P99: spread(p99s), Slices: len(rates)},
+		Ratio: Ratio{PerSecond: spreadOf(rates), P50: spreadOf(p50s), P99: spreadOf(p99s), Slices: len(rates)},
 	}, nil
 }
 
-// spread returns zeros for nothing.
-func spread(values []float64) Spread {
+// spreadOf returns zeros for nothing. It sorts values.
+func spreadOf(values []float64) Spread {
 	if len(values) == 0 {
 		return Spread{}
 	}

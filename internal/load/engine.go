@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// engine carries out a plan, or one process's part of it. All of it is the loop's
-// goroutine's.
+// engine carries out a plan, or one process's part of it. All of it belongs to the
+// loop's goroutine, which is the caller of run; pace alone has another.
 //
 //	opening ──(idle ones are there)──► warming up ──► measuring ──► over: no more is
 //	sent, what is under way may end ──► probing: the idle ones are asked ──► end
@@ -38,11 +38,11 @@ type engine struct {
 	over      bool
 	probing   bool
 	busy      int           // places with a connection, or dialling
-	holding   int           // likewise of idle ones
+	holding   int           // likewise, of idle ones
 	opening   int           // idle ones that were dialled and not yet heard of
-	undialled int           // idle ones
+	undialled int           // idle ones that are still to be dialled
 	alive     time.Duration // the last answer
-	vain      int           // failures since
+	vain      int           // failures since the last answer
 	ticker    *worker.Timer
 	finish    *worker.Timer
 	pacer     chan struct{} // closed to end the pacer; nil: none
@@ -279,7 +279,7 @@ func (e *engine) count(err error) {
 // tick looks for what is overdue.
 func (e *engine) tick() {
 	now := e.now()
-	e.ticker = e.dialer.After(tick, e.tick)
+	e.ticker = e.dialer.After(tickEvery, e.tick)
 	if e.measuring {
 		e.tally.Series = append(e.tally.Series, e.tally.Answers-e.shown)
 		e.shown = e.tally.Answers

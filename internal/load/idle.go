@@ -1,6 +1,6 @@
 package load
 
-// This file is the connections that are held.
+// This file opens the connections that are held, and asks them at the end.
 
 // openingAtOnce bounds the idle connections that are dialled at a time: less than a
 // server's backlog.

@@ -2,9 +2,11 @@
 // loop, each answer verified, latencies in HDR histograms. It is what usher bench
 // runs, and knows nothing of flags and little of printing.
 //
-//	Plan ──► Run ──► Report          one process, one loop
-//	     ──► RunProcesses ──► Report several, each with a part of the plan
-//	     ──► Compare ──► Comparison  two servers, in turn
+//	Plan ──► Run ──► Report          of one server
+//	     ──► Compare ──► Comparison  of two, in turn
+//
+// A plan is carried out by this process, or shared by several, of which each calls
+// Part; in each there is one loop.
 //
 // A connection has a place (place.go), which dials again when it is lost. What is
 // sent and how an answer is verified is a protocol's (protocol.go). The engine
@@ -133,9 +135,9 @@ const portsPerSource = 16_000
 // churnSources is how many sources a plan with churn has at least.
 const churnSources = 8
 
-// spread gives a plan for a server on a loopback address as many sources as it
+// addSources gives a plan for a server on a loopback address as many sources as it
 // needs, in the part of 127.0.0.0/8 that is process number n's.
-func (p *Plan) spread(n int) {
+func (p *Plan) addSources(n int) {
 	to, err := p.destination()
 	if err != nil || len(p.Sources) > 0 || !to.Remote.Addr().Is4() || !to.Remote.Addr().IsLoopback() {
 		return
@@ -161,6 +163,6 @@ func (p *Plan) part(n int) Plan {
 		part.Requests = 1
 	}
 	part.Rate = p.Rate / float64(p.Processes)
-	part.spread(n)
+	part.addSources(n)
 	return part
 }

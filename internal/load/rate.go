@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is when requests are due.
+// This file says when requests are due.
 
 // issue returns when the next request is due that p may send, if one is now.
 func (e *engine) issue(p *place, now time.Duration) (due time.Duration, ok bool) {
@@ -27,13 +27,14 @@ func (e *engine) issue(p *place, now time.Duration) (due time.Duration, ok bool)
 	}
 	e.issued++
 	if e.spent() {
-		e.retire(p)
+		e.closeDone(p)
 	}
 	return due, true
 }
 
-// retire closes the connections that will have nothing more to send, but for p's.
-func (e *engine) retire(p *place) {
+// closeDone closes the connections that have nothing more to send or to receive, but for
+// p's.
+func (e *engine) closeDone(p *place) {
 	for _, other := range e.places {
 		if other != p && other.open && other.sent == other.answered {
 			other.ending = true

@@ -72,8 +72,9 @@ const (
 	KindOther       = "other"
 )
 
-// tick is how often the engine looks at the clock, and what one of Series counts.
-const tick = 100 * time.Millisecond
+// tickEvery is how often the engine looks for what is overdue, and how long each of
+// Series counts.
+const tickEvery = 100 * time.Millisecond
 
 func (h histogram) summary() *Summary {
 	if h.TotalCount() == 0 {
@@ -91,13 +92,13 @@ func (t *tally) report(p *Plan) *Report {
 		Seconds: t.Seconds, Connections: t.Connections, Requests: t.Requests, Answers: t.Answers,
 		BytesSent: t.Sent, BytesReceived: t.Received, CPUSeconds: t.CPUSeconds,
 		Latency: t.Latency.summary(), Connect: t.Connect.summary(), Cycle: t.Cycle.summary(),
-		Errors: t.Errors, Advice: slices.Sorted(maps.Keys(t.Advice)), Interval: tick.Seconds(),
+		Errors: t.Errors, Advice: slices.Sorted(maps.Keys(t.Advice)), Interval: tickEvery.Seconds(),
 	}
 	if t.Seconds > 0 {
 		r.PerSecond = float64(t.Requests) / t.Seconds
 	}
 	for _, count := range t.Series {
-		r.Series = append(r.Series, float64(count)/tick.Seconds())
+		r.Series = append(r.Series, float64(count)/tickEvery.Seconds())
 	}
 	if p.Idle > 0 {
 		r.Idle = &Idle{Opened: t.Held, Answered: t.Alive, Probe: t.Probe.summary()}

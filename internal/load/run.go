@@ -72,8 +72,8 @@ func sum(all []Progress) (total Progress) {
 	return total
 }
 
-// word is what a part says: one JSON object a line, the last a tally or an error.
-type word struct {
+// message is what a part says: one JSON object a line, the last a tally or an error.
+type message struct {
 	Progress *Progress `json:"progress,omitempty"`
 	Tally    *tally    `json:"tally,omitempty"`
 	Error    string    `json:"error,omitempty"`
@@ -106,19 +106,19 @@ func converse(in io.Writer, out io.Reader, plan *Plan, progress func(Progress)) 
 	if err := json.NewEncoder(in).Encode(plan); err != nil {
 		return nil, err
 	}
-	words := json.NewDecoder(bufio.NewReader(out))
+	messages := json.NewDecoder(bufio.NewReader(out))
 	for {
-		var w word
-		if err := words.Decode(&w); err != nil {
+		var m message
+		if err := messages.Decode(&m); err != nil {
 			return nil, fmt.Errorf("no result: %w", err)
 		}
 		switch {
-		case w.Error != "":
-			return nil, errors.New(w.Error)
-		case w.Tally != nil:
-			return w.Tally, nil
-		case w.Progress != nil:
-			progress(*w.Progress)
+		case m.Error != "":
+			return nil, errors.New(m.Error)
+		case m.Tally != nil:
+			return m.Tally, nil
+		case m.Progress != nil:
+			progress(*m.Progress)
 		}
 	}
 }
@@ -141,10 +141,10 @@ func Part(in io.Reader, out io.Writer) error {
 		_, _ = io.Copy(io.Discard, reader) // whatever ends it
 		cancel()
 	}()
-	words := json.NewEncoder(out)
-	t, err := run(ctx, &plan, func(p Progress) { _ = words.Encode(word{Progress: &p}) }) // nobody may listen any more
+	messages := json.NewEncoder(out)
+	t, err := run(ctx, &plan, func(p Progress) { _ = messages.Encode(message{Progress: &p}) }) // nobody may listen any more
 	if err != nil {
-		return words.Encode(word{Error: err.Error()})
+		return messages.Encode(message{Error: err.Error()})
 	}
-	return words.Encode(word{Tally: t})
+	return messages.Encode(message{Tally: t})
 }

@@ -49,7 +49,7 @@ type retest struct {
 	flags  []string
 	out    io.Writer
 	errors io.Writer
-	named  strings.Builder // what needed another run
+	notes  strings.Builder // what needed another run
 }
 
 // run reports whether all packages passed in the end.
@@ -67,7 +67,7 @@ func (r *retest) run(packages []string) bool {
 		}
 	}
 	slices.SortFunc(results, func(a, b result) int { return strings.Compare(a.name, b.name) }) // as go test has them
-	fmt.Fprint(r.out, r.named.String())
+	fmt.Fprint(r.out, r.notes.String())
 	passed := true
 	for _, last := range results {
 		fmt.Fprintln(r.out, last.summary)
@@ -87,7 +87,7 @@ func (r *retest) again(first result) result {
 	if !first.ended || len(first.failed) == 0 {
 		second := r.goTestAgain(first.name, first.name)
 		if second.passed {
-			r.name(first.name+" as a whole", 1, first.why(""))
+			r.note(first.name+" as a whole", 1, first.why(""))
 			return second
 		}
 		if !second.ended || len(second.failed) == 0 {
@@ -113,7 +113,7 @@ func (r *retest) alone(first result, test string) (last result) {
 	for try := 1; try <= tries; try++ {
 		last = r.goTestAgain(first.name+" "+test, "-run=^"+regexp.QuoteMeta(test)+"$", first.name)
 		if last.passed {
-			r.name(first.name+" "+test, try, first.why(test))
+			r.note(first.name+" "+test, try, first.why(test))
 			return last
 		}
 	}
@@ -134,17 +134,18 @@ func (r *retest) goTestAgain(what string, args ...string) result {
 // mostWhy is how many lines are shown of why something failed at first.
 const mostWhy = 5
 
-func (r *retest) name(what string, failures int, why []string) {
+// note takes note of what needed another run.
+func (r *retest) note(what string, failures int, why []string) {
 	times := "once"
 	if failures > 1 {
 		times = fmt.Sprintf("%d times", failures)
 	}
-	fmt.Fprintf(&r.named, "needed another run: %s, which failed %s:\n", what, times)
+	fmt.Fprintf(&r.notes, "needed another run: %s, which failed %s:\n", what, times)
 	for i, line := range why {
 		if i == mostWhy {
-			fmt.Fprintf(&r.named, "\t[%d more lines are above]\n", len(why)-i)
+			fmt.Fprintf(&r.notes, "\t[%d more lines are above]\n", len(why)-i)
 			break
 		}
-		fmt.Fprintf(&r.named, "\t%s\n", line)
+		fmt.Fprintf(&r.notes, "\t%s\n", line)
 	}
 }
