@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acceptLoop takes connections from listening sockets, whoever they are for. A lack of
-// descriptors, or the like, ends no loop: it is logged, and there is a pause. It belongs
-// to one goroutine.
+// acceptLoop takes connections from listening sockets: the accept goroutine has one, and so
+// has each subacceptor. A lack of descriptors, or the like, ends nothing: it is logged, and
+// there is a pause.
 type acceptLoop struct {
 	log   hclog.Logger
 	pause backoff.Backoff

@@ -56,7 +56,8 @@ func (a *Acceptor) Close() {
 // their queues' descriptors.
 func (a *Acceptor) Open(queues []Queue) { a.ask(openRequest{queues}) }
 
-// CloseQueue stops sending to a worker that is asked to finish.
+// CloseQueue stops sending to the worker in a slot. What waits in its queue goes to others
+// while they have room, or stays for it.
 func (a *Acceptor) CloseQueue(slot int) { a.ask(closeRequest{slot}) }
 
 // Reaped says that the worker in a slot is reaped: what waits in its queue is placed anew,
@@ -64,11 +65,11 @@ func (a *Acceptor) CloseQueue(slot int) { a.ask(closeRequest{slot}) }
 func (a *Acceptor) Reaped(slot int) { a.ask(reapedRequest{slot}) }
 
 // ConnsClosed passes on a worker's word that it has closed connections: the bell, if
-// it keeps the scoreboard, or else their number; and, if asked for, their ids. It does
-// not wait.
+// it keeps the scoreboard, or else their number; and, if there is a limit of each
+// address, their ids. It does not wait.
 func (a *Acceptor) ConnsClosed(slot int, closed ipc.Closed) { a.post(connsClosedRequest{slot, closed}) }
 
-// Loads returns how many connections each worker that gets more has, by slot.
+// Loads returns how many connections each worker with an open queue has, by slot.
 func (a *Acceptor) Loads() map[int]int { return a.ask(loadsRequest{}).(map[int]int) }
 
 // Snapshot returns the totals, and the counts of each living worker by slot.
@@ -77,36 +78,40 @@ func (a *Acceptor) Snapshot() (Totals, map[int]WorkerCounts) {
 	return s.totals, s.workers
 }
 
-// AnyStuck reports whether some worker takes nothing from its queue. It may be called
-// from any goroutine.
+// AnyStuck reports whether some worker takes nothing from its queue.
 func (a *Acceptor) AnyStuck() bool { return a.stuck.Load() }
 
 // Guard watches how connections fare that move to a generation: no more than limit, a
-// share from 0 to 1 of those tried, may fail. GuardTripped follows if more do. Generation 0 ends it.
+// share from 0 to 1 of those tried, may fail. GuardTripped follows if more do, and no more
+// move there. Generation 0 ends it.
 func (a *Acceptor) Guard(generation int, limit float64) { a.ask(guardRequest{generation, limit}) }
 
-// AwaitLanding has Landed follow once nothing that a worker has given back is on its way.
+// AwaitLanding has Landed follow once all that a slot's worker has given back by now is
+// placed.
 func (a *Acceptor) AwaitLanding(slot int) { a.ask(landingRequest{slot}) }
 
-// AwaitArrival has Arrived follow once nothing is on its way to the guarded generation.
+// AwaitArrival has Arrived follow once nothing is on its way to the guarded generation:
+// it has tried to thaw all that was sent to it.
 func (a *Acceptor) AwaitArrival() { a.ask(arrivalRequest{}) }
 
-// BeginMove says who is to get what a worker gives back by an order, so many; MoveDone
-// follows once they have it. The worker has no other order.
+// BeginMove says that a slot's worker is ordered to give back count connections, and that
+// slot to is to get them, or with Nobody whoever has fewest. MoveDone follows once they
+// are placed. id names the order; the worker has no other.
 func (a *Acceptor) BeginMove(slot int, id uint64, to, count int) {
 	a.ask(beginMoveRequest{slot, id, to, count})
 }
 
-// AnswerMove passes on a worker's word that it gives back so many by an order, and no
-// more; negative: all that it has given so far.
+// AnswerMove passes on a worker's answer to an order: it gives back so many, and no more;
+// negative: all that it has given back so far.
 func (a *Acceptor) AnswerMove(slot int, id uint64, given int) {
 	a.ask(answerMoveRequest{slot, id, given})
 }
 
-// MovedSoFar returns how many have come back by an order so far.
+// MovedSoFar returns how many an order has brought back so far, and not returned to their
+// worker.
 func (a *Acceptor) MovedSoFar(slot int, id uint64) int { return a.ask(movedRequest{slot, id}).(int) }
 
-// ForgetMove ends an order.
+// ForgetMove ends an order: no MoveDone follows.
 func (a *Acceptor) ForgetMove(slot int, id uint64) { a.ask(forgetMoveRequest{slot, id}) }
 
 // Configure puts settings in force, and has these listeners accepted from. What
@@ -121,5 +126,6 @@ func (a *Acceptor) CloseListeners() { a.ask(closeListenersRequest{}) }
 // Ping has Alive follow. It does not wait.
 func (a *Acceptor) Ping() { a.post(pingRequest{}) }
 
-// Interrupt ends Run, and does not wait for that. Its argument is for a run.Group.
+// Interrupt ends Run, and does not wait for that. Its argument, which a run.Group gives, is
+// not used.
 func (a *Acceptor) Interrupt(error) { a.post(stopRequest{}) }

@@ -177,7 +177,7 @@ func TestListenersCloseAfterTheirBacklog(t *testing.T) {
 	w.receive(2) // what there was room for
 	r.do(func() {
 		if n := len(r.listeners) + len(r.sockets) + len(r.ready); n != 0 {
-			t.Errorf("%d listeners, doors and ready ones are left", n)
+			t.Errorf("%d listeners, sockets and ready ones are left", n)
 		}
 	})
 	if c, _ := r.Snapshot(); c.Accepted != 2 {

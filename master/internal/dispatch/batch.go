@@ -2,8 +2,8 @@ package dispatch
 
 import "github.com/usher-go/usher/ipc"
 
-// This file is whose each connection in the batch is: the master's, until a queue took
-// it or it was lost.
+// This file is who owns each connection in the batch: the master, until a queue took it or
+// it was lost. What is the master's no more keeps its place until the batch is reset.
 
 // held returns how many connections in the batch are the master's.
 func (d *dispatcher) held() (n int) {
@@ -18,7 +18,7 @@ func (d *dispatcher) held() (n int) {
 // owns reports whether connection i in the batch is the master's still.
 func (d *dispatcher) owns(i int) bool { return d.stages[i].Owner() == ipc.OwnerMaster }
 
-// stepAll has an event happen to all in the batch, which was just filled from a stage.
+// stepAll has all in the batch, which were in a stage when they came, go on by an event.
 func (d *dispatcher) stepAll(from ipc.Stage, event ipc.Event) {
 	for i := range d.batch.Len() {
 		d.stages[i] = from
@@ -27,8 +27,7 @@ func (d *dispatcher) stepAll(from ipc.Stage, event ipc.Event) {
 }
 
 // addAccepted adds a connection that was just accepted to the batch, and takes ownership
-// of fd. As many fit as a packet
-// holds.
+// of fd. As many fit as a packet holds.
 func (d *dispatcher) addAccepted(e *ipc.Envelope, fd int) {
 	i := d.batch.Len()
 	d.batch.Add(e, fd)

@@ -2,7 +2,7 @@ package dispatch
 
 import "github.com/usher-go/usher/ipc"
 
-// Totals are what there has been since the start.
+// Totals are what there has been since the start, upgrades included.
 type Totals struct {
 	Conns
 	Said ipc.Reading // every kept counter of all workers together, those that are gone included
@@ -12,12 +12,12 @@ type Totals struct {
 // Accepted = Queued + Active + Closed + Refused + Lost.
 type Conns struct {
 	Accepted uint64
-	Active   uint64
-	Queued   uint64
-	Closed   uint64
-	Refused  uint64
-	Moved    uint64
-	Lost     uint64
+	Active   uint64 // received by a worker that lives, and neither closed nor given back
+	Queued   uint64 // in a queue, or in the batch
+	Closed   uint64 // by their workers
+	Refused  uint64 // closed by the master, beyond a limit or at a stop
+	Moved    uint64 // from one worker to another, each time
+	Lost     uint64 // closed by the death of a worker, or by what went wrong in a move
 	Cut      uint64 // of those closed: by the deadline of a drain, while their clients had more to say
 }
 

@@ -11,11 +11,20 @@
 //	reclaim.go, givenback.go   it comes back: given back, or left unread
 //	moveguard.go, guarded.go   it moves in a reload, to a generation that may fail it
 //
-// The accept goroutine (Acceptor) alone touches all this. Others ask it by the methods of
-// Acceptor, which are requests that are values (requests.go); what it tells in its own
-// time are events, values too (event.go). Nothing here knows of processes, configurations
-// or the control socket, and nothing of package master.
+// All of it is in the master process. A worker has the other end of its queue, which is a
+// pair of Unix sockets, and counts in shared memory what it received and closed
+// (ipc.Entry). Who runs what:
 //
-// Each connection that was accepted is at any time in the batch, in one queue, at one
-// worker, or over: Totals always add up.
+//	accept goroutine  acceptGoroutine (goroutine.go), and all that it has: it takes a turn
+//	                  (turn.go), and waits by epoll until there is something to do
+//	subacceptors      goroutines that only accept, for --acceptors (subacceptor.go)
+//	the supervisor    has a handle, Acceptor (acceptor.go): it asks by requests, which are
+//	                  values (requests.go), and is told events, values too (event.go)
+//
+// Nothing here knows of processes, configurations or the control socket, and nothing of
+// package master.
+//
+// Each connection that was accepted is pending, if a subacceptor accepted it and there is
+// no room yet; and then in the batch, in one queue, at one worker, or over: Totals always
+// add up.
 package dispatch

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dispatcher has the workers' queues, the batch and the books. It belongs to the accept
-// goroutine.
+// dispatcher is that part of the accept goroutine which has no listeners and no clock: the
+// workers' queues, the batch, and the books, which say what became of each connection. It
+// belongs to the accept goroutine.
 //
 // The batch is one packet of connections that the master owns and has not yet placed:
 // just accepted, taken out of a queue whose worker does not read it, or given back by a
@@ -36,7 +37,7 @@ type dispatcher struct {
 	envelope ipc.Envelope // scratch space for the client's address
 
 	open       []*workerQueue             // in the order of candidates
-	closed     []*workerQueue             // those that are closed, and of reaped workers those that may hold connections
+	closed     []*workerQueue             // those that are closed or of reaped workers, until they are removed
 	all        []*workerQueue             // closed and then open: what is in the closed ones moves first
 	capacity   capacity                   // as of the latest measure, less what was placed since
 	candidates []candidate                // likewise
@@ -56,9 +57,10 @@ type dispatcher struct {
 // Nobody is no slot: where a move may go to whoever has fewest.
 const Nobody = -1
 
-// totals are the connections of workers that are gone, and of none.
+// totals are the books of connections that no queue has: what workers that are gone leave,
+// and what never had a worker.
 type totals struct {
-	accepted, refused, moved uint64
+	accepted, refused, moved uint64      // of all connections, whoever has them
 	lost                     uint64      // with workers that died, or with none: beside those in said
 	said                     ipc.Reading // every kept counter of the workers that are gone
 }
@@ -80,7 +82,7 @@ func (d *dispatcher) openQueue(spec Queue, serial uint64) *workerQueue {
 	return q
 }
 
-// relist is to be called when a queue was opened, closed or removed.
+// relist brings all up to date, when a queue was opened, closed or removed.
 func (d *dispatcher) relist() { d.all = append(append(d.all[:0], d.closed...), d.open...) }
 
 // closeQueue stops sending to a slot, and returns its queue, or nil if none is open. What
@@ -107,7 +109,7 @@ func (d *dispatcher) reaped(slot int) *workerQueue {
 			q.final = q.tally()
 			q.phase, q.emptied = QueueReaped, false // what the worker gave back may be left
 			// A process that it left behind may have its end, and could go on giving.
-			_ = unix.Shutdown(q.spec.FD, unix.SHUT_RD) // a pair can be
+			_ = unix.Shutdown(q.spec.FD, unix.SHUT_RD) // it cannot fail: they are a connected pair
 			return q
 		}
 	}

@@ -47,7 +47,8 @@ type acceptGoroutine struct {
 	serial       uint64 // of the queue that was opened last
 }
 
-// The kinds of epoll tags, in the top byte; a socket's place or a queue's serial below.
+// The kinds of epoll tags, in the top byte; below it a listening socket's place in sockets,
+// or a queue's serial.
 const (
 	tagWaker = iota << 56
 	tagListener
@@ -118,6 +119,8 @@ func (g *acceptGoroutine) cycle() error {
 	return err
 }
 
+// handle acts on what epoll reports: mail is acted on at once; listeners and queues are
+// noted for the next turn.
 func (g *acceptGoroutine) handle(tag uint64) {
 	switch tag & tagKind {
 	case tagWaker:
@@ -139,7 +142,8 @@ func (g *acceptGoroutine) handle(tag uint64) {
 
 // queueReadable handles readiness of a queue's master end: the worker gives
 // connections back, or has shut its end. They are taken when there is room for them
-// elsewhere; until then the kernel holds them, and epoll is not to say so again.
+// elsewhere; until then the kernel holds them, and epoll is not to say so again. A worker
+// that cannot move connections has nothing to give back: it is replaced.
 func (g *acceptGoroutine) queueReadable(serial uint64) {
 	for _, q := range g.dispatcher.all {
 		if q.serial == serial && q.phase != QueueReaped && !q.gaveBack {
@@ -154,7 +158,7 @@ func (g *acceptGoroutine) queueReadable(serial uint64) {
 	}
 }
 
-// watchQueue has epoll say again what a worker gives back.
+// watchQueue has epoll report again what a worker gives back.
 func (g *acceptGoroutine) watchQueue(q *workerQueue) {
 	if q.broken {
 		return
@@ -164,7 +168,7 @@ func (g *acceptGoroutine) watchQueue(q *workerQueue) {
 	}
 }
 
-// openQueues is Open.
+// openQueues is Open: it takes ownership of the descriptors.
 func (g *acceptGoroutine) openQueues(specs []Queue) {
 	for _, spec := range specs {
 		g.serial++

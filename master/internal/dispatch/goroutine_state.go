@@ -11,21 +11,21 @@ import (
 // state describes everything. The accept goroutine is paused.
 func (g *acceptGoroutine) state() State {
 	d := &g.dispatcher
-	e := State{
+	s := State{
 		LastID: g.lastID, Serial: g.serial, Turn: d.turn,
 		Totals: d.totals.state(),
 	}
 	if b := g.limits.bucket; b.rate > 0 {
-		e.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
+		s.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
 	}
 	for _, q := range d.all {
-		e.Queues = append(e.Queues, q.state())
+		s.Queues = append(s.Queues, q.state())
 	}
 	for _, conn := range g.allPending() {
-		e.Pending = append(e.Pending, PendingState{conn.fd, conn.accepted.Local, conn.accepted.Remote, conn.accepted.Listener, conn.accepted.Accepted})
+		s.Pending = append(s.Pending, PendingState{conn.fd, conn.accepted.Local, conn.accepted.Remote, conn.accepted.Listener, conn.accepted.Accepted})
 	}
-	e.PerIP = d.perIP.record()
-	return e
+	s.PerIP = d.perIP.record()
+	return s
 }
 
 func (q *workerQueue) state() QueueState {
@@ -42,42 +42,42 @@ func (q *workerQueue) state() QueueState {
 
 // queue is the reverse, with the worker's entry, or any if it is reaped. Whether there
 // is anything in the queue is to be found out.
-func (e *QueueState) queue(entry *ipc.Entry) *workerQueue {
-	t := e.Final
+func (s *QueueState) queue(entry *ipc.Entry) *workerQueue {
+	t := s.Final
 	return &workerQueue{
 		spec: Queue{
-			Worker: Worker{e.Slot, e.Generation, e.Worker, e.PID}, FD: e.Queue, WorkerEnd: e.WorkerEnd,
-			Capacity: e.Capacity, Closes: e.Closes, Moves: e.Moves, Entry: entry,
+			Worker: Worker{s.Slot, s.Generation, s.Worker, s.PID}, FD: s.Queue, WorkerEnd: s.WorkerEnd,
+			Capacity: s.Capacity, Closes: s.Closes, Moves: s.Moves, Entry: entry,
 		},
-		phase: e.Phase,
+		phase: s.Phase,
 		ledger: ledger{
-			sent: e.Sent, drained: e.Drained, back: e.Back, movedIn: e.MovedIn, returned: e.Returned,
-			entry: entry, closes: e.Closes, reported: e.Reported, said: e.Said,
+			sent: s.Sent, drained: s.Drained, back: s.Back, movedIn: s.MovedIn, returned: s.Returned,
+			entry: entry, closes: s.Closes, reported: s.Reported, said: s.Said,
 		},
 		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, movedIn: t.MovedIn, said: t.said()},
-		serial: e.Serial, landing: e.Landing, broken: e.Broken, stuck: e.Stuck,
+		serial: s.Serial, landing: s.Landing, broken: s.Broken, stuck: s.Stuck,
 	}
 }
 
 // Inherit takes over what the accept goroutine of another program left, before Run. It
 // takes ownership of the descriptors. entries are the living workers', by slot;
 // one that is missing is an error.
-func (a *Acceptor) Inherit(e *State, entries map[int]*ipc.Entry) error {
+func (a *Acceptor) Inherit(s *State, entries map[int]*ipc.Entry) error {
 	g := a.goroutine
 	d := &g.dispatcher
-	g.lastID, g.serial, d.turn = e.LastID, e.Serial, e.Turn
-	d.totals = e.Totals.totals()
-	if b := e.Bucket; b != nil && b.Rate == g.limits.bucket.rate {
+	g.lastID, g.serial, d.turn = s.LastID, s.Serial, s.Turn
+	d.totals = s.Totals.totals()
+	if b := s.Bucket; b != nil && b.Rate == g.limits.bucket.rate {
 		g.limits.bucket.tokens, g.limits.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
 	}
-	for i := range e.Queues {
+	for i := range s.Queues {
 		entry := new(ipc.Entry) // of a reaped worker, whose counts are known
-		if slot := e.Queues[i].Slot; e.Queues[i].Phase != QueueReaped {
+		if slot := s.Queues[i].Slot; s.Queues[i].Phase != QueueReaped {
 			if entry = entries[slot]; entry == nil {
 				return fmt.Errorf("a queue of slot %d, which has no worker", slot)
 			}
 		}
-		q := e.Queues[i].queue(entry)
+		q := s.Queues[i].queue(entry)
 		if q.phase == QueueOpen {
 			d.open = append(d.open, q)
 		} else {
@@ -92,10 +92,10 @@ func (a *Acceptor) Inherit(e *State, entries map[int]*ipc.Entry) error {
 			}
 		}
 	}
-	for _, p := range e.Pending {
+	for _, p := range s.Pending {
 		g.pending = append(g.pending, pendingConn{ipc.Envelope{Local: p.Local, Remote: p.Remote, Listener: p.Listener, Accepted: p.Accepted}, p.FD})
 	}
-	if err := d.perIP.inherit(e); err != nil {
+	if err := d.perIP.inherit(s); err != nil {
 		return err
 	}
 	d.relist()

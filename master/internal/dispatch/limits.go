@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// limits are what the operator set for new connections. Those that are there already,
-// and only change their worker, count, and are never refused.
+// limits are what the operator set for new connections, but for that of each address
+// (perip.go). Connections that only change their worker count, and are never refused.
 type limits struct {
-	conns int // of the server at a time; 0: no limit
-	rate  int // accepted in a second; 0: no limit
-	close bool
+	conns int  // of the server at a time; 0: no limit
+	rate  int  // accepted in a second; 0: no limit
+	close bool // clients beyond a limit are closed
 
 	bucket   bucket // by rate
 	refusals logLimiter
@@ -22,18 +22,17 @@ func (g *acceptGoroutine) configure(s Settings) {
 	g.dispatcher.policy, _ = LookupPolicy(s.Policy) // whoever made the settings has looked for it
 }
 
-// limit sets the limits, which may change while serving.
+// limit sets the limits.
 func (g *acceptGoroutine) limit(s Settings) {
 	l := &g.limits
 	if s.AcceptRate != l.rate {
 		l.bucket = newBucket(s.AcceptRate, time.Now())
 	}
 	l.conns, l.rate, l.close = s.MaxConns, s.AcceptRate, s.CloseOverLimit
-	switch census := &g.dispatcher.perIP; {
-	case census.on() && s.MaxConnsPerIP > 0:
-		census.limit = s.MaxConnsPerIP
-	default:
-		*census = newPerIPLimiter(s.MaxConnsPerIP)
+	if perIP := &g.dispatcher.perIP; perIP.on() && s.MaxConnsPerIP > 0 {
+		perIP.limit = s.MaxConnsPerIP // and what it has counted stays
+	} else {
+		*perIP = newPerIPLimiter(s.MaxConnsPerIP)
 	}
 }
 
@@ -66,7 +65,7 @@ func (g *acceptGoroutine) turnsAway() bool {
 }
 
 // overLimit reports whether a limit is reached: of the server, of its rate, or of every
-// worker. A full queue, or moved connections in the batch, are no limit, and soon over.
+// worker. A full queue, or moved connections in the batch, are no limit: they pass soon.
 func (g *acceptGoroutine) overLimit() bool {
 	d := &g.dispatcher
 	return g.limits.conns > 0 && d.capacity.live >= g.limits.conns ||
@@ -74,7 +73,7 @@ func (g *acceptGoroutine) overLimit() bool {
 		d.capacity.unused <= 0
 }
 
-// turnAway accepts and closes a batch.
+// turnAway accepts at most a batch of a listener's clients, and closes them.
 func (g *acceptGoroutine) turnAway(l *Listener) {
 	conns, _ := g.accepts.take(l, l.FD, g.atOnce)
 	for i := range conns {

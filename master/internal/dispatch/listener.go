@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listener is what to accept from at one address. Its sockets are borrowed for as long
-// as it is among those that New or Configure were given; so long no other has their
-// numbers, and FD tells which one it is.
+// Listener is what to accept from at one address. Its sockets are borrowed as long as it
+// is among those that New, or the latest Configure, was given. Until then they stay open,
+// so FD tells one Listener from another.
 type Listener struct {
-	Name    string         // that its connections carry; empty: none
+	Name    string         // for the envelopes of its connections; empty: none
 	Address string         // where it is bound, for the log
 	Bound   netip.AddrPort // the same; invalid for a Unix socket
-	FD      int
-	More    []int // further sockets at the same address, for subacceptors
-	Shared  bool  // it is another process's too, which goes on to listen
+	FD      int            // the accept goroutine's socket
+	More    []int          // further sockets at the same address, for subacceptors
+	Shared  bool           // it is another process's too, which goes on to listen
 }
 
 // listenSocket is a socket that is accepted from; it is borrowed.
@@ -34,8 +34,8 @@ type listenSocket struct {
 // sockets returns all that listen.
 func (l *Listener) sockets() []int { return append([]int{l.FD}, l.More...) }
 
-// stopQueueing has no further client wait at a listener that is about to close, so
-// that those that come are refused, and not reset by its close.
+// stopQueueing lets no further client wait at a listener that is about to close: those that
+// come are refused, and not reset by its close.
 func (l *Listener) stopQueueing() {
 	if l.Shared {
 		return
@@ -79,7 +79,8 @@ func (g *acceptGoroutine) closeListeners() {
 	g.setListeners(nil)
 }
 
-// setListeners has the accept goroutine accept from these. None is in the epoll set.
+// setListeners has the accept goroutine accept from these. None of the earlier ones is in
+// the epoll set.
 func (g *acceptGoroutine) setListeners(listeners []Listener) {
 	g.listeners, g.ready, g.sockets = nil, nil, nil
 	for _, l := range listeners {

@@ -220,9 +220,9 @@ func (m *model) check() {
 	if limit := m.limits.conns; limit > 0 && int(c.Queued+c.Active) > limit {
 		m.Fatalf("%d connections, the limit is %d", c.Queued+c.Active, limit)
 	}
-	for origin, n := range m.dispatcher.perIP.counts {
+	for prefix, n := range m.dispatcher.perIP.counts {
 		if n > m.dispatcher.perIP.limit {
-			m.Fatalf("%d from %v, the limit is %d", n, origin, m.dispatcher.perIP.limit)
+			m.Fatalf("%d from %v, the limit is %d", n, prefix, m.dispatcher.perIP.limit)
 		}
 	}
 }
@@ -303,7 +303,7 @@ func TestGivenBackWithNobodyToTakeIt(t *testing.T) {
 			m.giveBack(0, rapid.IntRange(1, 64).Draw(t, "given back"), rapid.Bool().Draw(t, "large"))
 			m.queueReadable(m.dispatcher.find(0).serial) // as epoll reports
 			if m.turn(); m.dispatcher.held() > 0 {
-				t.Fatalf("the hand holds %d", m.dispatcher.held())
+				t.Fatalf("the batch holds %d", m.dispatcher.held())
 			}
 		}
 		if after := open(); after != before {

@@ -27,15 +27,15 @@ func TestMoveGuard(t *testing.T) {
 		{"more than one in a hundred", guardTally{tried: 1000, failed: 11}, true, 989},
 		{"caution after a failure", guardTally{tried: 50, failed: 1}, false, 2},
 	} {
-		trial := moveGuard{generation: 2, limit: 0.01}
-		if bad := trial.tooMany(test.tally); bad != test.bad {
+		guard := moveGuard{generation: 2, limit: 0.01}
+		if bad := guard.tooMany(test.tally); bad != test.bad {
 			t.Errorf("%s: judged %t, want %t", test.name, bad, test.bad)
 		}
-		if room := trial.room(test.tally); room != test.room {
+		if room := guard.room(test.tally); room != test.room {
 			t.Errorf("%s: room for %d, want %d", test.name, room, test.room)
 		}
-		trial.tripped = true
-		if room := trial.room(test.tally); room != 0 {
+		guard.tripped = true
+		if room := guard.room(test.tally); room != 0 {
 			t.Errorf("%s, spoiled: room for %d", test.name, room)
 		}
 	}
@@ -45,14 +45,14 @@ func TestMoveGuard(t *testing.T) {
 // noticed: three, if all fail.
 func TestMoveGuardLosesFew(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		trial := moveGuard{generation: 2, limit: 0.01}
+		guard := moveGuard{generation: 2, limit: 0.01}
 		share := rapid.SampledFrom([]int{100, 50, 10, 2, 1, 0}).Draw(t, "share that fails, in percent")
 		var n guardTally
 		for range 30 {
-			if trial.tooMany(n) {
+			if guard.tooMany(n) {
 				break
 			}
-			n.outstanding += rapid.IntRange(0, min(20, trial.room(n))).Draw(t, "sent")
+			n.outstanding += rapid.IntRange(0, min(20, guard.room(n))).Draw(t, "sent")
 			for range rapid.IntRange(0, min(20, n.outstanding)).Draw(t, "tried") {
 				n.outstanding--
 				n.tried++

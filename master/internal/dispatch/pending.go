@@ -32,8 +32,8 @@ func (g *acceptGoroutine) stopSubacceptors() {
 	}
 }
 
-// takePending takes a batch from each subacceptor, as far as there is room, and reports
-// whether there was for all that was taken.
+// takePending takes a batch from each subacceptor and admits it, as far as there is room.
+// It reports whether there was room for all that was taken.
 func (g *acceptGoroutine) takePending() bool {
 	for _, s := range g.subacceptors {
 		if !g.admitPending() {
@@ -102,7 +102,7 @@ func (g *acceptGoroutine) refusePending() {
 	g.pending = nil
 }
 
-// closePending closes those that are left when the master ends, and the subacceptors.
+// closePending closes what is left when the accept goroutine ends, and the subacceptors.
 func (g *acceptGoroutine) closePending() {
 	for _, conn := range g.pending {
 		closeConn(conn.fd)

@@ -21,7 +21,7 @@ func TestPerIPEntriesGoOn(t *testing.T) {
 				addr = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 7: rapid.Byte().Draw(t, "network") % 8, 15: 1})
 			}
 			before.admit(id+1, addr)
-			before.sent(id+1, rapid.Uint64().Draw(t, "seat"))
+			before.sent(id+1, rapid.Uint64().Draw(t, "queue"))
 		}
 		e := State{PerIP: before.record()}
 		after, none := newPerIPLimiter(1), newPerIPLimiter(0)

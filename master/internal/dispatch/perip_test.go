@@ -19,7 +19,7 @@ func TestOriginOf(t *testing.T) {
 		}
 	}
 	if prefixOf(netip.Addr{}).IsValid() {
-		t.Error("the client of a Unix socket has an origin")
+		t.Error("the client of a Unix socket has a prefix")
 	}
 }
 
@@ -31,7 +31,7 @@ func TestPerIPLimiter(t *testing.T) {
 		l := newPerIPLimiter(limit)
 		type guest struct {
 			addr netip.Addr
-			seat uint64
+			queue uint64
 		}
 		guests := make(map[uint64]guest)
 		from := func(addr netip.Addr) (n int) {
@@ -53,19 +53,19 @@ func TestPerIPLimiter(t *testing.T) {
 					t.Fatalf("%v admitted: %v, with %d there", addr, admitted, from(addr))
 				}
 				if admitted {
-					seat := rapid.Uint64Range(1, 3).Draw(t, "seat")
-					l.sent(id, seat)
-					guests[id] = guest{addr, seat}
+					queue := rapid.Uint64Range(1, 3).Draw(t, "queue")
+					l.sent(id, queue)
+					guests[id] = guest{addr, queue}
 				}
 			case 2:
 				gone := rapid.Uint64Range(0, id+1).Draw(t, "gone")
 				l.forget(gone)
 				delete(guests, gone)
 			case 3:
-				seat := rapid.Uint64Range(1, 3).Draw(t, "dead")
-				l.forgetQueue(seat)
+				queue := rapid.Uint64Range(1, 3).Draw(t, "dead")
+				l.forgetQueue(queue)
 				for id, g := range guests {
-					if g.seat == seat {
+					if g.queue == queue {
 						delete(guests, id)
 					}
 				}

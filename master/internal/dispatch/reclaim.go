@@ -8,10 +8,10 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
-// This file is how connections come back into the batch: a worker gives them back, by
-// the master's end of its queue; or it leaves them in its queue, since it was closed, or
-// is stuck or reaped, and they are taken out at the worker's end, of which the master
-// has a duplicate.
+// This file is how connections come back into the batch. A worker gives them back, and they
+// are taken from the master's end of its queue. Or it leaves them unread, since its queue
+// was closed, or it is stuck or reaped: they are rescued at the worker's end, of which the
+// master has a duplicate.
 
 // givenBack reports whether some queue is to be looked at for connections that its
 // worker gave back.
@@ -31,7 +31,7 @@ func (d *dispatcher) takeable(q *workerQueue) bool {
 	return q.hasGivenBack() && (d.capacity.forMoved > 0 || !d.capacity.movers && q.landing)
 }
 
-// anyTakeable reports whether that is so of any queue.
+// anyTakeable reports whether there is anything takeable.
 func (d *dispatcher) anyTakeable() bool {
 	for _, q := range d.all {
 		if d.takeable(q) {
@@ -52,7 +52,7 @@ func (d *dispatcher) stranded() bool {
 	return d.holdsMoved()
 }
 
-// loseStranded closes them, and counts them as lost.
+// loseStranded closes the moved connections in the batch, and counts them as lost.
 func (d *dispatcher) loseStranded() {
 	lost := 0
 	for i := range d.batch.Len() {

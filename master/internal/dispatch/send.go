@@ -14,7 +14,7 @@ import (
 // in the batch.
 
 // place sends the batch to open queues, by the latest measure, and reports whether all of
-// it went. What finds no queue, or is refused, stays.
+// it went. A connection for which no queue has room, or whose queue refuses it, stays.
 func (d *dispatcher) place() bool {
 	for i := range d.batch.Len() {
 		d.target[i] = nil

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is how workers are found that take nothing from their queue.
+// This file is how the accept goroutine finds workers that take nothing from their queue.
 
 // stuckAfter is how long a worker may leave connections in its queue.
 const stuckAfter = time.Second
@@ -53,11 +53,11 @@ func (q *workerQueue) inspect() (idle bool) {
 		return q.inspectQueue()
 	}
 	t, sequence := q.tally(), q.entry.Sequence.Load()
-	moved := t.received != q.seenReceived || sequence != q.seenSequence
+	progress := t.received != q.seenReceived || sequence != q.seenSequence
 	switch {
 	case q.stuck:
-		q.stuck = !moved
-	case q.seenQueued && t.queued() > 0 && !moved:
+		q.stuck = !progress
+	case q.seenQueued && t.queued() > 0 && !progress:
 		q.stuck, q.emptied = true, false
 	}
 	idle = q.seenQueued && t.queued() > 0 && t.received == q.seenReceived

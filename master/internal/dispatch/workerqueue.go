@@ -25,17 +25,18 @@ type workerQueue struct {
 	blocked        bool       // it could not be used just now: not again before the next retry
 	gaveBack       bool       // it holds connections that the worker gave back, and is not in the epoll set
 	order          *moveOrder // by which the worker gives back what it does; nil: there is none
-	landing        bool       // Landed is awaited: what the worker gave back is to be nowhere on the way
+	landing        bool       // Landed is to be reported, once all that the worker gave back is placed
 	broken         bool       // the worker is to be replaced: nothing more is sent or taken back
 	emptied        bool       // of a closed or stuck one: nothing is left in it
 	stuck          bool       // the worker took nothing from it for stuckAfter
 	badPackets     int        // that were taken out of it and could not be used, and are not logged yet
 	badPacketError error      // of the last of them
 
-	seenQueued   bool // at the last inspection: something was in it,
+	// As of the last inspection (stuck.go):
+	seenQueued   bool // something was in it
 	seenReceived uint64
 	seenSequence uint64
-	seenFront    uint64 // of one that keeps no scoreboard: which connection was first in its queue, or 0
+	seenFront    uint64 // of a worker that keeps no scoreboard: which connection was first in its queue, or 0
 }
 
 // Phase is how far a worker's queue has come.
@@ -47,8 +48,7 @@ const (
 	QueueReaped              // the worker is reaped
 )
 
-// Queue is what the supervisor says of the queue of a worker that is ready. The
-// accept goroutine takes ownership of the descriptors.
+// Queue is what the supervisor says of the queue of a worker that is ready.
 type Queue struct {
 	Worker
 	FD        int        // owned: the master's end
@@ -59,8 +59,9 @@ type Queue struct {
 	Entry     *ipc.Entry // the worker's counters; used until Reaped has returned
 }
 
-// tally of a reaped worker goes on counting what is drained from the queue, which may be
-// more than a worker that keeps no counters let us think.
+// tally is the ledger's at this moment; of a reaped worker it is the final one, but for what
+// is taken out of the queue since. That may be more than was known to be there, if the
+// worker kept no counters.
 func (q *workerQueue) tally() tally {
 	if q.phase != QueueReaped {
 		t := q.ledger.tally()
@@ -79,7 +80,7 @@ func (q *workerQueue) tally() tally {
 	return t
 }
 
-// weigh of a reaped worker counts likewise.
+// weigh is the ledger's, or of a reaped worker by its tally.
 func (q *workerQueue) weigh() weight {
 	if q.phase == QueueReaped {
 		t := q.tally()
@@ -127,6 +128,7 @@ func (q *workerQueue) receive(packets *ipc.PacketConn, end int, batch *ipc.Packe
 	return nil
 }
 
+// close closes both ends.
 func (q *workerQueue) close() {
 	fdpass.CloseAll([]int{q.spec.FD, q.spec.WorkerEnd})
 }
