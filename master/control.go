@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control serves HTTP on a Unix socket. What it can be asked is in api.go.
+// control serves HTTP on a Unix socket: one session after another (controlsession.go).
+// What it can be asked is in api.go.
 //
 // It can pause: then clients wait in the socket's backlog, and the program that takes
 // over in an upgrade can serve them. run is a goroutine of its own; the other methods
@@ -31,66 +32,11 @@ type control struct {
 	mu      sync.Mutex
 	socket  int // owned; each session has a duplicate
 	file    listen.SocketFile
-	changed sync.Cond // paused or ended, which mu guards
+	changed sync.Cond // of paused or ended
 	paused  bool
 	ended   bool
 	serving *session   // nil: not yet
 	earlier []*session // of sockets that were replaced, whose clients may wait for an answer
-}
-
-// session is what control does between two pauses: it serves the clients that
-// it accepts, each for one request.
-//
-// It ends without http.Server's Shutdown, which would hang up on clients whose
-// request it has read but not begun.
-type session struct {
-	net.Listener
-	server  http.Server
-	clients sync.WaitGroup // from accept to close
-	places  chan struct{}  // taken by a client from before accept to close, or until its connection is taken
-	ending  chan struct{}  // closed when it is to accept no more
-	stop    sync.Once      // of closing that
-	over    chan struct{}  // closed when it accepts no more
-
-	mu     sync.Mutex
-	asking []net.Conn // clients whose request has not come to its end, in the order of their coming
-}
-
-// stopAccepting may be called again.
-func (s *session) stopAccepting() {
-	s.stop.Do(func() { close(s.ending) })
-	_ = s.Listener.(*net.UnixListener).SetDeadline(time.Unix(1, 0)) // a socket has deadlines
-}
-
-// done reports whether everyone who was accepted has hung up, and no more are.
-func (s *session) done() bool {
-	select {
-	case <-s.over:
-		return len(s.places) == 0
-	default:
-		return false
-	}
-}
-
-// lastAnswers is how long those whose requests are under way may take: to get
-// what they asked for, and to read it.
-const lastAnswers = time.Second
-
-// end returns when every client that was accepted has its answer, or was given
-// up. It blocks for up to lastAnswers.
-func (s *session) end() {
-	s.stopAccepting()
-	<-s.over
-	gone := make(chan struct{})
-	go func() {
-		s.clients.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-	case <-time.After(lastAnswers):
-	}
-	_ = s.server.Close() // the rest
 }
 
 // controlSocket is what the control socket's path is to be free for.
@@ -120,7 +66,7 @@ func bindControl(config *Config) (socket int, file listen.SocketFile, err error)
 	return socket, file, err
 }
 
-// restoreControl takes ownership of a socket that listens at path.
+// restoreControl takes ownership of a socket that listens at the configuration's path.
 func restoreControl(config *Config, socket int, file listen.SocketFile, s *supervisor) *control {
 	c := &control{config: config, socket: socket, file: file, api: newAPI(s), log: s.log}
 	c.changed.L = &c.mu
@@ -147,6 +93,30 @@ func (c *control) run() error {
 			c.rest(delay)
 		}
 	}
+}
+
+// open begins a session as soon as there is no pause. It returns nil after interrupt.
+func (c *control) open() (*session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.paused && !c.ended {
+		c.changed.Wait()
+	}
+	if c.ended {
+		return nil, nil
+	}
+	fd, err := unix.FcntlInt(uintptr(c.socket), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	file := os.NewFile(uintptr(fd), c.config.Control)
+	defer file.Close() // the listener has a duplicate
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return nil, err
+	}
+	c.serving = newSession(listener.(*net.UnixListener), c.api, c.log)
+	return c.serving, nil
 }
 
 // rest returns after d, or when interrupt is called.
@@ -190,50 +160,6 @@ func (c *control) rebind() {
 	c.log.Info("the control socket's file was gone, and is made anew", "path", c.config.Control)
 }
 
-// handOver returns the socket, borrowed, and which file is its.
-func (c *control) handOver() (socket int, file fileid.ID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.socket, c.file.ID()
-}
-
-// open begins a session when no pause is on, and returns nil when it is over.
-func (c *control) open() (*session, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.paused && !c.ended {
-		c.changed.Wait()
-	}
-	if c.ended {
-		return nil, nil
-	}
-	fd, err := unix.FcntlInt(uintptr(c.socket), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	file := os.NewFile(uintptr(fd), c.config.Control)
-	defer file.Close() // the listener has a duplicate
-	listener, err := net.FileListener(file)
-	if err != nil {
-		return nil, err
-	}
-	s := &session{
-		Listener: listener, places: make(chan struct{}, maxControlClients),
-		ending: make(chan struct{}), over: make(chan struct{}),
-	}
-	s.server = http.Server{
-		ConnState:         s.state,
-		Handler:           s.answers(c.api),
-		ErrorLog:          c.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
-		ConnContext:       withClient,
-		ReadHeaderTimeout: askingLimit,
-		MaxHeaderBytes:    maxControlHeader,
-	}
-	s.server.SetKeepAlivesEnabled(false)
-	c.serving = s
-	return s, nil
-}
-
 // pause returns when every request has its answer, or was given up, and no
 // further one is read. It blocks for up to lastAnswers.
 func (c *control) pause() {
@@ -250,6 +176,13 @@ func (c *control) pause() {
 		all.Go(session.end)
 	}
 	all.Wait()
+}
+
+// handOver returns the socket, borrowed, and which file it has.
+func (c *control) handOver() (socket int, file fileid.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.socket, c.file.ID()
 }
 
 // resume ends a pause.

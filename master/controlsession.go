@@ -10,8 +10,31 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
+
+// session is what control does until a pause, or until its socket is made anew: it serves
+// the clients that it accepts, each for one request. net/http has a goroutine for each client, control's run
+// is in Accept, and any goroutine may call end; what these share is in channels, or
+// guarded by mu.
+//
+// It ends without http.Server's Shutdown, which would hang up on clients whose
+// request it has read but not begun.
+type session struct {
+	*net.UnixListener // owned
+	server            http.Server
+	clients           sync.WaitGroup // from accept to close
+	places            chan struct{}  // a value for each client, from before accept to close, or until the supervisor takes its connection
+	ending            chan struct{}  // closed when it is to accept no more
+	stop              sync.Once      // of closing that
+	over              chan struct{}  // closed when it accepts no more
+
+	mu     sync.Mutex
+	asking []net.Conn // clients whose request has not come to its end, in the order of their coming
+}
 
 // The bounds of what clients of the control socket can have of the master.
 const (
@@ -23,10 +46,31 @@ const (
 	// long for reading the answer. Between the two it may wait for hours.
 	askingLimit  = 5 * time.Second
 	readingLimit = 5 * time.Second
+	// lastAnswers is how long those whose requests are under way may take when a session
+	// ends: to get what they asked for, and to read it.
+	lastAnswers = time.Second
 	// maxControlHeader is the longest header of a request, in bytes; maxRequest is
 	// for the body.
 	maxControlHeader = 8 << 10
 )
+
+// newSession takes ownership of the listener. control's run has the server serve it.
+func newSession(listener *net.UnixListener, api http.Handler, log hclog.Logger) *session {
+	s := &session{
+		UnixListener: listener, places: make(chan struct{}, maxControlClients),
+		ending: make(chan struct{}), over: make(chan struct{}),
+	}
+	s.server = http.Server{
+		ConnState:         s.state,
+		Handler:           s.answers(api),
+		ErrorLog:          log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
+		ConnContext:       withClient,
+		ReadHeaderTimeout: askingLimit,
+		MaxHeaderBytes:    maxControlHeader,
+	}
+	s.server.SetKeepAlivesEnabled(false)
+	return s
+}
 
 // Accept counts the clients, and makes room for one.
 func (s *session) Accept() (net.Conn, error) {
@@ -40,7 +84,7 @@ func (s *session) Accept() (net.Conn, error) {
 			return nil, http.ErrServerClosed
 		}
 	}
-	conn, err := s.Listener.Accept()
+	conn, err := s.UnixListener.Accept()
 	switch {
 	case err == nil:
 		s.clients.Add(1)
@@ -64,7 +108,8 @@ func (s *session) state(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// dropLongestAsking closes the connection that has been asking for longest, if any is.
+// dropLongestAsking closes the connection of the client that has been asking for longest,
+// if one is.
 func (s *session) dropLongestAsking() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +126,7 @@ func (s *session) doneAsking(conn net.Conn) {
 	s.asking = slices.DeleteFunc(s.asking, func(c net.Conn) bool { return c == conn })
 }
 
-// clientKey is what the context of a request has its connection by.
+// clientKey is the key of a request's connection in its context.
 type clientKey struct{}
 
 func withClient(ctx context.Context, conn net.Conn) context.Context {
@@ -136,3 +181,37 @@ func (w *boundedWriter) Write(b []byte) (int, error) {
 
 // Unwrap is for http.ResponseController.
 func (w *boundedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// stopAccepting has run end, which closes over then. It does not wait for that, and may
+// be called again.
+func (s *session) stopAccepting() {
+	s.stop.Do(func() { close(s.ending) })
+	_ = s.UnixListener.SetDeadline(time.Unix(1, 0)) // a socket has deadlines
+}
+
+// done reports whether everyone who was accepted has hung up, and no more are.
+func (s *session) done() bool {
+	select {
+	case <-s.over:
+		return len(s.places) == 0
+	default:
+		return false
+	}
+}
+
+// end returns when every client that was accepted has its answer, or was given
+// up. It blocks for up to lastAnswers.
+func (s *session) end() {
+	s.stopAccepting()
+	<-s.over
+	gone := make(chan struct{})
+	go func() {
+		s.clients.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(lastAnswers):
+	}
+	_ = s.server.Close() // the rest
+}
