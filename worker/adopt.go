@@ -2,9 +2,10 @@ package worker
 
 import "github.com/usher-go/usher/ipc"
 
-// adopt makes a connection of an accepted, non-blocking socket, about which an
-// envelope says the rest. It takes ownership of fd. The caller opens the connection:
-// by openNew, or as the one that it was in another worker (intake.open).
+// adopt makes a connection of an accepted, non-blocking socket; the envelope says who
+// the peer is and where it was accepted. It takes ownership of fd. The caller, an intake
+// or a test's loop, then opens the connection: by openNew, or as what it was in another
+// worker (intake.open).
 func (l *loop) adopt(e *ipc.Envelope, fd int) *Conn {
 	c := &Conn{
 		loop:   l,
@@ -16,7 +17,7 @@ func (l *loop) adopt(e *ipc.Envelope, fd int) *Conn {
 		state:  newState(phaseOpen, 0),
 	}
 	l.table.add(c)
-	l.dialer.closed = false // it may dial: the drain's end is put off
+	l.dialer.closed = false // its session may dial, though a drain has closed the dialer before
 	c.setIdle(l.idleMS)
 	if l.log.IsTrace() {
 		l.log.Trace("connection opened", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener)
@@ -24,7 +25,7 @@ func (l *loop) adopt(e *ipc.Envelope, fd int) *Conn {
 	return c
 }
 
-// openNew opens a connection that no other worker had, and acts on what came of it.
+// openNew opens a connection that no other worker had, and settles.
 func (c *Conn) openNew(h Handler) {
 	if err := c.open(h); err != nil {
 		c.refused(err)
@@ -33,7 +34,7 @@ func (c *Conn) openNew(h Handler) {
 	c.loop.settle()
 }
 
-// refused ends a connection that its handler did not open.
+// refused ends a connection whose handler's Open returned an error.
 func (c *Conn) refused(err error) {
 	c.loop.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)
 	c.end(err)

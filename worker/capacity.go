@@ -9,30 +9,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Connections that are dialled take descriptors of those that `ready` promised for
-// accepted ones. Two things see to it that clients wait where they are, in the
-// kernel's backlog, when there are none left:
+// A worker tells the master how many connections it can accept, in its message Ready.
+// Connections that it dials take descriptors of that number. When there are none left,
+// clients are to wait in the kernel's backlog, and two things see to that:
 //
-//	scoreboard  withheld: how many fewer than its capacity the worker can hold now,
-//	            those counted that the next ones are likely to dial
-//	queue       what was sent before that was seen stays in it, unread, until there is
-//	            room (intake.overfull)
+//	scoreboard  withheld: by how many connections the worker can hold fewer now than it
+//	            said, those included that the next clients are likely to have it dial
+//	queue       connections that the master sent before it saw that stay in the queue,
+//	            unread, until there is room (intake.overfull)
 //
-// The reserve (reservedFDs) is for neither.
+// Neither uses the reserve (reservedFDs).
 
-// capacity is how many connections this process can hold: a value, from measure. The
-// zero value was not measured, and bounds nothing.
+// capacity is how many connections this process can hold. measure returns it, and
+// reckon keeps withheld; it belongs to the loop's goroutine. The zero value was not
+// measured, and bounds nothing.
 type capacity struct {
 	descriptors int // for connections, dialled ones included
-	accepted    int // of accepted ones, as stated in ready
-	withheld    int // of those, as in the scoreboard
+	accepted    int // how many accepted connections Ready has promised
+	withheld    int // how many of those are withheld, as the scoreboard says
 }
 
 // load is how many connections there are.
 type load struct {
-	accepted  int // sessions' ones
+	accepted  int // served by sessions
 	dialled   int
-	streaming int // those of streams
+	streaming int // served by streams
 }
 
 // load returns the member's.
@@ -50,7 +51,7 @@ const reservedFDs = 64
 // fewestFDs is what this process needs for itself, and one connection.
 const fewestFDs = 32
 
-// measure returns how many connections this process can hold; accepted ones at most
+// measure returns how many connections this process can hold; of accepted ones at most
 // maxConns, unless that is 0.
 func measure(maxConns int) (capacity, error) {
 	limit, err := descriptorLimit()
@@ -68,8 +69,8 @@ func measure(maxConns int) (capacity, error) {
 	return c, nil
 }
 
-// reserved returns how many of so many descriptors are not offered: under a
-// very low limit half of them.
+// reserved returns how many descriptors are not offered under this limit: half of them
+// if it is very low.
 func reserved(limit int) int { return min(reservedFDs, limit/2) }
 
 // descriptorLimit returns how many descriptors this process may have. Go has
@@ -79,12 +80,12 @@ func descriptorLimit() (int, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, os.NewSyscallError("getrlimit", err)
 	}
-	const most = 1 << 30 // of an unlimited number; no process has as many
+	const most = 1 << 30 // instead of no limit; no process has as many
 	return int(min(limit.Cur, most)), nil
 }
 
-// descriptorsFree tries whether there is room for the descriptors of a full packet:
-// nothing else tells how many are free. It borrows fd.
+// descriptorsFree reports whether there is room for the descriptors of a full packet. It
+// tries, by duplicates of fd, since nothing tells how many are free. It borrows fd.
 func descriptorsFree(fd int) bool {
 	limit, err := descriptorLimit()
 	if err != nil {
@@ -103,15 +104,15 @@ func descriptorsFree(fd int) bool {
 	return true
 }
 
-// measured reports whether it is not the zero value.
+// measured reports whether c comes from measure.
 func (c capacity) measured() bool { return c.descriptors > 0 }
 
-// free returns how many descriptors so many connections leave; below 0 there are more
-// than were to be.
+// free returns how many descriptors the load leaves free. Below 0, there are more
+// connections than were to be.
 func (c capacity) free(n load) int { return c.descriptors - n.accepted - n.dialled - n.streaming }
 
-// missing returns how many accepted connections fewer than c.accepted there is room
-// for, since others are dialled.
+// missing returns how many of the promised accepted connections there is no room for,
+// since others were dialled.
 func (c capacity) missing(n load) int {
 	if n.dialled == 0 {
 		return 0
@@ -120,12 +121,13 @@ func (c capacity) missing(n load) int {
 	return min(max(0, c.accepted-most), c.accepted)
 }
 
-// dialsKnown is from how many accepted connections on what they dial on average says
-// what the next one will. Before, it is taken to dial one: a pool of connections that
-// is dialled once is not to look like the doing of the first client.
+// dialsKnown is how many accepted connections it takes for an average: then the next one
+// is expected to dial as many as they did. With fewer, it is expected to dial one: a pool
+// of connections that is dialled once is not to look like the doing of the first client.
 const dialsKnown = 16
 
-// perClient returns how many descriptors one more accepted connection will take.
+// perClient returns how many descriptors one more accepted connection is expected to
+// take, with those that it dials.
 func (n load) perClient() int {
 	if n.accepted < dialsKnown {
 		return 2
@@ -133,8 +135,8 @@ func (n load) perClient() int {
 	return 1 + (n.dialled+n.accepted-1)/n.accepted
 }
 
-// reckon tells the master how much less there is room for, if that has changed, and
-// reads the queue again once there is room for what is in it.
+// reckon ends a turn: it withholds what there is no room for, if that has changed, and
+// has the queue read again once there is room for what is in it.
 func (m *member) reckon() {
 	if !m.capacity.measured() {
 		return

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// clients are the loops of RunClient that run in this process.
+// clients counts the loops of RunClient that run in this process.
 var clients atomic.Int32
 
 // RunClient runs a loop without a master, for a program that dials: a client, a
@@ -17,10 +17,10 @@ var clients atomic.Int32
 // returns nil as well. A program may run several, each on a goroutine of its own;
 // nothing of them is shared.
 //
-// Signals are left alone. GOMAXPROCS is raised, if need be, to one more than there
-// are such loops. The options are those of Run.
+// Signals are left alone. GOMAXPROCS is raised, if need be, to one more than the number
+// of these loops in the process. The options are those of Run.
 //
-// Errors: start's; what a hook Start says; what the kernel refuses.
+// Errors: that of start, that of the hook Start, or what the kernel refuses.
 func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option) error {
 	running := int(clients.Add(1))
 	defer clients.Add(-1)
@@ -38,6 +38,8 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 	}
 	defer l.hookStop()
 	l.boundMemory(ownLimit(o.memory))
+	stopped := false
+	l.obey = func(order) { stopped = true } // a client gets no other order than stopOrder
 	l.start()
 	defer l.end()
 	l.hookReady()
@@ -45,8 +47,6 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 		return err
 	}
 	l.settle()
-	stopped := false
-	l.obey = func(order) { stopped = true } // there is no other
 	defer context.AfterFunc(ctx, func() { l.orders.Put(stopOrder{}) })()
 	if err := l.run(&stopped); err != nil {
 		return fmt.Errorf("worker: %w", err)
@@ -54,7 +54,8 @@ func RunClient(ctx context.Context, start func(d *Dialer) error, opts ...Option)
 	return nil
 }
 
-// run makes turns until an order has set stopped, or there is nothing left to wait for.
+// run makes turns until an order has set stopped, or no connection, timer or work is
+// left.
 func (l *loop) run(stopped *bool) error {
 	for !*stopped && (l.table.live > 0 || l.dialer.failures > 0 || len(l.timers) > 0 || l.offloop.working > 0) {
 		next := l.nextDeadline()

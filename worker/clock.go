@@ -11,8 +11,8 @@ const never = time.Duration(math.MaxInt64)
 // now reads the loop's clock. Any goroutine may.
 func (l *loop) now() time.Duration { return l.clock() }
 
-// turnTime is the time of this turn of the loop. The clock is read when it is
-// first asked for, so once for a turn that times anything, and never at rest.
+// turnTime returns the time of this turn. The first call in a turn reads the clock: a
+// turn in which nobody asks for the time does not read it.
 func (l *loop) turnTime() time.Duration {
 	if !l.turnAtKnown {
 		return l.refresh()
@@ -20,14 +20,14 @@ func (l *loop) turnTime() time.Duration {
 	return l.turnAt
 }
 
-// refresh reads the clock again, for what must not be early by the part of the
-// turn that has passed.
+// refresh reads the clock again: a timeout that is set late in a turn would otherwise
+// be early by the part of the turn that has passed.
 func (l *loop) refresh() time.Duration {
 	l.turnAt, l.turnAtKnown = l.now(), true
 	return l.turnAt
 }
 
-// clockTime returns t on the loop's clock, 0 for the zero time; no other is.
+// clockTime returns t on the loop's clock. The zero time, and no other, gives 0.
 func (l *loop) clockTime(t time.Time) time.Duration {
 	if t.IsZero() {
 		return 0
@@ -35,7 +35,7 @@ func (l *loop) clockTime(t time.Time) time.Duration {
 	return min(max(t.Sub(l.epoch), 1), never-1)
 }
 
-// until turns a deadline into a timeout for Wait.
+// until makes a timeout for wait of a deadline.
 func (l *loop) until(deadline time.Duration) time.Duration {
 	if deadline == never {
 		return -1

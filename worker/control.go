@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control is a member's end of the control socket. The listener, a goroutine of its
-// own, reads it, so that the master's end is seen while a handler is stuck. Any
-// goroutine may send, and none of them waits for the master. What waits to be sent is
-// guarded by the mutex; it knows neither the loop nor its connections.
+// control is a member's end of the control socket, by which the master and its worker
+// send each other messages. The listener, a goroutine of its own, reads from it, so that
+// the end of the master is seen while a handler is stuck. Any goroutine may send, and
+// none of them waits for the master. control knows neither the loop nor its connections.
 type control struct {
 	file *os.File // non-blocking: Go's poller waits for it
 	fd   int      // borrowed from file
 	log  hclog.Logger
-	done sync.WaitGroup
+	done sync.WaitGroup // the listener, and who sends the backlog
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the following
 	closed  bool
-	backlog [][]byte // what the socket had no room for
+	backlog [][]byte // messages that the socket had no room for
 	sending bool     // a goroutine sends the backlog
 }
 
@@ -32,7 +32,7 @@ func newControl(fd int, log hclog.Logger) *control {
 	return &control{file: os.NewFile(uintptr(fd), "control"), fd: fd, log: log}
 }
 
-// hello waits for the master's first message.
+// hello waits for the master's first message. It comes before listen.
 func (c *control) hello() (ipc.Hello, error) {
 	buffer := make([]byte, ipc.MaxMessage+1)
 	for {
@@ -50,8 +50,8 @@ func (c *control) hello() (ipc.Hello, error) {
 	}
 }
 
-// listen starts the listener, which ends with close: it calls hear for each message,
-// and gone when the other end is closed.
+// listen starts the listener, which close ends. It calls hear for each message, and gone
+// when the other end is closed, both on its own goroutine.
 func (c *control) listen(hear func(ipc.Message), gone func()) {
 	c.done.Go(func() {
 		buffer := make([]byte, ipc.MaxMessage+1)
@@ -82,9 +82,10 @@ func (c *control) receive(buffer []byte) (ipc.Message, error) {
 	return ipc.ParseMessage(buffer[:n])
 }
 
-// send sends m, in order, sooner or later. It does not block and may be called
-// from any goroutine. What waits is bounded by what there is to say: a ring each time
-// that the master has asked for the bell, and each connection's id once.
+// send sends m, after what was sent before. It does not block, and may be called from
+// any goroutine. If the socket has no room, m waits in the backlog, which is bounded by
+// what there is to say: a ring each time that the master has asked for the bell, and
+// each connection's id once.
 func (c *control) send(m ipc.Message) {
 	packet, err := ipc.EncodeMessage(m)
 	if err != nil {
@@ -119,6 +120,8 @@ func (c *control) sendBacklog() {
 	}
 }
 
+// nextPacket takes the first packet of the backlog; false, and nobody sends any more, if
+// there is none.
 func (c *control) nextPacket() (packet []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +133,7 @@ func (c *control) nextPacket() (packet []byte, ok bool) {
 	return packet, true
 }
 
-// close ends the listener, and waits for it.
+// close closes the socket, and waits for the goroutines to end.
 func (c *control) close() {
 	c.mu.Lock()
 	c.closed = true

@@ -7,21 +7,21 @@ import (
 
 // drain is a member's way to its end, once it is asked for:
 //
-//	serving ──► alone: told to end by a signal; the master says how
+//	serving ──► alone: asked to end by a signal; served until the master says how
 //	  │           │
-//	  └───────────┴► draining: sessions are asked, the queue is still served
+//	  └───────────┴► draining: sessions are asked to finish, or move; the queue is still served
 //	                  ├─(no connection left, queue empty)──► over
-//	                  └─(deadline)──► cut: all are closed after flushing; what is in the queue stays
+//	                  └─(deadline)──► cut: all are closed after flushing; the queue is left to the master
 //	                                      └─(none left, or drainFlushTime)──► over
 //
 // It belongs to the loop's goroutine.
 type drain struct {
 	member    *member
 	step      drainStep
-	told      bool          // by the master, which sends nothing more
-	move      bool          // connections move, those that cannot are asked
-	mayReturn bool          // those that have moved may come back: the end waits for the master's word
-	deadline  time.Duration // on the loop's clock; never: none
+	told      bool          // the master said so: it sends no more connections
+	move      bool          // connections are to move; those that cannot are asked to finish
+	mayReturn bool          // connections that have moved may come back: the end waits for the master's word
+	deadline  time.Duration // on the loop's clock, or never
 }
 
 // drainStep is how far the drain has come. It only grows.
@@ -49,19 +49,19 @@ func (d *drain) next() time.Duration {
 	return d.deadline
 }
 
-// asks reports whether a connection that comes is asked to finish at once; in mode
-// move the mover comes to it.
+// asks reports whether a connection that comes now is asked to finish at once. While
+// connections move it is not: the mover comes to it.
 func (d *drain) asks() bool { return d.begun() && !d.move }
 
-// begin starts the drain; asked again, it changes the deadline, and may have
-// connections move that were to finish, or finish that were to move.
+// begin starts the drain. Called again, it changes the deadline, and whether connections
+// are to move or to finish.
 func (d *drain) begin(deadline time.Duration, move bool) {
 	if d.step == stepCut {
 		return
 	}
 	m := d.member
 	d.deadline = deadline
-	d.mayReturn = move && !d.move // the second time is the word that none comes back
+	d.mayReturn = move && !d.move // to be told a second time says that none comes back
 	switch {
 	case !move:
 		d.stopMoving()
@@ -76,19 +76,19 @@ func (d *drain) begin(deadline time.Duration, move bool) {
 	l := m.loop
 	l.log.Info("draining", "conns", l.accepted()+m.streaming, "move", move)
 	l.hook("Drain", l.hooks.Drain)
-	if !move { // else the mover asks those that cannot
+	if !move { // else the mover asks those that cannot move
 		l.drainSessions()
 	}
 }
 
-// stopMoving has no further connection move.
+// stopMoving lets no further connection move.
 func (d *drain) stopMoving() {
 	d.move = false
 	d.member.mover.stop()
 }
 
-// keep has no further connection move, nor closed for a deadline until another
-// drain.
+// keep lets no further connection move, and closes none at a deadline until the master
+// says drain again.
 func (d *drain) keep() {
 	d.stopMoving()
 	if d.step != stepCut {
@@ -123,7 +123,8 @@ func (d *drain) cutShort() {
 	m.kind.cutShort()
 }
 
-// open returns how many connections the deadline ends.
+// open returns how many connections the deadline ends: the open ones, and those that are
+// received and not adopted.
 func (d *drain) open() int {
 	q := &d.member.intake
 	n := d.member.streaming + q.packet.Len() - q.at

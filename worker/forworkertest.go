@@ -16,15 +16,18 @@ import (
 
 func init() { forworkertest.New = newManualLoop }
 
-// manualLoop is a loop that package workertest turns by hand: it has no master, no
-// goroutine of its own, and a clock that stands still in between.
+// manualLoop is a loop that package workertest drives by hand, by the methods of
+// forworkertest.Loop. It has no master and no goroutine of its own: it runs on the
+// goroutine of the test, which may be another one in each call. Its clock stands still
+// but for Advance.
 type manualLoop struct {
 	*loop
 	handler Handler
-	time    time.Duration
-	drains  bool // connections that come are asked to finish
+	time    time.Duration // what its clock shows
+	drains  bool          // connections that come are asked to finish
 }
 
+// newManualLoop is forworkertest.New.
 func newManualLoop(handler, opts any, closed func(uint64, error)) (forworkertest.Loop, error) {
 	h, o := handler.(Handler), newOptions(opts.([]Option))
 	if !movable(h) {
@@ -41,7 +44,7 @@ func newManualLoop(handler, opts any, closed func(uint64, error)) (forworkertest
 	l.clock = func() time.Duration { return t.time }
 	l.reported = closed
 	if o.memory > 0 {
-		l.boundMemory(o.memory) // else there is none: a test is not to depend on the machine
+		l.boundMemory(o.memory) // else there is no bound: a test is not to depend on the machine's memory
 	}
 	if err := l.hookStart(); err != nil {
 		l.close()
@@ -51,7 +54,7 @@ func newManualLoop(handler, opts any, closed func(uint64, error)) (forworkertest
 	return t, nil
 }
 
-// Connect gives the loop one end of a socket pair.
+// Connect gives the loop one end of a socket pair, and returns the other, owned.
 func (t *manualLoop) Connect(id uint64, listener string, local, remote netip.AddrPort) (int, error) {
 	t.bind()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -85,9 +88,10 @@ func (t *manualLoop) Serve() error {
 	}
 }
 
+// Advance moves the clock on; the next Serve acts on what is due then.
 func (t *manualLoop) Advance(d time.Duration) { t.time, t.turnAtKnown = t.time+d, false }
 
-// Drain is what the beginning of a worker's drain is to its sessions.
+// Drain asks the sessions to finish, as a worker does when its drain begins.
 func (t *manualLoop) Drain() {
 	t.bind()
 	if t.drains {
@@ -99,6 +103,7 @@ func (t *manualLoop) Drain() {
 	t.settle()
 }
 
+// End closes all connections, and the loop.
 func (t *manualLoop) End() {
 	t.bind()
 	t.end()

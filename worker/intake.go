@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// intake is a member's end of the queue, as connections come by it: it receives
-// packets of them, and makes connections of what is in one (packet.go).
+// intake receives connections for a member. They come in packets by the queue, a socket
+// whose other end is the master's; packet.go makes connections of what is in a packet.
+// The mover sends by the same descriptor.
 //
 //	watched ──(event)──► take ──(a packet)──► adopted, one after another
 //	   ▲                  │
@@ -25,20 +26,20 @@ type intake struct {
 	member  *member
 	streams *streams // nil if all connections are the loop's
 
-	fd         int // owned
-	watched    bool
-	retry      time.Duration // when to watch it again, on the loop's clock; never: not to
+	fd         int           // owned
+	watched    bool          // it is in the loop's set
+	retry      time.Duration // when to watch it again, on the loop's clock, or never
 	crowded    bool          // it is left alone for want of room
-	wanted     int           // then: how many descriptors must be free before it is read again
+	wanted     int           // if crowded: how many descriptors must be free before it is read again
 	receiver   ipc.PacketConn
 	scheduling batchsched.Thread // of the loop's thread
 
-	packet   ipc.Packet
-	at       int // of the packet: the connection that is next; all before are taken in
-	envelope ipc.Envelope
-	clock    ipc.Clock
-	timeout  time.Duration // from when a connection is too old to serve; 0: never
-	late     int           // such ones in this packet
+	packet   ipc.Packet    // what was received last
+	at       int           // the connection of the packet that is next; those before it are adopted
+	envelope ipc.Envelope  // scratch space: that of the connection that is being adopted
+	clock    ipc.Clock     // which envelopes are dated by
+	timeout  time.Duration // the age from which a connection is too old to serve; 0: it never is
+	late     int           // connections of this packet that were too old
 }
 
 // packetsPerEvent bounds how long new connections keep old ones waiting.
@@ -47,10 +48,10 @@ const packetsPerEvent = 4
 // intakeRest is how long the queue is left alone when descriptors ran out.
 const intakeRest = time.Second
 
-// pending reports whether a packet was received, and not all in it taken in.
+// pending reports whether connections of the packet wait to be adopted.
 func (q *intake) pending() bool { return q.at < q.packet.Len() }
 
-// next returns when expire is due, or never.
+// next returns when expire, or the rest of a packet, is due, or never.
 func (q *intake) next() time.Duration {
 	if q.pending() {
 		return 0
@@ -58,22 +59,22 @@ func (q *intake) next() time.Duration {
 	return min(q.retry, q.scheduling.Due())
 }
 
-// ready is called when the queue may be read.
+// ready is called when the queue is readable.
 func (q *intake) ready() error {
 	if !q.watched || q.pending() {
-		return nil // it was left in this turn, or has had its share of it
+		return nil // the intake has left it in this turn, or had its share of the turn
 	}
 	_, err := q.take()
 	return err
 }
 
-// take receives connections and opens them. It reports whether the queue was
-// found empty.
+// take receives connections, adopts and opens them. It reports whether it found the
+// queue empty.
 //
-// It reads on only after a full packet: one that is not full was all there was,
-// most likely, and if not, epoll says so again. Taking in may take its time, where
-// sessions are restored: then the rest of the packet waits for the next turn. An
-// error is the master's: it ends the worker.
+// It reads on only after a full packet: one that is not full was most likely all there
+// was, and if not, the poller reports the queue again. Sessions that are restored may
+// take their time: then the rest of the packet waits for the next turn. An error means
+// that the master broke the protocol, and ends the worker.
 func (q *intake) take() (empty bool, err error) {
 	l := q.member.loop
 	killpoint.Reach(killpoint.Noticed)
@@ -117,9 +118,9 @@ func (q *intake) take() (empty bool, err error) {
 }
 
 // bookLost handles an error from the queue. When this process was out of
-// descriptors, the packet's connections are gone: they are booked, so that the master
-// does not wait for them; and the queue is left alone until there is room again, so
-// that the master sends them to others.
+// descriptors, the packet's connections are gone: it books them, so that the master
+// does not wait for them, and leaves the queue alone until there is room again, so
+// that the master sends further ones to others.
 func (q *intake) bookLost(err error) error {
 	var lost *ipc.LostError
 	if !errors.As(err, &lost) {
@@ -133,9 +134,9 @@ func (q *intake) bookLost(err error) error {
 	return nil
 }
 
-// overfull reports whether what is first in the queue does not fit, and then leaves
-// the queue alone until it does. Without other connections it is taken in any case:
-// there is nothing to wait for, and the reserve.
+// overfull reports whether there is no room for the first packet in the queue, and then
+// leaves the queue alone until there is. Without other connections it is false: there
+// would be nothing to wait for, and there is the reserve.
 func (q *intake) overfull() bool {
 	m := q.member
 	if m.loop.dialled == 0 || m.loop.accepted() == 0 || !m.capacity.measured() {
@@ -152,11 +153,11 @@ func (q *intake) overfull() bool {
 	}
 	q.unwatch()
 	q.crowded, q.wanted = true, wanted
-	q.retry = m.loop.now() + intakeRest // also, lest a worker that waits looks like one that hangs
+	q.retry = m.loop.now() + intakeRest // lest the master takes a worker that waits for one that hangs
 	return true
 }
 
-// fits reports whether there is room for what is to be taken from the queue.
+// fits reports whether there is room for what the queue was left alone for.
 func (q *intake) fits() bool {
 	if q.crowded {
 		load := q.member.load()
@@ -165,14 +166,15 @@ func (q *intake) fits() bool {
 	return descriptorsFree(q.fd)
 }
 
-// reconsider watches the queue again as soon as there is room for what is in it.
+// reconsider is called when there may be more room: it watches a queue again that is
+// crowded no more.
 func (q *intake) reconsider() {
 	if q.crowded && q.retry != never && q.fits() {
 		q.rewatch()
 	}
 }
 
-// expire acts on what is due.
+// expire does what is due by the clock.
 func (q *intake) expire(now time.Duration) {
 	if q.scheduling.Due() <= now {
 		q.scheduling.EndWindow(now)
@@ -182,7 +184,7 @@ func (q *intake) expire(now time.Duration) {
 	}
 }
 
-// rewatch watches the queue again if what comes has room.
+// rewatch watches the queue again if there is room, and else plans to retry.
 func (q *intake) rewatch() {
 	l := q.member.loop
 	if !q.fits() {
@@ -209,7 +211,7 @@ func (q *intake) unwatch() {
 	}
 }
 
-// stop has nothing more come by the queue. What is in it is the master's again.
+// stop takes nothing more from the queue. What is in it is the master's again.
 func (q *intake) stop() {
 	q.unwatch()
 	q.retry = never

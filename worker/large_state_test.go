@@ -36,7 +36,7 @@ func TestStateThatIsTooLargeCostsLittle(t *testing.T) {
 	m.drain.begin(never, true)
 	pass := func() {
 		for now += beat; ; {
-			must(t, m.turn(0))
+			must(t, m.turn(false))
 			if min(m.loop.nextDeadline(), m.nextDeadline()) > now {
 				return
 			}

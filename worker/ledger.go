@@ -13,8 +13,8 @@ import (
 type ledger struct {
 	entry     *ipc.Entry
 	control   *control
-	reportIDs bool     // the master wants those of closed connections
-	closedIDs []uint64 // to report
+	reportIDs bool     // the master wants the ids of closed connections
+	closedIDs []uint64 // those that are to be reported at the turn's end
 	losses    losses
 }
 
@@ -27,7 +27,7 @@ type losses struct {
 // received books connections that were taken from the queue.
 func (b *ledger) received(n int) { b.entry.Received.Add(uint64(n)) }
 
-// closed books a closed connection, after close(2), and that it was pinned.
+// closed books a closed connection, after close(2). One that was pinned is so no more.
 func (b *ledger) closed(id uint64, pinned bool) {
 	if pinned {
 		b.entry.Staying.Add(^uint64(0))
@@ -50,7 +50,7 @@ func (b *ledger) neverReached(n int) {
 	}
 }
 
-// pinned books a connection that does not move.
+// pinned books a connection that will not move.
 func (b *ledger) pinned() { b.entry.Staying.Add(1) }
 
 // lost books a connection that could not be thawed. It is closed next.
@@ -60,8 +60,8 @@ func (b *ledger) lost(err error) {
 	b.losses.last = err
 }
 
-// thawed books that thawing was tried, so long after the freezing; after lost, if in
-// vain.
+// thawed books that a connection was thawed, pause after it was frozen, or was lost: then
+// it is called after lost.
 func (b *ledger) thawed(pause time.Duration) {
 	if b.entry.AddThawed(pause) {
 		b.ring()
@@ -71,7 +71,7 @@ func (b *ledger) thawed(pause time.Duration) {
 // cut books connections that are open when a drain's deadline comes.
 func (b *ledger) cut(n int) { b.entry.Cut.Add(uint64(n)) }
 
-// withhold books how many connections fewer than its capacity the worker can hold.
+// withhold books that the worker can hold n connections fewer than its capacity.
 func (b *ledger) withhold(n int) {
 	if b.entry.Withhold(n) {
 		b.ring()

@@ -19,76 +19,76 @@ import (
 // its owner is a client (RunClient), a test (package workertest), or a member, which
 // adds what a worker has to do with its master.
 //
-// Everything here is the loop's goroutine's alone, except for orders, messages,
-// strayed, and what does not change once the loop has started. It touches its
-// connections' sockets, and of the process nothing else.
+// Everything here belongs to the loop's goroutine, except for orders, messages,
+// strayed, and what does not change once the loop has started. The loop touches its
+// connections' sockets, and nothing else of the process.
 //
-// One turn (turn.go): wait; serve each ready connection once, settling after each
-// what its callbacks have changed, and a share of what was posted; then what is due
-// by the clock; then what the buffers take.
+// A loop makes turns (turn.go). In each it waits, serves every ready connection once,
+// acts on a share of what was posted and on what is due by the clock, and looks at
+// the memory that buffers take. After each callback it settles: it sends what the
+// callback wrote, and acts on the connections that the callback touched.
 type loop struct {
-	owner   uintptr     // the goroutine that it runs on, as package caller has it
-	strict  bool        // a call on another one panics
-	strayed atomic.Bool // there was one
+	owner   uintptr     // the goroutine that it runs on, as package caller names it
+	strict  bool        // a call on another goroutine panics
+	strayed atomic.Bool // there was such a call
 
-	// What the owner of the loop has given to it, before it starts. A client gives it
-	// obey alone; a test, nothing.
+	// What the loop's owner gives to it before it starts. A client gives obey alone; a
+	// test, nothing.
 	obey       func(order)            // acts on an order
-	serveOther func(tag uint64) error // acts on an event of what is the owner's and no connection
-	ledger     *ledger                // counts connections that were accepted; nil: nobody does
+	serveOther func(tag uint64) error // acts on an event of a descriptor that the owner added to set
+	ledger     *ledger                // counts accepted connections; nil: nobody counts them
 
 	log   hclog.Logger
 	hooks Hooks
 	ticks []tick
 
-	set    *poller.Set
-	events []poller.Event
-	// mustYield: the loop always waits through the scheduler. parks: as a
-	// goroutine, on whatever thread, since all connections are other goroutines'.
-	mustYield, parks bool
-	sequence         uint64         // how often beat was called, and progress twice
-	beats            *atomic.Uint64 // the same for others to look at: a member's is in its scoreboard entry
+	set       *poller.Set
+	events    []poller.Event
+	mustYield bool           // each wait goes through Go's scheduler
+	parks     bool           // the loop waits as a goroutine, without a thread: it has no connections of its own
+	sequence  uint64         // odd while handlers run, even while the loop waits; it grows with each step
+	beats     *atomic.Uint64 // a copy of sequence for others to read: a member's is in its scoreboard entry
 
 	epoch   time.Time
-	clock   func() time.Duration // since epoch, from any goroutine
+	clock   func() time.Duration // the time since epoch; any goroutine may call it
 	offloop offloop
 
 	waker    *poller.Waker
-	orders   mailbox.Mailbox[order]   // see order
-	messages mailbox.Bounded[message] // see message
+	orders   mailbox.Mailbox[order]
+	messages mailbox.Bounded[message]
 
-	messagesRead bool // this turn's share of them was acted on
+	messagesRead bool // this turn's share of messages was acted on
 
-	turnAt      time.Duration // when this turn is, once turnTime was asked
+	turnAt      time.Duration // the time of this turn, if turnAtKnown: see turnTime
 	turnAtKnown bool
 	wheel       *timerwheel.Wheel[alarm]
-	timers      []*Timer // that are to run
+	timers      []*Timer // those that are armed
 	idleMS      uint32   // the idle timeout of connections that set none
 
 	table       table
 	dialled     int     // of those in the table
 	dialer      *Dialer // does not change
-	dirty       []*Conn // to settle
-	input       []byte  // what was just read
-	reading     *Conn   // or nil: while its Data or EOF runs
-	cork        []byte  // what was just written, to
-	corked      *Conn
-	wire        []byte // scratch space: what a transport has encoded
-	filePiece   []byte // likewise: what it is to encode of a file
+	dirty       []*Conn // touched by callbacks; settle acts on them
+	input       []byte  // what was just read, from any connection
+	reading     *Conn   // the one whose Data or EOF runs, or nil
+	corked      *Conn   // the one that was just written to, or nil
+	cork        []byte  // what was written to it, and is not yet sent
+	wire        []byte  // scratch space: what a transport has encoded
+	filePiece   []byte  // scratch space: what a transport is to encode of a file
 	buffers     buffers.Store
 	memory      memory
-	freeRecords []*unfinished // of what is unfinished
+	freeRecords []*unfinished // to be used again
 	origins     map[place]*origin
 
 	maxInput, maxOutput, highWater, lowWater int
 	flushTime                                time.Duration
 
-	thawing        *Conn // or nil
-	thawingVersion string
-	opening        *Conn // of thawing: while its Open runs
+	thawing        *Conn  // the one that is being thawed, or nil
+	thawingVersion string // of the session's state: see Conn.StateVersion
+	opening        *Conn  // thawing, while its Open runs, or nil
 
 	transports transports
-	reported   func(id uint64, cause error) // nil but in workertest
+	reported   func(id uint64, cause error) // told of each connection that has ended; nil but in workertest
 }
 
 // newLoop makes a loop, on the goroutine that is to run it. The caller closes it.
@@ -112,7 +112,7 @@ func newLoop(o options) (*loop, error) {
 	}
 	l.bind()
 	l.dialer = newDialer(l)
-	l.boundMemory(math.MaxInt64) // until whoever runs it says
+	l.boundMemory(math.MaxInt64) // until its owner sets a bound
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	var err error
 	if l.set, err = poller.New(); err != nil {
@@ -128,7 +128,7 @@ func newLoop(o options) (*loop, error) {
 	return l, nil
 }
 
-// park has the loop wait as a goroutine, without a thread of its own. It comes
+// park has the loop wait as a goroutine, without a thread of its own. It is called
 // before start.
 func (l *loop) park() error {
 	l.parks = true
@@ -144,15 +144,15 @@ func (l *loop) start() {
 	l.beat()
 }
 
-// beat says that handlers run, or, every other time, that the loop waits: the number
-// is odd while they run.
+// beat tells whoever watches the loop that it stops waiting and runs handlers, and the
+// next time that it waits again. The master takes a number that stays odd for a hang.
 func (l *loop) beat() {
 	l.sequence++
 	l.beats.Store(l.sequence)
 }
 
-// progress says, within a turn, that the last handler has returned: many quick
-// ones are no hang.
+// progress tells them within a turn that a handler has returned, so that many quick
+// ones do not look like a hang.
 func (l *loop) progress() {
 	l.sequence += 2
 	l.beats.Store(l.sequence)
@@ -166,7 +166,7 @@ func (l *loop) drainSessions() {
 	})
 }
 
-// askToDrain tells the session, once.
+// askToDrain asks c's session to finish, once.
 func (c *Conn) askToDrain() {
 	session, ok := c.session.(DrainSession)
 	if !ok || c.ending() || c.state.is(traitDrained) {
@@ -178,11 +178,11 @@ func (c *Conn) askToDrain() {
 	}
 }
 
-// end closes what is still open, tells the sessions, and unbinds the goroutine.
+// end closes what is still open, tells the sessions, and frees the goroutine's thread.
 func (l *loop) end() {
 	l.dialer.closed = true
 	l.table.each(func(c *Conn) {
-		if c.state.phase() != phaseLingering { // that one has ended but for its peer
+		if c.state.phase() != phaseLingering { // a lingering one has ended, and waits for its peer alone
 			c.blame(ErrStopped)
 		}
 		c.closeNow()

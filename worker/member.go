@@ -11,8 +11,8 @@ import (
 )
 
 // member is a loop that serves for a master: it takes connections from the queue,
-// tells what becomes of them, moves them away, and drains. The parts of it, each
-// with a file of its own:
+// tells what becomes of them, moves them away, and drains. It is made and run by serve
+// (worker.go), in the worker's process. Its parts, each with a file of its own:
 //
 //	loop      the connections, and the goroutine on which all of this runs
 //	control   messages to and from the master
@@ -23,9 +23,9 @@ import (
 //	drain     the way to the end
 //	kind      what depends on whether the connections are sessions or streams
 //
-// All is the loop's goroutine's alone, except for hear and terminate, which make orders
-// for it (orders.go), and what does not change. The loop does not know its member: it
-// has the ledger, and two functions (loop.go).
+// All of it belongs to the loop's goroutine, except for control, for hear and terminate,
+// which make orders for the loop (orders.go), and for what does not change. The loop does
+// not know its member: it has the ledger, and two functions (loop.go).
 type member struct {
 	loop    *loop
 	handler Handler
@@ -40,9 +40,9 @@ type member struct {
 	drain    drain
 
 	streaming int           // open connections of streams
-	lookAt    time.Duration // when the kind is to look for closed ones; never: not at all
-	stopped   bool          // the master has said so
-	failure   error         // what the program's own part came to: the end
+	lookAt    time.Duration // when the kind is to look for closed connections, or never
+	stopped   bool          // the master has said stop
+	failure   error         // the error of a Streams handler, which ends the member; or nil
 	ended     chan struct{} // closed when no callback runs any more
 }
 
@@ -54,9 +54,10 @@ type kind interface {
 	// hello.
 	start()
 	// over reports whether a member that was asked to end has come to its end. It may
-	// take in what is left in the queue.
+	// take in connections that are left in the queue.
 	over() (bool, error)
-	// look looks for connections that were closed and did not say so; at lookAt.
+	// look looks for connections whose close the kernel does not report. It is called at
+	// the member's lookAt.
 	look()
 	// cutShort ends what is not the loop's, at the drain's deadline.
 	cutShort()
@@ -66,12 +67,12 @@ type kind interface {
 	close()
 }
 
-// endpoint is what the master has given to a worker.
+// endpoint is what the master has given to this worker, and exit.
 type endpoint struct {
-	queue   int        // owned by the member
-	control int        // likewise
-	entry   *ipc.Entry // borrowed
-	exit    func(status int)
+	queue   int              // owned by the member
+	control int              // likewise
+	entry   *ipc.Entry       // borrowed
+	exit    func(status int) // see member
 }
 
 // newMember makes a member that serves h, on the goroutine that is to run it. It
@@ -139,34 +140,34 @@ func (m *member) run() error {
 		if over, err := m.over(); over || err != nil {
 			return err
 		}
-		if err := m.turn(-1); err != nil {
+		if err := m.turn(true); err != nil {
 			return err
 		}
 	}
 }
 
-// turn is one turn of the loop, with the master's business in between. It waits until
-// something is due, but no longer than most, unless that is negative.
-func (m *member) turn(most time.Duration) error {
+// turn is one turn of the loop, with the member's business in between. It waits only if
+// mayWait.
+func (m *member) turn(mayWait bool) error {
 	l := m.loop
-	connections, orders := l.nextDeadline(), m.nextDeadline()
-	timeout := l.until(min(connections, orders))
-	if most >= 0 {
-		timeout = most
+	ofLoop, ofMember := l.nextDeadline(), m.nextDeadline()
+	timeout := time.Duration(0)
+	if mayWait {
+		timeout = l.until(min(ofLoop, ofMember))
 	}
 	n, err := l.wait(timeout)
 	if err != nil {
 		return err
 	}
-	if m.intake.pending() { // of an earlier turn
+	if m.intake.pending() { // the rest of a packet of an earlier turn
 		if _, err := m.intake.take(); err != nil {
 			return err
 		}
 	}
-	if _, err := l.act(n, connections); err != nil {
+	if _, err := l.act(n, ofLoop); err != nil {
 		return err
 	}
-	if orders != never {
+	if ofMember != never {
 		m.expire(l.turnTime())
 	}
 	l.mindMemory()
@@ -177,12 +178,13 @@ func (m *member) turn(most time.Duration) error {
 	return nil
 }
 
-// nextDeadline returns when something beside the connections is due next, or never.
+// nextDeadline returns when the member has something to do by the clock, beside the
+// loop, or never.
 func (m *member) nextDeadline() time.Duration {
 	return min(m.drain.next(), m.intake.next(), m.mover.retry, m.lookAt)
 }
 
-// expire acts on what is due.
+// expire acts on what is due, of the member's parts.
 func (m *member) expire(now time.Duration) {
 	m.intake.expire(now)
 	if m.drain.next() <= now {
@@ -197,7 +199,8 @@ func (m *member) expire(now time.Duration) {
 	}
 }
 
-// serveOther acts on an event of the queue, or of what watches streams.
+// serveOther acts on an event of a descriptor that is not the loop's: the queue, or the
+// watch of streams.
 func (m *member) serveOther(tag uint64) error {
 	if tag == tagStreams {
 		m.intake.streams.ready()
@@ -205,12 +208,12 @@ func (m *member) serveOther(tag uint64) error {
 	}
 	err := m.intake.ready()
 	if m.intake.streams != nil && !m.loop.parks {
-		runtime.Gosched() // Accept is ready now, and would wait for the P that this thread keeps into its system call
+		runtime.Gosched() // else a goroutine that Accept has woken would wait until this thread gives up its P
 	}
 	return err
 }
 
-// over reports whether the member has come to its end.
+// over reports whether the member has come to its end, which may be an error.
 func (m *member) over() (bool, error) {
 	switch {
 	case m.stopped:
@@ -234,7 +237,7 @@ func (m *member) end() {
 	close(m.ended)
 }
 
-// close releases the descriptors, after end.
+// close releases the descriptors, after end, and ends control's goroutines.
 func (m *member) close() {
 	m.kind.close()
 	m.loop.close()

@@ -10,22 +10,24 @@ import (
 	"github.com/usher-go/usher/internal/machine"
 )
 
-// What connections buffer is bounded for the whole worker, by capacities: input that
-// sessions left, and output that peers did not take, those that came with a moved
-// connection included. A state on its way is beside it: there is one at a time
-// (parcel.go), and no connection has it that could be closed for it.
+// What the connections of a loop buffer is bounded for all together: the capacities of
+// the buffers for input that sessions left and for output that peers did not take, also
+// when they came with a moved connection. The state of a connection that is about to
+// move is not counted: there is one at a time (parcel.go), and no connection that could
+// be closed to be rid of it.
 //
-//	     bound ──► those that are owed the most are choked, as by the high-water mark;
-//	               that mark is low for the others, and little is read at a time
-//	twice that ──► the largest are closed with ErrMemory, and their buffers are free at once
+//	above the bound ──► connections that are owed the most output are choked: their input
+//	                    pauses, as above the high-water mark; that mark is low for the
+//	                    others, and little is read at a time
+//	above twice it  ──► the largest are closed with ErrMemory, and their buffers are freed
 //
-// So one more client that does not read takes 8 KiB from there on, and the second is
-// for output that is no answer to input, and for input without an answer.
+// Above the bound one more client that does not read takes 8 KiB. Twice the bound is
+// reached by output that is no answer to input, and by input without an answer.
 //
-// Choking is for output alone: a message of which a part has come would never be
-// whole. It is looked at between turns; twice the bound, whenever a connection's
-// buffers have grown, since one callback may write to all. A connection that buffers
-// nothing has no part in it.
+// Only output chokes a connection: one that has sent a part of a message would never
+// send the rest. The bound is looked at once a turn; twice the bound, whenever buffers
+// of a connection have grown, since one callback may write to all. A connection that
+// buffers nothing is never concerned. All of this runs on the loop's goroutine.
 
 // ErrMemory: the connections of this worker buffered twice what WithMemory, or usher
 // serve --worker-memory, allows, and this one most of all.
@@ -49,26 +51,28 @@ var ErrMemory = errors.New("worker: memory full")
 func WithMemory(bytes int64) Option { return func(o *options) { o.memory = bytes } }
 
 const (
+	// memoryShare is the part of the machine's memory that a processor's loop may have: an
+	// eighth.
 	memoryShare = 8
-	// memoryLooks is how much more there is to be before the connections are gone
-	// through again: a part of the bound.
+	// memoryLooks is the part of the bound by which more is to be held before the
+	// connections are gone through again: a sixteenth.
 	memoryLooks = 16
-	// fullInput is what is read at a time above the bound, and the high-water mark. It
-	// also leaves more of the time to those who are owed nothing.
+	// fullInput is, above the bound, how much is read at a time, and the high-water mark.
+	// Reading little also leaves more of the time to those who are owed nothing.
 	fullInput = 4 << 10
-	// memoryLog is how often, at most, its being full is logged.
+	// memoryLog is the least time between two warnings that the memory is full.
 	memoryLog = 10 * time.Second
 )
 
-// memory is the bound, and what came of it.
+// memory is the bound, and what has come of it. It belongs to the loop's goroutine.
 type memory struct {
 	limit       int
 	reviewAbove int           // the connections are gone through when more is held
-	full        bool          // it was above the limit, and is not yet below
-	news        bool          // to log: it has become full, or connections were closed
-	closed      int           // connections, since it was logged
-	mute        time.Duration // it is not logged again before
-	sizes       []holding     // scratch space
+	full        bool          // more than limit was held, and has been since
+	news        bool          // there is something to log: it has become full, or connections were closed
+	closed      int           // connections that were closed since the last warning
+	mute        time.Duration // no warning comes before that
+	sizes       []holding     // scratch space of holdings
 }
 
 // holding is a connection and the capacity of its buffers.
@@ -92,8 +96,7 @@ func (l *loop) boundMemory(limit int64) {
 	l.memory.reviewAbove = l.memory.limit
 }
 
-// grew is called when buffers of a connection may have grown, within a callback or
-// not.
+// grew is called when buffers of a connection may have grown, also within a callback.
 func (l *loop) grew() {
 	if l.buffers.Held() > 2*l.memory.limit {
 		l.closeLargest()
@@ -103,7 +106,7 @@ func (l *loop) grew() {
 // holds returns the capacity of c's buffers.
 func (c *Conn) holds() int { return c.owed() + cap(c.unfinished.in) + cap(c.unfinished.raw) }
 
-// owed returns that of its output.
+// owed returns the capacity of c's buffers for output.
 func (c *Conn) owed() int {
 	n := cap(c.unfinished.out)
 	for i := range c.unfinished.files {
@@ -112,16 +115,16 @@ func (c *Conn) owed() int {
 	return n
 }
 
-// holdings returns the connections that which gives a size, the largest first. It is
-// valid until the next call.
-func (l *loop) holdings(which func(c *Conn) int) []holding {
+// holdings returns the connections for which sizeOf is above 0, the largest first. They
+// are valid until the next call.
+func (l *loop) holdings(sizeOf func(c *Conn) int) []holding {
 	m := &l.memory
 	m.sizes = m.sizes[:0]
 	l.table.each(func(c *Conn) {
 		if c.unfinished == nil || !c.state.allows(mayWatch) {
 			return
 		}
-		if bytes := which(c); bytes > 0 {
+		if bytes := sizeOf(c); bytes > 0 {
 			m.sizes = append(m.sizes, holding{c, bytes})
 		}
 	})
@@ -144,6 +147,7 @@ func (l *loop) closeLargest() {
 	l.setFull(true)
 }
 
+// setFull says whether more than the bound is held; while it is, little is read at a time.
 func (l *loop) setFull(full bool) {
 	l.memory.news = l.memory.news || full && !l.memory.full
 	l.memory.full = full
@@ -165,14 +169,15 @@ func (c *Conn) dropBuffers() {
 	}
 }
 
-// mindMemory ends a turn: it looks whether the bound was passed, or the log is to be
-// told.
+// mindMemory ends a turn: it looks whether the bound was passed, or a warning is due.
 func (l *loop) mindMemory() {
 	if l.memory.full || l.memory.news || l.buffers.Held() > l.memory.reviewAbove {
 		l.reviewMemory()
 	}
 }
 
+// reviewMemory chokes connections if more is held than at the last review, logs what is
+// to be logged, and ends being full.
 func (l *loop) reviewMemory() {
 	m := &l.memory
 	if l.buffers.Held() > m.reviewAbove {
@@ -190,6 +195,7 @@ func (l *loop) reviewMemory() {
 	}
 }
 
+// next returns when a warning is due, or never.
 func (m *memory) next() time.Duration {
 	if !m.news {
 		return never
@@ -205,8 +211,8 @@ func (l *loop) logMemory() {
 	m.mute = l.now() + memoryLog
 }
 
-// chokeMostOwed pauses input where most output is owed, until what the others are
-// owed is half of the bound.
+// chokeMostOwed pauses the input of those connections that are owed the most output, so
+// many that the others are owed no more than half of the bound.
 func (l *loop) chokeMostOwed() {
 	m := &l.memory
 	others := 0

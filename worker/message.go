@@ -2,38 +2,39 @@ package worker
 
 import "time"
 
-// message is what another goroutine has for the loop: work that is done, a function
-// for a connection, or a function for the loop. Messages wait in loop.messages, which
-// is bounded for all connections together. The loop acts on a share of them in each
-// turn, so that those who post do not have it to themselves. What its owner is to
-// do, at a master's word say, is in loop.orders, and comes before all messages.
+// message is what another goroutine of the program has for the loop: a job that is done
+// (Conn.Go), a function for a connection (Conn.Post), or one for the loop (Dialer.Post).
+// Messages wait in loop.messages, which is bounded for all connections together. In each
+// turn the loop delivers a share of them, so that those who post do not have it to
+// themselves. What the master says comes by control, becomes an order, and goes first.
 type message struct {
 	job  *job
-	conn *Conn
-	f    func(c *Conn) // c is nil without conn
+	conn *Conn         // nil for a job, and for the loop
+	f    func(c *Conn) // called with conn
 }
 
 const (
-	// maxMessages bounds what waits, at 24 MiB beside what the functions hold.
+	// maxMessages bounds how many wait: 24 MiB, and what the functions hold.
 	maxMessages = 1 << 20
-	// messagesPerTurn and messageTime bound how long messages keep events and timers
-	// waiting. The clock is read for every few messages.
+	// messagesPerTurn and messageTime bound for how long messages keep events and timers
+	// waiting. The clock is read once for every messagesPerClock messages.
 	messagesPerTurn  = eventsPerTurn
 	messageTime      = time.Millisecond
 	messagesPerClock = 16
 )
 
 // order is what another goroutine wants of the loop's owner, a member or a client. It is
-// a value that says all there is to it; the loop's goroutine has it obeyed, before all
-// messages.
+// a value that says all there is to it. Orders wait in loop.orders; the loop's goroutine
+// passes them to obey, before all messages.
 type order interface{ order() }
 
-// stopOrder is the master's, or that of a client's context: end at once.
+// stopOrder says: end at once. It comes from the master, or from a client's context.
 type stopOrder struct{}
 
 func (stopOrder) order() {}
 
-// obeyOrders has the orders that have come obeyed, and collects the messages.
+// obeyOrders passes the orders that have come to the owner, and collects the messages.
+// It is called when the waker has ended a wait.
 func (l *loop) obeyOrders() {
 	l.waker.Clear()
 	l.messages.Collect()
@@ -44,8 +45,8 @@ func (l *loop) obeyOrders() {
 	}
 }
 
-// readMessages acts on this turn's share of the messages, once, and returns how many
-// those were.
+// readMessages delivers this turn's share of the messages, and returns how many those
+// were: none when it was called in this turn already.
 func (l *loop) readMessages() (n int) {
 	if l.messagesRead {
 		return 0

@@ -7,27 +7,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mover moves a member's connections away: all of them while the member drains in
-// mode move, or some. It sweeps over the table, a bounded part in each turn, and
-// fills a parcel (parcel.go). It belongs to the loop's goroutine.
+// mover moves a member's connections away, by the queue to the master, which passes them
+// to other workers: all of them while the member drains in mode move, or as many as an
+// order wants. It sweeps over the loop's table, a bounded part in each turn, and fills a
+// parcel (parcel.go). It belongs to the loop's goroutine.
 //
-// A connection stands still from when it is frozen until it is thawed, so few are
-// to wait in between. The master takes them as others have room, and at first, of
-// a new program, a few. So a window bounds how many are sent before the master has
-// taken them; it begins with one connection, and doubles each time that it has.
+// A connection stands still from when it is frozen until it is thawed, so few are to
+// wait in between. The master takes them only as other workers have room, and only a few
+// at first when those run a new program. So a window bounds how many are sent and not
+// yet taken by the master; it begins with one connection, and doubles each time that the
+// master has taken all.
 type mover struct {
 	member  *member
 	version string        // of the application's states: WithStateVersion
 	order   uint64        // the id of the order that is to be answered; 0: none
-	given   int           // how many have left by it
-	wanted  int           // how many are still to go
+	given   int           // how many connections have left by this order
+	wanted  int           // how many are still to leave
 	cursor  uint32        // the place in the table that is next
-	window  int           // how many may be ahead of the master
-	ahead   int           // were sent since it had taken all
-	retry   time.Duration // when move is due, on the loop's clock; never: it is over
-	delay   time.Duration // before the next retry
+	window  int           // the bound of ahead
+	ahead   int           // how many were sent since the master had last taken all
+	retry   time.Duration // when move is due, on the loop's clock; never: nothing is to move
+	delay   time.Duration // from the next refusal to its retry
 	blocked bool          // the queue took no packet in this turn
-	told    bool          // the master knows that no movable one is left
+	told    bool          // the master knows that no connection is left that can move
 	parcel  *parcel       // nil until connections are to move: it is large
 }
 
@@ -39,20 +41,19 @@ const (
 	// largePerTurn is how many bytes of large states a turn copies before events
 	// have their turn again.
 	largePerTurn = 4 << 20
-	// moveTime bounds the moving part of a turn, freezing and thawing alike: a
-	// session may take its time to pack or unpack its state, and others have theirs in
-	// between.
+	// moveTime bounds how long a turn freezes connections, or thaws them: a session may
+	// take its time to pack or unpack its state, and the others are served in between.
 	moveTime = 2 * time.Millisecond
 	// moveRetryMin and moveRetryMax bound the pause after the queue was full, or
 	// the window.
 	moveRetryMin = time.Millisecond
 	moveRetryMax = 50 * time.Millisecond
-	// moveAgain is how long those that could not move are left alone.
+	// moveAgain is how long connections that could not move are left alone.
 	moveAgain = 100 * time.Millisecond
 )
 
-// begin has so many connections move, or as many as can, by an order of that
-// id, or by none.
+// begin makes wanted connections move, or as many as can, by the order of that id; 0 is
+// no order, but a drain.
 func (m *mover) begin(order uint64, wanted int) {
 	m.answer() // the one before, if it was not over
 	if m.parcel == nil {
@@ -77,7 +78,7 @@ func (m *mover) cancel(order uint64) {
 	}
 }
 
-// answer tells the master how many have left by its order, once.
+// answer tells the master how many connections have left by its order, once.
 func (m *mover) answer() {
 	if m.order != 0 {
 		m.tell(ipc.Moved{ID: m.order, Count: m.given})
@@ -130,8 +131,8 @@ func (m *mover) move() {
 	}
 }
 
-// catchUp sends what is packed, and reports whether the master has taken all. If
-// not, the next look is planned.
+// catchUp sends what is packed, and reports whether the master has taken all that was
+// sent. If not, it plans the next look.
 func (m *mover) catchUp() bool {
 	l := m.member.loop
 	if !m.parcel.send() {
@@ -143,12 +144,12 @@ func (m *mover) catchUp() bool {
 		m.delay = min(2*m.delay, moveRetryMax)
 		return false
 	}
-	m.ahead, m.delay = 0, moveRetryMin // without the answer, the queue is the bound
+	m.ahead, m.delay = 0, moveRetryMin // also if the kernel does not say: then the queue's length is the bound
 	m.window = min(2*m.window, movesAhead)
 	return true
 }
 
-// swept ends a sweep. While the worker drains another follows, for those that
+// swept ends a sweep. While the worker drains another one follows, for connections that
 // could not move before.
 func (m *mover) swept() {
 	l := m.member.loop

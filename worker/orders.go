@@ -9,21 +9,21 @@ import (
 
 // The orders that a member obeys, beside stopOrder.
 type (
-	// drainOrder is the master's: drain, until then on the loop's clock.
+	// drainOrder comes from the master: see ipc.Drain.
 	drainOrder struct {
-		deadline time.Duration
-		move     bool
+		deadline time.Duration // on the loop's clock, or never
+		move     bool          // connections are to move
 	}
-	// moveOrder is the master's: see ipc.Move.
+	// moveOrder comes from the master: see ipc.Move.
 	moveOrder ipc.Move
-	// terminateOrder: this process alone, not by the master, was asked to end.
+	// terminateOrder says that this process was asked to end, and not by the master.
 	terminateOrder struct{}
-	// returnedOrder: the function of a Streams handler has returned.
+	// returnedOrder says that the function of a Streams handler has returned.
 	returnedOrder struct {
 		listener *streamListener
 		err      error
 	}
-	// listenerClosedOrder: the program has closed the listener of a Streams handler.
+	// listenerClosedOrder says that the program has closed the listener of a Streams handler.
 	listenerClosedOrder struct{ listener *streamListener }
 )
 
@@ -33,11 +33,12 @@ func (terminateOrder) order()      {}
 func (returnedOrder) order()       {}
 func (listenerClosedOrder) order() {}
 
-// stopTime is how long a stop waits for the callback that runs.
+// stopTime is how long a stop waits for a callback that is running.
 const stopTime = 500 * time.Millisecond
 
-// hear makes an order of what the master says. It is called on the listener's
-// goroutine, and waits only for a stop to be obeyed.
+// hear makes an order of a message from the master. It is called on the goroutine of
+// control's listener. It does not wait for the loop, but for a stop: if the loop does
+// not obey that in time, it ends the process.
 func (m *member) hear(message ipc.Message) {
 	l := m.loop
 	switch message := message.(type) {
@@ -61,14 +62,14 @@ func (m *member) hear(message ipc.Message) {
 	}
 }
 
-// terminate is called on a goroutine of its own when this process alone, not by
-// the master, was asked to end.
+// terminate is called when this process was asked to end, by SIGTERM or Run's context
+// and not by the master. It runs on a goroutine of its own.
 func (m *member) terminate() {
 	m.control.send(ipc.Draining{})
 	m.loop.orders.Put(terminateOrder{})
 }
 
-// obey acts on an order.
+// obey acts on an order, on the loop's goroutine.
 func (m *member) obey(o order) {
 	switch o := o.(type) {
 	case drainOrder:
@@ -89,8 +90,8 @@ func (m *member) obey(o order) {
 	}
 }
 
-// obeyMove begins to move connections away, takes an order to do so back, or, without
-// an id, keeps all that are still here.
+// obeyMove begins to move connections away; with a count of 0 it takes the order of that
+// id back, or, without an id, keeps all connections that are still here.
 func (m *member) obeyMove(move ipc.Move) {
 	switch {
 	case move.Count == 0 && move.ID == 0:
@@ -103,9 +104,9 @@ func (m *member) obeyMove(move ipc.Move) {
 	}
 }
 
-// obeyTerminate leaves it to the master how the member ends: connections may have
-// somewhere to go, at once or soon, and are not asked to finish before that is
-// known. Until then they are served.
+// obeyTerminate waits for the master to say how the member ends, if connections could
+// move: another worker may have room for them, now or soon. Until then they are served.
+// Otherwise the drain begins.
 func (m *member) obeyTerminate() {
 	switch {
 	case m.drain.begun():

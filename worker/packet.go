@@ -11,14 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What becomes of a packet that the intake has received: each connection in it is
-// adopted, in order, and opened, as a new one or as the one that it was in another
-// worker; or it is the program's, if streams serve its listener.
+// This file is what becomes of a packet that the intake has received: each connection in
+// it is adopted, in order, and opened, as a new one or as what it was in another worker;
+// if a Streams handler serves its listener, it goes to that instead. All of this runs on
+// the loop's goroutine.
 
 var errLate = errors.New("worker: connection waited too long in the queue")
 
-// adoptPacket makes connections of what is in the packet, for a turn that begun
-// then, as long as that lasts.
+// adoptPacket adopts the connections of the packet. It leaves some for the next turn
+// once moveTime has passed since begun.
 func (q *intake) adoptPacket(begun time.Duration) error {
 	l := q.member.loop
 	for first := true; q.pending(); first = false {
@@ -32,7 +33,7 @@ func (q *intake) adoptPacket(begun time.Duration) error {
 		}
 		l.progress()
 	}
-	q.drop() // all descriptors are taken, but for the memfd of a state that no session wants
+	q.drop() // only the memfd of a state may be left, which no session wanted
 	if q.late > 0 {
 		l.log.Warn("connections closed, they waited too long in the queue", "count", q.late, "limit", q.timeout)
 		q.late = 0
@@ -40,7 +41,7 @@ func (q *intake) adoptPacket(begun time.Duration) error {
 	return nil
 }
 
-// drop closes what is left of the packet.
+// drop closes the connections of the packet that are not adopted, and empties it.
 func (q *intake) drop() {
 	for ; q.pending(); q.at++ {
 		id := q.packet.ID(q.at)
@@ -52,7 +53,8 @@ func (q *intake) drop() {
 	q.at = 0
 }
 
-// adopt makes a connection of number i of the packet, and opens it.
+// adopt makes a connection of the packet's number i, and opens it, or passes it to
+// streams. An error means that the master broke the protocol.
 func (q *intake) adopt(i int) error {
 	if err := q.packet.Decode(i, &q.envelope); err != nil {
 		return err
@@ -74,8 +76,8 @@ func (q *intake) adopt(i int) error {
 	return nil
 }
 
-// open opens a connection that has come: as a new one, or as the one that it was in
-// another worker.
+// open opens a connection that has come: as a new one or, if it is frozen, as what it was
+// in another worker. One that does not open is closed, and lost if it was frozen.
 func (q *intake) open(c *Conn, frozen bool) {
 	stage := ipc.StageQueued
 	stage.Step(ipc.EventReceive)
@@ -110,7 +112,7 @@ func (q *intake) open(c *Conn, frozen bool) {
 // thaw thaws a connection with the state that came with it, in the packet or in a
 // memfd. It returns when that was frozen, by the clock of envelopes.
 func (q *intake) thaw(c *Conn) (frozenAt time.Duration, err error) {
-	frozenAt = q.clock.Now() // should the state not say
+	frozenAt = q.clock.Now() // for a state that cannot be read
 	state := q.envelope.State
 	if q.packet.Large() {
 		memfd := q.packet.TakeState()
@@ -127,8 +129,8 @@ func (q *intake) thaw(c *Conn) (frozenAt time.Duration, err error) {
 	return f.at, c.thaw(&f, q.member.handler)
 }
 
-// tooLate reports whether the envelope's connection has waited for longer than it
-// is worth serving, and counts it.
+// tooLate reports whether the envelope's connection has waited for too long to be
+// worth serving, and counts it if so.
 func (q *intake) tooLate() bool {
 	late := q.timeout > 0 && q.clock.Now()-q.envelope.Accepted > q.timeout
 	if late {

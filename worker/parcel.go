@@ -9,17 +9,19 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
-// parcel is the packet that the mover fills, and those in it. Between two turns it is
-// empty: what was packed is sent, or goes on here. It belongs to the loop's goroutine.
+// parcel is the packet that the mover fills, with the connections in it. Each of them is
+// frozen: it is out of the loop's set, and no callback may touch it. Between two turns
+// the parcel is empty: what was packed is sent, or goes on here. It belongs to the loop's
+// goroutine.
 type parcel struct {
 	mover   *mover
 	loop    *loop
 	packet  ipc.Packet
 	sender  ipc.PacketConn
-	batch   []moving  // those in the packet
-	leaving []leaving // sessions that are to hear that they have left
-	state   []byte    // scratch space
-	large   int       // bytes of large states in this turn
+	batch   []moving  // the connections in the packet
+	leaving []leaving // sessions that are to be told that their connections have left
+	state   []byte    // scratch space: a connection's state
+	large   int       // bytes of large states that this turn has made
 }
 
 // stateKept bounds the scratch space that is kept for the next state.
@@ -39,11 +41,12 @@ type leaving struct {
 	session LeaveSession
 }
 
-// freeze packs a connection, out of the epoll set, and reports whether it did. Else
-// it goes on here, for now or, if its session cannot be marshalled, until its end.
+// freeze takes a connection out of the loop's set and packs it, and reports whether it
+// did. If not, the connection goes on here: for now or, if its session cannot be
+// marshalled, until its end.
 //
-// On the way, what was posted to it runs, and from then on Post is false unless it
-// goes on here; and those packed before it may be sent, or taken out again.
+// What was posted to the connection runs before, and then its Post is false, unless the
+// connection goes on here. Those packed before it may be sent, or unpacked.
 func (p *parcel) freeze(c *Conn) bool {
 	if !c.movable() || c.movePostponed() || !p.runPosts(c) || c.busy() || !c.tryClosePosts() {
 		return false
@@ -57,7 +60,7 @@ func (p *parcel) freeze(c *Conn) bool {
 	return false
 }
 
-// pack is freeze, but for what is posted.
+// pack is freeze, after what was posted has run.
 func (p *parcel) pack(c *Conn) bool {
 	l := p.loop
 	f := frozen{version: p.mover.version, read: frozenNever, write: frozenNever, at: p.mover.member.intake.clock.Now()}
@@ -65,7 +68,7 @@ func (p *parcel) pack(c *Conn) bool {
 		var err error
 		f.sessionState, err = c.callMarshal(session)
 		if l.corked != nil || len(l.dirty) > 0 {
-			p.unpack() // it may have touched one of those already packed
+			p.unpack() // MarshalBinary may have touched one of those already packed
 			l.settle()
 			err = errMarshalActs
 		}
@@ -78,12 +81,12 @@ func (p *parcel) pack(c *Conn) bool {
 			return false
 		}
 		if c.busy() {
-			return false // since just now
+			return false // MarshalBinary has made it so
 		}
 	}
 	c.describe(&f, l.turnTime())
 	if size := f.size(); size > ipc.MaxLargeState {
-		p.large += size // to make it took that time
+		p.large += size // to make it took as long as a state of that size
 		c.postponeMove(fmt.Errorf("%d bytes, at most %d", size, ipc.MaxLargeState))
 		return false
 	}
@@ -103,9 +106,10 @@ func (p *parcel) pack(c *Conn) bool {
 	return true
 }
 
-// freezeLarge packs a connection whose state, in the mover's scratch space, is
-// too long for a packet, and sends it. Without a memfd for it, it stays for now:
-// there may be one later, or the state become smaller when its peer reads.
+// freezeLarge packs a connection whose state, which is in p.state, is too long for a
+// packet, and sends it. The state goes by a memfd. If there is none to be had, the
+// connection stays for now: there may be one later, or the state may become smaller
+// when the peer reads.
 func (p *parcel) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
 	defer func() {
 		if cap(p.state) > stateKept {
@@ -115,7 +119,7 @@ func (p *parcel) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
 	if !p.send() {
 		return false
 	}
-	p.large += len(p.state) // sealed or not, it took that time
+	p.large += len(p.state) // whether it can be sealed or not
 	memfd, err := ipc.SealState(p.state)
 	if err != nil {
 		c.postponeMove(err)
@@ -126,7 +130,8 @@ func (p *parcel) freezeLarge(c *Conn, envelope *ipc.Envelope) bool {
 	return p.send()
 }
 
-// packed takes note that a connection is in the packet. No event finds it now.
+// packed takes note that a connection is in the packet, and takes it out of the loop's
+// set: no event finds it now.
 func (p *parcel) packed(c *Conn) {
 	if c.state.watch() == watched {
 		_ = p.loop.set.Del(int(c.fd)) // it is in the set
@@ -138,8 +143,8 @@ func (p *parcel) packed(c *Conn) {
 	p.mover.wanted--
 }
 
-// send offers the packet to the kernel. If it does not take it, all in it
-// go on here, and it reports false.
+// send offers the packet to the kernel. If the kernel does not take it, all connections
+// in it go on here, and send reports false.
 func (p *parcel) send() bool {
 	if len(p.batch) == 0 {
 		return true
@@ -170,7 +175,7 @@ func (p *parcel) send() bool {
 	return false
 }
 
-// unpack has those in the packet go on here, as if nothing had been; the
+// unpack makes the connections in the packet go on here, as if nothing had happened; the
 // sweep comes to them again.
 func (p *parcel) unpack() {
 	if len(p.batch) == 0 {
@@ -183,8 +188,8 @@ func (p *parcel) unpack() {
 	p.advance(ipc.EventResume)
 }
 
-// advance has an event happen to all in the packet, and does what their new stage
-// calls for: what is the kernel's is forgotten, what is served goes on.
+// advance steps the stage of each connection in the packet, and does what the new stage
+// calls for: one that is in the queue now is forgotten here, one that is served goes on.
 func (p *parcel) advance(event ipc.Event) {
 	kept := p.batch[:0]
 	for _, moving := range p.batch {
@@ -202,8 +207,8 @@ func (p *parcel) advance(event ipc.Event) {
 	p.batch = kept
 }
 
-// tellLeft tells sessions that their connections have left. What these calls touch
-// may be in the packet: so that is sent, or given up, before.
+// tellLeft tells sessions that their connections have left. These calls may touch
+// connections that are in the packet: so it is sent, or unpacked, before.
 func (p *parcel) tellLeft() {
 	for len(p.leaving) > 0 {
 		p.send() // or they go on here
@@ -217,9 +222,9 @@ func (p *parcel) tellLeft() {
 	}
 }
 
-// runPosts runs what waits for a connection that is about to leave, and what was
-// posted before it, and reports whether nothing waits for it any more. It is
-// bounded by time: then the connection stays for now.
+// runPosts runs the functions that wait for a connection that is about to leave, and the
+// messages before them, and reports whether none waits for it any more. After moveTime
+// it gives up, and the connection stays for now.
 func (p *parcel) runPosts(c *Conn) bool {
 	if !c.hasPosts() {
 		return true

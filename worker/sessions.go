@@ -9,8 +9,8 @@ func (sessions) cutShort() {}
 func (sessions) end()      {}
 func (sessions) close()    {}
 
-// over wants every connection gone, and, unless the deadline has come, nothing left
-// in the queue, and those dialled gone too.
+// over is true once no accepted connection is left, nothing is in the queue, unless the
+// deadline has come, and then no dialled connection is left either.
 func (s sessions) over() (bool, error) {
 	m := s.member
 	switch {

@@ -64,7 +64,7 @@ func newStillOn(t *testing.T, idle time.Duration, pair [2]int) *still {
 func newStillMember(t *testing.T, idle time.Duration, pair [2]int) *still {
 	t.Helper()
 	m := newTestMember(t, DataFunc(func(*Conn, []byte) (int, error) { return 0, nil })) // nothing comes by its queue
-	s := &still{t: t, time: time.Hour, l: m.loop, member: m, turnOver: func() error { return m.turn(0) }}
+	s := &still{t: t, time: time.Hour, l: m.loop, member: m, turnOver: func() error { return m.turn(false) }}
 	s.begin(idle, pair, func() { m.end(); m.close() })
 	return s
 }

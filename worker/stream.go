@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stream is one connection of a Streams handler: the loop's until Accept gives it to
-// the program, and then only watched for its end.
+// stream is one connection of a Streams handler. It owns its descriptor until Accept, on
+// a goroutine of the program, makes a net.Conn of it, which is the program's; from then on
+// the loop waits for its close.
 type stream struct {
 	id        uint64
 	remote    netip.AddrPort
@@ -19,8 +20,8 @@ type stream struct {
 	transport transport // nil: none; else it goes to the program with the connection
 
 	// The listener's mutex guards these.
-	fd     int           // owned; -1 once the program has it
-	socket func() socket // the program's, once it has one; it returns nil if that is garbage
+	fd     int           // owned; -1 once accepted or closed
+	socket func() socket // nil before Accept; returns the program's socket, or nil once that is collected
 }
 
 // socket is what *net.TCPConn and *net.UnixConn have in common.
@@ -31,7 +32,8 @@ type socket interface {
 	SyscallConn() (syscall.RawConn, error)
 }
 
-// accept makes the program's connection of it, and gives it the descriptor.
+// accept makes the program's connection of it, and gives it the descriptor. It runs on
+// the goroutine that calls Accept.
 func (c *stream) accept() (net.Conn, error) {
 	conn, err := netConn(c.fd)
 	l := c.listener
@@ -91,7 +93,8 @@ func netConn(fd int) (net.Conn, error) {
 	return conn, nil
 }
 
-// inUse returns the program's socket, or nil: it has none yet, or no more.
+// inUse returns the program's socket, or nil: before Accept, and once the program has
+// forgotten it. It and the following are for the loop's goroutine.
 func (c *stream) inUse() socket {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
@@ -120,14 +123,14 @@ func (c *stream) close() {
 	}
 }
 
-// closed reports whether the program has closed it.
+// closed reports whether the program has closed it, or it was closed before Accept.
 func (c *stream) closed() bool {
 	c.listener.mu.Lock()
-	handed := c.socket != nil
-	waiting := c.fd >= 0
+	accepted := c.socket != nil
+	pending := c.fd >= 0
 	c.listener.mu.Unlock()
-	if !handed {
-		return !waiting
+	if !accepted {
+		return !pending
 	}
 	s := c.inUse()
 	if s == nil {

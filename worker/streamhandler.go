@@ -38,10 +38,11 @@ type streamHandler struct{ serve func(net.Listener) error }
 
 var errNotOpened = errors.New("worker: Streams is to be the worker's handler, or ByListener's")
 
-// Open is not called where Streams is used as described.
+// Open makes it a Handler. It is called only if a program's own Handler wraps it, and
+// then refuses the connection.
 func (h *streamHandler) Open(*Conn) (Session, error) { return nil, errNotOpened }
 
-// eachStreamHandler calls f for all that are in h.
+// eachStreamHandler calls f for each Streams handler in h.
 func eachStreamHandler(h Handler, f func(*streamHandler)) {
 	switch h := h.(type) {
 	case *streamHandler:

@@ -8,19 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streamListener is the net.Listener of a Streams handler. The loop puts
-// connections in, any goroutine accepts them. What waits in it is bounded by the
-// worker's capacity, as all its connections are.
+// streamListener is the net.Listener that a Streams handler's function gets. The loop's
+// goroutine puts connections in, and ends it; goroutines of the program call Accept and
+// Close. What waits in it is bounded by the worker's capacity, as all connections are.
 type streamListener struct {
-	streams *streams // for orders to its loop, whose goroutine has all else in it
+	streams *streams // to send orders to its loop by; all else in it is that goroutine's
 	log     hclog.Logger
 
-	mu       sync.Mutex
-	changed  sync.Cond // pending or draining
+	mu       sync.Mutex // guards the following, and what each stream says
+	changed  sync.Cond  // signalled when pending or draining has changed
 	pending  []*stream
 	draining bool // Accept ends when nothing is pending
 	ended    bool // Accept has ended
-	hurried  bool // connections are to be closed
+	hurried  bool // the deadline has come: what is accepted now is closed at once
 }
 
 func newStreamListener(s *streams) *streamListener {
@@ -29,13 +29,13 @@ func newStreamListener(s *streams) *streamListener {
 	return l
 }
 
-// streamAddr is the address of a listener that is the master's.
+// streamAddr stands for the address of a streamListener, whose sockets are the master's.
 type streamAddr struct{}
 
 func (streamAddr) Network() string { return "usher" }
 func (streamAddr) String() string  { return "usher" }
 
-// Addr returns an address that is none.
+// Addr returns an address that is no socket's.
 func (l *streamListener) Addr() net.Addr { return streamAddr{} }
 
 // Accept waits for a connection. Its error is a *net.OpError and net.ErrClosed:
@@ -55,8 +55,8 @@ func (l *streamListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept; connections that it would have returned are closed. The
-// worker then drains.
+// Close ends Accept, and closes the connections that it would have returned. The
+// worker then drains. The program calls it, on any goroutine.
 func (l *streamListener) Close() error {
 	if !l.close() {
 		l.streams.member.loop.orders.Put(listenerClosedOrder{l})
@@ -64,8 +64,8 @@ func (l *streamListener) Close() error {
 	return nil
 }
 
-// close is Close without telling the loop. It reports whether Accept was at its
-// end already, or the loop has asked for that.
+// close is Close without an order to the loop. It reports whether the listener was closed
+// before, or is draining.
 func (l *streamListener) close() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,7 +91,7 @@ func (l *streamListener) drain() {
 	l.changed.Broadcast()
 }
 
-// cut is close for the drain's deadline: what is accepted just now is closed too.
+// cut is close at the drain's deadline: what a goroutine is accepting is closed too.
 func (l *streamListener) cut() {
 	l.mu.Lock()
 	l.hurried = true
@@ -99,7 +99,7 @@ func (l *streamListener) cut() {
 	l.close()
 }
 
-// put takes ownership of a connection that is watched.
+// put adds a connection for Accept, or closes it if Accept has ended.
 func (l *streamListener) put(c *stream) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +113,7 @@ func (l *streamListener) put(c *stream) {
 	l.changed.Signal()
 }
 
-// next waits for a connection; nil is the end.
+// next waits for a connection; nil means that Accept has ended.
 func (l *streamListener) next() *stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()

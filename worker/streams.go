@@ -11,26 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streams is the kind of a member that serves Streams handlers, and sessions beside
-// if ByListener mixes them. It has the connections that the program accepts: it knows
-// them by their numbers, and counts them when the program has closed them. It belongs
-// to the loop's goroutine; only its listeners are shared with others.
+// streams is the kind of a member that serves Streams handlers, and sessions too if
+// ByListener mixes them. It passes connections to the program, which accepts them on its
+// own goroutines, and counts each when the program has closed it. It belongs to the
+// loop's goroutine; only its listeners are shared with others.
 //
 //	queue ─► adopt ─► listener.pending ─► Accept ─► the program ─► close(2) ─► closewatch ─► counted
 //	                                                                      └──► looks ───────┘
 type streams struct {
 	member     *member
-	watch      *closewatch.Watch // nil: there is none, because of
-	watchErr   error
+	watch      *closewatch.Watch // nil: there is none
+	watchErr   error             // why there is none
 	listeners  map[*streamHandler]*streamListener
-	watched    map[int32]*stream // open connections, by the number of the watch
-	unwatched  looks             // those without one
-	running    int               // calls of serve
-	acceptOver bool              // Accept is at its end: connections in the queue are left to others
+	watched    map[int32]*stream // open connections, by the numbers that watch has given
+	unwatched  looks             // open connections that watch does not watch
+	running    int               // handlers whose function has not returned
+	acceptOver bool              // Accept comes to its end: connections in the queue are left to the master
 }
 
-// chooseKind makes the member one of sessions, or one of streams if its handler has
-// any.
+// chooseKind makes the member one of streams if there is a Streams handler in its handler,
+// and else one of sessions. newMember calls it.
 func (m *member) chooseKind() error {
 	m.kind = sessions{m}
 	s := &streams{member: m, listeners: make(map[*streamHandler]*streamListener), watched: make(map[int32]*stream)}
@@ -51,7 +51,7 @@ func (m *member) chooseKind() error {
 	return nil
 }
 
-// start calls each handler's function.
+// start calls the function of each handler, on a goroutine of its own.
 func (s *streams) start() {
 	s.running = len(s.listeners)
 	for handler, listener := range s.listeners {
@@ -62,6 +62,7 @@ func (s *streams) start() {
 	}
 }
 
+// call calls the program's function, on the goroutine that start has made for it.
 func (h *streamHandler) call(l *streamListener) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -72,7 +73,8 @@ func (h *streamHandler) call(l *streamListener) (err error) {
 	return h.serve(l)
 }
 
-// returned is called when a handler's function has returned.
+// returned is called when the function of a handler has returned. An error before the
+// end of Accept ends the member.
 func (s *streams) returned(l *streamListener, err error) {
 	s.running--
 	closed := l.close()
@@ -83,7 +85,8 @@ func (s *streams) returned(l *streamListener, err error) {
 	s.programDone()
 }
 
-// programDone is called when the program is done with a listener: the worker is to end.
+// programDone is called when the program has closed a listener, or its function has
+// returned: it wants the worker to end.
 func (s *streams) programDone() {
 	m := s.member
 	if !m.drain.begun() {
@@ -93,7 +96,8 @@ func (s *streams) programDone() {
 	s.endAccept()
 }
 
-// endAccept ends Accept. What is in the queue from now on is the master's again.
+// endAccept ends Accept of all listeners, once it has returned the connections that have
+// come. What is in the queue from now on is the master's again.
 func (s *streams) endAccept() {
 	if s.acceptOver {
 		return
@@ -105,8 +109,8 @@ func (s *streams) endAccept() {
 	}
 }
 
-// route returns the listener for connections that came by that name, or nil:
-// they are for sessions.
+// route returns the listener of the program for connections that came by the master's
+// listener of that name, or nil: then they are for sessions.
 func (s *streams) route(name string) *streamListener {
 	if h, ok := handlerFor(s.member.handler, name).(*streamHandler); ok {
 		return s.listeners[h]
@@ -114,9 +118,10 @@ func (s *streams) route(name string) *streamListener {
 	return nil
 }
 
-// adopt passes a connection to Accept, if it came by a listener that streams serve,
-// and reports whether it did. It takes ownership of fd if so. frozen says that it comes
-// from another worker, where its listener was a session's: no stream can go on with it.
+// adopt passes a connection to Accept if a Streams handler serves its listener, and
+// reports whether it does; then it takes ownership of fd. frozen says that the connection
+// comes from another worker, where sessions served its listener: it is lost, since no
+// stream can go on with it.
 func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 	listener := s.route(e.Listener)
 	if listener == nil {
@@ -151,6 +156,7 @@ func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 	return true
 }
 
+// watchClose has the close of fd reported, and returns the number by which it will be.
 func (s *streams) watchClose(fd int) (watch int32, err error) {
 	if s.watch == nil {
 		return 0, s.watchErr
@@ -164,23 +170,24 @@ func (s *streams) refuse(id uint64, fd int) {
 	s.member.ledger.closed(id, false)
 }
 
-// ready takes note of what was closed.
+// ready is called when the watch is readable: it counts connections that were closed.
 func (s *streams) ready() {
 	if s.watch != nil {
 		s.watch.Take(s.closed, s.missed)
 	}
 }
 
+// closed counts the connection of that number of the watch.
 func (s *streams) closed(watch int32) {
 	c := s.watched[watch]
 	if c == nil {
-		return // missed, and found
+		return // missed has found it before
 	}
 	delete(s.watched, watch)
 	s.count(c)
 }
 
-// count takes note that a connection is closed.
+// count books that a connection is closed.
 func (s *streams) count(c *stream) {
 	m := s.member
 	m.streaming--
@@ -190,7 +197,7 @@ func (s *streams) count(c *stream) {
 	}
 }
 
-// missed looks for what was closed and not told.
+// missed looks for closed connections after the kernel has dropped reports of them.
 func (s *streams) missed() {
 	for watch, c := range s.watched {
 		if c.closed() {
@@ -199,8 +206,9 @@ func (s *streams) missed() {
 	}
 }
 
-// over wants Accept ended before its connections can: it takes what is in the queue
-// when the master has sent the last of it, and no more.
+// over first ends Accept: once the master has said that it sends no more, and what it
+// sent is taken from the queue. Then it is true when no connection is left and no
+// handler's function runs.
 func (s *streams) over() (bool, error) {
 	m := s.member
 	if m.drain.told && !s.acceptOver {
@@ -213,7 +221,7 @@ func (s *streams) over() (bool, error) {
 	return s.acceptOver && m.loop.accepted() == 0 && m.streaming+s.running == 0 && m.loop.endDialled(), nil
 }
 
-// cutShort has every connection finish: FIN, and no more input.
+// cutShort makes every connection finish: it sends FIN, and reads no more.
 func (s *streams) cutShort() {
 	s.endAccept()
 	for _, l := range s.listeners {
@@ -232,7 +240,7 @@ func (s *streams) each(f func(*stream)) {
 	}
 }
 
-// end closes all that is open, and waits for nothing.
+// end closes every connection for the program, and counts it, whatever the kernel says.
 func (s *streams) end() {
 	s.endAccept()
 	for _, l := range s.listeners {
@@ -241,7 +249,7 @@ func (s *streams) end() {
 	s.each((*stream).close)
 	s.ready()
 	for watch := range s.watched {
-		s.closed(watch) // another process has a descriptor of it, or this one is at it
+		s.closed(watch) // another process has a descriptor of it, or a goroutine is still closing it
 	}
 	for c := range s.unwatched.open {
 		s.count(c)
@@ -250,6 +258,7 @@ func (s *streams) end() {
 	s.running = 0
 }
 
+// close closes the watch.
 func (s *streams) close() {
 	if s.watch != nil {
 		s.watch.Close()

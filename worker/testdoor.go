@@ -45,7 +45,7 @@ func NewTestWorker(handler Handler, queue int, entry *ipc.Entry) (*TestWorker, e
 func (t *TestWorker) Turn() error {
 	t.member.loop.bind()
 	t.time += time.Millisecond
-	return t.member.turn(0)
+	return t.member.turn(false)
 }
 
 // Move begins a drain in which connections move.

@@ -25,14 +25,14 @@ func WithTick(d time.Duration, f func(conns iter.Seq[*Conn])) Option {
 	return func(o *options) { o.ticks = append(o.ticks, tick{every: d, due: never, f: f}) }
 }
 
-// tick is a call that comes again and again.
+// tick is a function of WithTick. It belongs to the loop's goroutine.
 type tick struct {
 	every time.Duration
 	due   time.Duration // on the loop's clock
 	f     func(conns iter.Seq[*Conn])
 }
 
-// beginTicks counts the time of each from now on.
+// beginTicks makes each tick due when its time has passed from now.
 func (l *loop) beginTicks() {
 	now := l.now()
 	for i := range l.ticks {
@@ -40,7 +40,7 @@ func (l *loop) beginTicks() {
 	}
 }
 
-// nextTick returns when tick is due, or never.
+// nextTick returns when the next tick is due, or never.
 func (l *loop) nextTick() time.Duration {
 	next := never
 	for i := range l.ticks {
@@ -49,7 +49,7 @@ func (l *loop) nextTick() time.Duration {
 	return next
 }
 
-// tick calls what is due.
+// tick calls the functions that are due.
 func (l *loop) tick(now time.Duration) {
 	for i := range l.ticks {
 		if t := &l.ticks[i]; t.due <= now {
@@ -60,7 +60,7 @@ func (l *loop) tick(now time.Duration) {
 	}
 }
 
-// conns is a sequence of those connections that callbacks may use.
+// conns is a sequence of the open connections, without those that were dialled.
 func (l *loop) conns(yield func(c *Conn) bool) {
 	for index := range l.table.size {
 		c := l.table.at(index)

@@ -7,14 +7,15 @@ import (
 	"github.com/usher-go/usher/internal/poller"
 )
 
-// A turn of the loop is wait, act, and mindMemory. A loop without a master has
-// them called in this order (turn); a member puts its own business in between.
+// A turn of the loop is wait, act and mindMemory. A loop without a master makes it by
+// loop.turn; a member, by member.turn, with its own business in between. All of this
+// runs on the loop's goroutine.
 
 // eventsPerTurn bounds the work between two looks at what is due by the clock.
 const eventsPerTurn = 256
 
-// turn is one turn of a loop without a master, which waits for so long unless
-// messages are left. It returns how many events came and messages were read.
+// turn is one turn of a loop without a master. It waits for timeout at most; next is
+// what nextDeadline has returned. It returns how many events and messages it served.
 func (l *loop) turn(next, timeout time.Duration) (int, error) {
 	n, err := l.wait(timeout)
 	if err != nil {
@@ -27,8 +28,8 @@ func (l *loop) turn(next, timeout time.Duration) (int, error) {
 	return n, nil
 }
 
-// wait begins a turn: it waits for events, for so long unless messages are left, and
-// returns how many came.
+// wait begins a turn: it waits for events, not at all if messages are left, and returns
+// how many came.
 func (l *loop) wait(timeout time.Duration) (int, error) {
 	if l.messages.Left() {
 		timeout = 0
@@ -41,8 +42,9 @@ func (l *loop) wait(timeout time.Duration) (int, error) {
 	return n, err
 }
 
-// act serves n events, this turn's share of messages, and what is due; nothing is
-// before next. It returns how many events and messages there were.
+// act serves n events, this turn's share of messages, and what is due by the clock,
+// unless next is never: then nothing is. It returns how many events and messages it
+// served.
 func (l *loop) act(n int, next time.Duration) (int, error) {
 	for i := range n {
 		if i > 0 {
@@ -61,7 +63,7 @@ func (l *loop) act(n int, next time.Duration) (int, error) {
 	return n, nil
 }
 
-// serve acts on one event. An error is the owner's, and ends the loop.
+// serve acts on one event. An error comes from serveOther, and ends the loop.
 func (l *loop) serve(event *poller.Event) error {
 	tag := event.Tag()
 	if tag < reservedTags {
@@ -69,7 +71,7 @@ func (l *loop) serve(event *poller.Event) error {
 	}
 	c := l.table.lookup(tag)
 	if c == nil {
-		return nil
+		return nil // it was closed earlier in this turn
 	}
 	if event.Ready() == poller.In && c.plain() {
 		c.readPlain()
@@ -86,7 +88,8 @@ func (l *loop) serve(event *poller.Event) error {
 	return nil
 }
 
-// serveReserved acts on the event of what is no connection.
+// serveReserved acts on the event of a descriptor that is no connection: the waker's,
+// or one of the owner's.
 func (l *loop) serveReserved(tag uint64) error {
 	if tag != tagWaker {
 		return l.serveOther(tag)
@@ -96,8 +99,8 @@ func (l *loop) serveReserved(tag uint64) error {
 	return nil
 }
 
-// settle sends what the last callback wrote, and acts on all that it touched;
-// the callbacks that this makes may touch more.
+// settle sends what the last callback wrote, and acts on each connection that it
+// touched. That may run more callbacks, which may touch more connections.
 func (l *loop) settle() {
 	for i := 0; ; i++ {
 		l.uncork()
@@ -111,7 +114,7 @@ func (l *loop) settle() {
 	l.dirty = l.dirty[:0]
 }
 
-// nextDeadline returns when something is due next, or never.
+// nextDeadline returns when the loop has something to do by the clock, or never.
 func (l *loop) nextDeadline() time.Duration {
 	next := min(l.nextTick(), l.memory.next())
 	if deadline, ok := l.wheel.Next(); ok {
@@ -120,7 +123,7 @@ func (l *loop) nextDeadline() time.Duration {
 	return next
 }
 
-// expire acts on what is due.
+// expire runs the alarms and ticks that are due.
 func (l *loop) expire() {
 	now := l.turnTime()
 	l.expireAlarms()

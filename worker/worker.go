@@ -68,7 +68,7 @@ func Main(h Handler, opts ...Option) {
 
 // IsWorker reports whether a master started this process, for a program that is
 // its own master too. It is for the beginning of main: Main and Run remove what
-// it looks at, so that the worker's own children are not taken for workers.
+// it looks at, so that the worker's own children do not take themselves for workers.
 func IsWorker() bool {
 	_, ok, _ := ipc.IdentityFromEnviron(os.Environ()) // Run reports what is wrong with it
 	return ok
@@ -80,9 +80,9 @@ func IsWorker() bool {
 // master sets a deadline. SIGHUP, SIGINT, SIGUSR1 and SIGUSR2 are swallowed:
 // they are meant for the master.
 //
-// When the master is gone the whole process ends at once, with status 1, even
-// while a handler is stuck; nothing else here ends the process, but for a stop
-// that a stuck handler does not let through.
+// When the master is gone, the whole process ends at once, with status 1, even
+// while a handler is stuck. When the master says stop and a handler is stuck, the
+// process ends with status 0. Otherwise Run returns.
 //
 // It can run once in a process. Errors: ErrNoMaster, or what is wrong with the
 // descriptors, the protocol or the master's messages.
@@ -95,7 +95,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 		return ErrNoMaster
 	}
 	disinherit()
-	_ = fdtable.Grow(ipc.QueueFD, roomForDescriptors) // without it, connections wait when the kernel must
+	_ = fdtable.Grow(ipc.QueueFD, roomForDescriptors) // if it fails, connections wait while the table grows
 	if identity.Protocol != ipc.Version {
 		return fmt.Errorf("worker: the master speaks protocol %d, this program %d", identity.Protocol, ipc.Version)
 	}
@@ -125,8 +125,8 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 	}, h, opts...)
 }
 
-// roomForDescriptors is for how many the kernel's table has room from the start:
-// 128 KiB of its memory.
+// roomForDescriptors is how many descriptors the kernel's table of this process has room
+// for from the start. It takes 128 KiB of the kernel's memory.
 const roomForDescriptors = 16384
 
 // disinherit keeps this process's own children from its descriptors, and from taking
@@ -145,12 +145,12 @@ func disinherit() {
 //	member    this goroutine     owns the loop and the queue; ends when drained, on stop, or on an error
 //	listener  its own goroutine  reads control; ends when the member has, which closes control
 //
-// The listener makes orders for the loop of what it reads, and sees the
-// master's end while the loop is stuck in a handler.
+// The listener makes orders for the loop of the messages that it reads, and sees the
+// master's end even while the loop is stuck in a handler.
 //
 // The package has two floors. Below is a loop with its connections (loop.go, turn.go,
-// conn.go, and what they name), which needs no master; above, a member (member.go),
-// which is all that a worker has to do with one, and alone speaks the protocol.
+// conn.go, and what they name), which needs no master. Above is a member (member.go):
+// all that a worker has to do with its master. It alone speaks the protocol.
 func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	o := newOptions(opts)
 	m, err := newMember(e, h, o)
@@ -177,7 +177,7 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	m.control.send(ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(h), Closes: true})
 	m.loop.hookReady()
 
-	m.control.listen(m.hear, func() { e.exit(1) }) // not logged: whoever read the log is gone
+	m.control.listen(m.hear, func() { e.exit(1) }) // not logged: the master reads the log, and is gone
 	defer context.AfterFunc(ctx, m.terminate)()
 	if err := m.run(); err != nil {
 		return fmt.Errorf("worker: %w", err)
