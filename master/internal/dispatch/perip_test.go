@@ -30,7 +30,7 @@ func TestPerIPLimiter(t *testing.T) {
 		limit := rapid.IntRange(1, 3).Draw(t, "limit")
 		l := newPerIPLimiter(limit)
 		type guest struct {
-			addr netip.Addr
+			addr  netip.Addr
 			queue uint64
 		}
 		guests := make(map[uint64]guest)
