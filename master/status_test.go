@@ -10,7 +10,7 @@ import (
 
 // counted is an accept goroutine that has counts, and nothing else.
 type counted struct {
-	dispatcher
+	acceptor
 	totals  dispatch.Totals
 	workers map[int]dispatch.WorkerCounts
 }

@@ -23,7 +23,7 @@ import (
 type supervisor struct {
 	config    *Config // of the generation that serves
 	log       hclog.Logger
-	dispatch  dispatcher
+	dispatch  acceptor
 	listeners []*listen.Listener // owned; dispatch accepts from them
 	sockets   int                // that each TCP address has, one for each goroutine that accepts
 	processes processes
@@ -62,7 +62,7 @@ type supervisor struct {
 	clients       []int    // connections, owned, of those who wait for what comes of it
 }
 
-func newSupervisor(config *Config, d dispatcher, p processes, sleeper sleeper) *supervisor {
+func newSupervisor(config *Config, d acceptor, p processes, sleeper sleeper) *supervisor {
 	s := &supervisor{
 		config: config, log: config.Logger, dispatch: d, processes: p,
 		generation: 1, target: config.Workers, programs: make(map[int]*child.Program),

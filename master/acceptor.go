@@ -7,11 +7,11 @@ import (
 	"github.com/usher-go/usher/master/internal/listen"
 )
 
-// dispatcher is the accept goroutine as the supervisor needs it: a *dispatch.Acceptor,
+// acceptor is the accept goroutine as the supervisor needs it: a *dispatch.Acceptor,
 // where each method is described. Each returns when what it says is done, but for
 // ConnsClosed and Ping, which do not wait; what takes longer is told by an event, which
 // handle acts on.
-type dispatcher interface {
+type acceptor interface {
 	Open([]dispatch.Queue)                   // takes ownership of the descriptors
 	CloseQueue(slot int)                     // the worker gets no more
 	Reaped(slot int)                         // QueueGone follows
