@@ -8,9 +8,9 @@ import (
 )
 
 // acceptor is the accept goroutine as the supervisor needs it: a *dispatch.Acceptor,
-// where each method is described. Each returns when what it says is done, but for
-// ConnsClosed and Ping, which do not wait; what takes longer is told by an event, which
-// handle acts on.
+// whose methods have their descriptions. Each returns when the accept goroutine has done
+// what it says, but for ConnsClosed and Ping, which do not wait, and AnyStuck, which asks
+// nobody. What takes longer is told by an event, which handle acts on.
 type acceptor interface {
 	Open([]dispatch.Queue)                   // takes ownership of the descriptors
 	CloseQueue(slot int)                     // the worker gets no more
@@ -32,12 +32,12 @@ type acceptor interface {
 	Resume()
 	Ping() // Alive follows
 
-	Configure(dispatch.Settings, []dispatch.Listener) // borrows the sockets until one is not in the list
+	Configure(dispatch.Settings, []dispatch.Listener) // borrows the sockets: each until a list comes that it is not in
 	CloseListeners()
 }
 
 // queue describes the queue of the slot's worker to the accept goroutine, which
-// takes ownership of the descriptors.
+// takes ownership of the descriptors with Open.
 func (s *supervisor) queue(slot *slot) dispatch.Queue {
 	fd, workerEnd := slot.process.Queue()
 	return dispatch.Queue{

@@ -20,7 +20,8 @@ import (
 //	POST /v1/scale    {"by":-1} or {"to":4}; answers {"workers":4,…} when they are ready
 //	POST /v1/move     {"from":0,"to":1,"count":5}, to and count optional; answers
 //	                  when so many have moved, or no more can
-//	POST /v1/reload   answers {"generation":2,…} when that one serves
+//	POST /v1/reload   answers {"generation":2,…} when that one serves, and the
+//	                  connections of the one before have moved as far as they can
 //	POST /v1/upgrade  answers {"version":"…"} when the new program has taken over
 //	POST /v1/stop     {"now":true} for a quick one; answers when all workers are gone
 //	POST /v1/logs     reopens the log file
@@ -28,6 +29,9 @@ import (
 // scale, move and reload answer besides what became of the connections of workers
 // that left: {"moved":5,"drained":0,"staying":1,"lost":0}, and "incomplete", which
 // says what these leave out, if they do.
+//
+// Its methods run on the goroutine of each request: they send the supervisor a value of
+// requests.go, and wait for the answer.
 type api struct{ supervisor *supervisor }
 
 func newAPI(s *supervisor) http.Handler {
@@ -69,7 +73,7 @@ func write(w http.ResponseWriter, body any, err error) {
 			Error string `json:"error"`
 		}{err.Error()}
 	}
-	_ = json.NewEncoder(w).Encode(body) // the client has gone
+	_ = json.NewEncoder(w).Encode(body) // it fails if the client has gone
 }
 
 // read fills request from the body, which may be empty.
@@ -197,8 +201,8 @@ func (a api) logs(r *http.Request) (any, error) {
 	return struct{}{}, reopen()
 }
 
-// upgrade gives the client's connection to the supervisor: the program that
-// answers on it is another one than this.
+// upgrade gives the client's connection to the supervisor: the new program answers on
+// it, once it has taken over.
 func (a api) upgrade(w http.ResponseWriter, _ *http.Request) {
 	client, err := hijack(w)
 	if err != nil {

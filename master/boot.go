@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+// This file is how a master begins to serve, on the supervisor's goroutine.
+
 // logSlowStart logs which workers are waited for, if the first ones take long.
 func (s *supervisor) logSlowStart() *time.Timer {
 	return s.after(time.Second, func() {
@@ -23,8 +25,9 @@ func (s *supervisor) logSlowStart() *time.Timer {
 }
 
 // proceedBoot begins to serve once each of the first workers is ready, or has failed
-// once, by taking longer than the boot timeout for one. So the first one to be ready
-// does not get the others' share. If none is ready the master ends.
+// once; one that takes longer than the boot timeout has failed. It waits for them all, so
+// that the first one to be ready does not get the others' share. If none is ready the
+// master ends.
 func (s *supervisor) proceedBoot() {
 	ready := 0
 	for _, slot := range s.wanted(s.generation) {

@@ -11,12 +11,13 @@ import (
 // This file is how the supervisor detects a worker that has closed its queue. The socket
 // does not show that, since the master has a duplicate of the worker's end.
 
-// queueIdle: a worker that leaves its queue alone may have none.
+// queueIdle has a goroutine find out whether a worker that takes nothing from its queue
+// still has it. If not, the supervisor hears that the queue is broken.
 func (s *supervisor) queueIdle(e dispatch.QueueIdle) {
 	if s.slotOfWorker(e.Worker) == nil {
 		return
 	}
-	go func() { // it may have many descriptors
+	go func() { // to look through all descriptors of the worker may take long
 		if child.ClosedQueue(e.PID, e.Inode) {
 			s.inbox.Put(dispatch.QueueBroken{Worker: e.Worker, Err: errQueueClosed})
 		}

@@ -9,13 +9,14 @@ import (
 )
 
 // Config is what a master is to do. Listen, Program and Workers must be set.
-// A reload may change all but MaxWorkers, Acceptors, Control and PIDFile.
+// A reload may change all but MaxWorkers, Acceptors, Control and PIDFile, which it refuses
+// to, and Logger, LogWriter, Started, ReopenLogs and Reread, which stay the first ones.
 type Config struct {
 	// Listen are the addresses to serve, as ParseAddress reads them.
 	Listen []string
 	// Program is the worker's path and arguments. A path without a slash is
-	// looked up in PATH, at the start and at each reload: a worker that crashes is
-	// followed by one of the same file, if that is an executable and no script.
+	// looked up in PATH, at the start and at each reload. Until the next reload all
+	// workers run the file that was found then, unless it is a script.
 	Program []string
 	// Directory is the folder that workers are started in, and that a relative path
 	// in Program counts from; symlinks in it are followed at the start and at each
@@ -60,7 +61,7 @@ type Config struct {
 	// Backlog is the most clients that wait in the kernel for each listener;
 	// 0 means as many as it allows (somaxconn).
 	Backlog int
-	// DrainTimeout is how long connections of a worker that leaves may go on;
+	// DrainTimeout is how long connections of a worker that drains may go on;
 	// 0 cuts them at once.
 	DrainTimeout time.Duration
 	// BootTimeout is how long a worker may take to say ready; 0 means DefaultBootTimeout.
@@ -68,9 +69,9 @@ type Config struct {
 	// Rebalance has connections move from the fullest workers to the emptiest
 	// until all have as many, within one.
 	Rebalance bool
-	// MoveFailures is which share of the connections that a reload moves, in
-	// percent, may be lost because the new program cannot restore them, before the
-	// rest stays where it is; 0 means DefaultMoveFailures, negative means none.
+	// MoveFailures is the share of the connections that a reload moves, in percent,
+	// which may be lost because the new program cannot restore them; if more are, the
+	// rest stays where it is. 0 means DefaultMoveFailures, negative means none.
 	MoveFailures float64
 	// HangTimeout is how long a worker's loop may stand still, in one handler or
 	// with connections in its queue, before it is aborted, at least MinHangTimeout; 0
@@ -83,9 +84,9 @@ type Config struct {
 	RecycleAge   time.Duration
 	RecycleRSS   int64
 	// WorkerMemory is how many bytes the connections of a worker may buffer, all
-	// together: see worker.WithMemory; at least MinWorkerMemory. 0 means a default, in
-	// whose place a program may put its own: an eighth of what this process may have
-	// of the machine's memory (cgroups(7)), divided by Workers or by the processors,
+	// together: see worker.WithMemory; at least MinWorkerMemory. 0 means a default, which
+	// the worker's program may replace by its own: an eighth of what this process may
+	// have of the machine's memory (cgroups(7)), divided by Workers or by the processors,
 	// whichever are more.
 	WorkerMemory int64
 	// Control is the path of the control socket; empty: none.
@@ -102,18 +103,20 @@ type Config struct {
 	// master uses it, so it must not block: one that writes to a file, a pipe or a
 	// terminal itself does. See LogWriter.
 	Logger hclog.Logger
-	// LogWriter is what Logger writes to, if it is one: bursts on the standard error
-	// of workers are read as it has room, and an upgrade in place writes what waits
-	// there, as far as that is soon done, and has the next program say how many lines
-	// are missing. nil: there is none.
+	// LogWriter is what Logger writes to, if it writes to one; nil: it does not. The
+	// master then reads the standard error of workers only as fast as LogWriter has
+	// room. An upgrade in place waits up to 100 ms until what waits there is written,
+	// and the next program logs how many lines are missing.
 	LogWriter *LogWriter
-	// Started is called once, from one of the master's goroutines, when the
-	// first worker is ready. It must not block. It may be nil.
+	// Started is called once, by one of the master's goroutines, when connections are
+	// first accepted: each of the first workers is ready then, or has failed once, and
+	// one at least is ready. After an upgrade in place it is not called. It must not
+	// block. It may be nil.
 	Started func(Status)
 
-	// ReopenLogs opens the log file anew; nil: there is none. It is called from a
-	// goroutine of whoever asks, or for a reload from one of its own, and waited for: it
-	// may block for some seconds, and calls may overlap.
+	// ReopenLogs opens the log file anew; nil: there is none. It is called by a goroutine
+	// that serves a client of the control socket, or by one that is there for nothing
+	// else: it may block for some seconds. Calls may overlap.
 	ReopenLogs func() error
 	// LogLevel is set on Logger at a reload that changes it.
 	LogLevel hclog.Level
@@ -121,8 +124,8 @@ type Config struct {
 	// force; nil: it never changes. It is called from one of the master's goroutines.
 	Reread func(inForce *Config) (Config, error)
 
-	// Carry is handed to the program that takes over by an upgrade in place,
-	// which asks for it by Carried: what it needs to come to the same Config.
+	// Carry is handed to the program that takes over by an upgrade in place, which
+	// gets it by Carried: what that program needs to come to the same Config.
 	Carry []byte
 
 	defaultCapacity int   // of a worker that does not say

@@ -104,13 +104,13 @@ func (c *Config) FillIn() {
 // number is what a number of a Config has to be.
 type number struct {
 	key   string
-	value string // as a complaint shows it
+	value string // as the error shows it
 	good  bool
 	want  string
 }
 
-// numbers are those of the Config, defaults filled in, but for how many workers there
-// are to be.
+// numbers returns those of the Config that have a range of their own, after fillIn. How
+// many workers there are to be, check compares itself.
 func (c *Config) numbers() []number {
 	return []number{
 		{"acceptors", strconv.Itoa(c.Acceptors), c.Acceptors >= 1 && c.Acceptors <= MaxAcceptors, fmt.Sprintf("1 to %d", MaxAcceptors)},

@@ -26,6 +26,14 @@ func raiseDescriptorLimit() (int, error) {
 	return int(min(limit.Cur, 1<<30)), nil
 }
 
+// roomForDescriptors is how many descriptors the kernel's table has room for from the
+// start. A master holds those of a few packets, and some for each worker.
+const roomForDescriptors = 4096
+
+// workerReserve is how many descriptors a worker that states no capacity is assumed to
+// need for itself.
+const workerReserve = 64
+
 // What a master holds open: see enoughDescriptors.
 const (
 	descriptorsAtLeast   = 13 // standard ones, epoll sets and their wakers, timers, control, its own program

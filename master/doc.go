@@ -1,6 +1,6 @@
-// Package master accepts connections and hands them to worker processes, which it
-// starts, watches, replaces and moves connections between. It is what the program
-// usher runs; another program can run it, too:
+// Package master accepts connections and hands them to worker processes. It starts,
+// watches and replaces the workers, and moves connections from one to another. The
+// program usher runs it; another program can run it, too:
 //
 //	err := master.Run(ctx, master.Config{
 //		Listen:  []string{"127.0.0.1:8888"},
@@ -9,7 +9,7 @@
 //	})
 //
 // The worker is a program of any language that speaks the protocol of package ipc,
-// or one in Go on package worker. This package never imports that one.
+// or one in Go on package worker, which this package does not need.
 //
 // The invariant: the master never reads a byte of a client's data, and every
 // connection it ever accepted is counted as exactly one of queued, active, closed,
@@ -21,27 +21,28 @@
 // the return:
 //
 //   - Signals: HUP, INT, QUIT, TERM, USR1, USR2, TTIN and TTOU ask the master for
-//     something (the README has the list). INT and QUIT stay ignored if INT was. What
-//     the program has asked os/signal for itself, it gets as well.
+//     something (the README has the list). INT and QUIT stay ignored if INT was. Signals
+//     that the program itself has asked os/signal for, it gets as well.
 //   - Children: Run waits for every child of the process, and so takes the exit status
 //     of those that the program itself has started.
 //   - Descriptors: the soft limit (RLIMIT_NOFILE) is raised to the hard one, and stays so.
 //   - GOMAXPROCS is raised to one more than Config.Acceptors if it is less, and stays so.
 //   - The environment: sockets of systemd (LISTEN_FDS) are taken, and its notify
 //     protocol (NOTIFY_SOCKET) is spoken. Workers get none of these variables.
-//   - Upgrade: after USR2, or a request on the control socket, exec(2) puts the program
-//     that is at the path of this one in its place, in the same process. Workers,
-//     sockets and counts go on; of the program itself nothing does but Config.Carry,
-//     which the new one gets by Carried before it calls Run, as it has to. Where it does
-//     not take over, Run goes on as before.
+//   - Upgrade: after USR2, or a request on the control socket, this process becomes the
+//     program that is now at the path of this one (execve(2)). Workers, sockets and
+//     counts go on; of the program itself nothing does but Config.Carry, which the new
+//     one gets by Carried, before it calls Run, as it has to. Before that a child runs
+//     the new program with the same arguments: its Run only says whether it could take
+//     over, and returns. Where the new program does not take over, Run goes on as before.
 //
 // One Run at a time. When it returns, no worker is left, and no file of its own.
 //
 // # What an empty Config means
 //
 // Listen, Program and Workers are all that must be set. Without Control there is no
-// control socket: no status and no commands but the signals'; upgrades work all the
-// same. Without Logger nothing is logged; without PIDFile none is written. Limits that
-// are 0 are none, but where their comments name a default; DrainTimeout 0 cuts the
-// connections of a worker that ends at once.
+// control socket: no status, and no commands but signals; upgrades work all the same.
+// Without Logger nothing is logged; without PIDFile none is written. A limit of 0 is
+// none, unless its comment names a default. With DrainTimeout 0 a worker that is to end
+// cuts its connections at once.
 package master

@@ -85,9 +85,9 @@ func (s *supervisor) moveAway(slot *slot) {
 	}
 }
 
-// park has a worker keep and serve its connections until there is somewhere for
-// them to go, however long that takes, and without a message to the worker. One
-// that has none is let go by releaseEmpty.
+// park lets a worker keep and serve its connections until there is somewhere for them
+// to go, however long that takes. The worker is not told: it goes on as before. One that
+// has none is ended by releaseEmpty.
 func (s *supervisor) park(slot *slot) {
 	slot.until = time.Time{}
 	slot.clearAlarm()
@@ -147,7 +147,7 @@ func (s *supervisor) gave(slot *slot, m ipc.Moved) {
 func (s *supervisor) landed(e dispatch.Landed) {
 	slot := s.slotOfWorker(e.Worker)
 	switch {
-	case slot == nil || !s.step(slot, eventLanded) || slot.life != lifeParked:
+	case slot == nil || !s.step(slot, eventLanded) || slot.life != lifeParked: // it may be lifeLanded: see guideDraining
 	case s.stopping != stopNot || slot.until.IsZero():
 		s.finish(slot)
 	default:

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sample is what the supervisor sees of a worker at one moment: of its scoreboard
-// entry, and of what the master knows beside it.
+// sample is what the supervisor sees of a worker at one moment: in its scoreboard entry,
+// and from what the master knows itself.
 type sample struct {
 	sequence uint64 // odd while handlers run, even while the loop waits
 	received uint64
@@ -75,7 +75,7 @@ func (s *supervisor) checkHang(slot *slot, now time.Time, queued bool) {
 		return
 	}
 	s.log.Error("worker hangs, aborting it", "slot", slot.number, "pid", slot.pid(), "limit", limit)
-	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit)
+	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit) // fail has nothing to log then
 	s.fail(slot, slot.killed)
 	s.processes.signalThread(slot.pid(), slot.entry().ThreadID(), unix.SIGABRT)
 	s.setAlarm(slot, alarmAborted, abortGrace)

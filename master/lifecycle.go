@@ -121,7 +121,8 @@ func (s *supervisor) step(slot *slot, e lifeEvent) bool {
 	return true
 }
 
-// heardOf handles an event of a worker's process. After Exited there is none.
+// heardOf handles an event of a worker's process. Exited is the last one. One of a process
+// before the present one came late, and is dropped.
 func (s *supervisor) heardOf(e child.Event) {
 	switch e := e.(type) {
 	case child.Said:
@@ -157,7 +158,7 @@ func (s *supervisor) slotOfWorker(w dispatch.Worker) *slot {
 	return slot
 }
 
-// heard handles a control message.
+// heard handles a control message of a slot's worker.
 func (s *supervisor) heard(slot *slot, message ipc.Message) {
 	switch m := message.(type) {
 	case ipc.Ready:

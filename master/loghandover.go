@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// This file is what becomes of the log in an upgrade in place: the queue is
-// written as far as that is soon done, and the next program says how many lines
-// are missing.
+// This file is what becomes of the log in an upgrade in place: what is queued is written
+// within handOverLimit, and the next program says how many lines are missing.
 
-// handOverLimit is how long exec may wait for what is queued, while clients wait
-// in the backlog.
+// handOverLimit is how long the exec may wait for the log, while clients wait in the
+// backlog.
 const handOverLimit = 100 * time.Millisecond
 
 // upgradeLogVariable in the environment of a program that takes over is how many

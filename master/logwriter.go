@@ -27,11 +27,11 @@ import (
 //	defer out.Flush(time.Second)
 //	config.Logger, config.LogWriter = out.Logger(hclog.LoggerOptions{Name: "server"}), out
 //
-// Any goroutine may call its methods. A program that writes to standard error has
-// to catch SIGPIPE (package os/signal), or a reader's end is its own.
+// Any goroutine may call its methods. A program that writes to standard error has to
+// catch SIGPIPE (package os/signal), or it ends when the reader of a pipe there does.
 type LogWriter struct {
 	to     io.Writer
-	notice func(missing int) []byte // the message
+	notice func(missing int) []byte // the message about missing lines
 
 	mu      sync.Mutex
 	queue   logQueue

@@ -26,9 +26,9 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	_ = fdtable.Grow(unix.Stderr, roomForDescriptors) // without it, clients wait when the kernel must
+	_ = fdtable.Grow(unix.Stderr, roomForDescriptors) // if it fails, clients wait while the table grows
 	config.defaultCapacity = limit - min(workerReserve, limit/2)
-	// Each accept goroutine's wait holds one: see package poller.
+	// An accept goroutine with work keeps one processor of Go's to itself: see package poller.
 	runtime.GOMAXPROCS(max(1+config.Acceptors, runtime.GOMAXPROCS(0)))
 
 	if _, ok := descriptorVariable(upgradeTestVariable); ok {
@@ -60,7 +60,7 @@ func Run(ctx context.Context, config Config) error {
 //
 // Whichever ends first, normally the supervisor, has all told to end, one after the
 // other. Telling the supervisor returns when it has ended, and with it the workers: so
-// what it needs for that, the reaper and the acceptor, is there until then.
+// the reaper and the acceptor, which it needs for that, are there until then.
 //
 // Beside them a goroutine reads the supervisor's timer (sleeper.go), and one may be
 // reading a configuration, reopening the log, or testing the next program: each does
@@ -73,13 +73,13 @@ type actors struct {
 	accept  *dispatch.Acceptor
 
 	pidFile  string
-	endSleep func() // of the supervisor, between two samples of its workers
+	endSleep func() // ends the supervisor's sleeper
 	program  string // the path by which this program was started
 }
 
 // run runs the actors, once, in the order that actors has them.
 func (a *actors) run(ctx context.Context) error {
-	defer a.signals.release() // when nothing is left that others can see
+	defer a.signals.release() // last, when no file or socket is left: whoever sees one may send a signal
 	defer a.endSleep()
 	defer removePIDFile(a.pidFile)
 	super := a.super

@@ -16,19 +16,19 @@ type moveOrder struct {
 	id      uint64
 	request *moveRequest // nil: no client waits for it, or none does any more
 	limit   *time.Timer
-	before  dispatch.Totals // as it began
-	closed  uint64          // of the worker, likewise
+	before  dispatch.Totals // as the order was given
+	closed  uint64          // how many connections the worker had closed then
 
-	abandoned bool // the worker has not answered in its time, and is waited for no more
-	stranded  bool // the slot that was to get them serves no more
+	abandoned bool // the worker has not answered in its time, and nobody waits for it
+	stranded  bool // the slot that was to get the connections serves no more
 }
 
 // moveRequest is a client's request to have connections moved.
 type moveRequest struct {
-	from, to int // slots; to may be nobody in particular
+	from, to int // slots; to may be dispatch.Nobody: whoever has fewest
 	count    int
 	done     chan moveAnswer // has room for one
-	due      time.Time       // when it has waited for long enough
+	due      time.Time       // when it is answered, whatever has moved by then
 }
 
 // moveAnswer is what came of it.
@@ -45,7 +45,8 @@ const (
 	cancelLimit = time.Second
 )
 
-// move has connections move, and answers when so many have, or no more do.
+// move takes a client's request, which is answered when so many connections have moved,
+// or no more do. proceedMoves begins it.
 func (s *supervisor) move(m *moveRequest) {
 	if err := s.movePossible(m); err != nil {
 		m.done <- moveAnswer{err: err}
@@ -123,7 +124,7 @@ func (s *supervisor) beginMove(m *moveRequest) {
 	o.limit.Reset(time.Until(m.due))
 }
 
-// movePossible says why not, if not.
+// movePossible returns why a request cannot be met, or nil.
 func (s *supervisor) movePossible(m *moveRequest) error {
 	switch {
 	case !s.canMove(m.from):
@@ -139,8 +140,8 @@ func (s *supervisor) movePossible(m *moveRequest) error {
 	return fmt.Errorf("there is no other ready worker to move connections to; usher scale +1 starts one")
 }
 
-// giveOrder has a worker give so many connections back, for slot to or nobody in
-// particular. It has none outstanding.
+// giveOrder has a worker, which has no order outstanding, give so many connections back,
+// for a slot or for dispatch.Nobody.
 func (s *supervisor) giveOrder(slot *slot, to, count int) *moveOrder {
 	s.lastMove++
 	totals, workers := s.dispatch.Snapshot()

@@ -9,9 +9,9 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notifier tells the service manager how the master is (sd_notify(3)). Without
-// one, as told by the environment, it does nothing. Its methods do not block:
-// what the manager is slow to read waits here.
+// notifier tells the service manager how the master is (sd_notify(3)). If the environment
+// names no manager, it does nothing. Any goroutine may call its methods, which, but for
+// flush, do not block: what the manager is slow to read waits here.
 type notifier struct {
 	watchdog time.Duration // within which it wants to hear that we are alive; 0: it does not
 	*messages
@@ -35,7 +35,7 @@ const maxMessages = 64
 const sayLimit = time.Second
 
 func newNotifier() notifier {
-	interval, _ := daemon.SdWatchdogEnabled(false) // 0 with an error: what nobody understands nobody asked for
+	interval, _ := daemon.SdWatchdogEnabled(false) // 0 with an error: the variable makes no sense, and is passed over
 	send := func(state string) {
 		_, _ = daemon.SdNotify(false, state) // a manager that does not listen is no reason not to serve
 	}
@@ -60,8 +60,8 @@ func (n notifier) stopping() { n.say(daemon.SdNotifyStopping) }
 // time that the manager waits, as sd_watchdog_enabled(3) has it.
 func (n notifier) every() time.Duration { return n.watchdog / 2 }
 
-// alive says that the master is, at the supervisor's asking and by the accept
-// goroutine, so that neither can stand still unnoticed.
+// alive says that the master is alive. The supervisor asks for that, and the accept
+// goroutine calls it, so that neither can stand still unnoticed.
 func (n notifier) alive() {
 	if n.watchdog > 0 {
 		n.say(daemon.SdNotifyWatchdog)
@@ -85,7 +85,7 @@ func (m *messages) say(state string) {
 	}
 }
 
-// run is the goroutine.
+// run is the goroutine. It ends when nothing is left to send.
 func (m *messages) run() {
 	for {
 		m.mu.Lock()

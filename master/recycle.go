@@ -14,7 +14,7 @@ import (
 // supervisor's goroutine.
 
 // recycleLimits are when a worker is to be recycled: the configured limits, each
-// ±10 %, so that workers that started together do not leave together. 0: never.
+// ±10 %, so that workers that started together are not recycled together. 0: never.
 type recycleLimits struct {
 	conns uint64
 	age   time.Duration
@@ -48,8 +48,8 @@ func (l recycleLimits) reached(received uint64, age time.Duration, rss func() in
 
 // recycle marks one worker that has reached a limit, if none is marked yet: the oldest,
 // so that everyone's turn comes where limits are reached faster than one at a time. It
-// goes on serving; reconcile opens a slot for its successor, and dismisses it
-// when that is ready.
+// goes on serving; reconcile opens a slot for its successor, and has it drain when that
+// is ready.
 func (s *supervisor) recycle(now time.Time) {
 	if s.reload != nil || s.stopping != stopNot || !s.allReady(s.generation) {
 		return
@@ -86,14 +86,14 @@ func (s *supervisor) stopRecycling() {
 	}
 }
 
-// askToDrain marks a worker to leave once a successor is ready.
+// askToDrain marks a worker, which is to drain once its successor is ready.
 func (s *supervisor) askToDrain(slot *slot, why string) {
 	if s.step(slot, eventAsked) {
 		slot.why = why
 	}
 }
 
-// drainAsked lets those go whose successors are ready.
+// drainAsked has the marked worker drain when its successor is ready.
 func (s *supervisor) drainAsked() {
 	if !s.allReady(s.generation) {
 		return

@@ -20,11 +20,11 @@ type reload struct {
 	config     *Config // once it is read
 	since      time.Time
 	listeners  listen.Change
-	target     int                    // workers wanted before
+	target     int                    // workers wanted before it, for when it fails
 	account    *account               // of the old workers, once they drain
-	failed     *dispatch.GuardTripped // too many connections could not be restored, and the reason is waited for; nil: no such thing
-	reason     string                 // why the last of them could not, as its worker said
-	limit      *time.Timer            // of what is waited for: reading, arriving, the reason
+	failed     *dispatch.GuardTripped // too many connections could not be restored, and the supervisor waits to hear why; nil: not so many
+	reason     string                 // why the last connection could not be restored, as its worker said
+	limit      *time.Timer            // for reading, for arriving, or to hear why
 	waiting    []chan<- outcome       // who wants to know what comes of it
 }
 
@@ -53,9 +53,9 @@ type outcome struct {
 	err        error
 }
 
-// askReload begins a reload, or has one more follow the one that is under way: however
-// often it is called meanwhile, it is one more. done, if not nil, is sent the outcome.
-// The log file is reopened, whatever becomes of the reload.
+// askReload has proceedReload begin a reload. If one is under way, one more follows it,
+// however often it is asked for meanwhile. done, if not nil, is sent the outcome. The log
+// file is reopened, whatever becomes of the reload.
 func (s *supervisor) askReload(done chan<- outcome) {
 	s.reopenLogs()
 	if s.stopping != stopNot {
@@ -74,7 +74,7 @@ func (s *supervisor) askReload(done chan<- outcome) {
 	}
 }
 
-// hangUp handles SIGHUP.
+// hangUp handles SIGHUP, which is a request for a reload, or not: see hupFilter.
 func (s *supervisor) hangUp() {
 	if s.hupFilter.isRequest(time.Now(), hasTerminal()) {
 		s.askReload(nil)
@@ -103,7 +103,7 @@ func (s *supervisor) beginReload() {
 	s.notifier.reloading(ipc.NewClock().Now())
 	if s.reading != nil {
 		select {
-		case <-s.reading: // it has been read by now, but as it was then
+		case <-s.reading: // for a reload that was given up: what was read then may have changed
 			s.reading = nil
 		default:
 			s.refuseReload(errors.New("the configuration is still being read, for a reload before this one; is it on a file system that does not answer, or a FIFO?"))
@@ -112,7 +112,7 @@ func (s *supervisor) beginReload() {
 	}
 	plan := make(chan reloadPlan, 1)
 	s.reading = plan
-	old, rebindControl, reopening := *s.config, s.rebindControl, s.reopening
+	old, rebindControl, reopening := *s.config, s.rebindControl, s.reopening // the goroutine may not touch s
 	go func() {
 		reopening.wait()
 		rebindControl()

@@ -29,10 +29,9 @@ func (p *reloadPlan) drop() {
 // or on a file system that does not answer.
 const readLimit = 10 * time.Second
 
-// configRead and reloadPlanned are how far the goroutine of a reload has come that reads
-// the configuration.
+// What the supervisor hears from the goroutine that reads a reload's configuration.
 type (
-	configRead    struct{ reload *reload }
+	configRead    struct{ reload *reload } // looking up addresses is what is left
 	reloadPlanned struct {
 		reload *reload
 		plan   reloadPlan
@@ -49,8 +48,8 @@ func (s *supervisor) reloadPlanned(e reloadPlanned) {
 	s.startReload(e.plan)
 }
 
-// planReload does what a reload needs no workers and listeners for. It calls read as
-// soon as the configuration is read. It may block.
+// planReload reads and checks the configuration, finds the program and looks up the
+// addresses. It calls read before the last of these. It may block.
 func planReload(old *Config, read func()) reloadPlan {
 	next := *old
 	if old.Reread != nil {

@@ -2,7 +2,7 @@ package master
 
 // reopening is a reopening of the log file that is under way, on a goroutine of its own:
 // a file system may not answer. All requests that come meanwhile cause one more. It
-// belongs to the supervisor's goroutine; the zero value is that none is under way.
+// belongs to the supervisor's goroutine, but for wait. With the zero value none is under way.
 type reopening struct {
 	over  chan struct{} // closed when the one under way is; nil: none is
 	again bool

@@ -32,7 +32,7 @@ const longestRest = 15 * time.Second
 type sampling struct {
 	sleeper
 	due     time.Time // when the next sample is planned
-	resting bool      // it is a long way off
+	resting bool      // that is a rest away
 	ping    time.Time // when to tell the service manager that we are alive; zero: never
 }
 
@@ -69,7 +69,8 @@ func (p *sampling) endRest() {
 	}
 }
 
-// timeUp does what is due. Nothing may be: what the sleeper reports late.
+// timeUp does what is due. Perhaps nothing is: the sleeper may report late what was set
+// before.
 func (s *supervisor) timeUp(now time.Time) {
 	if !s.sampling.ping.IsZero() && !now.Before(s.sampling.ping) {
 		s.alive(now)
@@ -84,7 +85,7 @@ func (s *supervisor) timeUp(now time.Time) {
 // alive tells the service manager, if it wants to know, and plans the next time.
 func (s *supervisor) alive(now time.Time) {
 	if every := s.notifier.every(); every > 0 {
-		s.dispatch.Ping() // who says so
+		s.dispatch.Ping() // the accept goroutine tells the manager: see happened
 		s.sampling.ping = now.Add(every)
 	}
 }
@@ -94,20 +95,20 @@ func (s *supervisor) sample(now time.Time) {
 	late := now.Sub(s.sampling.due) > sampleLate
 	stuck := s.dispatch.AnyStuck()
 	var workers map[int]dispatch.WorkerCounts
-	if stuck { // else no queue holds anything for long
+	if stuck { // otherwise no queue holds anything for long
 		_, workers = s.dispatch.Snapshot()
 	}
 	moving := false
 	for slot := range s.slots.all() {
 		if !slot.life.serves() && !slot.kept() {
-			continue // one that has to be gone by some time will be, hanging or not
+			continue // it has an alarm, which ends it whether it hangs or not
 		}
 		if late {
 			slot.hang.reset()
 		}
 		t := workers[slot.number]
 		before := slot.hang.last
-		s.checkHang(slot, now, t.Queued > 0 || t.Stuck) // a stuck one's queue goes to others
+		s.checkHang(slot, now, t.Queued > 0 || t.Stuck) // what was queued at a stuck one is given to others
 		moving = moving || !slot.hang.last.restsSince(before)
 	}
 	s.recycle(now)

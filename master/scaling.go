@@ -35,7 +35,7 @@ func (s *supervisor) scale(to int) error {
 	return nil
 }
 
-// scaleOne is scale for a signal, of which the log alone tells what came.
+// scaleOne is scale for a signal, whose sender learns from the log alone what came of it.
 func (s *supervisor) scaleOne(by int) {
 	if err := s.scale(s.target + by); err != nil {
 		s.log.Warn("not scaling", "workers", s.target, "error", err)

@@ -50,8 +50,8 @@ func (s *supervisor) signalled(e signalled) {
 	}
 }
 
-// signals turns signals into events for the supervisor. run is its goroutine; hold and
-// holdForNext are called by the supervisor.
+// signals turns signals into events for the supervisor. run is its goroutine; the
+// supervisor's calls holdForNext, and Run's the others, before and after it.
 type signals struct {
 	// ignoresInterrupts: INT and QUIT are ignored, since they were at the start. A shell
 	// starts the background jobs of a script so: Ctrl-C is for what is in the foreground.
@@ -114,8 +114,9 @@ func (n *signals) ignores(when signalKind) bool {
 	return n.ignoresInterrupts && when == signalInterrupts
 }
 
-// release gives the signals back, at the end of Run, to a program that goes on. One
-// that does not is not to be ended, or stopped, on its last steps.
+// release gives the signals back, at the end of Run, to a program that goes on. A program
+// that ends then keeps them (package earlysignals), so that none ends or stops it on its
+// last steps.
 func (n *signals) release() {
 	if !earlysignals.Kept() {
 		signal.Stop(n.received)

@@ -7,16 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sleeper is a timer for a process that is to sleep until it is over. It belongs
-// to one goroutine; the zero value never sleeps.
+// sleeper is a timer for a process that sleeps until it rings. It belongs to one
+// goroutine; the zero value never rings.
 type sleeper struct {
-	over <-chan struct{}     // what was set before may be reported late
-	set  func(time.Duration) // to be over once, so much later; it replaces what was set before
+	over <-chan struct{}     // it rings here; perhaps late, for a time that was set before
+	set  func(time.Duration) // has it ring once, so much later, instead of when it was set to before
 }
 
 // newSleeper returns a sleeper of the kernel's (timerfd_create(2)), and what ends it.
 //
-// One of Go's would do, but for what it costs to sleep long with it: the
+// A timer of Go's would do, but for what it costs to sleep long with one: the
 // runtime's monitor wakes when the timer is due, while the wait in epoll_pwait
 // that is to run it ends later, by a thousandth of its length (the kernel's slack
 // for such waits), and until then the monitor looks again each 20 µs: some 50

@@ -13,9 +13,9 @@ import (
 type slot struct {
 	number     int
 	generation int
-	config     *Config // of the generation
-	life       life
-	why        string    // why it drains, or ends; empty: it does neither
+	config     *Config   // of the generation
+	life       life      // see life.go
+	why        string    // why it drains, or ends, or is asked to; empty: it is not
 	until      time.Time // when it is to be gone, drainGrace included; zero: it does not drain, or has no deadline
 	restarts   int       // incarnations after the first
 
@@ -26,7 +26,7 @@ type slot struct {
 	board       *ipc.Scoreboard // owned, this incarnation's alone; nil without a process
 	ready       ipc.Ready
 	readyAt     time.Time
-	order       *moveOrder // to give connections back, while it serves; nil: none is outstanding
+	order       *moveOrder // outstanding, while it serves; nil: none is
 	killed      string     // why the supervisor ended it; empty: it did not
 	hang        hangDetector
 	recycleAt   recycleLimits

@@ -76,8 +76,9 @@ func (s *slot) state() slotState {
 	return state
 }
 
-// slot is the reverse, but for the process, its scoreboard and the alarm. Each is
-// of the configuration in force: an older one mattered when its worker started.
+// slot is the reverse, but for the process, its scoreboard and the alarm. A slot of an
+// older generation gets the configuration in force, too: its own mattered when its worker
+// started.
 func (state *slotState) slot(config *Config) *slot {
 	s := &slot{
 		number: state.Number, generation: state.Generation, config: config, life: state.Life, why: state.Why,

@@ -8,16 +8,9 @@ import (
 	"github.com/usher-go/usher/master/internal/listen"
 )
 
-// roomForDescriptors is for how many the kernel's table has room from the start. A
-// master holds a packet's and some for each worker.
-const roomForDescriptors = 4096
-
-// workerReserve is how many descriptors a worker that states no capacity is
-// assumed to need for itself.
-const workerReserve = 64
-
-// start builds the actors: anew, or of what a program leaves that this one takes
-// the place of.
+// start builds the actors: anew, or, in an upgrade, from the state of the program that
+// this one takes over from. Like all of this file it is called by Run, before any of
+// them runs.
 func start(config *Config, addresses []Address, limit int) (*actors, error) {
 	if _, ok := descriptorVariable(upgradeVariable); ok {
 		return takeOver(config, limit)
@@ -34,7 +27,8 @@ func start(config *Config, addresses []Address, limit int) (*actors, error) {
 	return a, err
 }
 
-// open is start for a server that was none before.
+// open builds the actors of a new server. It takes ownership of nothing: the caller
+// releases signals if there is an error.
 func open(config *Config, addresses []Address, limit int, signals *signals) (*actors, error) {
 	passed, err := listen.TakePassed()
 	if err != nil {
@@ -117,9 +111,9 @@ func newActors(config *Config, listeners []*listen.Listener, limit int) (*actors
 	return a, nil
 }
 
-// happened takes an event of the accept goroutine, which calls it. That it is alive
-// the service manager hears at once: the supervisor was, when it asked, and need not be
-// woken for it.
+// happened takes an event of the accept goroutine, which calls it. That this goroutine is
+// alive it tells the service manager itself: the supervisor has asked for that, and need
+// not be woken to hear it.
 func (a *actors) happened(e dispatch.Event) {
 	if _, ok := e.(dispatch.Alive); ok {
 		a.super.notifier.alive()

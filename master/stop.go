@@ -10,9 +10,9 @@ type stopMode int
 
 const (
 	stopNot      stopMode = iota
-	stopLanding           // nothing is accepted any more, and workers serve until the connections that are moving have arrived
-	stopGraceful          // connections finish
-	stopQuick
+	stopLanding           // nothing is accepted any more; workers serve until the connections that are moving have arrived
+	stopGraceful          // workers drain: their connections finish, until stopBy
+	stopQuick             // workers exit now
 )
 
 var errStopping = errors.New("the master is stopping")
@@ -21,7 +21,8 @@ var errStopping = errors.New("the master is stopping")
 // to say that they give none back any more.
 const landingLimit = time.Second
 
-// stop ends serving: gracefully, which a quick stop may cut short, or quickly.
+// stop ends serving: gracefully, which goes by way of stopLanding, or quickly. A quick
+// stop may follow a graceful one, and cuts it short.
 func (s *supervisor) stop(mode stopMode) {
 	if mode == stopGraceful && s.stopping == stopNot {
 		mode = stopLanding
@@ -53,7 +54,7 @@ func (s *supervisor) stop(mode stopMode) {
 		}
 	}
 	if mode == stopLanding {
-		s.after(landingLimit, func() { s.stopServing() })
+		s.after(landingLimit, s.stopServing)
 	}
 }
 
@@ -73,7 +74,7 @@ func (s *supervisor) stopWaiting() {
 	s.moves = nil
 }
 
-// proceedStop has the serving workers drain as soon as nothing moves to them any more.
+// proceedStop calls stopServing as soon as nothing moves to the serving workers any more.
 func (s *supervisor) proceedStop() {
 	for slot := range s.slots.all() {
 		if slot.life == lifeRecalled || slot.life == lifeReturning {
@@ -83,6 +84,7 @@ func (s *supervisor) proceedStop() {
 	s.stopServing()
 }
 
+// stopServing has the serving workers drain, the second part of a graceful stop.
 func (s *supervisor) stopServing() {
 	if s.stopping != stopLanding {
 		return

@@ -12,20 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supervisor owns the slots: one goroutine, which handles events and requests (see
-// handle) in the order of their coming. After each batch it reconciles what is with
-// what is wanted, so that no event needs to know what others are under way.
+// supervisor owns the slots: one goroutine, which handles events and requests (events.go,
+// requests.go) in the order of their coming. After each batch it reconciles what is with
+// what is wanted, so that no event needs to know what else is under way.
 //
-// It waits for nobody but the accept goroutine, which answers it between two turns: for
-// workers it has alarms, for clients channels with room, and what may take its time
-// (reading a configuration) has a goroutine of its own. Nobody else touches its fields
-// after run has begun, but for inbox and done.
+// It waits for nobody but the accept goroutine, which answers it between two turns. For
+// what workers are to do it sets alarms; clients wait on channels that have room for the
+// answer; and what may take long, as reading a configuration, has a goroutine of its own.
+// After run has begun nobody else touches its fields, but for inbox, done and notifier,
+// and upgrader, which does not change any more.
 type supervisor struct {
 	config    *Config // of the generation that serves
 	log       hclog.Logger
 	dispatch  acceptor
 	listeners []*listen.Listener // owned; dispatch accepts from them
-	sockets   int                // that each TCP address has, one for each goroutine that accepts
+	sockets   int                // of each TCP address: one for each goroutine that accepts
 	processes processes
 
 	notifier notifier
@@ -46,20 +47,20 @@ type supervisor struct {
 	failure    error     // why run ends, if not because it was asked to
 
 	reload    *reload           // under way, or nil
-	again     bool              // another reload was asked for meanwhile
+	again     bool              // a reload was asked for, and has not begun
 	waiting   []chan<- outcome  // who wants to know what comes of that one
-	reading   <-chan reloadPlan // the configuration is still being read, for a reload that waits no more; nil: it is not
+	reading   <-chan reloadPlan // a goroutine reads the configuration, perhaps for a reload that was given up; nil: none does
 	scalings  []*scaling        // who wants to know when all wanted workers are ready, and what moved for it
 	accounts  []*account        // open ones
-	moves     []*moveRequest    // that have not begun
-	lastMove  uint64            // the last order's id
+	moves     []*moveRequest    // those that have not begun
+	lastMove  uint64            // the last move order's id
 	hupFilter hupFilter
 	reopening reopening
 
 	rebindControl func()   // makes the control socket anew if its file is gone; may block
 	upgrader      upgrader // set before run
 	upgrade       *upgrade // under way, or nil
-	clients       []int    // connections, owned, of those who wait for what comes of it
+	clients       []int    // who waits for what comes of it: descriptors of their connections, owned
 }
 
 func newSupervisor(config *Config, d acceptor, p processes, sleeper sleeper) *supervisor {
@@ -140,7 +141,8 @@ func (s *supervisor) interrupt(error) {
 	<-s.done
 }
 
-// postponed is what the supervisor has put off, by after: its own business, not another's.
+// postponed is what the supervisor has put off, by after. It sends such functions to
+// itself; what others send it are values.
 type postponed func()
 
 // after has f run on the supervisor's goroutine after d, unless it is stopped.
@@ -148,8 +150,8 @@ func (s *supervisor) after(d time.Duration, f postponed) *time.Timer {
 	return time.AfterFunc(d, func() { s.inbox.Put(f) })
 }
 
-// reconcile brings the workers to what is wanted. Whatever it finds undone waits
-// for an event or an alarm, after which it is called again.
+// reconcile takes one step after another towards what is wanted. A step that is not
+// possible yet waits for an event or an alarm, after which reconcile is called again.
 func (s *supervisor) reconcile() {
 	if s.stopping != stopNot {
 		s.proceedStop()

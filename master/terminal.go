@@ -6,9 +6,9 @@ import (
 )
 
 // With `stty tostop` a terminal sends TTOU to a process group in the background that
-// writes to it, and does not take what is written (termios(3)); unless the thread
-// that writes blocks the signal, or the process ignores it. TTOU is a command to a
-// master, and would stop a worker: so it is blocked where they write.
+// writes to it, and does not take what is written (termios(3)), unless the thread that
+// writes blocks the signal, or the process ignores it. To a master TTOU is a command: so
+// the thread that writes the log blocks it.
 
 // blockTTOU has this goroutine's thread write to terminals from the background, until
 // undo is called.
