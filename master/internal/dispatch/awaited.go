@@ -3,8 +3,8 @@ package dispatch
 import "github.com/usher-go/usher/ipc"
 
 // awaited is what the supervisor waits for, beside the landing and the order of single
-// queues. It is asked for once, and looked at after each turn until it is so: what makes
-// it so (a packet, a bell) is also what makes the turn. Then an event tells.
+// queues. It asks once, and each turn ends with a look whether it is so; an event tells
+// when it is. What makes it so, a packet or a bell, also brings the turn.
 type awaited struct {
 	arriving bool // Arrived: nothing is to be on its way to the guarded generation
 	pausing  bool // BatchEmpty: the batch is to be
@@ -17,7 +17,7 @@ func (d *dispatcher) awaitLanding(slot int) {
 	}
 }
 
-// reportAwaited reports what has become so.
+// reportAwaited reports what is awaited and has become so.
 func (g *acceptGoroutine) reportAwaited() {
 	d := &g.dispatcher
 	for _, q := range d.all {
@@ -28,8 +28,8 @@ func (g *acceptGoroutine) reportAwaited() {
 			q.landing = false
 			d.report(Landed{q.spec.Worker})
 		}
-		if o := q.order; o != nil && (int(q.back-o.start) >= o.count || o.open && ipc.Front(q.spec.FD) == 0) {
-			d.report(MoveDone{q.spec.Worker, o.id, q.givenByOrder()})
+		if q.order != nil && q.orderDone() {
+			d.report(MoveDone{q.spec.Worker, q.order.id, q.givenByOrder()})
 			q.order = nil
 		}
 	}

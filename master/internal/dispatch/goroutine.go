@@ -28,11 +28,11 @@ type acceptGoroutine struct {
 	clock      ipc.Clock
 	ending     bool // Interrupt was called
 	dispatcher dispatcher
-	reserve    descriptor.Reserve // for one packet: a receiver without room would lose the connections in it
+	reserve    descriptor.Reserve // room for the descriptors of one packet, which would be lost without
 	awaited    awaited
 	timers     timers
-	scheduling batchsched.Thread // by clock
-	coalescing coalescing        // likewise
+	scheduling batchsched.Thread // of this thread, by clock
+	coalescing coalescing        // by clock, too
 
 	// What comes in:
 	listeners    []*Listener

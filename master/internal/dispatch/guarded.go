@@ -85,14 +85,11 @@ func (d *dispatcher) guarded() bool {
 	return d.guard.generation != 0 && d.fromOld(d.from)
 }
 
-// fromOld reports whether a slot, or with Nobody some slot, has a worker of an older
-// generation than the guarded one.
+// fromOld reports whether the slot, or with Nobody any slot, has a living worker of an
+// older generation than the guarded one.
 func (d *dispatcher) fromOld(slot int) bool {
 	for _, q := range d.all {
-		if q.spec.Slot == slot && q.phase != QueueReaped {
-			return q.spec.Generation < d.guard.generation
-		}
-		if slot == Nobody && q.spec.Generation < d.guard.generation && q.phase != QueueReaped {
+		if q.phase != QueueReaped && (slot == Nobody || q.spec.Slot == slot) && q.spec.Generation < d.guard.generation {
 			return true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/poller"
 	"golang.org/x/sys/unix"
 )
@@ -127,30 +128,29 @@ func clientsWaiting(socket int) int {
 
 // watchListeners puts all listeners into the epoll set, or takes them out.
 func (g *acceptGoroutine) watchListeners(on bool) {
-	for i := range g.sockets {
-		if on {
-			g.watch(&g.sockets[i], uint64(i))
-		} else {
-			g.unwatch(&g.sockets[i])
+	if !watch(g.sockets, on, g.set, g.log) {
+		g.timers.retryAt = time.Now().Add(time.Second)
+	}
+}
+
+// watch puts sockets into an epoll set, each with its place as the tag, or takes them out.
+// It reports whether all are as they should be, and logs why one is not.
+func watch(sockets []listenSocket, on bool, set *poller.Set, log hclog.Logger) (ok bool) {
+	ok = true
+	for i := range sockets {
+		socket := &sockets[i]
+		switch {
+		case socket.watched == on:
+		case !on:
+			_ = set.Del(socket.fd) // it is in the set: Del cannot fail
+			socket.watched = false
+		default:
+			err := set.Add(socket.fd, poller.In, tagListener|uint64(i))
+			if socket.watched = err == nil; err != nil {
+				log.Error("cannot watch a listener, retrying", "listener", socket.listener.Address, "error", err)
+				ok = false
+			}
 		}
 	}
-}
-
-func (g *acceptGoroutine) watch(s *listenSocket, index uint64) {
-	if s.watched {
-		return
-	}
-	if err := g.set.Add(s.fd, poller.In, tagListener|index); err != nil {
-		g.log.Error("cannot watch a listener, retrying", "listener", s.listener.Address, "error", err)
-		g.timers.retryAt = time.Now().Add(time.Second)
-		return
-	}
-	s.watched = true
-}
-
-func (g *acceptGoroutine) unwatch(s *listenSocket) {
-	if s.watched {
-		_ = g.set.Del(s.fd) // it is in the set: Del cannot fail
-		s.watched = false
-	}
+	return ok
 }

@@ -1,21 +1,29 @@
 package dispatch
 
+import "github.com/usher-go/usher/ipc"
+
 // moveOrder says who is to get the connections that a worker gives back, and how many
 // those are. When all have come back, or no more do, MoveDone follows.
 type moveOrder struct {
 	id              uint64
 	to              int    // the slot that is to get them; or Nobody
 	count           int    // how many are to come: as asked, and then as answered
-	open            bool   // the answer gave no number: what has come when nothing is left
+	open            bool   // the answer gave no number: all have come when the queue is empty
 	start, returned uint64 // the queue's back and returned, when it began
 }
 
-// destination returns who is to get what is given back; without an order, Nobody.
-func (o *moveOrder) destination() int {
-	if o == nil {
+// destination returns who is to get what the worker gives back; without an order, Nobody.
+func (q *workerQueue) destination() int {
+	if q.order == nil {
 		return Nobody
 	}
-	return o.to
+	return q.order.to
+}
+
+// orderDone reports whether all that the order brings has come back.
+func (q *workerQueue) orderDone() bool {
+	o := q.order
+	return int(q.back-o.start) >= o.count || o.open && ipc.Front(q.spec.FD) == 0
 }
 
 // givenByOrder returns how many came back by the order and were not returned.

@@ -78,7 +78,7 @@ func (d *dispatcher) takeBack() bool {
 		}
 		found, empty := d.receive(q, q.spec.FD)
 		if found {
-			d.from, d.to = q.spec.Slot, q.order.destination()
+			d.from, d.to = q.spec.Slot, q.destination()
 			return true
 		}
 		if empty {

@@ -18,8 +18,9 @@ import (
 // kernel spreads the clients. The accept goroutine, which alone knows the workers, takes
 // from it what it has accepted: so each connection is placed as exactly as with one.
 //
-// It keeps a batch or two. While nobody takes from it, no more is accepted, and the
-// clients wait in the kernel.
+// It keeps a batch or two. While nobody takes from it, it accepts no more, and the clients
+// wait in the kernel. start to close are for the accept goroutine; run and what follows are
+// the subacceptor's own.
 type subacceptor struct {
 	log    hclog.Logger
 	set    *poller.Set
@@ -64,8 +65,7 @@ func newSubacceptor(g *acceptGoroutine) (*subacceptor, error) {
 	}, nil
 }
 
-// start begins to accept from sockets. The accept goroutine calls it and the
-// functions below, up to close.
+// start begins to accept from sockets, which are borrowed until stop.
 func (s *subacceptor) start(sockets []listenSocket) {
 	s.sockets, s.quit, s.done = sockets, make(chan struct{}), make(chan struct{})
 	go s.run()
@@ -98,7 +98,7 @@ func (s *subacceptor) take(b []pendingConn, n int) []pendingConn {
 	return b
 }
 
-// peek returns those accepted, and leaves them there. It is stopped.
+// peek returns those accepted, and leaves them there: the subacceptor is stopped.
 func (s *subacceptor) peek() []pendingConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,9 +126,9 @@ func (s *subacceptor) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(s.done)
-	defer s.watch(false)
+	defer watch(s.sockets, false, s.set, s.log)
 	for s.waitOutPause() && s.deliver() {
-		s.watch(true)
+		watch(s.sockets, true, s.set, s.log) // what fails is tried again: see timeout
 		n, err := s.set.Wait(s.events[:], s.timeout())
 		if err != nil {
 			s.log.Error("cannot wait for clients, retrying", "error", err)
@@ -148,7 +148,7 @@ func (s *subacceptor) run() {
 	s.publish()
 }
 
-// accept accepts a batch at most.
+// accept accepts at most a batch from a socket.
 func (s *subacceptor) accept(l *Listener, socket int) {
 	now := s.clock.Now()
 	conns, _ := s.accepts.take(l, socket, s.batch)
@@ -203,24 +203,6 @@ func (s *subacceptor) waitOutPause() bool {
 		return false
 	case <-time.After(time.Until(s.accepts.pause.Until())):
 		return true
-	}
-}
-
-// watch puts the sockets into the epoll set, or takes them out.
-func (s *subacceptor) watch(on bool) {
-	for i := range s.sockets {
-		socket := &s.sockets[i]
-		switch {
-		case socket.watched == on:
-		case !on:
-			_ = s.set.Del(socket.fd) // it is in the set: Del cannot fail
-			socket.watched = false
-		default:
-			err := s.set.Add(socket.fd, poller.In, tagListener|uint64(i))
-			if socket.watched = err == nil; err != nil {
-				s.log.Error("cannot watch a listener, retrying", "listener", socket.listener.Address, "error", err)
-			}
-		}
 	}
 }
 

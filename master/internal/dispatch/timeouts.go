@@ -5,7 +5,9 @@ import (
 	"time"
 )
 
-// This file is what ends the wait of the accept goroutine: bells, and times.
+// This file is what ends the wait of the accept goroutine, beside the epoll set: bells, and
+// times. A worker whose bell is set (ipc.Entry.WantBell) rings once, by a message to the
+// master, which comes here as ConnsClosed.
 
 // timers are when to do again what neither a bell nor the epoll set tells of.
 type timers struct {
@@ -58,8 +60,8 @@ func (g *acceptGoroutine) arrangeWait() {
 	}
 }
 
-// waitForRoom arranges to hear of room. From when the bells are set a close rings; one
-// that came just before is seen by the last measure.
+// waitForRoom arranges to hear of room. Once the bells are set, a close rings; measuring
+// after that sees one that came just before.
 func (g *acceptGoroutine) waitForRoom() {
 	g.setBells()
 	g.dispatcher.capacity = g.dispatcher.measure()

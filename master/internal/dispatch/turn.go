@@ -10,9 +10,10 @@ import (
 // This file is a turn of the accept goroutine, in this order: place the batch; reclaim
 // what workers give back, or leave in their queues; accept. Each step starts only when
 // the one before it has nothing left and some worker has room. Without room the
-// listeners leave the epoll set, and the kernel's backlog holds the clients; a bell
-// (see ipc.Entry) or a request ends the wait, not a poll (timeouts.go). While clients
-// come by the ten thousand, there is a moment between two turns (coalescing.go).
+// listeners leave the epoll set, and the kernel's backlog holds the clients. Nothing is
+// polled then: a worker rings when it has room, or a request comes (timeouts.go). While
+// clients come by the ten thousand a second, a moment passes between two turns
+// (coalescing.go).
 
 // turn does all that can be done without waiting, and arranges what ends the wait.
 func (g *acceptGoroutine) turn() {
