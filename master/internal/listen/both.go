@@ -35,7 +35,7 @@ func openPair(address Resolved, sockets int) (listeners []*Listener, err error) 
 		switch {
 		case err == nil:
 			listeners = append(listeners, l)
-		case !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EAFNOSUPPORT):
+		case !lacksFamily(err):
 			CloseAll(listeners)
 			return nil, fmt.Errorf("%s: %w", one.bind, err)
 		}
@@ -44,4 +44,23 @@ func openPair(address Resolved, sockets int) (listeners []*Listener, err error) 
 		return nil, err
 	}
 	return listeners, nil
+}
+
+// openHalf binds the one of two addresses that is missing beside the other, where this
+// machine has it.
+func openHalf(address Resolved, sockets int) ([]*Listener, error) {
+	l, err := openTCP(address, sockets)
+	switch {
+	case err == nil:
+		return []*Listener{l}, nil
+	case lacksFamily(err):
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%s: %w", address.bind, err)
+}
+
+// lacksFamily reports whether an address could not be bound since this machine has none
+// of its family.
+func lacksFamily(err error) bool {
+	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT)
 }

@@ -3,6 +3,7 @@ package listen
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 
 	"github.com/hashicorp/go-hclog"
@@ -49,11 +50,8 @@ func Plan(s Settings, held []*Listener) (Change, error) {
 		}
 	}
 	for _, address := range respelled {
-		free := func(l *Listener) bool { _, taken := change.kept[l]; return !taken && l.is(address) }
-		if i := slices.IndexFunc(held, free); i >= 0 {
-			change.kept[held[i]] = address.Address
-		} else {
-			fresh = append(fresh, address)
+		if missing, ok := change.keepBound(address, held); ok {
+			fresh = append(fresh, missing)
 		}
 	}
 	for _, l := range held {
@@ -69,6 +67,54 @@ func Plan(s Settings, held []*Listener) (Change, error) {
 	var err error
 	change.Added, err = openAll(Settings{Addresses: fresh, Sockets: s.Sockets}, &Passed{}, held)
 	return change, err
+}
+
+// keepBound keeps those of held that are bound to what an address means. It returns what
+// of the address is still to be bound: nothing, all of it, or the one of its two that is
+// missing, at the other's port.
+func (c *Change) keepBound(address Resolved, held []*Listener) (missing Resolved, ok bool) {
+	one := c.find(address, held)
+	if one != nil {
+		c.kept[one] = address.Address
+	}
+	if !address.also.IsValid() {
+		return address, one == nil
+	}
+	first, second := address, address
+	first.also, second.also = netip.AddrPort{}, netip.AddrPort{}
+	second.bind = address.also
+	if one != nil {
+		second = second.atPort(one.Bound.Port())
+	}
+	other := c.find(second, held)
+	switch {
+	case other != nil:
+		c.kept[other] = address.Address
+		missing = first.atPort(other.Bound.Port())
+	case one != nil:
+		missing = second
+	default:
+		return address, true
+	}
+	missing.Address, missing.half = address.Address, true
+	return missing, one == nil || other == nil
+}
+
+// find returns the listener of held that is bound to what an address asks for, and not
+// kept for another; nil: there is none.
+func (c *Change) find(address Resolved, held []*Listener) *Listener {
+	for _, l := range held {
+		if _, taken := c.kept[l]; !taken && l.is(address) {
+			return l
+		}
+	}
+	return nil
+}
+
+// atPort returns an address that is to be at a port, in the place of its own or any.
+func (r Resolved) atPort(port uint16) Resolved {
+	r.Port, r.bind = port, netip.AddrPortFrom(r.bind.Addr(), port)
+	return r
 }
 
 // cutPort returns the listeners that have the first one's port, and the others: of

@@ -106,6 +106,64 @@ func TestChange(t *testing.T) {
 	}
 }
 
+// localhost is two addresses: a listener that is bound to one of them stays, and the other
+// is bound beside it.
+func TestChangeToLocalhost(t *testing.T) {
+	for name, test := range map[string]struct {
+		held, next  string
+		kept, added []string
+	}{
+		"from IPv4":         {"127.0.0.1:PORT", "localhost:PORT", []string{"127.0.0.1:PORT"}, []string{"[::1]:PORT"}},
+		"from IPv6":         {"[::1]:PORT", "localhost:PORT", []string{"[::1]:PORT"}, []string{"127.0.0.1:PORT"}},
+		"from both":         {"localhost:PORT", "localhost.:PORT", []string{"127.0.0.1:PORT", "[::1]:PORT"}, nil},
+		"from any port":     {"localhost:0", "localhost.:0", []string{"127.0.0.1:ITS", "[::1]:ITS"}, nil},
+		"from one any port": {"127.0.0.1:0", "localhost:0", []string{"127.0.0.1:ITS"}, []string{"[::1]:ITS"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Descriptors(t)
+			free := openAt(t, "localhost:0")
+			if len(free) != 2 {
+				CloseAll(free)
+				t.Skip("there is no IPv6 here")
+			}
+			port := fmt.Sprint(free[0].Bound.Port())
+			CloseAll(free)
+			held := openAt(t, strings.ReplaceAll(test.held, "PORT", port))
+			its := fmt.Sprint(held[0].Bound.Port())
+			change, err := planFor(t, held, strings.ReplaceAll(test.next, "PORT", port))
+			if err != nil {
+				CloseAll(held)
+				t.Fatal(err)
+			}
+			var kept, added []string
+			for _, l := range held {
+				if !slices.Contains(change.Removed, l) {
+					kept = append(kept, l.Address)
+				}
+			}
+			for _, l := range change.Added {
+				added = append(added, l.Address)
+			}
+			is := strings.NewReplacer("PORT", port, "ITS", its)
+			for _, list := range [][]string{test.kept, test.added} {
+				for i := range list {
+					list[i] = is.Replace(list[i])
+				}
+			}
+			if !slices.Equal(kept, test.kept) || !slices.Equal(added, test.added) {
+				t.Errorf("%q stay and %q are added, want %q and %q", kept, added, test.kept, test.added)
+			}
+			now := change.Apply(held, hclog.NewNullLogger())
+			CloseAll(change.Removed)
+			again, err := planFor(t, now, strings.ReplaceAll(test.next, "PORT", port))
+			if err != nil || len(again.Added)+len(again.Removed) > 0 {
+				t.Errorf("the same once more adds %d and removes %d, %v", len(again.Added), len(again.Removed), err)
+			}
+			CloseAll(now)
+		})
+	}
+}
+
 // What cannot be bound changes nothing, and is told with what has it.
 func TestChangeThatCannotBe(t *testing.T) {
 	leaktest.Descriptors(t)

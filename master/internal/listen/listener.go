@@ -84,6 +84,8 @@ func open(address Resolved, sockets int, passed *Passed) ([]*Listener, error) {
 		listeners[0], err = openUnix(address.Address)
 	case address.also.IsValid():
 		listeners, err = openBoth(address, sockets)
+	case address.half:
+		listeners, err = openHalf(address, sockets)
 	default:
 		listeners = make([]*Listener, 1)
 		listeners[0], err = openTCP(address, sockets)

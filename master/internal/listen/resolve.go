@@ -15,6 +15,7 @@ type Resolved struct {
 	bind netip.AddrPort // of TCP; invalid if it was not looked up, since it is in force
 	dual bool           // a socket bound to it takes clients of both families
 	also netip.AddrPort // another to bind beside it, where this machine has it; invalid: none
+	half bool           // the one of the other family is bound already: this one, where this machine has it
 }
 
 // ResolveLimit is how long all the names of a configuration may take.
