@@ -10,9 +10,9 @@
 // worker/PERFORMANCE.md).
 //
 // The price: next to a program that computes without end on the same core, each
-// wake-up waits for that one's slice, some 3 ms. So it is for the time in which
-// connections come by the thousand and no longer, and the bytes of open
-// connections, however many, never bring it about.
+// wake-up waits for that one's slice, some 3 ms. So a thread is a batch task only while
+// connections come by the thousand; the bytes of open connections, however many, do not
+// make it one.
 package batchsched
 
 import (
@@ -23,10 +23,11 @@ import (
 )
 
 const (
+	// window is the time over which connections are counted.
 	window = 10 * time.Millisecond
-	// fast and slow are connections in a second, from which on, and below
-	// which, the thread gives way and no longer does. At fast a connection's
-	// own cost is some tenth of a core.
+	// fast and slow are connections in a second: from fast on the thread gives way, and
+	// below slow it no longer does. At fast, what the connections themselves cost is some
+	// tenth of a core.
 	fast = 5000
 	slow = 2500
 )
@@ -38,7 +39,7 @@ type Thread struct {
 	since  time.Duration // the beginning of this window
 	count  int           // connections in it
 	giving bool          // the thread is a batch task
-	denied bool          // it cannot be, or is of another kind by an operator's will
+	denied bool          // it cannot be one, or an operator has made it one of another kind
 }
 
 // Came takes note of n connections.
@@ -49,8 +50,8 @@ func (t *Thread) Came(n int, now time.Duration) {
 	}
 }
 
-// Due returns when EndWindow is to be called if nothing comes before; the largest
-// Duration, never, unless the thread gives way.
+// Due returns when EndWindow is to be called if no connection comes before. Unless the
+// thread gives way that is never, the largest Duration.
 func (t *Thread) Due() time.Duration {
 	if !t.giving {
 		return math.MaxInt64
@@ -58,8 +59,8 @@ func (t *Thread) Due() time.Duration {
 	return t.since + window
 }
 
-// EndWindow ends the window: by what came in it the thread becomes a batch task, or an
-// ordinary one again, or stays what it is.
+// EndWindow ends the window: by how many connections came in it the thread becomes a
+// batch task, or an ordinary one again, or stays what it is.
 func (t *Thread) EndWindow(now time.Duration) {
 	giving := t.next(now)
 	t.since, t.count = now, 0
@@ -78,9 +79,9 @@ func (t *Thread) next(now time.Duration) bool {
 	return float64(t.count) >= float64(limit)*(now-t.since).Seconds()
 }
 
-// change makes this thread a batch task, or one like others again, and reports
-// whether it is. Neither takes a privilege. A thread that is of another kind
-// already was meant to be.
+// change makes the calling thread a batch task, or an ordinary one again, and reports
+// whether it did. Neither takes a privilege. It leaves a thread alone whose policy
+// somebody else has changed.
 func change(batch bool) bool {
 	from, to := uint32(unix.SCHED_BATCH), uint32(unix.SCHED_NORMAL)
 	if batch {

@@ -2,11 +2,12 @@
 // often partly unread or unwritten does not allocate each time.
 package buffers
 
-// Store gives buffers out and takes them back. The zero value is an empty one. It is
-// one goroutine's. What it keeps is bounded, and the rest is the collector's.
+// Store gives buffers out and takes them back. The zero value is an empty one. It belongs
+// to one goroutine. It keeps up to a megabyte of each size; what is beyond is left to the
+// garbage collector.
 type Store struct {
-	held    int // the capacity of those that are out
-	classes [bufferClasses][][]byte
+	held    int                     // the capacity of the buffers that are given out
+	classes [bufferClasses][][]byte // those that are kept, by size
 }
 
 // Class i is of smallestBuffer << 2i bytes: 512 B, 2 KiB, … 512 KiB. Larger
@@ -58,19 +59,19 @@ func (b *Store) Put(buffer []byte) {
 	}
 }
 
-// Forget is Put for a buffer that somebody still looks at: it is not used again.
+// Forget is Put for a buffer that somebody still looks at: it is not given out again.
 func (b *Store) Forget(buffer []byte) { b.held -= cap(buffer) }
 
-// Held returns the capacity of the buffers that are out.
+// Held returns the capacity of the buffers that are given out.
 func (b *Store) Held() int { return b.held }
 
 // TooLarge reports whether a buffer is four times too large for n bytes, and there are
 // smaller ones.
 func TooLarge(buffer []byte, n int) bool { return n <= cap(buffer)/4 && cap(buffer) > smallestBuffer }
 
-// Fit returns a buffer with what is in this one from from on: this one, or, when it is
-// four times too large, another. Each byte is so copied a third of a time at most while
-// a large buffer empties.
+// Fit returns a buffer with what is in this one from index from on: this one, or a
+// smaller one when this one is four times too large. While a large buffer empties,
+// the copies to smaller ones come to a third of its capacity at most.
 func (b *Store) Fit(buffer []byte, from int) []byte {
 	rest := buffer[from:]
 	if TooLarge(buffer, len(rest)) {
@@ -81,7 +82,7 @@ func (b *Store) Fit(buffer []byte, from int) []byte {
 	return buffer[:copy(buffer, rest)]
 }
 
-// Append is the built-in one, with buffers from here.
+// Append is the built-in append, with buffers of the store.
 func (b *Store) Append(buffer, more []byte) []byte {
 	if need := len(buffer) + len(more); need > cap(buffer) {
 		larger := b.Get(max(need, 2*cap(buffer)))

@@ -2,9 +2,9 @@
 
 package caller
 
-// ByThread says whether ID is the thread's.
+// ByThread says whether ID tells threads apart, not goroutines.
 const ByThread = false
 
-// ID returns what no other goroutine that lives has, and what stays the same for
-// the life of the caller's.
+// ID returns a number that no other living goroutine has, and that stays the same for
+// the life of the calling one.
 func ID() uintptr

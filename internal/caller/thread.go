@@ -4,9 +4,9 @@ package caller
 
 import "golang.org/x/sys/unix"
 
-// ByThread says whether ID is the thread's.
+// ByThread says whether ID tells threads apart, not goroutines.
 const ByThread = true
 
-// ID returns what no other thread has, and what stays the same for a goroutine
-// that is locked to its thread.
+// ID returns a number that no other thread has. It stays the same for a goroutine that
+// is locked to its thread.
 func ID() uintptr { return uintptr(unix.Gettid()) }

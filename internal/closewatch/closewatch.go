@@ -17,29 +17,31 @@ import (
 // Watch learns from the kernel when sockets are closed, whoever closes
 // them: an inotify(7) instance with a one-shot watch on each socket's inode.
 //
-// It is how connections are counted that belong to somebody else. Nothing in Go
-// tells when a *net.TCPConn is closed, short of asking it, and a wrapper would not be one; epoll
-// forgets what is closed in silence; and a duplicate, kept to find out, would
-// keep the connection open.
+// A worker counts by it the connections that belong to its program. Nothing in Go
+// tells when a *net.TCPConn is closed, short of asking it, and a wrapper would not be
+// a *net.TCPConn; epoll forgets in silence what is closed; and a duplicate, kept to find
+// out, would keep the connection open.
 //
 // The event comes once, when the last descriptor of the socket is closed, in
 // this process or another: from within close(2), when the number is free already.
-// A socket that is duplicated (File, a child) is so closed when it really is.
-// Watches are a resource of the user: fs.inotify.max_user_watches, and for each
-// Watch one of max_user_instances.
+// So a socket that was duplicated (File, a child) is reported when it is really closed.
+// Watches are a resource of the user: each socket takes one of
+// fs.inotify.max_user_watches, and each Watch one of max_user_instances.
+//
+// A Watch belongs to one goroutine. No method blocks.
 type Watch struct {
-	fd     int
-	path   []byte
+	fd     int        // owned
+	path   []byte     // scratch space
 	buffer [4096]byte // 256 events
 }
 
-// eventSize is that of struct inotify_event, which has a name after it only for
-// what is in a folder.
+// eventSize is the size of struct inotify_event. A name follows it only for what is in a
+// folder.
 const eventSize = unix.SizeofInotifyEvent
 
 var errNoCloseEvents = errors.New("the kernel does not report the close of a socket by inotify")
 
-// New returns a watch that was seen to work. The caller closes it.
+// New returns a Watch, after a trial that it works. The caller closes it.
 func New() (*Watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
 	if err != nil {
@@ -53,7 +55,7 @@ func New() (*Watch, error) {
 	return w, nil
 }
 
-// try watches a socket and closes it.
+// try watches a socket of its own, closes it, and sees whether that is reported.
 func (w *Watch) try() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -73,8 +75,8 @@ func (w *Watch) try() error {
 	return nil
 }
 
-// Add watches a socket and returns the watch's number, which Take will give
-// once. It borrows fd.
+// Add watches a socket and returns a number, which Take will give once. It borrows fd
+// for the call.
 func (w *Watch) Add(fd int) (int32, error) {
 	w.path = append(w.path[:0], "/proc/self/fd/"...)
 	w.path = append(strconv.AppendInt(w.path, int64(fd), 10), 0)
@@ -97,8 +99,9 @@ func (w *Watch) Add(fd int) (int32, error) {
 // still owns it.
 func (w *Watch) FD() int { return w.fd }
 
-// Take calls closed for each watch whose socket was closed. It calls missed when
-// the kernel's queue was full (fs.inotify.max_queued_events): some were not told.
+// Take calls closed with the number of each socket that was closed. It calls missed when
+// the kernel's queue was full (fs.inotify.max_queued_events): then some are never
+// reported.
 func (w *Watch) Take(closed func(watch int32), missed func()) {
 	for {
 		n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(w.fd), uintptr(unsafe.Pointer(&w.buffer[0])), uintptr(len(w.buffer)))
@@ -119,7 +122,7 @@ func (w *Watch) Take(closed func(watch int32), missed func()) {
 			}
 		}
 		if int(n)+2*eventSize <= len(w.buffer) {
-			return
+			return // there was room for another event: that was all
 		}
 	}
 }

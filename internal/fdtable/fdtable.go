@@ -16,9 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Grow has room for numbers below size, or below the limit of descriptors if that
-// is less. It blocks for as long as the table takes to grow. It borrows fd, any one,
-// for the call. An error says that there is no memory, or that fd is none.
+// Grow makes the table hold numbers below size, or below the limit of descriptors if
+// that is less. It blocks for as long as the table takes to grow. It borrows fd, which
+// may be any descriptor, for the call. An error says that there is no memory, or that fd
+// is not open.
 func Grow(fd, size int) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -32,6 +33,6 @@ func Grow(fd, size int) error {
 	if err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
-	_ = unix.Close(high) // fd is what may have something to flush
+	_ = unix.Close(high) // a duplicate has nothing to flush
 	return nil
 }

@@ -1,6 +1,6 @@
-// Package forworkertest is the door by which package worker/workertest drives a loop of
-// package worker by hand. It exists so that package worker need not export it: worker
-// sets New, and workertest, which programs import for their tests, calls it.
+// Package forworkertest is how package worker/workertest drives a loop of package worker
+// by hand. It exists so that package worker need not export what that takes: worker sets
+// New, and workertest, which programs import for their tests, calls it.
 package forworkertest
 
 import (
@@ -20,10 +20,11 @@ type Loop interface {
 	Advance(d time.Duration)
 	// Drain asks all sessions to finish, those that come afterwards too.
 	Drain()
-	// End closes all.
+	// End closes all connections, and the loop.
 	End()
 }
 
-// New makes a loop for a worker.Handler and []worker.Option; package worker sets
-// it. closed is called for each connection that ended, with its cause.
+// New makes a loop for a worker.Handler and []worker.Option, which this package cannot
+// name. Package worker sets it before main begins. closed is called within the methods
+// of Loop, for each connection that ended, with its cause.
 var New func(handler, options any, closed func(id uint64, cause error)) (Loop, error)

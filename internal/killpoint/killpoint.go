@@ -1,7 +1,7 @@
 // Package killpoint names the moments in a connection's hand-over at which the
 // death of a worker makes a difference, and lets a test stop a process there.
 //
-// The code passes a moment by Reach, which is nothing at all in a normal build.
+// Master and worker call Reach at each moment, which does nothing in a normal build.
 // Built with the tag killpoints, the first process that reaches the point named
 // in the environment stops itself there (SIGSTOP); a test then kills the worker
 // and looks at what became of the connection. Table says what should.
@@ -12,42 +12,42 @@ type Point int
 
 // The points, in the order in which a connection passes them.
 const (
-	Accepted Point = iota // in the master's hand
-	Sent                  // in the slot's queue
-	Noticed               // the worker saw that its queue is not empty
+	Accepted Point = iota // the master has accepted it
+	Sent                  // it is in the slot's queue
+	Noticed               // the worker is about to read its queue
 	Received              // the worker has the descriptor
-	Booked                // and has said so on the scoreboard
+	Booked                // the worker has booked that in the scoreboard
 	Opened                // the session is open
 	Answered              // the first answer is written
 	Closing               // the descriptor is about to be closed
-	Closed                // and is closed
-	Settled               // and that is booked
+	Closed                // the descriptor is closed
+	Settled               // the worker has booked that, too
 
-	// A connection that moves to another worker passes these on its way out.
+	// A connection that moves to another worker passes these when it leaves the first.
 	Packed // it is frozen, in a packet that the kernel has not got
-	Gone   // the kernel has it, and the worker has not forgotten it yet
+	Gone   // the kernel has the packet, and the worker has not yet forgotten the connection
 )
 
 // Fate is what becomes of a connection whose worker is killed at a point, seen
 // by its client and in the master's books.
 type Fate struct {
 	Served bool // some worker answers it in full
-	Lost   bool // it is booked as lost; else as closed
+	Lost   bool // the master books it as lost; else as closed
 }
 
 // Table is the one list of the points: where each is, and what the design says
 // of a death there.
 var Table = [...]struct {
 	Name     string
-	InMaster bool // it is the master that stops there, while the worker is killed
+	InMaster bool // the master stops there, and the worker is killed meanwhile
 	Fate     Fate
-	Moving   bool // only connections that leave their worker come there
+	Moving   bool // only a connection that leaves its worker comes there
 }{
-	// Whatever the worker has not received is served by its successor.
+	// What the worker has not received is served by its successor.
 	Accepted: {"accepted", true, Fate{Served: true}, false},
 	Sent:     {"sent", true, Fate{Served: true}, false},
 	Noticed:  {"noticed", false, Fate{Served: true}, false},
-	// From here on it is the worker's, and dies with it.
+	// From here on the connection is the worker's, and dies with it.
 	Received: {"received", false, Fate{Lost: true}, false},
 	Booked:   {"booked", false, Fate{Lost: true}, false},
 	Opened:   {"opened", false, Fate{Lost: true}, false},
@@ -57,7 +57,7 @@ var Table = [...]struct {
 	Closing: {"closing", false, Fate{Served: true, Lost: true}, false},
 	Closed:  {"closed", false, Fate{Served: true, Lost: true}, false},
 	Settled: {"settled", false, Fate{Served: true}, false},
-	// The packet in the kernel is the point of ownership.
+	// The connection is the worker's until the kernel has the packet.
 	Packed: {"packed", false, Fate{Lost: true}, true},
 	Gone:   {"gone", false, Fate{Served: true}, true},
 }

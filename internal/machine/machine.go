@@ -1,4 +1,4 @@
-// Package machine says what this process may use of the machine.
+// Package machine says how much memory this process may use.
 package machine
 
 import (

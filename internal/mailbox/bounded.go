@@ -8,8 +8,8 @@ import (
 // Bounded takes messages from any goroutine for a loop to act on in order, as long as
 // not too many wait. Its mutex is held for an append, never while something runs.
 //
-// What waits lies in pages that are the collector's once they are read: a burst leaves
-// 16 of them. The loop acts on as many in a turn as it likes:
+// What waits lies in pages, of which 16 at most are kept after a burst. The loop takes
+// and acts on as many messages in a turn as it likes:
 //
 //	Put, Offer ─► posted ─► Collect ─► Left, Next ─► acted on ─► Done
 //
@@ -24,24 +24,25 @@ type Bounded[M any] struct {
 
 	mu     sync.Mutex
 	closed bool
-	posted pages[M]
-	spare  pageStack[M]
+	posted pages[M]     // what the loop has not collected
+	spare  pageStack[M] // for posted
 
-	// The loop's: what it has collected.
-	taken pages[M]
-	read  int          // messages of the first page
-	empty pageStack[M] // to spare
+	// The loop's goroutine owns the following.
+	taken pages[M]     // what it has collected
+	read  int          // how many messages of the first page of taken it has read
+	empty pageStack[M] // pages that it has read; Collect adds them to spare
 }
 
-// page is some messages. Pages are lists: in order, the last one not full.
+// page is some messages.
 type page[M any] struct {
 	messages []M
 	next     *page[M]
 }
 
+// pages is a list of pages, in the order of their messages.
 type pages[M any] struct{ first, last *page[M] }
 
-// pageStack is empty pages that are kept.
+// pageStack is empty pages, at most pagesKept, that are kept to be filled again.
 type pageStack[M any] struct {
 	top *page[M]
 	n   int
@@ -138,6 +139,7 @@ func (s *pageStack[M]) push(p *page[M]) {
 	}
 }
 
+// pop returns an empty page, or nil.
 func (s *pageStack[M]) pop() *page[M] {
 	p := s.top
 	if p != nil {
@@ -147,6 +149,7 @@ func (s *pageStack[M]) pop() *page[M] {
 	return p
 }
 
+// append adds the pages from first on. If they are several, the caller sets last.
 func (p *pages[M]) append(first *page[M]) {
 	if p.first == nil {
 		p.first = first

@@ -1,17 +1,17 @@
 // Package mailbox passes messages from any goroutine to the one that owns an event
-// loop, which reads them in order. What a message is, is its user's affair.
+// loop, which reads them in order. What a message is, its user decides.
 //
-// Two kinds: a Mailbox never refuses, for what is bounded by itself; a Bounded is for
-// callers who could be faster than the loop. Both tell the loop by a function, most
-// often a poller.Waker's Wake.
+// There are two kinds. A Mailbox never refuses a message: it is for messages that are few
+// by their nature. A Bounded is for senders who could be faster than the loop. Both tell
+// the loop by a function, most often a poller.Waker's Wake.
 package mailbox
 
 import "sync"
 
 // Mailbox takes messages from any goroutine for one that reads them in order.
-// Putting never blocks, so that no two loops can wait for each other; what may be put
-// is bounded by what there is (workers, signals, requests), not by the mailbox. The
-// zero value with Notify set is an empty one.
+// Putting never blocks, so that no two loops can wait for each other. The mailbox has no
+// bound: how many messages there can be follows from what they are about (workers,
+// signals, requests). The zero value with Notify set is an empty one.
 type Mailbox[M any] struct {
 	// Notify is called in each Put, on the putting goroutine and under the mailbox's
 	// lock: it must not block, and never runs after Close. It is set before the first Put.
@@ -19,8 +19,8 @@ type Mailbox[M any] struct {
 
 	mu     sync.Mutex
 	closed bool
-	posted []M
-	taken  []M // the reader's, kept to be filled again
+	posted []M // not yet taken
+	taken  []M // what the last Take has returned; it is filled again after the next
 }
 
 // Put leaves a message for the reader. It returns false, and nothing comes of the

@@ -28,7 +28,7 @@ func (e *Event) Ready() uint32 { return e.Events }
 type Set struct {
 	fd      int
 	wait    waiter
-	parking *parking // nil without Park
+	parking *parking // owns fd after Park; nil before
 }
 
 // New returns an empty, close-on-exec set. The caller closes it.

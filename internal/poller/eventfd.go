@@ -14,6 +14,7 @@ import (
 // to clear.
 type bell int
 
+// newBell returns an owned descriptor.
 func newBell() (bell, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
@@ -31,6 +32,7 @@ func (b bell) ring() {
 	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b), uintptr(unsafe.Pointer(&one)), 8)
 }
 
+// clear has the bell readable no more, until it rings again. It does not block.
 func (b bell) clear() {
 	var count uint64
 	_, _, _ = syscall.RawSyscall(unix.SYS_READ, uintptr(b), uintptr(unsafe.Pointer(&count)), 8) // EAGAIN: nothing was pending

@@ -20,10 +20,10 @@ type parking struct {
 	conn    syscall.RawConn
 	limited bool // the file has a deadline
 
-	look   func(fd uintptr) bool
-	events []Event // where look puts them
-	n      int
-	errno  syscall.Errno
+	look   func(fd uintptr) bool // looks into the set, and reports whether that ends the wait
+	events []Event               // where look puts what is ready
+	n      int                   // what look has found: so many events, or
+	errno  syscall.Errno         // an error
 }
 
 // newParking takes ownership of the set's descriptor, even on error: closing its file
@@ -45,6 +45,7 @@ func newParking(s *Set, fd int, name string) (*parking, error) {
 	return p, err
 }
 
+// wait is Wait for any timeout but 0.
 func (p *parking) wait(s *Set, events []Event, timeout time.Duration) (int, error) {
 	if p.limited || timeout > 0 {
 		var until time.Time

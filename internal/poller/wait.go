@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiter decides how a wait enters the kernel. A raw system call costs what it
-// costs in C, but the thread keeps its P (the scheduler's right to run Go
-// code) while it sleeps; one through syscall.Syscall6 gives the P up and takes
-// it back, which costs as much again as the whole wait. So:
+// waiter decides how a wait enters the kernel. It belongs to the set's loop, whose thread
+// blocks in it. A raw system call costs what it costs in C, but the thread keeps its P
+// (the scheduler's right to run Go code) while it sleeps; one through syscall.Syscall6
+// gives the P up and takes it back, which costs as much again as the whole wait. So:
 //
 //   - Wait raw. A P that is held for 10 ms makes the runtime's monitor signal
 //     the thread (sysmon and retake in runtime/proc.go), and the wait
@@ -29,10 +29,11 @@ import (
 // for ever.
 type waiter struct {
 	yield  bool // always through the scheduler
-	cool   int  // waits left that go through the scheduler
+	cool   int  // how many waits are still to go through the scheduler
 	worked bool // a raw wait returned since the last EINTR
 }
 
+// coolWaits is how many waits go through the scheduler after the loop has slept.
 const coolWaits = 64
 
 // wait waits in s, whose waiter this is.

@@ -5,7 +5,7 @@ import "sync/atomic"
 // Waker ends another goroutine's Wait. The contract says who may call what.
 type Waker struct {
 	bell bell
-	rung atomic.Bool
+	rung atomic.Bool // it has rung since the last Clear: it need not ring again
 }
 
 // NewWaker adds a waker to set under tag. The caller closes it after the last
@@ -40,6 +40,6 @@ func (w *Waker) Clear() {
 	w.rung.Swap(false)
 }
 
-// Close closes what was in the set, which leaves it by that: nobody else owns it. The
-// set's loop calls it, or anybody once the loop has ended.
+// Close closes the bell, which leaves the set by that, since nobody else has its
+// descriptor. The set's loop calls it, or anybody once the loop has ended.
 func (w *Waker) Close() error { return w.bell.close() }

@@ -15,28 +15,28 @@ import (
 //	level 0   256 slots of 1 ms     deadlines up to 0.25 s away
 //	level 1   256 slots of 2 ms     … 0.5 s
 //	   ⋮
-//	level 15  256 slots of 32.8 s   … 2.3 h; what is farther is put in again then
+//	level 15  256 slots of 32.8 s   … 2.3 h; what is farther away is put in again then
 //
 // A deadline goes into the finest level whose slots reach it, and stays there:
-// a slot is at most 1/127 of the way. It never fires early, and late by less
-// than 1/127 of the way plus a tick of 1 ms: within 10 ms, or 1 %. So far
-// deadlines cost few wake-ups, however many they are.
+// a slot is at most 1/127 of the time until then. It never fires early, and late by less
+// than 1/127 of that time plus a tick of 1 ms: within 10 ms, or 1 %. So deadlines that
+// are far away cost few wake-ups, however many they are.
 //
 // Deadlines are named by an id. Arming and cancelling take constant time, and
 // allocate nothing. Ids are made by the page.
 type Wheel[V any] struct {
 	base     int64 // in ticks: every slot up to here has been emptied
 	slots    [wheelSlots + 1]links
-	occupied [wheelLevels][slotsPerLevel / 64]uint64
-	levels   uint32 // a bit for each level with anything in it
+	occupied [wheelLevels][slotsPerLevel / 64]uint64 // a bit for each slot with anything in it
+	levels   uint32                                  // a bit for each level with anything in it
 
 	earliest     int64 // in ticks: the first slot with anything in it, or noTick
 	earliestSlot uint32
 	stale        bool // earliest is to be found again
 
 	pages []*[pageNodes]node[V]
-	free  uint32 // the first unused id; the others by their links
-	made  uint32 // ids, 0 included, which is none
+	free  uint32 // the first unused id, or 0; its prev is the next one
+	made  uint32 // how many ids were made, with 0, which is none
 }
 
 // links joins a node, or a slot, into a ring: the slot's own links are of the
@@ -56,10 +56,10 @@ const (
 	wheelLevels   = 16
 	slotsPerLevel = 256
 	wheelSlots    = wheelLevels * slotsPerLevel
-	// dueSlot is one more: of what has come due and was not yet taken.
+	// dueSlot is one more slot, for what has come due and was not yet taken.
 	dueSlot  = wheelSlots
 	slotMark = 1 << 31
-	// horizonTicks is as far as the last level reaches, whatever the base.
+	// horizonTicks is how far the last level reaches, whatever the base.
 	horizonTicks = (slotsPerLevel - 2) << (wheelLevels - 1)
 	pageNodes    = 256
 	noTick       = math.MaxInt64
@@ -74,8 +74,8 @@ func New[V any]() *Wheel[V] {
 	return w
 }
 
-// Late returns how long after its deadline Take may first have one that is so far
-// away when it is armed, provided that its user advances the wheel at each Next.
+// Late returns how long after its deadline, at most, Take has an id whose deadline was
+// that far away when it was armed, provided that its user advances the wheel at each Next.
 func Late(away time.Duration) time.Duration {
 	return tickTime + min(max(away, 0), horizonTicks*tickTime)/127
 }
@@ -103,7 +103,7 @@ func (w *Wheel[V]) Remove(id uint32) {
 	w.free = id
 }
 
-// Value returns id's value, for good.
+// Value returns where id's value is. It stays there until Remove.
 func (w *Wheel[V]) Value(id uint32) *V { return &w.node(id).value }
 
 // Due returns when id is due, if it is armed.
@@ -113,8 +113,8 @@ func (w *Wheel[V]) Due(id uint32) (deadline time.Duration, armed bool) {
 }
 
 // Arm sets id's deadline, in place of the one it had. now is the time of the
-// call. What is due by now already is so from the next tick on: a loop that
-// takes what is due comes to an end.
+// call. A deadline that has passed by now comes due at the next tick, so that a loop
+// which takes what is due comes to an end.
 func (w *Wheel[V]) Arm(id uint32, now, deadline time.Duration) {
 	w.Advance(now)
 	w.Cancel(id)
@@ -138,7 +138,7 @@ func (w *Wheel[V]) Cancel(id uint32) {
 	}
 }
 
-// Advance moves the time on to now: what has come due is for take to return.
+// Advance moves the time on to now: Take then returns what has come due.
 func (w *Wheel[V]) Advance(now time.Duration) {
 	tick := int64(now / tickTime)
 	if tick <= w.base {
@@ -157,8 +157,8 @@ func (w *Wheel[V]) Advance(now time.Duration) {
 	w.base = tick
 }
 
-// Take returns one that has come due, in the order of the slots, and is armed no
-// longer; 0 when there is none.
+// Take returns an id that has come due, which is then not armed any more, or 0 when there
+// is none. Ids come in the order of their slots.
 func (w *Wheel[V]) Take() (id uint32) {
 	for {
 		id := w.slots[dueSlot].next
@@ -174,8 +174,8 @@ func (w *Wheel[V]) Take() (id uint32) {
 	}
 }
 
-// Next returns when take will have something, after advance; false when nothing
-// is armed.
+// Next returns a time from which on, after Advance, Take may have something; false when
+// nothing is armed.
 func (w *Wheel[V]) Next() (deadline time.Duration, ok bool) {
 	if w.slots[dueSlot].next != slotMark|dueSlot {
 		return time.Duration(w.base) * tickTime, true
@@ -184,8 +184,8 @@ func (w *Wheel[V]) Next() (deadline time.Duration, ok bool) {
 	return time.Duration(tick) * tickTime, tick != noTick
 }
 
-// InUse returns how many ids were added and not removed. It takes time in
-// proportion to those that were removed: it is for tests.
+// InUse returns how many ids were added and not removed. It goes through the removed
+// ones: it is for tests.
 func (w *Wheel[V]) InUse() int {
 	n := int(w.made) - 1
 	for id := w.free; id != 0; id = w.node(id).prev {
@@ -203,7 +203,7 @@ func (w *Wheel[V]) links(i uint32) *links {
 	return &w.node(i).links
 }
 
-// ticks rounds up.
+// ticks returns a deadline in ticks, rounded up.
 func ticks(deadline time.Duration) int64 {
 	whole := int64(deadline / tickTime)
 	if deadline%tickTime > 0 {
@@ -267,8 +267,8 @@ func (w *Wheel[V]) find() int64 {
 	return w.earliest
 }
 
-// ahead returns how far the first occupied slot of a level is from one of them,
-// in turn. There is one.
+// ahead returns how many slots after from the first occupied slot of a level comes, in
+// their circle. There is one.
 func (w *Wheel[V]) ahead(level, from int) int {
 	words := &w.occupied[level]
 	word := words[from/64] >> (from % 64)

@@ -10,9 +10,9 @@
 //	closed, err := c.Closed()     // what Close of the session gets
 //
 // Each method returns when the worker has nothing left to do, work off the loop
-// included. All are for one goroutine at a time, which is the loop's: a method of a
-// worker.Conn called on another one panics (worker.ErrWrongGoroutine). Streams handlers need no such thing: call
-// their function with a listener of package net.
+// included. All are for one goroutine at a time, on which the loop then runs: a method
+// of a worker.Conn called on another one panics (worker.ErrWrongGoroutine). A Streams
+// handler needs no such thing: call its function with a listener of package net.
 package workertest
 
 import (
@@ -32,7 +32,7 @@ var (
 	remote = netip.MustParseAddr("192.0.2.2")
 )
 
-// Worker is a worker that does something only when told to.
+// Worker is a worker that does something only within its methods and its clients'.
 type Worker struct {
 	t       testing.TB
 	loop    forworkertest.Loop
@@ -64,14 +64,14 @@ func New(t testing.TB, h worker.Handler, opts ...worker.Option) *Worker {
 	return w
 }
 
-// Connect makes a connection, which the handler opens, by the listener without a
-// name.
+// Connect makes a connection that comes by the listener without a name; the handler
+// opens it.
 func (w *Worker) Connect() *Client {
 	w.t.Helper()
 	return w.ConnectTo("")
 }
 
-// ConnectTo is Connect by the listener of that name.
+// ConnectTo is Connect for a connection that comes by the listener of that name.
 func (w *Worker) ConnectTo(listener string) *Client {
 	w.t.Helper()
 	id := uint64(len(w.clients) + 1)
@@ -100,7 +100,7 @@ func (w *Worker) Drain() {
 	w.serve()
 }
 
-// serve lets the worker do what there is to do, and the clients read.
+// serve lets the worker act and the clients read, until neither has anything to do.
 func (w *Worker) serve() {
 	w.t.Helper()
 	for more := true; more; {
@@ -117,11 +117,11 @@ func (w *Worker) serve() {
 // Client is the other end of a connection. It reads at once all that is written.
 type Client struct {
 	worker   *Worker
-	fd       int // -1 once closed
-	received []byte
-	ended    bool
-	closed   bool
-	cause    error
+	fd       int    // owned; -1 once closed
+	received []byte // since the last call of Received
+	ended    bool   // it has read the end
+	closed   bool   // the worker has closed the connection
+	cause    error  // if closed: what Close of the session got
 }
 
 // Send sends fragments, one after the other: the handler is given each before the
@@ -190,6 +190,7 @@ func (c *Client) read() (some bool) {
 	return some
 }
 
+// release closes the descriptor, if it is open.
 func (c *Client) release() {
 	if c.fd >= 0 {
 		_ = unix.Close(c.fd) // a client that leaves

@@ -78,7 +78,7 @@ func Conform(t *testing.T, backend Backend) {
 	}
 }
 
-// check is one promise of the contract.
+// check is one promise of the contract. try panics with a breach if it is broken.
 type check struct {
 	promise string
 	try     func(r *rig)
@@ -105,7 +105,7 @@ func (c *check) run(backend Backend) (err error) {
 	return nil
 }
 
-// breach ends a check, by a panic.
+// breach says how a backend has broken its promise. It ends a check, by a panic.
 type breach string
 
 func (b breach) Error() string { return string(b) }
@@ -118,7 +118,8 @@ func must(err error) {
 	}
 }
 
-// rig is what a check works with.
+// rig is what a check works with: a set, and descriptors to put into it. It closes in the
+// end what it has made.
 type rig struct {
 	backend Backend
 	set     Set
@@ -247,7 +248,7 @@ func (es events) String() string {
 	return "[" + strings.Join(texts, " ") + "]"
 }
 
-// wait is one Wait with room for eight.
+// wait returns what one Wait reports, up to eight events.
 func wait(set Set, timeout time.Duration) (es events) {
 	var buffer [8]poller.Event
 	n, err := set.Wait(buffer[:], timeout)
@@ -258,7 +259,7 @@ func wait(set Set, timeout time.Duration) (es events) {
 	return es
 }
 
-// await waits until one Wait reports this, and nothing else.
+// await waits until a Wait reports this event, and nothing else.
 func (r *rig) await(set Set, want event) {
 	var got events
 	for begun := time.Now(); time.Since(begun) < patience; {
