@@ -78,7 +78,7 @@ func upgradeEnviron(variables ...string) []string {
 // pathOfStart is where the path of a program that is to take over was given.
 const pathOfStart = "the path by which this program was started"
 
-// execute is execve(2) with descriptors that stay. It returns only with an error.
+// execute is execve(2) with descriptors that stay open. It returns only with an error.
 func execute(path string, fds []int, variables ...string) error {
 	syscall.ForkLock.Lock() // or a child could have them
 	defer syscall.ForkLock.Unlock()
@@ -90,7 +90,7 @@ func execute(path string, fds []int, variables ...string) error {
 	return fmt.Errorf("%s: %w", path, child.StartHint(path, pathOfStart, os.NewSyscallError("execve", err)))
 }
 
-// setInheritable lets an exec keep the descriptors, or not any more.
+// setInheritable has an exec keep the descriptors, or close them.
 func setInheritable(fds []int, on bool) error {
 	flags := unix.FD_CLOEXEC
 	if on {

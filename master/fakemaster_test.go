@@ -15,57 +15,64 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fakeMaster runs the production supervisor with fake worker processes and a fake
-// accept goroutine, in a bubble with a fake clock (testing/synctest). After
-// every step it checks what must always hold.
+// fakeMaster runs the production supervisor with fake worker processes and a fake accept
+// goroutine, in a bubble with a fake clock (testing/synctest). It is itself the acceptor,
+// and notes what the supervisor does wrong with either; check returns that. Its fields
+// belong to the supervisor's goroutine: a test gets at them by look.
 type fakeMaster struct {
 	*supervisor
-	ended        chan error
-	nextPID      int
-	live         map[int]*fakeWorker // by pid: processes that live
+	ended  chan error // what run returned
+	faults []error    // what must not happen, and did
+
+	// The worker processes:
+	nextPID   int
+	live      map[int]*fakeWorker // by pid
+	entries   []*ipc.Entry        // of the first workers, for the test to write as they do
+	mute      bool                // those started from now on never say ready
+	moves     bool                // they can move connections
+	failStart error               // starting one fails with this
+	aborted   time.Time           // when one last was, for it hung
+
+	// The accept goroutine:
 	queues       map[int]*dispatch.Queue
 	queuesClosed map[int]bool
 	closed       bool // the listeners
-	paused       bool // the accept goroutine
-
-	acceptStands bool // the accept goroutine stands still
-	holdsArrival bool // it has something on its way to a new generation, for ever
-	faults       []error
-
-	mute          bool  // workers started from now on never say ready
-	moves         bool  // they can move connections
-	failStart     error // starting one fails with this
-	reread        error
-	workers       int           // in the configuration, as read next
-	samples       atomic.Int64  // that the supervisor took
-	aborted       time.Time     // when a worker last was, for it hung
-	answers       []chan scaled // that are to come
-	cannotRestore int           // the generation that cannot restore connections
-
-	upgradeSteps []string
-	failTest     error                         // starting the self-test fails with this
-	failExecute  error                         // becoming the new program fails with this
-	someoneDied  bool                          // a child is reaped, and the supervisor has not heard of it
+	paused       bool
+	acceptStands bool                          // it stands still
+	holdsArrival bool                          // it has something on its way to a new generation, for ever
 	counts       map[int]dispatch.WorkerCounts // as Snapshot has them
+	samples      atomic.Int64                  // that the supervisor took
 
-	entries []*ipc.Entry // of the first workers, for the test to write as they do
+	// What is asked of the supervisor:
+	workers       int           // in the configuration, as read next
+	reread        error         // reading it fails with this
+	answers       []chan scaled // that are to come
+	cannotRestore int           // the generation that cannot restore connections; 0: none
+
+	// An upgrade:
+	upgradeSteps []string
+	failTest     error // starting the self-test fails with this
+	failExecute  error // becoming the new program fails with this
+	someoneDied  bool  // a child is reaped, and the supervisor has not heard of it
 }
 
 // fakeWorker is a worker process that is not there.
 type fakeWorker struct {
 	pid      int
 	spec     child.Spec
-	hungUp   bool
 	fm       *fakeMaster
+	hungUp   bool // by the supervisor
 	stubborn bool // does not exit when told to drain
 	deaf     bool // does not answer when told to move
 	gave     bool // it has said that it gave all
 }
 
+// newFakeMaster starts a supervisor whose workers cannot move connections.
 func newFakeMaster(workers, maxWorkers int) *fakeMaster {
 	return newFakeMasterOf(workers, maxWorkers, false)
 }
 
+// newFakeMasterOf starts a supervisor with workers that can move connections, or cannot.
 func newFakeMasterOf(workers, maxWorkers int, moves bool) *fakeMaster {
 	fm := &fakeMaster{moves: moves,
 		ended: make(chan error, 1), nextPID: 100, workers: workers,
@@ -75,7 +82,7 @@ func newFakeMasterOf(workers, maxWorkers int, moves bool) *fakeMaster {
 		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
 		DrainTimeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
 	}
-	config.Reread = func(*Config) (next Config, err error) { // on a goroutine of its own
+	config.Reread = func(*Config) (next Config, err error) { // called on a reload's goroutine
 		next = config
 		fm.do(func() { next.Workers, err = fm.workers, fm.reread })
 		return next, err
@@ -99,8 +106,8 @@ func newFakeMasterOf(workers, maxWorkers int, moves bool) *fakeMaster {
 	return fm
 }
 
-// newUpgrader returns an upgrader that notes what is called of it, in the order of that.
-// Become nothing else it cannot: to execute the program fails with failExecute.
+// newUpgrader returns an upgrader that notes in upgradeSteps what is called. It never
+// becomes another program: execute fails with failExecute.
 func (fm *fakeMaster) newUpgrader() upgrader {
 	note := func(step string) { fm.upgradeSteps = append(fm.upgradeSteps, step) }
 	return upgrader{
@@ -133,7 +140,7 @@ func (fm *fakeMaster) newUpgrader() upgrader {
 	}
 }
 
-// fakeTest is a self-test that finds nothing wrong.
+// fakeTest is the master's self-test, which finds nothing wrong.
 type fakeTest fakeMaster
 
 func (t *fakeTest) ask(int, time.Duration) error {
@@ -319,14 +326,7 @@ func (fm *fakeMaster) Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts
 }
 func (fm *fakeMaster) Configure(dispatch.Settings, []dispatch.Listener) { fm.asked() }
 
-// look runs f on the supervisor's goroutine, which alone touches all this.
-func (fm *fakeMaster) look(f func()) {
-	if !fm.do(f) {
-		panic("the supervisor has ended")
-	}
-}
-
-// check looks at everything between two steps.
+// check returns what must hold between two steps, and does not, and all faults.
 func (fm *fakeMaster) check() error {
 	serving := 0
 	for number := range fm.queues {
@@ -361,6 +361,13 @@ func (fm *fakeMaster) check() error {
 		return fmt.Errorf("%d workers in generation %d", n, fm.generation)
 	}
 	return errors.Join(fm.faults...)
+}
+
+// look runs f on the supervisor's goroutine, which alone touches all this.
+func (fm *fakeMaster) look(f func()) {
+	if !fm.do(f) {
+		panic("the supervisor has ended")
+	}
 }
 
 // do runs f on the supervisor's goroutine and returns when it has run, or false if the

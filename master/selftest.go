@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// selfTest is a child that runs the new program as a takeover would, up to the
-// point where it would take over: it reads the upgrade state, and says whether it
-// could. It stays, to read it once more when it is final. It is a *testedChild.
+// selfTest is a child that runs the new program with the arguments of this one. Its Run
+// reads the upgrade state and says whether it could take over (selftested.go). It stays, to
+// read the state once more when that is final. It is a *testedChild.
 type selfTest interface {
 	ask(memory int, limit time.Duration) error // whether it could take over what is in memory, which is borrowed; blocks
 	end()                                      // ends it, and does not wait for its end
@@ -21,7 +21,7 @@ type selfTest interface {
 
 type testedChild struct {
 	command *child.Command
-	answers *os.File // a SOCK_SEQPACKET socket: a memfd there, an answer back
+	answers *os.File // a SOCK_SEQPACKET socket, on which a memfd is sent and an answer comes back
 }
 
 const (
@@ -31,8 +31,8 @@ const (
 	maxAnswer    = 4096
 )
 
-// startTest starts the new program, which spec has the path of, and returns when it has
-// read the state. The caller ends the test. It blocks.
+// startTest starts the new program, whose path is in spec, and returns when it has read
+// the state. The caller ends the test. It blocks.
 func startTest(state *upgradeState, spec child.CommandSpec, r *child.Reaper) (*testedChild, error) {
 	memory, err := state.write()
 	if err != nil {
@@ -99,7 +99,7 @@ func (t *testedChild) ask(memory int, limit time.Duration) error {
 	return nil
 }
 
-// explain adds to a missing answer how the child ended, and what it said.
+// explain adds to errNoAnswer how the child ended, and what it wrote to standard error.
 func (t *testedChild) explain(err error) error {
 	if !errors.Is(err, errNoAnswer) {
 		return err

@@ -9,9 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is the self-test in the child, which is the new program.
+// This file is the self-test in the child, which runs the new program: selftest.go is the
+// master's side.
 
-// runSelfTest answers the questions of a master that wants to become this program.
+// runSelfTest answers the questions of a master that wants to become this program. It is
+// what Run does in the child, and returns when the master asks no more.
 func runSelfTest(config *Config) error {
 	fd, _ := descriptorVariable(upgradeTestVariable)
 	return answerQuestions(fd, func(memory int) error {

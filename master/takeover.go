@@ -41,8 +41,8 @@ func TurnBack(why error) {
 	}
 }
 
-// turnBack makes this process the old program again, which is to say that so many
-// lines of the log are missing. It returns only with an error.
+// turnBack makes this process the old program again, which then logs that so many lines
+// of the log are missing. It returns only with an error.
 func turnBack(state *upgradeState, memory int, why error, missing int) error {
 	if os.Getenv(upgradeErrorVariable) != "" {
 		return fmt.Errorf("there is no way back: %w", why) // this is the old one
@@ -52,7 +52,7 @@ func turnBack(state *upgradeState, memory int, why error, missing int) error {
 	return errors.Join(why, err)
 }
 
-// fits says why this program cannot take over, if it cannot.
+// fits returns why this program cannot take over with the configuration, or nil.
 func (u *upgradeState) fits(config *Config) error {
 	if len(u.Slots) > maxSlots(config) {
 		return fmt.Errorf("%d slots are more than max-workers, which is %d, allows", len(u.Slots), config.MaxWorkers)
@@ -78,8 +78,9 @@ func (u *upgradeState) fits(config *Config) error {
 	return nil
 }
 
-// takeOver goes on where the old program stopped. Up to the commit nothing is
-// changed: an error, or a panic, leads back to the old program.
+// takeOver builds the actors from the state of the old program, to go on where that
+// stopped. Up to the commit nothing is changed: an error, or a panic, leads back to the old
+// program.
 func takeOver(config *Config, limit int) (a *actors, err error) {
 	memory, _ := descriptorVariable(upgradeVariable)
 	state, err := readUpgradeState(memory)
@@ -122,8 +123,8 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 	return a, nil
 }
 
-// openBoards maps the scoreboard of each slot that has a worker. What was one for
-// all is each one's own from now on.
+// openBoards maps the scoreboard of each slot that has a worker, by a duplicate of its
+// descriptor. An older program may have had one for all slots, which is mapped for each.
 func openBoards(state *upgradeState) (map[int]*ipc.Scoreboard, error) {
 	boards := make(map[int]*ipc.Scoreboard)
 	for _, s := range state.Slots {
@@ -189,7 +190,7 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 	}
 }
 
-// restore takes over the slots, before run.
+// restore takes over the slots, before run. It takes ownership of the scoreboards.
 func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
 	s.lastMove = state.LastMove

@@ -26,9 +26,9 @@ import (
 //
 // Whatever goes wrong before the exec changes nothing: this program goes on. A
 // takeover that fails goes back to the old program's file, which was kept open.
-// A program that is ended in its takeover, by a signal or os.Exit, would take the
-// server with it: so a child of it does as the takeover does first, up to the point
-// of no return.
+// But a new program that ends in its takeover, by a signal or os.Exit, would take the
+// server with it. So a child runs the new program first (selftest.go): with the same
+// arguments, up to Run, which reads the state and says whether it could take over.
 type upgrade struct {
 	stage upgradeStage
 	test  selfTest    // nil until it has passed
@@ -40,10 +40,10 @@ type upgradeStage int
 
 const (
 	stageAsked   upgradeStage = iota // the test begins when the accept goroutine can say what it has
-	stageTesting                     // a child reads the state
-	stageTested                      // it waits for the end of what is under way
+	stageTesting                     // the child starts, and reads the state
+	stageTested                      // the upgrade waits until nothing is under way: see busy
 	stagePausing                     // control is being paused
-	stagePaused                      // it is done at the first moment that nothing is under way
+	stagePaused                      // the exec follows at the first moment that nothing is under way
 )
 
 // upgradeLimit is how long an upgrade may wait for what is under way: a reload,
@@ -53,9 +53,9 @@ const upgradeLimit = 30 * time.Second
 // errNotYet: something is under way that is to be waited for.
 var errNotYet = errors.New("not possible yet")
 
-// askUpgrade begins an upgrade, or joins the one under way. client is the
-// connection of one who waits for the answer, which it takes ownership of; -1:
-// nobody does.
+// askUpgrade begins an upgrade, or joins the one under way. client is a descriptor, the
+// connection of a client who waits for the answer: askUpgrade takes ownership of it. -1:
+// nobody waits.
 func (s *supervisor) askUpgrade(client int) {
 	switch {
 	case client < 0:
@@ -133,7 +133,8 @@ func (s *supervisor) testUpgrade() {
 }
 
 // pauseAccepting holds the accept goroutine still, until it is resumed. The error wraps
-// errNotYet while connections are on their way, and an event tells when they are not.
+// errNotYet while it holds connections that it cannot place; BatchEmpty follows when it
+// holds none.
 func (s *supervisor) pauseAccepting() (dispatch.State, error) {
 	accept, err := s.dispatch.Pause()
 	switch err {
@@ -183,8 +184,9 @@ func (s *supervisor) busy() bool {
 		s.slots.some(func(slot *slot) bool { return slot.order != nil && !slot.order.abandoned })
 }
 
-// defersReload reports whether a reload is left to the program that takes over. Else
-// reloads without end could keep an upgrade waiting.
+// defersReload reports whether a reload is left to the program that takes over: one that
+// no client waits for, once the test has passed. Otherwise reloads without end could keep
+// an upgrade waiting.
 func (s *supervisor) defersReload() bool {
 	return s.upgrade != nil && s.upgrade.test != nil && len(s.waiting) == 0
 }
@@ -216,6 +218,7 @@ func (s *supervisor) refuseUpgrade(err error) {
 	s.clients = nil
 }
 
+// resumeProcesses has all be read again that becomeNext has paused.
 func (s *supervisor) resumeProcesses() {
 	for slot := range s.slots.all() {
 		if slot.process != nil {
@@ -230,7 +233,7 @@ func (s *supervisor) becomeNext() error {
 	runtime.LockOSThread() // the thread that becomes the process, with the signals it blocks
 	defer runtime.UnlockOSThread()
 	began := ipc.NewClock().Now()
-	defer s.resumeProcesses() // what is to be waited for may be a worker's word
+	defer s.resumeProcesses() // what the next try waits for may be a worker's word
 	var pids []int
 	for slot := range s.slots.all() {
 		if slot.process != nil {
@@ -259,8 +262,8 @@ func (s *supervisor) becomeNext() error {
 	return s.upgrader.become(state, s.upgrade.test, s.inbox.Empty)
 }
 
-// state describes everything. What workers have said is complete only when
-// their processes are paused.
+// state describes everything for the next program, with what the accept goroutine has
+// described. What workers have said is complete only when their processes are paused.
 func (s *supervisor) state(accept dispatch.State) *upgradeState {
 	state := &upgradeState{
 		Format: upgradeFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
@@ -278,9 +281,10 @@ func (s *supervisor) state(accept dispatch.State) *upgradeState {
 	return state
 }
 
-// answerUpgrade tells one who waits for POST /v1/upgrade what came of it, and
-// closes the connection: it outlived the program that read the request. An
-// error counts if it is not nil.
+// answerUpgrade tells a client who waits for POST /v1/upgrade what came of it: the new
+// program's version, or a failure, if that is not nil. It takes ownership of the client's
+// connection, and closes it. It does without net/http, since another program may have read
+// the request.
 func answerUpgrade(client int, version string, failure error) {
 	status, answer := http.StatusOK, map[string]string{"version": version}
 	if failure != nil {

@@ -24,18 +24,18 @@ type upgrader struct {
 	pauseControl  func()                                                  // no request is under way when it returns; blocks
 	resumeControl func()                                                  // ends that
 	controlSocket func() (socket int, file fileid.ID)                     // borrowed; -1: none
-	holdChildren  func(pids []int) (release func(), ok bool)              // none is started or reaped; not ok: one of these is reaped already
+	holdChildren  func(pids []int) (release func(), ok bool)              // none is started or reaped until release; not ok: one of these is reaped already, and nothing is held
 	groups        func() []child.GroupState                               // while children are held
-	holdSignals   func() (release func(), err error)                      // all that came are events, and what comes is the next program's; by a locked thread
-	flushMessages func()                                                  // to the service manager; for at most handOverLimit
-	handOverLog   func() (missing int)                                    // the same for the log; how many lines are not written
+	holdSignals   func() (release func(), err error)                      // those that came are in the inbox, those that come are the next program's; called by a locked thread
+	flushMessages func()                                                  // to the service manager; blocks for at most handOverLimit
+	handOverLog   func() (missing int)                                    // likewise the log; how many lines are not written
 	execute       func(path string, fds []int, variables ...string) error // execve(2); it returns only with an error
 }
 
-// become has the test read the state as it is at last, and makes this process the new
-// program. It returns only with an error, and then all is as before. To be called by a
-// locked thread, while children are held. settled reports whether nothing has happened
-// that the state does not know of.
+// become has the test read the state as it is now, and makes this process the new
+// program. It returns only with an error, and then all is as before. It is called by a
+// locked thread, while processes and the accept goroutine are paused and children held.
+// settled reports whether nothing has happened that the state does not know of.
 func (u *upgrader) become(state *upgradeState, test selfTest, settled func() bool) error {
 	if len(state.Accept.PerIP) > 0 {
 		perIP, err := fdpass.Seal("usher-upgrade-per-ip", state.Accept.PerIP)

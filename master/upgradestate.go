@@ -25,8 +25,8 @@ import (
 type upgradeState struct {
 	Format            int                 // upgradeFormat
 	Version           string              // of the program that wrote it, as status shows it
-	Protocol          int                 // that workers speak which it has started; 0: each says with ready
-	Began             int64               // nanoseconds on CLOCK_MONOTONIC: from when on nothing was accepted
+	Protocol          int                 // of the workers that it has started; 0: not known before a worker is ready
+	Began             int64               // nanoseconds on CLOCK_MONOTONIC: when the last try began, after which nothing is accepted
 	Program           string              // the path by which it was started
 	Worker            *child.ProgramState // of the generation that serves; nil: not known
 	Carry             []byte              // Config.Carry
@@ -42,9 +42,9 @@ type upgradeState struct {
 	Generation int
 	Target     int
 	Again      bool   // a reload was asked for meanwhile
-	LastMove   uint64 // the id of the last order: a late answer to one is not to look like another's
+	LastMove   uint64 // the id of the last move order: no later one is to have an id that a late answer may name
 
-	Groups []child.GroupState // left behind by workers that are gone
+	Groups []child.GroupState // process groups left behind by workers that are gone
 }
 
 // upgradeFormat changes when a program could misunderstand what another hands over. What
@@ -73,8 +73,8 @@ func readUpgradeState(fd int) (*upgradeState, error) {
 	return parseUpgradeState(text)
 }
 
-// readPerIP reads who counts for the limit of each address, which has a memfd of its
-// own. It is left open.
+// readPerIP reads which connections count for the limit of each address. That has a memfd
+// of its own, which is left open.
 func (u *upgradeState) readPerIP() (err error) {
 	if u.Accept.PerIPMemory == 0 {
 		return nil

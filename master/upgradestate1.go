@@ -65,7 +65,7 @@ func parseUpgradeState1(text []byte) (*upgradeState, error) {
 	return &u, nil
 }
 
-// life makes one of the flags.
+// life returns the life that the flags stood for.
 func (s *slotState1) life() life {
 	switch s.State {
 	case StateStarting:
