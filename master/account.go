@@ -49,10 +49,10 @@ type departures struct {
 const stillLimit = 10 * time.Second
 
 // openAccount begins an account of workers that are about to drain.
-func (s *supervisor) openAccount(leaving []*slot) *account {
+func (s *supervisor) openAccount(draining []*slot) *account {
 	totals, workers := s.dispatch.Snapshot()
 	a := &account{before: totals}
-	for _, slot := range leaving {
+	for _, slot := range draining {
 		if slot.process != nil && slot.queueOpen {
 			a.join(slot, workers[slot.number])
 		}

@@ -64,10 +64,10 @@ func (s *supervisor) hasMoveTarget(from *slot) bool {
 
 // expectsMoveTarget reports whether there may be one soon: not all of the wanted
 // workers serve, the draining one left out.
-func (s *supervisor) expectsMoveTarget(leaving *slot) bool {
+func (s *supervisor) expectsMoveTarget(draining *slot) bool {
 	serving := 0
 	for _, slot := range s.wanted(s.generation) {
-		if slot != leaving && slot.life == lifeServing {
+		if slot != draining && slot.life == lifeServing {
 			serving++
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/usher-go/usher/internal/pagetest"
 )
 
-// anywhere are the turns that can come at any time: a table has them, and not the
+// anywhere are the events that can come at any time: a table has them, and not the
 // drawing, which they would cover.
 var anywhere = []lifeEvent{eventEnd, eventFailed, eventExited}
 

@@ -44,7 +44,7 @@ var lifeRules = []lifeRule{
 	{eventReady, in(lifeStarting), to(lifeWaiting)},
 	{eventOpened, in(lifeWaiting), to(lifeServing)},
 
-	// One that serves can be asked to leave, and asked to stay again.
+	// One that serves can be asked to drain, and spared again.
 	{eventAsked, func(l life) bool { return l.serves() && l.stays() }, to(lifeAsked)},
 	{eventSpared, func(l life) bool { return l.serves() && !l.stays() }, to(lifeServing)},
 
@@ -190,7 +190,7 @@ func TestLifeEnds(t *testing.T) {
 }
 
 // Whatever happens, in whatever order: connections are given to none but those that
-// came up, whoever leaves does not serve again, and only who moves says that it does.
+// came up, whoever drains does not serve again, and only who moves says that it does.
 func TestLifeOnlyGoesOn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, ready, opened, left := lifeGone, false, false, false

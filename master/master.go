@@ -50,7 +50,7 @@ func Run(ctx context.Context, config Config) error {
 //	            told to end, it stops quickly. See supervisor.go, and life.go for a slot.
 //	control     answers clients of the control socket. Ends when told, with all
 //	            answered that were accepted, or given up after a second. See control.go.
-//	signals     turns signals into requests to the supervisor. Ends when told.
+//	signals     turns signals into events for the supervisor. Ends when told.
 //	context     turns the end of Run's context into a graceful stop. Ends when told.
 //	reaper      waits for children, the only one to do so. Ends when told.
 //	            See package child.

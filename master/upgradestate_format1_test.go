@@ -19,7 +19,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files under testdata")
 
 // madeOf says in words what the supervisor and the accept goroutine make of an
-// estate. It is all that this file knows of what they keep.
+// upgrade state. It is all that this file knows of what they keep.
 func madeOf(e *upgradeState) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }

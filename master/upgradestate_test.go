@@ -12,7 +12,7 @@ import (
 )
 
 // What a new field of these means for an upgrade in place is to be thought of:
-// it is carried in an estate, or here is why it need not be.
+// it is carried in an upgradeState, or here is why it need not be.
 func TestUpgradeStateKnowsEveryField(t *testing.T) {
 	const (
 		carried = "carried"
