@@ -15,8 +15,8 @@ import (
 // supervisor's goroutine.
 type account struct {
 	entries []*accountEntry
-	before  dispatch.Totals
-	sum     departures
+	before  dispatch.Totals // as it was opened
+	sum     departures      // of the workers that are entered
 	silent  []string    // the workers that were entered without having answered
 	limit   *time.Timer // of stillLimit
 	closed  bool
@@ -28,7 +28,7 @@ type accountEntry struct {
 	incarnation int
 	before      dispatch.WorkerCounts // as it began to drain
 	done        uint64                // its counts' Done when the limit was last reached
-	over        bool                  // it is entered: nothing more is expected of it
+	over        bool                  // it is entered in the sum: nothing more is expected of it
 }
 
 // lives reports whether the worker has a process: after that its slot's counts are another's.

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm is the time limit of a slot's state, of which there is one at most. It is a value
-// and not a function, so that an upgrade can hand it over.
+// alarm is the time limit of a slot's life as it is now; a slot has one at most. It is a
+// value and not a function, so that an upgrade can hand it over.
 type alarm struct {
 	kind  alarmKind
 	due   time.Time
@@ -26,8 +26,8 @@ const (
 	alarmAborted                      // it was aborted: kill it
 )
 
-// setAlarm has the alarm ring on the supervisor's goroutine after d, unless the
-// slot's state or alarm changes before.
+// setAlarm has an alarm ring on the supervisor's goroutine after d, instead of the one that
+// was set, unless it is cleared before.
 func (s *supervisor) setAlarm(slot *slot, kind alarmKind, d time.Duration) {
 	slot.clearAlarm()
 	a := &alarm{kind: kind, due: time.Now().Add(d)}

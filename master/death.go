@@ -71,7 +71,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 		s.startWorker(slot)
 		return
 	}
-	if !slot.queueOpen && slot.life != lifeRemoved { // it was to be ready
+	if !slot.queueOpen && slot.life != lifeRemoved { // it ended before it served
 		s.failScaling(err)
 	}
 	s.died(slot, err)

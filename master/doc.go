@@ -30,11 +30,11 @@
 //   - The environment: sockets of systemd (LISTEN_FDS) are taken, and its notify
 //     protocol (NOTIFY_SOCKET) is spoken. Workers get none of these variables.
 //   - Upgrade: after USR2, or a request on the control socket, this process becomes the
-//     program that is now at the path of this one (execve(2)). Workers, sockets and
-//     counts go on; of the program itself nothing does but Config.Carry, which the new
-//     one gets by Carried, before it calls Run, as it has to. Before that a child runs
-//     the new program with the same arguments: its Run only says whether it could take
-//     over, and returns. Where the new program does not take over, Run goes on as before.
+//     program that is now at the path of this one (execve(2)). First a child runs that
+//     program, with the same arguments: its Run only says whether it could take over,
+//     and returns. Then the process does, and has to call Run again. Workers, sockets
+//     and counts go on; of what the program itself had, only Config.Carry does, which
+//     the new program gets by Carried. If it does not take over, Run goes on as before.
 //
 // One Run at a time. When it returns, no worker is left, and no file of its own.
 //

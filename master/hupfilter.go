@@ -2,12 +2,12 @@ package master
 
 import "time"
 
-// hupFilter tells a SIGHUP that asks for a reload from one that comes because the
-// terminal has gone that the master was started in. That one comes twice: the shell
-// passes it on, and then the kernel sends it. The first asks for a reload all the same,
-// and the second is dropped. It belongs to the supervisor's goroutine.
+// hupFilter tells a SIGHUP that asks for a reload from one that comes because the master's
+// terminal has gone. The latter comes twice: the shell passes it on, and then the kernel
+// sends it. The first asks for a reload all the same, and the second is dropped. It belongs
+// to the supervisor's goroutine.
 type hupFilter struct {
-	terminal bool      // this process had one when it was last looked
+	terminal bool      // this process had one when a HUP last came, or at the start
 	until    time.Time // HUP is dropped until then
 }
 

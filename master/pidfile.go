@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writePIDFile puts the master's pid into a file, whole or not at all. An old
-// file is replaced; a symlink stays, and leads to the new one. What is no file, a
-// device or a FIFO, is written to and stays as well.
+// writePIDFile puts the master's pid into a file, whole or not at all. An old file is
+// replaced; a symlink stays, and leads to the new one. What is no regular file, as a
+// device or a FIFO, is written to, and stays.
 func writePIDFile(path string) error {
 	if err := putPID(path); err != nil {
 		return fmt.Errorf("pid file %s: %w", path, err)

@@ -35,8 +35,8 @@ func (s *supervisor) ofGeneration(generation int) (slots []*slot) {
 	return slots
 }
 
-// setProgram takes ownership of a generation's program. A reload that failed may
-// have had one for the same number.
+// setProgram takes ownership of a generation's program. A reload that failed may have left
+// one, since the next reload has the same number.
 func (s *supervisor) setProgram(generation int, p *child.Program) {
 	if before := s.programs[generation]; before != nil {
 		before.Close()

@@ -7,7 +7,7 @@ import (
 
 // scaling is a client's request for so many workers. It is under way until they are
 // ready, and the connections of those that drain for it have arrived elsewhere. It
-// belongs to the supervisor's goroutine.
+// belongs to the supervisor's goroutine, from when it was asked for.
 type scaling struct {
 	account *account
 	done    chan scaled // has room for one

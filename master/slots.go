@@ -2,12 +2,12 @@ package master
 
 import "iter"
 
-// slots are the supervisor's slots by number. A slot keeps its number for as long as
-// there is one; where none is, others are put. The zero value is empty.
+// slots are the supervisor's slots by number. A slot keeps its number until it is removed;
+// then another one may have it. The zero value is empty.
 type slots []*slot // nil where there is none
 
-// all goes over the slots in the order of their numbers. Whoever goes may remove and
-// put some: those put beyond the last are not seen.
+// all returns the slots in the order of their numbers. The loop may remove slots and put
+// some: those put beyond the last number are not seen.
 func (s slots) all() iter.Seq[*slot] {
 	return func(yield func(*slot) bool) {
 		for _, slot := range s {
@@ -18,7 +18,7 @@ func (s slots) all() iter.Seq[*slot] {
 	}
 }
 
-// some reports whether there is a slot of which is holds.
+// some reports whether is holds for any slot.
 func (s slots) some(is func(*slot) bool) bool {
 	for slot := range s.all() {
 		if is(slot) {
