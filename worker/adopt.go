@@ -34,6 +34,15 @@ func (c *Conn) openNew(h Handler) {
 	c.loop.settle()
 }
 
+// open has h open c, with the transport that its place calls for. It is called for each
+// connection but those that thaw: for one that was dialled, by settleDial.
+func (c *Conn) open(h Handler) error {
+	if t := c.loop.transports.forPlace(c.origin.place, c.state.is(traitDialled)); t != nil {
+		c.wrap(t)
+	}
+	return c.callOpen(h)
+}
+
 // refused ends a connection whose handler's Open returned an error.
 func (c *Conn) refused(err error) {
 	c.loop.log.Debug("connection refused", "conn", c.id, "peer", c.RemoteAddr(), "error", err)

@@ -29,26 +29,15 @@ func (c *Conn) callData(in []byte) (n int, err error) {
 	return c.session.Data(c, in)
 }
 
-func (c *Conn) callMarshal(session MovableSession) (state []byte, err error) {
-	defer c.contain("MarshalBinary", &err)
-	return session.MarshalBinary()
-}
-
-func (c *Conn) callUnmarshal(session MovableSession, state []byte) (err error) {
-	defer c.contain("UnmarshalBinary", &err)
-	return session.UnmarshalBinary(state)
-}
-
-// callLeave is for a connection that is gone: a panic is logged, and ends nothing.
-func (c *Conn) callLeave(session LeaveSession) {
-	var err error // contain has logged it
-	defer c.contain("Leave", &err)
-	session.Leave(c)
-}
-
 func (c *Conn) callEOF(session EOFSession, rest []byte) (err error) {
 	defer c.contain("EOF", &err)
 	return session.EOF(c, rest)
+}
+
+func (c *Conn) callLow(session LowSession) (err error) {
+	defer c.contain("Low", &err)
+	session.Low(c)
+	return nil
 }
 
 func (c *Conn) callDrain(session DrainSession) (err error) {
@@ -57,10 +46,10 @@ func (c *Conn) callDrain(session DrainSession) (err error) {
 	return nil
 }
 
-func (c *Conn) callLow(session LowSession) (err error) {
-	defer c.contain("Low", &err)
-	session.Low(c)
-	return nil
+func (c *Conn) callClose(session CloseSession, cause error) {
+	var ignored error // the connection is closed already
+	defer c.contain("Close", &ignored)
+	session.Close(c, cause)
 }
 
 func (c *Conn) callAfter(f func()) (err error) {
@@ -86,10 +75,21 @@ func (c *Conn) callThen(then func()) (err error) {
 	return nil
 }
 
-func (c *Conn) callClose(session CloseSession, cause error) {
-	var ignored error // the connection is closed already
-	defer c.contain("Close", &ignored)
-	session.Close(c, cause)
+func (c *Conn) callMarshal(session MovableSession) (state []byte, err error) {
+	defer c.contain("MarshalBinary", &err)
+	return session.MarshalBinary()
+}
+
+func (c *Conn) callUnmarshal(session MovableSession, state []byte) (err error) {
+	defer c.contain("UnmarshalBinary", &err)
+	return session.UnmarshalBinary(state)
+}
+
+// callLeave is for a connection that is gone: a panic is logged, and ends nothing.
+func (c *Conn) callLeave(session LeaveSession) {
+	var err error // contain has logged it
+	defer c.contain("Leave", &err)
+	session.Leave(c)
 }
 
 // contain is deferred around a callback.

@@ -49,6 +49,18 @@ type frozen struct {
 	sessionState []byte
 }
 
+const (
+	frozenPlain         = 1 // the version of a plain connection's format
+	frozenWrapped       = 2
+	frozenHeader        = 48
+	frozenWrappedHeader = frozenHeader + 8
+	frozenNever         = never
+	// maxStateVersion is the longest version of an application's state, in bytes.
+	maxStateVersion = 255
+)
+
+var errFrozen = errors.New("malformed frozen connection")
+
 // frozenFlags are numbers on the wire, unlike state.
 type frozenFlags uint16
 
@@ -111,18 +123,6 @@ func (s *state) thaw(flags frozenFlags) {
 		s.setFin(finNone)
 	}
 }
-
-const (
-	frozenPlain         = 1 // the version of a plain connection's format
-	frozenWrapped       = 2
-	frozenHeader        = 48
-	frozenWrappedHeader = frozenHeader + 8
-	frozenNever         = never
-	// maxStateVersion is the longest version of an application's state, in bytes.
-	maxStateVersion = 255
-)
-
-var errFrozen = errors.New("malformed frozen connection")
 
 // size is how many bytes append adds.
 func (f *frozen) size() int {

@@ -51,7 +51,11 @@ func (c *Conn) arm() {
 func (c *Conn) ready(conditions uint32) {
 	unasked := conditions & (poller.Err | poller.Hup)
 	if c.armed&poller.Out != 0 && conditions&(poller.Out|unasked) != 0 {
-		c.flush()
+		if c.state.phase() == phaseDialling {
+			c.dialAnswered()
+		} else {
+			c.flush()
+		}
 		if !c.state.allows(mayWatch) {
 			return
 		}

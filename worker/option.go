@@ -23,12 +23,6 @@ type options struct {
 	transports   transports
 }
 
-// The water marks of buffered output, unless the bound is lower.
-const (
-	highWater = 256 << 10
-	lowWater  = 64 << 10
-)
-
 func newOptions(opts []Option) options {
 	o := options{maxInput: 1 << 20, maxOutput: 16 << 20, flushTime: flushTime, strict: debugging()}
 	for _, opt := range opts {

@@ -225,10 +225,6 @@ func (c *Conn) appendOutput(first, second []byte) {
 // flush writes the connection's own output once, when epoll says it can.
 func (c *Conn) flush() {
 	u := c.unfinished
-	if u.dialling != nil {
-		c.dialAnswered()
-		return
-	}
 	if u.out != nil {
 		n, errno := sendv(c.fd, u.out[u.written:], nil)
 		if errno != 0 {
@@ -263,6 +259,12 @@ func (c *Conn) flush() {
 		c.touch()
 	}
 }
+
+// The water marks of buffered output, unless the bound is lower.
+const (
+	highWater = 256 << 10
+	lowWater  = 64 << 10
+)
 
 // highMark is the high-water mark: low while the worker's buffers are full.
 func (l *loop) highMark() int {

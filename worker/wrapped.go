@@ -21,14 +21,6 @@ var (
 	errNoTransport = errors.New("worker: the connection has a transport, which this program has not")
 )
 
-// open has h open c, with the transport that its place calls for.
-func (c *Conn) open(h Handler) error {
-	if t := c.loop.transports.forPlace(c.origin.place, c.state.is(traitDialled)); t != nil {
-		c.wrap(t)
-	}
-	return c.callOpen(h)
-}
-
 // wrap gives c a transport, which it keeps.
 func (c *Conn) wrap(t transport) {
 	c.origin = &origin{c.origin.place, t}
