@@ -6,8 +6,9 @@ import (
 	"runtime/debug"
 )
 
-// Every call into a handler is one of these: a panic becomes an error, and no
-// callback is made from within another.
+// Every call into a handler is made by one of these functions, on the loop's goroutine:
+// a panic in it becomes an error. They are in the order of a session's life. No callback
+// is made from within another.
 
 var errNoSession = errors.New("worker: handler returned no session")
 
@@ -92,7 +93,7 @@ func (c *Conn) callLeave(session LeaveSession) {
 	session.Leave(c)
 }
 
-// contain is deferred around a callback.
+// contain is deferred around a callback: it logs a panic, and makes it the error.
 func (c *Conn) contain(callback string, err *error) {
 	value := recover()
 	if value == nil {

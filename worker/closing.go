@@ -9,8 +9,8 @@ import (
 )
 
 // How a connection ends. phase.go has the rule; this file has what brings each event
-// about. Callbacks only set facts and touch the connection; the loop settles what was
-// touched once the callback has returned:
+// about, on the loop's goroutine. A callback only takes note of what it wants (end,
+// fail), and touches the connection; the loop settles it once the callback has returned:
 //
 //	Close, an error from a callback  closing: output is flushed, FIN is sent, and the
 //	                                 peer's is awaited (linger.go)
@@ -18,16 +18,16 @@ import (
 //	failed input or output           broken: nothing is flushed
 //	Abort                            closed at once, with RST
 //
-// What takes time has a bound in time: see deadline.go, and linger.go.
+// Flushing and lingering are bounded in time: see deadline.go and linger.go.
 
 // Close ends the connection once its output is flushed. No callback but the
 // session's Close follows. A second Close returns ErrClosed.
 //
-// A peer that does not read is waited for 30 seconds, and as long again for each
-// 64 KiB that it takes; then what is left of the output is lost, and the
+// The loop waits for a peer that does not read: for 30 seconds, and as long again for
+// each 64 KiB that the peer takes. Then what is left of the output is lost, and the
 // session's Close gets ErrWriteTimeout if it was to get nil. When all is handed to
-// the kernel, the peer is waited for to finish too: for 2 seconds, and as long
-// again while it takes what is in the kernel still, 30 at most.
+// the kernel, the loop waits for the peer to finish too: for 2 seconds, and as long
+// again while the peer takes what is in the kernel still, 30 at most.
 func (c *Conn) Close() error {
 	if !c.loop.here() {
 		return c.loop.stray("Conn.Close")
@@ -71,7 +71,8 @@ func (c *Conn) Abort() error {
 	return nil
 }
 
-// ending reports whether c is past Close, in whatever way.
+// ending reports whether c is to end, or has ended, in whatever way: no callback but the
+// session's Close follows.
 func (c *Conn) ending() bool { return !c.state.allows(mayCall) }
 
 // end asks for the end after flushing, because of cause, or in order.
@@ -80,7 +81,7 @@ func (c *Conn) end(cause error) {
 		return
 	}
 	if c.state.phase() == phaseDialling && cause == nil {
-		cause = ErrClosed // for who has dialled
+		cause = ErrClosed // for what Dial was given as failed
 	}
 	c.blame(cause)
 	c.state.step(eventClose)
@@ -112,8 +113,8 @@ func (c *Conn) touch() {
 	}
 }
 
-// settle acts on what a callback, or an event, has changed. It runs outside of
-// callbacks, with nothing corked, and may make them.
+// settle acts on what a callback, or an event, has changed. Only loop.settle calls it,
+// outside of callbacks and with nothing corked. It may make callbacks itself.
 func (c *Conn) settle() {
 	c.state.clear(dueSettle)
 	switch {
@@ -121,10 +122,10 @@ func (c *Conn) settle() {
 		c.report()
 	case c.state.phase() >= phaseBroken:
 		c.closeNow()
-	case c.state.phase() == phaseLingering:
+	case c.state.phase() == phaseLingering: // discard, or its deadline, ends it
 	case c.state.phase() == phaseDialling:
 		c.settleDial()
-	case c.hasOutput() || c.sendEndMark():
+	case c.hasOutput() || c.sendEndMark(): // FIN, if it is to follow, waits for output
 		if c.state.phase() == phaseClosing {
 			c.boundFlush()
 		}
@@ -133,7 +134,7 @@ func (c *Conn) settle() {
 		c.endFlushed()
 	case c.state.fin() != finNone && !c.sendFIN():
 		c.closeNow()
-	case c.state.fin() != finNone && c.state.held(holdEOF):
+	case c.state.fin() != finNone && c.state.held(holdEOF): // both sides have finished
 		c.state.step(eventClose)
 		c.endFlushed()
 	default:
@@ -151,7 +152,8 @@ func (c *Conn) endFlushed() {
 	c.linger()
 }
 
-// proceed makes the callbacks that are due on a connection that goes on.
+// proceed makes the callbacks that are due on a connection that goes on, and has epoll
+// report what it waits for.
 func (c *Conn) proceed() {
 	if c.state.due(dueLow) {
 		c.state.clear(dueLow)
@@ -159,7 +161,7 @@ func (c *Conn) proceed() {
 			if err := c.callLow(session); err != nil {
 				c.end(err)
 			}
-			c.touch() // what was due beside it is due still
+			c.touch() // what else was due is due still
 			return
 		}
 	}
@@ -182,7 +184,7 @@ func (c *Conn) sendFIN() bool {
 	}
 	c.state.setFin(finSent)
 	if unix.Shutdown(int(c.fd), unix.SHUT_WR) != nil {
-		if err := c.socketError(); !c.state.is(traitWrapped) || !c.state.held(holdEOF) { // else as in sendEndMark
+		if err := c.socketError(); !c.state.is(traitWrapped) || !c.state.held(holdEOF) { // else in order: see sendEndMark
 			c.blame(err) // ENOTCONN: the peer has reset it, and this says how
 		}
 		return false
@@ -196,8 +198,9 @@ func (c *Conn) closeNow() {
 	c.report()
 }
 
-// release closes the descriptor and forgets the connection. DEL comes first:
-// the descriptor was passed, and may have another owner still (package poller).
+// release closes the descriptor and forgets the connection, whose session has not heard
+// of it yet. The descriptor leaves the epoll set before it is closed: it was passed, and
+// another process may have a copy still, which would keep it in the set (package poller).
 func (c *Conn) release() {
 	l := c.loop
 	if c.state.watch() == watched {
@@ -228,7 +231,7 @@ func (c *Conn) release() {
 	}
 }
 
-// report makes the session's last call.
+// report tells of the end, once: whoever has dialled, or the session by its last call.
 func (c *Conn) report() {
 	if c.state.phase() == phaseOver {
 		return

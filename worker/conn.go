@@ -40,19 +40,22 @@ var (
 	ErrStopped = errors.New("worker: stopped")
 )
 
-// Conn is one connection. Its methods are for callbacks, on the loop's
-// goroutine, and none of them blocks. On another goroutine those with an error return
-// ErrWrongGoroutine, those without do and return nothing; Post, ID, Listener,
-// RemoteAddr and LocalAddr are for any.
+// Conn is one connection. Its methods are for callbacks, on the loop's goroutine, and
+// none of them blocks. On another goroutine they do nothing, and those that return an
+// error return ErrWrongGoroutine; but Post, ID, Listener, RemoteAddr and LocalAddr are
+// for any goroutine.
 //
 // A Conn may be kept after its end: it is never used for another connection, its
 // methods then return ErrClosed or do nothing, and ID, Listener and RemoteAddr still
 // answer.
 //
-// It belongs to its loop, and owns its socket. Where to read on: phase.go has its life,
-// state.go what is known of it, unfinished.go what it has only at times; input.go and
-// output.go its bytes, plain.go the short way of most of them, transport.go what they
-// may pass; closing.go its end, freeze.go and thaw.go its way to another worker.
+// It belongs to its loop, and owns its socket. Only its loop's goroutine touches it, but
+// for fd and posted, and what never changes: origin (once opened), remote, port and id.
+//
+// Where to read on: phase.go has its life, state.go what is known of it, unfinished.go
+// what it has only at times; input.go and output.go its bytes, plain.go the short way
+// of most of them, transport.go what they may pass; closing.go its end, freeze.go and
+// thaw.go its way to another worker.
 type Conn struct {
 	loop       *loop
 	session    Session // nil until Open has succeeded, and after the end
@@ -60,32 +63,32 @@ type Conn struct {
 	unfinished *unfinished // nil while nothing is
 	remote     netip.Addr
 	id         uint64
-	fd         int32 // -1 just before it is closed; another goroutine may load it, by atomics
-	index      uint32
+	fd         int32  // -1 just before it is closed; another goroutine may load it, by atomics
+	index      uint32 // in the loop's table
 	alarm      uint32 // in the wheel; 0: nothing about it is timed
 	state      state
-	armed      uint16       // the conditions in the epoll set, while watched
+	armed      uint16       // the conditions that epoll was asked for, while watched
 	port       uint16       // of remote
-	posted     atomic.Int32 // functions that wait; negative once closed
+	posted     atomic.Int32 // functions that wait (post.go); negative once no more are taken
 }
 
-// ID returns the connection's number, unique for the life of the master; that of
-// one that this program has dialled is unique in its loop, and above 1<<63. It is
-// never 0.
+// ID returns the connection's number, which is never 0. An accepted connection's is
+// unique for the life of the master; a dialled one's is unique in its loop, and above
+// 1<<63.
 func (c *Conn) ID() uint64 { return c.id }
 
-// Listener returns the name of the listener it came by, which may be empty, and is
-// for one that was dialled.
+// Listener returns the name of the listener it came by. The name may be empty; that of
+// a dialled connection is.
 func (c *Conn) Listener() string { return c.origin.listener }
 
 // RemoteAddr returns the peer's address; the zero AddrPort, which is invalid,
 // for a Unix socket.
 func (c *Conn) RemoteAddr() netip.AddrPort { return netip.AddrPortFrom(c.remote, c.port) }
 
-// LocalAddr returns the address that the peer connected to; the zero AddrPort,
-// which is invalid, for a Unix socket. On a listener for all addresses, and for a
-// connection that was dialled, each call costs a system call, and after the end it
-// is the listener's, or invalid.
+// LocalAddr returns the address that the peer connected to, or that was dialled from;
+// the zero AddrPort, which is invalid, for a Unix socket. For a connection of a listener
+// on all addresses, and a dialled one, each call costs a system call; after the end it
+// is the listener's address for the one, and invalid for the other.
 func (c *Conn) LocalAddr() netip.AddrPort {
 	listener := c.origin.local
 	dialled := c.id >= firstDialled // not by state, which is the loop's
@@ -106,9 +109,9 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	return listener
 }
 
-// Each calls f for every open connection of this worker that it has not dialled,
-// c included, in no order. f may write to, close or abort any of them: those that end on the way
-// are left out.
+// Each calls f for every open connection of this worker but those that it has dialled,
+// c included, in no order. f may write to, close or abort any of them: those that end
+// on the way are left out.
 func (c *Conn) Each(f func(c *Conn)) {
 	if !c.loop.here() {
 		_ = c.loop.stray("Conn.Each") // logged
@@ -147,6 +150,7 @@ func (c *Conn) Resume() {
 	}
 }
 
+// cause returns what ended the connection; nil: nothing yet, or it ended in order.
 func (c *Conn) cause() error {
 	if c.unfinished == nil {
 		return nil

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// What is timed about a connection has one place in the loop's wheel: the
+// What is timed about a connection takes one alarm in the loop's wheel, set to the
 // earliest of
 //
 //	idle      no progress for the idle timeout ──► end(ErrIdleTimeout); work of Go is progress
 //	read      no input by the read deadline    ──► end(ErrReadTimeout)
 //	write     output at the write deadline     ──► fail(ErrWriteTimeout)
-//	end       the bound for flushing, after Close, or for lingering
+//	phase     the bound for dialling, for flushing after Close, or for lingering (overstayed)
 //
 // It is lazy: progress only stores the turn's time, and a deadline that moves
-// away leaves the wheel alone. When the wheel finds it due too early, it is put
-// in again.
+// away leaves the wheel alone. An alarm that the wheel finds due too early is armed
+// again. All of it belongs to the loop's goroutine.
 
-// alarm is what the wheel knows about: a connection, with its idle timeout
-// beside, or a Timer. It has no pointers, and with the wheel's part takes 32
-// bytes: 100,000 idle connections have one each.
+// alarm is an entry of the wheel: a connection's, with its idle timeout, or a Timer's.
+// It has no pointers, and with the wheel's part takes 32 bytes: 100,000 idle
+// connections have one each.
 type alarm struct {
 	active time.Duration // the turn that last saw progress, on the loop's clock
 	idleMS uint32        // the idle timeout; 0: none
@@ -46,10 +46,12 @@ const (
 // was started with (usher serve --idle-timeout); 0 is none. d is rounded up to a
 // millisecond, and cut to 49 days.
 //
-// A pause does not stop the time, but work of Go does: it counts from the end of
-// that, when the session has had its turn. All timeouts of this package are late by at
-// most 10 ms or 1 %, whichever is more, and what callbacks take; never early,
-// where progress counts from the beginning of the turn of the loop that sees it.
+// The time goes on during a pause. It does not during work of Go: it begins anew when
+// that is done.
+//
+// All timeouts of this package are late by at most 10 ms or 1 %, whichever is more, and
+// by what callbacks take. They are never early; progress counts from the beginning of
+// the turn of the loop that sees it.
 func (c *Conn) SetIdleTimeout(d time.Duration) {
 	if !c.loop.here() {
 		_ = c.loop.stray("Conn.SetIdleTimeout") // logged
@@ -106,6 +108,7 @@ func (c *Conn) setIdle(ms uint32) {
 	c.schedule()
 }
 
+// getAlarm returns c's alarm, a new one if it had none.
 func (c *Conn) getAlarm() *alarm {
 	if c.alarm == 0 {
 		c.alarm = c.loop.wheel.Add()
@@ -121,8 +124,10 @@ func (c *Conn) progressed() {
 	}
 }
 
+// stamp is apart from progressed so that the compiler inlines that.
 func (c *Conn) stamp() { c.loop.wheel.Value(c.alarm).active = c.loop.turnTime() }
 
+// gotInput is called when input has come: that is progress, and meets the read deadline.
 func (c *Conn) gotInput() {
 	c.progressed()
 	if c.unfinished != nil && c.unfinished.deadlines.read != 0 {
@@ -131,7 +136,7 @@ func (c *Conn) gotInput() {
 	}
 }
 
-// setPhaseDeadline bounds what is left of a connection that ends.
+// setPhaseDeadline bounds how long c may dial, flush after Close, or linger.
 func (c *Conn) setPhaseDeadline(deadline time.Duration) {
 	c.addUnfinished().deadlines.phase = deadline
 	c.schedule()
@@ -145,7 +150,7 @@ func (c *Conn) boundFlush() {
 	}
 }
 
-// schedule sees to it that the wheel comes back to c in time.
+// schedule has the wheel come back to c in time, and drops the alarm if there is no need.
 func (c *Conn) schedule() {
 	due, l := c.due(), c.loop
 	if due == never {
@@ -183,6 +188,7 @@ func (c *Conn) due() time.Duration {
 	return due
 }
 
+// idleDeadline returns when the idle timeout is due, or never.
 func (c *Conn) idleDeadline() time.Duration {
 	if c.alarm == 0 {
 		return never
@@ -194,7 +200,7 @@ func (c *Conn) idleDeadline() time.Duration {
 	return a.active + time.Duration(a.idleMS)*time.Millisecond
 }
 
-// expire acts on what is due. It first tries to write: epoll reports room only once
+// expire acts on what is due; the loop calls it when c's alarm is. It first tries to write: epoll reports room only once
 // a third of the kernel's buffer is free, and a slow peer may have taken much
 // since it did.
 func (c *Conn) expire(now time.Duration) {
@@ -221,7 +227,7 @@ func (c *Conn) expire(now time.Duration) {
 		}
 	}
 	if c.state.held(holdWork) {
-		c.progressed() // its own work is: the timeout begins anew when that is done
+		c.progressed() // work of Go is progress
 	}
 	if c.idleDeadline() <= now {
 		c.end(ErrIdleTimeout)
@@ -230,7 +236,8 @@ func (c *Conn) expire(now time.Duration) {
 	c.schedule()
 }
 
-// overstayed is called when the bound of a connection that ends has come.
+// overstayed is called when the phase's deadline has come. The phase ends in failure,
+// unless the peer has taken enough since the deadline was set.
 func (c *Conn) overstayed(now time.Duration) {
 	switch unsent := c.unsent(); {
 	case c.state.phase() == phaseLingering:
@@ -259,10 +266,11 @@ func (c *Conn) stopTiming() {
 	}
 }
 
-// alarmsPerTurn bounds how long those that are due keep events waiting.
+// alarmsPerTurn bounds how long alarms that are due keep events waiting.
 const alarmsPerTurn = 256
 
-// expireAlarms acts on what is due in the wheel.
+// expireAlarms acts on the alarms that are due. It is a part of each turn of the loop in
+// which something may be.
 func (l *loop) expireAlarms() {
 	l.wheel.Advance(l.turnTime())
 	for range alarmsPerTurn {

@@ -35,10 +35,10 @@ func (to Destination) String() string {
 	return to.Remote.String()
 }
 
-// errDestination: there is no such destination.
+// errDestination: neither of the two is set, or both are.
 var errDestination = errors.New("want either a remote address or a path")
 
-// socket returns an owned socket for the destination, bound if it is to be.
+// socket returns an owned socket for the destination, bound to Local if that is set.
 func (to Destination) socket() (fd int, err error) {
 	if to.Remote.IsValid() == (to.Path != "") {
 		return -1, errDestination

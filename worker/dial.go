@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Connections that this program asks for, beside those that the master hands
-// over. One that is dialled is in the loop's table from the beginning:
+// Connections that this program asks for, beside those that the master hands over. One
+// that is dialled is in the loop's table as soon as it has a socket:
 //
-//	dialling ──(the kernel says: connected)──► Open, and on as any other
-//	    └─────(refused, too late, given up)──► failed
+//	dialling ──(the kernel says: connected)──► Open is called, and on as any other
+//	    └─────(refused, too late, given up)──► failed is called
 //
 // The master does not know of it, and does not count it. It does not move, and it does
 // not keep a worker from its end.
@@ -19,24 +19,23 @@ var ErrDialTimeout = errors.New("worker: dial timeout")
 
 // Dialer asks for connections on one loop. Its methods but Post are for that
 // loop's goroutine: for callbacks, hooks, and the function that RunClient is given.
-// Elsewhere they do nothing, but that what Dial was given as failed gets
-// ErrWrongGoroutine.
+// Elsewhere After does nothing, and Dial fails with ErrWrongGoroutine.
 type Dialer struct {
 	loop     *loop
 	self     *Conn  // has no socket: it carries the timers and functions of the Dialer itself
 	last     uint64 // the id given last
-	run      int    // dialled since loop.messages was last needed for it
+	run      int    // connections dialled in a row (dialRun)
 	failures int    // calls of failed that are in loop.messages
 	closed   bool   // the loop ends: nothing more is dialled, unless one more connection comes
 }
 
-// firstDialled is the first id of dialled connections: the master's never come
-// so far. Nor does the half of them that is in the table's tags soon come there.
+// firstDialled is the first id of dialled connections: the master's never come so far.
+// Its low half, which the table's tags are made of, is far from the master's first ones.
 const firstDialled = 1<<63 | 1<<31
 
 func newDialer(l *loop) *Dialer {
 	d := &Dialer{loop: l, last: firstDialled}
-	d.self = &Conn{loop: l, origin: &origin{}, id: firstDialled, fd: -1}
+	d.self = &Conn{loop: l, origin: &origin{}, id: firstDialled, fd: -1, state: newState(phaseDialling, 0)} // for ever
 	return d
 }
 
@@ -49,30 +48,30 @@ func (c *Conn) Dialer() *Dialer {
 	return c.loop.dialer
 }
 
-// dialRun is how many are dialled before the next ones wait in loop.messages for the
-// loop to look at other events. Without it, a server that refuses at once and a
-// failed that dials at once would have the loop to themselves.
+// dialRun is how many connections are dialled in a row. The next ones wait in
+// loop.messages until the loop has looked at other events: else a server that refuses
+// at once, and a failed that dials at once, would have the loop to themselves.
 const dialRun = 64
 
-// Dial asks for a connection. It does not block, and calls nothing: later either
-// h's Open is called with the connection that it returns, and all that follows is
-// as for one that was accepted; or failed, once, unless it is nil, with the reason.
-// It is one of unix.ECONNREFUSED and the like, by errors.Is; ErrDialTimeout; what
-// Close and Abort of the returned Conn lead to, ErrClosed and ErrAborted; or
-// ErrStopped when the worker ends. A socket that the kernel has connected to itself,
-// as it may where nobody listens, is tried anew, and refused. A failed or Close that
-// dials again does not keep the loop from other work; it should wait a little all the
-// same (After). What is dialled when the loop has come to its end is forgotten, and
-// nothing is called.
+// Dial asks for a connection. It does not block, and calls nothing. Later one of two is
+// called, once: h's Open, with the connection that Dial returned, and all that follows is
+// as for an accepted one; or failed, unless it is nil, with the reason. The reason is, by
+// errors.Is, unix.ECONNREFUSED or the like; ErrDialTimeout; ErrClosed or ErrAborted after
+// Close or Abort of the returned Conn; or ErrStopped when the worker ends. What is
+// dialled when the loop has come to its end is forgotten, and nothing is called.
+//
+// A socket that the kernel has connected to itself, as it may where nobody listens, is
+// tried anew, and refused. A failed or Close that dials again does not keep the loop from
+// other work; it should wait a little all the same (After).
 //
 // Until Open, nothing can be written to the connection. Afterwards it differs from
 // an accepted one in this: the worker's idle timeout is not set, Each and WithTick
 // leave it out, it does not move to another worker, and when the last accepted
 // connection of a draining worker has gone, it is closed, with ErrDrained.
 //
-// It takes one of the process's descriptors, and leaves one less for clients: the
-// master sends as many as there are descriptors for, with what they will have dialled,
-// and the others wait in the kernel.
+// It takes one of the process's descriptors, and leaves one less for clients. The master
+// sends as many clients as there are descriptors for, counting what each will have
+// dialled, and the others wait in the kernel.
 func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	l := d.loop
 	if !l.here() {
@@ -112,8 +111,8 @@ func (d *Dialer) Dial(to Destination, h Handler, failed func(error)) *Conn {
 	return c
 }
 
-// strayDial is Dial on another goroutine: nothing of the loop is touched, and failed is
-// called where it always is.
+// strayDial is Dial on another goroutine than the loop's: it touches nothing of the loop,
+// which is to call failed.
 func (d *Dialer) strayDial(err error, failed func(error)) *Conn {
 	if failed != nil {
 		d.Post(func() { failed(err) })
@@ -121,8 +120,8 @@ func (d *Dialer) strayDial(err error, failed func(error)) *Conn {
 	return &Conn{loop: d.loop, origin: d.self.origin, id: firstDialled, fd: -1, state: newState(phaseOver, traitDialled)}
 }
 
-// failLater has failed called for a connection that has no descriptor: in another turn,
-// since the next may be no better.
+// failLater has failed called for a connection that has no socket: in another turn, since
+// a failed that dials again may have none either.
 func (d *Dialer) failLater(c *Conn) {
 	d.failures++
 	d.loop.messages.Put(message{f: func(*Conn) {

@@ -7,20 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dialling is what a connection owns until it is there.
+// dialling is what a connection has until it is open, or is to be no more. All of it
+// belongs to the loop's goroutine. connect asks the kernel, which answers at once or by
+// an event (dialAnswered); reached (selfdial.go) takes note of success, settleDial opens
+// the connection, and reportDial tells of failure.
 type dialling struct {
 	to        Destination
 	handler   Handler
 	failed    func(error) // may be nil
 	connected bool        // connect(2) has succeeded
-	selfDials int         // how often it has met itself
+	selfDials int         // how often it was connected to itself
 }
 
-// dialRetry is how long a Unix socket whose backlog is full is left alone:
-// nothing tells when there is room.
+// dialRetry is how long connect waits when the backlog of a Unix socket is full: nothing
+// tells when there is room.
 const dialRetry = 5 * time.Millisecond
 
-// connect asks the kernel for the connection, unless it has been given up.
+// connect asks the kernel for the connection, unless that has been given up meanwhile.
 func (c *Conn) connect() {
 	if c.ending() {
 		return
@@ -60,7 +63,7 @@ func (c *Conn) dialAnswered() {
 	}
 }
 
-// settleDial opens the connection if it is there.
+// settleDial opens the connection once it is connected.
 func (c *Conn) settleDial() {
 	d := c.unfinished.dialling
 	if !d.connected {

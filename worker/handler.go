@@ -1,11 +1,11 @@
 package worker
 
-// Handler makes sessions: one Handler for a worker, one Session for a
-// connection.
+// Handler makes sessions: a worker has one Handler, and a connection one Session.
+// Like a session's methods, Open is called on the loop's goroutine, and must not block.
 type Handler interface {
 	// Open is called once for each connection, before any of its input is
-	// read. It may write. An error closes the connection after flushing, and
-	// no session has come to be: nothing else is called.
+	// read. It may write. An error closes the connection after flushing; there is
+	// no session then, so nothing else is called.
 	Open(c *Conn) (Session, error)
 }
 
@@ -18,26 +18,24 @@ func (f OpenFunc) Open(c *Conn) (Session, error) { return f(c) }
 // Session is a handler's object for one connection. All of its methods are
 // called on the loop's goroutine, never one within another, and must not block.
 //
-// A session may also implement, each with effect as described at the type:
-// [EOFSession], [CloseSession], [DrainSession], [LowSession], [MovableSession],
-// [LeaveSession].
+// A session may also implement any of [EOFSession], [CloseSession], [DrainSession],
+// [LowSession], [MovableSession] and [LeaveSession]; each says what that changes.
 type Session interface {
 	// Data is given the input that no earlier call has consumed, and returns
-	// how many bytes of it, from the front, need not come again. The rest
-	// comes again with more; or without more, after a pause has ended (see
-	// Conn.Pause and Conn.Write). in belongs to the loop: it is valid until
-	// Data returns, and Data may overwrite it.
+	// how many bytes it consumed, from the front. The rest comes again when more
+	// input has come, or when a pause has ended (see Conn.Pause and Conn.Write).
+	// in belongs to the loop: it is valid until Data returns, and Data may
+	// overwrite it.
 	//
-	// An error closes the connection after flushing, and is what Close gets.
-	// More left unconsumed than WithMaxInput or Conn.SetMaxInput allows is such an
-	// error.
+	// An error closes the connection after flushing, and is what Close gets. It is
+	// an error, too, to leave more than WithMaxInput or Conn.SetMaxInput allows.
 	Data(c *Conn, in []byte) (n int, err error)
 }
 
 // EOFSession is a Session that goes on when its peer has finished sending.
 type EOFSession interface {
 	Session
-	// EOF is called once, after all input was given to Data; rest is what it
+	// EOF is called once, after all input was given to Data; rest is what Data
 	// has left. After a nil return the connection stays open for writing,
 	// until the session closes it. An error closes it after flushing. Without
 	// this method the connection is closed after flushing.
@@ -61,9 +59,9 @@ type CloseSession interface {
 // DrainSession is a Session that can come to an end when asked.
 type DrainSession interface {
 	Session
-	// Drain asks for an end, once: finish what is under way and call
-	// Conn.Close. A connection that came while the worker drains is asked
-	// right after Open. A session without this method stays until its peer
+	// Drain is called once, when the worker is to end: the session is to finish
+	// what is under way and call Conn.Close. A connection that comes while the
+	// worker drains is asked right after Open. A session without this method stays until its peer
 	// ends it, or the drain's deadline comes.
 	Drain(c *Conn)
 }
@@ -76,8 +74,8 @@ type LowSession interface {
 	Low(c *Conn)
 }
 
-// DataFunc is a function as a Handler without any state for a connection: it
-// is its own Session.
+// DataFunc is a function as a Handler that keeps no state for a connection: the
+// function is the Session of each.
 type DataFunc func(c *Conn, in []byte) (n int, err error)
 
 // Open returns f.

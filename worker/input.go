@@ -8,15 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inputSize is the size of the loop's one read buffer, and so the most that one
-// connection is served before the others have their turn: one read for an
-// event, and since epoll is level-triggered the rest is the next turn's.
+// How input comes: an event has the loop read once (read), which hands what came to the
+// session (deliver), and keeps what that leaves (keepInput). All of it runs on the loop's
+// goroutine.
+
+// inputSize is the size of the loop's one read buffer, and so the most that a connection
+// is served before the others have their turn: there is one read for an event, and since
+// epoll is level-triggered the rest comes in the next turn.
 const inputSize = 64 << 10
 
-// Peek returns the input that Data has left so far: outside of Data and EOF,
-// which are given it. It belongs to the loop, is valid until the callback returns,
-// and must not be changed. It is nil when nothing is left, and once the connection
-// is closing.
+// Peek returns the input that Data has left so far. It belongs to the loop, is valid
+// until the callback returns, and must not be changed. It is nil when nothing is left,
+// once the connection is closing, and within Data and EOF, which are given that input.
 func (c *Conn) Peek() []byte {
 	if !c.loop.here() {
 		_ = c.loop.stray("Conn.Peek") // logged
@@ -29,11 +32,11 @@ func (c *Conn) Peek() []byte {
 }
 
 // SetMaxInput bounds the bytes that this session may leave unconsumed, in place of
-// WithMaxInput; 0 is that again. It counts when Data returns: one that has read
-// how long its message is may so make room for the rest, and afterwards take it
-// back. More is the end of the connection, with ErrInputFull.
+// WithMaxInput; 0 goes back to that. It counts when Data returns: a Data that has read
+// how long its message is may make room for the rest, and later take that back. To
+// leave more ends the connection with ErrInputFull.
 //
-// It does not move along. Open, which is called in the next worker too, or
+// It does not move along: Open, which is called in the next worker too, or
 // UnmarshalBinary sets it again.
 func (c *Conn) SetMaxInput(bytes int) {
 	if !c.loop.here() {
@@ -54,7 +57,8 @@ func (c *Conn) maxInput() int {
 	return c.loop.maxInput
 }
 
-// read takes what one recv(2) gives and hands it to the session.
+// read takes what one recv(2) gives and hands it to the session. (Most reads are
+// readPlain's.)
 func (c *Conn) read() {
 	if c.state.is(traitWrapped) {
 		c.readWrapped()
@@ -77,7 +81,7 @@ func (c *Conn) received(n int, errno syscall.Errno) {
 	}
 }
 
-// deliver calls Data with what it has left so far and fresh, which is in the
+// deliver calls Data with what it has left so far, and then fresh, which is in the
 // loop's buffer and may be empty.
 func (c *Conn) deliver(fresh []byte) {
 	in, own := fresh, c.unfinished != nil && c.unfinished.in != nil
@@ -133,7 +137,7 @@ func (c *Conn) dropInput() {
 	}
 }
 
-// endInput is called when the peer has finished sending.
+// endInput is called when the peer has finished sending. A session without an EOF ends.
 func (c *Conn) endInput() {
 	c.state.hold(holdEOF)
 	c.touch()

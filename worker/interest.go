@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wants is the one place that says what epoll is to report of a connection.
+// wants returns what epoll is to report of a connection. Nothing else decides that.
 func (c *Conn) wants() (conditions uint32) {
 	if c.state.phase() == phaseDialling || c.hasOutput() {
 		conditions |= poller.Out
@@ -21,11 +21,11 @@ func (c *Conn) wants() (conditions uint32) {
 // arm tells epoll what the connection wants, if that has changed.
 //
 // EPOLLERR and EPOLLHUP cannot be masked, and epoll is level-triggered: a
-// connection that hangs up while it does not read would be reported for ever.
-// It leaves the set until it wants something again.
+// connection that hangs up while it does not read would be reported for ever. Such a
+// one leaves the set until it wants something again (hangUp).
 func (c *Conn) arm() {
 	if !c.state.allows(mayWatch) {
-		return // it will be settled
+		return // it is closed, or about to be
 	}
 	wants, set := c.wants(), c.loop.set
 	var err error
@@ -46,8 +46,8 @@ func (c *Conn) arm() {
 	}
 }
 
-// ready acts on one event. The conditions asked for go first: reading finds what
-// came before an error, and then the error itself.
+// ready acts on one event, which the loop has of its poller. The conditions asked for go
+// first: reading finds what came before an error, and then the error itself.
 func (c *Conn) ready(conditions uint32) {
 	unasked := conditions & (poller.Err | poller.Hup)
 	if c.armed&poller.Out != 0 && conditions&(poller.Out|unasked) != 0 {

@@ -6,17 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Linger, because close(2) with input unread, or arriving afterwards, sends a
-// reset, and that can destroy the reply before the peer has read it: so FIN is
-// sent and input is read and thrown away until the peer finishes too, or a bound.
+// Why a connection lingers: close(2) sends a reset when input is unread or arrives
+// afterwards, and a reset can destroy the reply before the peer has read it. So FIN is
+// sent, and input is read and thrown away, until the peer finishes too or a bound comes.
 //
-// The bound is short for a peer that has got everything. One that reads slowly has
-// much of it before it still, in the kernel's queue: as long as that becomes
-// shorter, it is waited for.
+// The bound is short for a peer that has got everything. For one that reads slowly,
+// much of the reply is in the kernel's queue still: as long as that becomes shorter, the
+// loop waits.
 
 const (
-	lingerTime  = 2 * time.Second  // without anything taken
-	lingerMost  = 30 * time.Second // in all; the end of a drain may come before (cutShort)
+	lingerTime  = 2 * time.Second  // while the peer takes nothing
+	lingerMost  = 30 * time.Second // in all; a drain's deadline may come before
 	lingerBytes = 1 << 20          // of input
 )
 
@@ -36,9 +36,9 @@ func (c *Conn) linger() {
 	c.arm()
 }
 
-// lingerOn is called when the bound has come. It reports whether the peer has taken
-// something since the last time, and puts the bound off if so. The first time
-// there is nothing to compare with: that there is a queue will do.
+// lingerOn is called when the phase's deadline has come. It reports whether the peer has
+// taken something since the last time, and puts the deadline off if so. The first time
+// there is nothing to compare with: it is enough that something is queued.
 func (c *Conn) lingerOn(now time.Duration) bool {
 	u := c.unfinished
 	before := u.unsentBefore
@@ -51,7 +51,7 @@ func (c *Conn) lingerOn(now time.Duration) bool {
 	return true
 }
 
-// discard reads on a connection that lingers.
+// discard reads, and throws away, on a connection that lingers.
 func (c *Conn) discard() {
 	n, errno := recv(c.fd, c.loop.input)
 	if errno == unix.EAGAIN {

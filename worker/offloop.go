@@ -6,15 +6,16 @@ import (
 	"runtime/debug"
 )
 
-// maxWorking is how many calls of work run at a time in a worker; more wait for
-// their turn. One that blocks in a system call holds a thread.
+// maxWorking is how many calls of work run at a time; more wait for their turn. Each that
+// blocks in a system call holds a thread.
 const maxWorking = 256
 
 // offloop is the work that the loop has given to other goroutines. It belongs to the
-// loop's goroutine; theirs know their job alone, and leave it in loop.messages.
+// loop's goroutine. Each of the others knows its job alone, and puts it into
+// loop.messages when it is done.
 type offloop struct {
 	working int    // goroutines
-	waiting []*job // in order; as many as connections ask for, whose input is held back
+	waiting []*job // in order; not bounded here, but connections with jobs get no input
 }
 
 // job is one call of Conn.Go. work and err are its goroutine's until that has put it
@@ -27,22 +28,20 @@ type job struct {
 
 // Go has another goroutine call work, and when it has returned the loop call
 // then, as a callback of this connection. It is for what blocks or takes long: a
-// database, a file, a hash. work must not use the connection, but for Post and
-// what else is for any goroutine; what
-// it finds it leaves in variables that then reads.
+// database, a file, a hash. work may use of the connection only Post and what else is
+// for any goroutine; what it finds it leaves in variables that then reads.
 //
-// Until then has returned, the connection's input waits, in order: no Data, nothing
-// is read, and the peer's end of file is not noticed; output goes on. A Data that
-// calls Go is to return then, and gets what it left again. The idle timeout does
+// Until then has returned, the connection's input waits: Data is not called, nothing
+// is read, and the peer's end of file is not noticed. Output goes on. A Data that calls
+// Go should return after that, and is given again what it left. The idle timeout does
 // not count meanwhile, and begins anew afterwards; deadlines hold as in a pause.
 // Calls of Go while work is outstanding run side by side, and input waits for all
 // of them. At most 256 run at a time in a worker; more wait.
 //
 // If the connection comes to its end meanwhile, work goes on, since nothing can
-// stop it, and then is not called; the same when the worker ends, which does not
-// wait for work but by its connections. A panic in either ends the connection with
-// ErrPanic, and so does runtime.Goexit in work. On a connection that is closing,
-// neither is called.
+// stop it, and then is not called. The same holds when the worker ends: that waits for
+// connections, and not for work. A panic in either ends the connection with ErrPanic,
+// and so does runtime.Goexit in work. On a connection that is closing, neither is called.
 //
 // A connection with work outstanding does not move.
 func (c *Conn) Go(work, then func()) {
@@ -59,8 +58,8 @@ func (c *Conn) Go(work, then func()) {
 	c.loop.startWork(&job{conn: c, work: work, then: then})
 }
 
-// startWork runs j, or has it wait. While any work is outstanding the loop waits
-// through the scheduler, so that the work is not held up by it.
+// startWork runs j, or has it wait. While any work is outstanding the loop waits for
+// events through Go's scheduler, so that it does not keep the work from a processor.
 func (l *loop) startWork(j *job) {
 	o := &l.offloop
 	if o.working == maxWorking {
@@ -80,6 +79,7 @@ func (l *loop) startWork(j *job) {
 // errGoexit is what a goroutine that ends itself has instead of a panic's value.
 var errGoexit = errors.New("runtime.Goexit was called")
 
+// run calls work, on a goroutine of its own.
 func (j *job) run() {
 	returned := false
 	defer func() {
@@ -98,7 +98,7 @@ func (j *job) run() {
 	returned = true
 }
 
-// workDone is called on the loop when j has run.
+// workDone is called on the loop's goroutine when j has run.
 func (l *loop) workDone(j *job) {
 	o := &l.offloop
 	o.working--

@@ -9,19 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// While a callback runs, what it writes is corked: small writes gather in the
-// loop's one cork, which goes out in one send(2) when the callback returns,
-// when another connection is written to, or when it is full. What the kernel
-// does not take becomes the connection's own, and only then is EPOLLOUT armed.
+// How output goes: while a callback runs, its small writes gather in the cork, of which
+// the loop has one. The cork goes out in one send(2) when the callback returns, when
+// another connection is written to, or when it is full. What the kernel does not take
+// becomes the connection's own output (unfinished.out), and only then is EPOLLOUT armed.
+// All of it runs on the loop's goroutine.
 //
-// Order holds because a plain connection with output of its own adds to that, and is
-// never the one in the cork. One with a transport may be, since what is in the cork
-// becomes a unit of the transport's: it is encoded when it leaves the cork, and its
-// own output is what is encoded already.
+// The order of bytes holds because a plain connection that has output of its own adds to
+// that, and not to the cork. A connection with a transport may have both: what is in
+// the cork is encoded when it leaves that, and its own output is encoded already.
 
 const (
 	corkSize = 64 << 10
-	// directSize is from where copying a write costs more than a system call.
+	// directSize is the length from which copying a write costs more than a system call.
 	directSize = 16 << 10
 )
 
@@ -30,13 +30,13 @@ const (
 //
 // What the peer is slow to take is buffered. Above the high-water mark (256 KiB)
 // the connection's input is paused, as by Pause, until output falls below the
-// low-water mark (64 KiB), whereupon Low is called, and Data if it had left
-// input. While the worker's buffers are full (WithMemory) both marks are lower. Past
-// the bound (WithMaxOutput) Write returns ErrFull; what this callback has written
-// before counts if the kernel does not take it.
+// low-water mark (64 KiB). Then Low is called, and Data if it had left input. While
+// the worker's buffers are full (WithMemory) both marks are lower. Past the bound
+// (WithMaxOutput) Write returns ErrFull; what this callback has written before counts
+// if the kernel does not take it.
 //
 // Other errors: ErrClosed after Close or CloseWrite, and once the connection has
-// ended for whatever reason; or, which are then its end, what send(2) says and
+// ended for whatever reason; and what ends it here, which is what send(2) says, or
 // ErrMemory.
 func (c *Conn) Write(b []byte) (int, error) {
 	if !c.loop.here() {
@@ -115,11 +115,13 @@ func (c *Conn) admit(n int) error {
 	return nil
 }
 
+// hasOutput reports whether c has output of its own, beside what is in the cork.
 func (c *Conn) hasOutput() bool {
 	return c.unfinished != nil && (c.unfinished.out != nil || c.unfinished.files != nil)
 }
 
-// push takes b into the cork, or past it.
+// push takes b, which admit has let in: into the cork, past it to the kernel, or behind
+// c's own output.
 func (c *Conn) push(b []byte) error {
 	if c.loop.opening == c {
 		return nil // it greeted its peer where it was opened first
@@ -146,7 +148,7 @@ func (c *Conn) push(b []byte) error {
 func (l *loop) uncork() {
 	if c := l.corked; c != nil {
 		l.corked = nil
-		_ = c.send(l.takeCork(), nil) // the connection remembers it, and ends when it is settled
+		_ = c.send(l.takeCork(), nil) // the connection remembers an error, and ends when it is settled
 	}
 }
 
@@ -185,8 +187,8 @@ func (c *Conn) wrote(n int, errno syscall.Errno, first, second []byte) error {
 	return nil
 }
 
-// spill adds to the connection's own output. The error is what the worker's memory has
-// made the end of the connection.
+// spill adds to the connection's own output. Its error is ErrMemory, and the end of the
+// connection: the worker's buffers were too full for that.
 func (c *Conn) spill(first, second []byte) error {
 	c.keepOutput(first, second)
 	if c.loop.grew(); c.state.phase() >= phaseBroken {
@@ -195,6 +197,7 @@ func (c *Conn) spill(first, second []byte) error {
 	return nil
 }
 
+// keepOutput adds to what is to be sent, behind the last file if any waits.
 func (c *Conn) keepOutput(first, second []byte) {
 	u, store := c.addUnfinished(), &c.loop.buffers
 	if n := len(u.files); n > 0 {
@@ -222,7 +225,8 @@ func (c *Conn) appendOutput(first, second []byte) {
 	c.touch()
 }
 
-// flush writes the connection's own output once, when epoll says it can.
+// flush writes the connection's own output once: when epoll says that there is room, and
+// before a deadline is found to have passed (expire).
 func (c *Conn) flush() {
 	u := c.unfinished
 	if u.out != nil {
@@ -260,7 +264,7 @@ func (c *Conn) flush() {
 	}
 }
 
-// The water marks of buffered output, unless the bound is lower.
+// The water marks of buffered output. A loop with a low bound has lower ones (newLoop).
 const (
 	highWater = 256 << 10
 	lowWater  = 64 << 10

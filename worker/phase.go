@@ -2,7 +2,8 @@ package worker
 
 import "fmt"
 
-// phase is where a connection is in its life. The table phaseRules is the whole of it:
+// phase is where a connection is in its life. The table phaseRules is the whole of it,
+// and only the loop's goroutine takes a step (state.step):
 //
 //	dialling ──reached──► open ──close──► closing ──flushed──► lingering
 //	    │                  │                 │                     │
@@ -11,9 +12,8 @@ import "fmt"
 //	any of these ──release──► closed ──report──► over
 //	open ──leave──► over
 //
-// A connection is in the loop's table, and has a descriptor, up to broken. Its session
-// hears of the end between closed and over, and never if it has left. What a transport
-// needs before Open, such as a handshake, will be a phase between dialling and open.
+// Up to broken, a connection is in the loop's table and has a descriptor. Its session's
+// Close is called on the step from closed to over, so never for one that has left.
 type phase uint8
 
 const (
@@ -45,19 +45,19 @@ const (
 type rights uint8
 
 const (
-	mayCall  rights = 1 << iota // callbacks, the session's last call aside; dialling, there are timers alone
+	mayCall  rights = 1 << iota // callbacks are made, but Close; dialling, there is no session yet
 	mayWrite                    // the session may add output
 	mayRead                     // input is read, unless something holds it up
 	mayFlush                    // output is sent
-	mayWatch                    // epoll may report it: what is asked of the socket can succeed
+	mayWatch                    // epoll may report it
 	mayMove                     // it may leave for another worker
 )
 
 // impossible is where an event that cannot happen in a phase leads.
 const impossible = phases
 
-// phaseRules says what each phase allows, and which follows upon what event: the
-// same one again where a wish comes too late to change anything.
+// phaseRules says what each phase allows, and which phase follows each event: the same
+// one again where an event comes too late to change anything.
 var phaseRules = [phases]struct {
 	name   string
 	allows rights

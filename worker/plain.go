@@ -9,18 +9,18 @@ import "golang.org/x/sys/unix"
 // code at hand, and fetching that is what most of the time outside of the kernel
 // goes to.
 
-// aside is what makes no difference to that, and plainState all else of a plain
-// connection's state.
+// A plain connection's state is plainState; the traits in aside make no difference.
 const (
 	aside      = state(traitDialled | traitMoved | traitPinned | traitOwnIdle | traitDrained | traitLarge)
 	plainState = state(phaseOpen) | state(watched)<<watchShift
 )
 
-// plain reports whether nothing is unfinished about a connection, but what is in
+// plain reports whether nothing is unfinished about a connection. It may have output in
 // the cork.
 func (c *Conn) plain() bool { return c.state&^aside == plainState && c.unfinished == nil }
 
-// readPlain is read for a plain connection.
+// readPlain is read for a plain connection. The loop calls it for an event (loop.serve),
+// and then settles, by writePlain if it can.
 func (c *Conn) readPlain() {
 	l := c.loop
 	in := l.input
@@ -41,8 +41,8 @@ func (c *Conn) readPlain() {
 	}
 }
 
-// corkPlain takes b into the cork if that is empty and c has no output of its own.
-// It returns false, and has done nothing, if there is more to it.
+// corkPlain is Write for a plain connection while the cork is empty: it takes b into
+// that. It returns false, and has done nothing, in every other case.
 func (c *Conn) corkPlain(b []byte) bool {
 	l := c.loop
 	if !c.plain() || l.corked != nil || len(b) >= directSize || len(b) > l.maxOutput {

@@ -5,8 +5,8 @@ import "math"
 // maxPosted bounds the functions that wait for one connection.
 const maxPosted = 64 << 10
 
-// postClosed is added to Conn.posted when the connection takes no more: the sum stays
-// negative whatever is posted meanwhile.
+// postClosed is added to Conn.posted, by the loop, when the connection takes no more: the
+// sum stays negative whatever other goroutines add meanwhile.
 const postClosed = math.MinInt32 / 2
 
 // Post has the loop call f, as a callback of this connection: if f panics, the
@@ -15,9 +15,9 @@ const postClosed = math.MinInt32 / 2
 //
 // It returns false, and f is not called, once the connection is closed, or when
 // 65,536 functions wait for it already, or 1,048,576 for all that the worker serves:
-// callers are faster than the loop, which gives them a share of its time, since events
-// and timers have theirs. After true, f is not called either if the connection comes to
-// its end first: like a timer's, it never runs once the connection is closing.
+// then callers are faster than the loop, which gives them only a share of its time.
+// After true, f is not called either if the connection comes to its end first: like a
+// timer's, it never runs once the connection is closing.
 //
 // A connection that moves to another worker leaves once all that was posted has
 // run; from then on Post is false. (Should the kernel not take it just then, it
@@ -34,7 +34,7 @@ func (c *Conn) Post(f func(c *Conn)) bool {
 	return false
 }
 
-// receive calls what was posted.
+// receive calls what was posted. The loop calls it for each message.
 func (c *Conn) receive(f func(c *Conn)) {
 	c.posted.Add(-1)
 	if c.ending() {
@@ -48,19 +48,19 @@ func (c *Conn) receive(f func(c *Conn)) {
 // hasPosts reports whether functions wait for c.
 func (c *Conn) hasPosts() bool { return c.posted.Load() > 0 }
 
-// closePosts is called when c is closed, or another worker's. The loop calls it,
-// and the following ones.
+// closePosts has Post be false from now on: c is closed. This and the following are for
+// the loop's goroutine.
 func (c *Conn) closePosts() {
 	if !c.postsClosed() {
 		c.posted.Add(postClosed)
 	}
 }
 
-// tryClosePosts has Post be false from now on, unless functions wait: then it returns
-// false.
+// tryClosePosts does so unless functions wait, and reports whether it did: c is about to
+// leave for another worker.
 func (c *Conn) tryClosePosts() bool { return c.posted.CompareAndSwap(0, postClosed) }
 
-// reopenPosts undoes it.
+// reopenPosts undoes it: c goes on here.
 func (c *Conn) reopenPosts() {
 	if c.postsClosed() {
 		c.posted.Add(-postClosed)

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TCP lets a socket connect to itself: when nobody listens on a port that the
-// kernel dials from, and the kernel chooses that very port for one who dials it,
-// the two handshakes cross (RFC 9293, section 3.5, simultaneous open). Whoever
-// redials a backend that is down comes to that after some thousand tries, reads
-// what it has sent, and keeps the backend from its port.
+// TCP lets a socket connect to itself. It happens when nobody listens on a port that the
+// kernel may choose to dial from, and the kernel chooses that very port for a socket
+// that dials it: the two handshakes cross (RFC 9293, section 3.5, simultaneous open).
+// A program that redials a backend that is down comes to that after some thousand
+// tries, reads what it has sent itself, and keeps the backend from its port.
 
-// maxSelfDials is how often one Dial may come upon itself. Each time is one of
-// thousands, unless the kernel has few ports to choose from.
+// maxSelfDials is how often one Dial may be connected to itself. Each time has a chance
+// of one in thousands, unless the kernel has few ports to choose from.
 const maxSelfDials = 3
 
 // reached is called when connect(2) has succeeded.
@@ -28,6 +28,7 @@ func (c *Conn) reached() {
 	c.touch()
 }
 
+// isItsOwnPeer reports whether c is connected to itself.
 func (c *Conn) isItsOwnPeer() bool {
 	to := &c.unfinished.dialling.to
 	remote := netip.AddrPortFrom(to.Remote.Addr().Unmap().WithZone(""), to.Remote.Port())
@@ -44,8 +45,8 @@ func (c *Conn) isItsOwnPeer() bool {
 	return false
 }
 
-// dialAgain puts another socket in the place of one that has met itself, whose
-// port is free at once. Nobody listens there: without a better answer it is refused.
+// dialAgain replaces a socket that is connected to itself by another one, and frees its
+// port at once. After some times, the dial is refused: nobody listens there.
 func (c *Conn) dialAgain() {
 	d := c.unfinished.dialling
 	// It is closed without TIME_WAIT, with a reset to itself.

@@ -22,14 +22,14 @@ const (
 	maxFiles = 16
 )
 
-// filePart is a part of a file that waits to be sent, and what was written after
-// it:
+// filePart is a part of a file that waits to be sent, and the output that was written
+// after it:
 //
 //	unfinished.out ─► files[0] ─► files[0].after ─► files[1] ─► …
 type filePart struct {
 	fd     int // owned
 	offset int64
-	size   int64 // that is left
+	size   int64 // bytes that are left
 	after  []byte
 }
 
@@ -64,7 +64,7 @@ func (c *Conn) SendFile(f *os.File, off, n int64) error {
 	if off+n < 0 || off+n > info.Size() {
 		return fmt.Errorf("%w: %d bytes at %d of %d", ErrShortFile, n, off, info.Size())
 	}
-	if n == 0 || c.loop.opening == c { // as push: a moved connection has its greeting
+	if n == 0 || c.loop.opening == c { // as in push: a moved connection has greeted its peer
 		return nil
 	}
 	if c.loop.corked == c {
@@ -82,7 +82,8 @@ func (c *Conn) SendFile(f *os.File, off, n int64) error {
 	return errors.Join(err, failed)
 }
 
-// sendFrom begins to send, and keeps what is left for later. It borrows fd.
+// sendFrom begins to send, and keeps what is left for later, with a duplicate of fd. It
+// borrows fd.
 func (c *Conn) sendFrom(fd int, off, n int64) error {
 	o := filePart{fd: fd, offset: off, size: n}
 	if !c.hasOutput() {
@@ -139,7 +140,8 @@ func (c *Conn) transmit(o *filePart) error {
 	}
 }
 
-// flushFile sends of the first file, when all before it is sent.
+// flushFile sends a chunk of the first file, now that all before it is sent. After the
+// last chunk, what was written behind the file becomes the connection's output.
 func (c *Conn) flushFile() {
 	u := c.unfinished
 	o := &u.files[0]
@@ -164,7 +166,7 @@ func (c *Conn) flushFile() {
 	c.loop.buffers.Put(after)
 }
 
-// dropFiles forgets the files that wait.
+// dropFiles closes the files that wait, and forgets what was written after them.
 func (c *Conn) dropFiles() {
 	if c.unfinished == nil {
 		return

@@ -1,8 +1,8 @@
 package worker
 
 // state is what there is to know about a connection beside its buffers, in one word,
-// so that one compare tells a plain one (plain.go). Each part has a type and
-// accessors of its own:
+// so that one comparison tells a plain one (plain.go). It belongs to the loop's
+// goroutine. Each part has a type and accessors of its own:
 //
 //	bits  0 to 2   phase   where it is in its life
 //	      3 and 4  watch   whether epoll reports it
@@ -38,7 +38,7 @@ const (
 	finSent
 )
 
-// hold is a set of what holds reading up. Lingering, nothing does.
+// hold is a set of what holds reading up. It is empty while the connection lingers.
 type hold state
 
 const (
@@ -47,7 +47,7 @@ const (
 	holdChoked                        // output was above the high-water mark, and not yet below the low one
 	holdEOF                           // the peer has finished: nothing more comes
 
-	holdPassing = holdPaused | holdWork | holdChoked // what ends again
+	holdPassing = holdPaused | holdWork | holdChoked // those that end again
 	holdAny     = holdPassing | holdEOF
 )
 
@@ -56,23 +56,23 @@ type due state
 
 const (
 	dueSettle due = 1 << (12 + iota) // it is in the loop's list of those to settle
-	dueLow                           // the session's Low: choked has ended
-	dueReplay                        // Data for the input left, without more: a hold has ended
-	dueEnd                           // the end of the input, by the transport's word, once nothing holds it up
+	dueLow                           // call the session's Low: holdChoked has ended
+	dueReplay                        // call Data for the input that it left: a hold has ended
+	dueEnd                           // end the input, as the transport has said, once nothing holds it up
 )
 
-// trait is a set of what a connection is. None but traitWrapped makes a difference to
-// the short way through (plain.go).
+// trait is a set of what a connection is. Only traitWrapped keeps it from the short way
+// through (plain.go).
 type trait state
 
 const (
 	traitDialled trait = 1 << (16 + iota) // by this program: the master does not know it
 	traitMoved                            // it comes from another worker
-	traitPinned                           // its session cannot be marshalled: it does not move
+	traitPinned                           // it does not move: its session cannot be marshalled
 	traitOwnIdle                          // SetIdleTimeout was called
 	traitDrained                          // its session's Drain was called
 	traitWrapped                          // its bytes pass a transport
-	traitLarge                            // its state did not fit into a packet, and there was no memfd for it
+	traitLarge                            // its state was too large to move, once at least, and that was logged
 )
 
 // newState is the state of a connection that begins in p.

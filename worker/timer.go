@@ -2,17 +2,19 @@ package worker
 
 import "time"
 
-// Timer is a call that After has arranged.
+// Timer is a call that After has arranged. It belongs to the loop's goroutine. It is in
+// the list of its connection's timers, in the loop's, and in the wheel, until it has run
+// or is stopped.
 type Timer struct {
 	loop       *loop  // does not change
 	conn       *Conn  // nil once it has run or was stopped
 	f          func() // nil likewise
 	next, prev *Timer // of the same connection
-	alarm      uint32
-	index      uint32 // among the loop's
+	alarm      uint32 // in the wheel
+	index      uint32 // in loop.timers
 }
 
-// timerMark in an alarm's owner says that it is a Timer's.
+// timerMark in an alarm's owner says that the alarm is a Timer's; the rest is its index.
 const timerMark = 1 << 31
 
 // After has the loop call f once d has passed, as a callback of this connection:
@@ -41,11 +43,10 @@ func (c *Conn) After(d time.Duration, f func()) *Timer {
 	return t
 }
 
-// Stop keeps f from being called. It returns false when that was not to happen
-// any more: f was called already, or the timer stopped, or the connection has
-// ended.
+// Stop keeps f from being called. It returns false when f was not to be called any
+// more: it was called already, or the timer was stopped, or the connection has ended.
 //
-// Like methods of a Conn it is for callbacks, on the loop's goroutine; elsewhere it
+// Like a Conn's methods it is for callbacks, on the loop's goroutine; elsewhere it
 // does nothing, and returns false.
 func (t *Timer) Stop() bool {
 	if t.loop != nil && !t.loop.here() {
@@ -60,7 +61,8 @@ func (t *Timer) Stop() bool {
 	return !c.ending()
 }
 
-// remove makes the loop forget t.
+// remove takes t out of the lists and the wheel. The last of the loop's timers takes its
+// index.
 func (t *Timer) remove() {
 	c := t.conn
 	l := c.loop
@@ -92,7 +94,7 @@ func (t *Timer) run() {
 	if c.ending() {
 		return
 	}
-	if err := c.callAfter(f); err != nil && !c.isDialers() {
+	if err := c.callAfter(f); err != nil && !c.isDialers() { // a Dialer's has no connection to end
 		c.end(err)
 	}
 }

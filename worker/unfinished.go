@@ -3,24 +3,25 @@ package worker
 import "time"
 
 // unfinished is the record of what a connection has only while something about it is
-// unfinished. An idle connection has none: the loop keeps some free ones.
+// unfinished. An idle connection has none, and costs that much less memory. A record
+// belongs to one connection, until that gives it back to the loop, which keeps some.
 type unfinished struct {
-	raw          []byte // input that the transport did not use: less than a unit of it
-	in           []byte // input that Data did not consume
-	out          []byte // output that the kernel did not take, from written on
-	written      int
-	files        []filePart // to send after it
-	cause        error      // what ended the connection, when not in order
-	deadlines    deadlines
-	timers       *Timer        // that are to run
-	unsentBefore int           // bytes of output when the present bound for flushing began; likewise of the kernel's queue, while lingering
-	discarded    int           // bytes, while lingering
-	lingerEnd    time.Duration // when it is over in any case, on the loop's clock
-	jobs         int           // of Go that are outstanding
+	raw          []byte        // input that the transport did not use: less than a unit of it
+	in           []byte        // input that Data did not consume
+	out          []byte        // output that the kernel did not take, from written on
+	written      int           // bytes of out
+	files        []filePart    // to send after out
+	cause        error         // what ended the connection, when not in order
+	deadlines    deadlines     // see deadline.go
+	unsentBefore int           // bytes unsent when the phase's deadline was last set: of output while closing, of the kernel's queue while lingering
+	discarded    int           // bytes of input, while lingering
+	lingerEnd    time.Duration // when lingering is over in any case, on the loop's clock
+	timers       *Timer        // the first of those that are to run
+	jobs         int           // calls of Go that are outstanding
 	maxInput     int           // by SetMaxInput; 0: the worker's
-	flowing      func() error  // to call when input goes on, or nil
-	dialling     *dialling
-	postponed    postponed
+	flowing      func() error  // by WhenFlowing; nil: none
+	dialling     *dialling     // until the connection is open
+	postponed    postponed     // see freeze.go
 }
 
 // empty reports whether nothing is unfinished.
