@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dialling is what a connection has until it is open, or is to be no more. All of it
-// belongs to the loop's goroutine. connect asks the kernel, which answers at once or by
+// dialling is what a connection has while it is dialled. It belongs to the loop's
+// goroutine. connect asks the kernel, which answers at once or by
 // an event (dialAnswered); reached (selfdial.go) takes note of success, settleDial opens
 // the connection, and reportDial tells of failure.
 type dialling struct {

@@ -6,33 +6,38 @@ import (
 	"time"
 )
 
-// How a connection leaves for another worker. A connection at rest, outside of
-// any callback, goes through
+// How a connection leaves for another worker. On the loop's goroutine, the mover chooses
+// connections and parcel.go packs them. One that is at rest, outside of any callback, goes
+// through
 //
 //	serving ──(out of the epoll set, packed)──► frozen ──(the kernel took the packet)──► queued: gone from here
 //	   ▲                                          │
 //	   └───────(would block: as if nothing had been)
 //
-// ipc.Stage is the rule of it. The packet in the kernel is the point of
-// ownership: until then the connection is this worker's and can go on here; from
-// then on this worker has no copy of the descriptor, and its session gets no
-// further call. Bytes that arrive meanwhile wait in the kernel.
+// ipc.Stage is the rule of it. Ownership passes when the kernel takes the packet. Until
+// then the connection is this worker's and can go on here; from then on this worker has
+// no copy of the descriptor, and the session gets no further call but Leave. The packet
+// goes to the master, which passes it to another worker. Bytes that arrive meanwhile
+// wait in the kernel.
 //
 // A state that is too long for a packet is sealed in a memfd, of which there is
 // one at a time: the connection is alone in its packet, which is offered at once.
-
-// MovableSession is a Session that can go on in another worker: as the state
-// that MarshalBinary returns, from which the session that Open makes there is
-// restored by UnmarshalBinary. A DataFunc has no state and needs neither.
 //
-// The session that has left gets no further call, Close neither: its Conn's
-// methods return ErrClosed, and Post false.
+// This file has what a connection says and does on that way: whether it may go, what
+// goes with it, and how it is forgotten.
+
+// MovableSession is a Session that can go on in another worker: MarshalBinary returns
+// its state here, Open makes a session there, and UnmarshalBinary gives that the state.
+// A DataFunc has no state and needs neither method.
+//
+// The session that has left gets no further call but Leave (see LeaveSession), so not
+// Close: its Conn's methods return ErrClosed, and Post false.
 //
 // MarshalBinary may be called in vain: if the connection cannot leave now, it
-// goes on here. An error has it stay and finish; so has a state beyond 64 MiB with
-// all that is buffered, for as long as it is: that is looked at again at growing
-// intervals, of 30 seconds at most. What is more than about 15 KiB
-// travels in memory of its own, of which one turn of the loop moves some MiB.
+// goes on here. After an error it stays until its end. With a state that is, with all
+// that is buffered, beyond 64 MiB it stays for now: that is tried again at growing
+// intervals, of 30 seconds at most. A state of more than about 15 KiB travels in
+// memory of its own, of which one turn of the loop moves some MiB.
 // Timers do not travel: the session arms its own again in UnmarshalBinary.
 type MovableSession interface {
 	Session
@@ -40,11 +45,11 @@ type MovableSession interface {
 	encoding.BinaryUnmarshaler
 }
 
-// LeaveSession is a Session that hears that its connection has left for another
-// worker: the last call, in the place of Close, for a program that keeps a list of
-// its connections to take this one off. The Conn's methods return ErrClosed.
+// LeaveSession is a Session that hears that its connection has left for another worker.
 type LeaveSession interface {
 	Session
+	// Leave is the last call, in the place of Close: a program that keeps a list of
+	// its connections takes this one off. The Conn's methods return ErrClosed.
 	Leave(c *Conn)
 }
 
@@ -53,7 +58,8 @@ func (c *Conn) movable() bool {
 	return c.session != nil && !c.state.is(traitPinned|traitDialled)
 }
 
-// pin takes note that the connection does not move.
+// pin takes note, for good, that the connection does not move. The master is to know how
+// many do not.
 func (c *Conn) pin() {
 	c.state.mark(traitPinned)
 	if c.loop.ledger != nil {
@@ -61,10 +67,11 @@ func (c *Conn) pin() {
 	}
 }
 
-// classify is called when the session is there, and says whether it moves.
+// classify is called once Open has returned the session, and pins a connection whose
+// session cannot move.
 func (c *Conn) classify() {
 	if c.state.is(traitDialled) || c.state.phase() >= phaseClosed {
-		return // it is this worker's, whatever its session; or Open has aborted it
+		return // no dialled one moves, and the master counts none; or Open has aborted it
 	}
 	switch c.session.(type) {
 	case DataFunc, MovableSession:
@@ -73,8 +80,8 @@ func (c *Conn) classify() {
 	}
 }
 
-// busy reports whether a connection cannot move now, though it is movable:
-// it ends, or something of it would be lost.
+// busy reports whether a connection cannot move now, though it is movable: it is about
+// to end, or something of it would be lost.
 func (c *Conn) busy() bool {
 	if !c.state.allows(mayMove) || c.state.watch() == hungUp || c.state.held(holdWork) || c.hasPosts() {
 		return true
@@ -83,19 +90,22 @@ func (c *Conn) busy() bool {
 	if u == nil {
 		return false
 	}
-	_, forgets := c.session.(DataFunc) // nobody arms its timers again
+	_, forgets := c.session.(DataFunc) // it would not arm its timers again
 	return forgets && u.timers != nil || u.cause != nil || u.files != nil || u.flowing != nil || u.deadlines.phase != 0
 }
 
-// postponeMin and postponeMax bound how long a connection is left alone whose
-// state was too large to go: to make the state is work, and most likely in vain.
+// postponed is how long a connection is left alone whose state was too large to go, and
+// until when, on the loop's clock. To make the state is work, and most likely in vain.
+type postponed struct{ pause, until time.Duration }
+
+// postponeMin and postponeMax bound that pause.
 const (
 	postponeMin = 100 * time.Millisecond // as often as the mover comes by
 	postponeMax = 30 * time.Second
 )
 
-// postponeMove has a connection stay because of its large state, for twice as long
-// as the time before.
+// postponeMove has a connection stay because of its large state, for twice as long as it
+// did the time before.
 func (c *Conn) postponeMove(err error) {
 	l := c.loop
 	if !c.state.is(traitLarge) {
@@ -107,16 +117,14 @@ func (c *Conn) postponeMove(err error) {
 	rest.until = l.turnTime() + rest.pause
 }
 
-// movePostponed reports whether c is left alone because its state was large.
+// movePostponed reports whether c is left alone still.
 func (c *Conn) movePostponed() bool {
 	return c.unfinished != nil && c.loop.turnTime() < c.unfinished.postponed.until
 }
 
-// postponed is how long a connection with a large state is left alone, and until
-// when, on the loop's clock.
-type postponed struct{ pause, until time.Duration }
-
-// describe fills in all of f but the session's state.
+// describe fills in what f says of the connection: all but the session's state, its
+// version, and the time. A deadline that is not set stays what it is in f. The bytes are
+// still c's: f is encoded before c does anything.
 func (c *Conn) describe(f *frozen, now time.Duration) {
 	f.flags = c.state.freeze()
 	if c.state.is(traitWrapped) {
@@ -141,8 +149,8 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 	}
 }
 
-// gone forgets a connection that is another's now; the send has closed its
-// descriptor. Its posts have run, and no more are taken.
+// gone forgets a connection that the kernel has taken; the send has closed its
+// descriptor. What was posted to it has run, and Post is false already.
 func (c *Conn) gone() {
 	l := c.loop
 	c.stopTiming()

@@ -51,7 +51,7 @@ type frozen struct {
 
 const (
 	frozenPlain         = 1 // the version of a plain connection's format
-	frozenWrapped       = 2
+	frozenWrapped       = 2 // that of one with a transport
 	frozenHeader        = 48
 	frozenWrappedHeader = frozenHeader + 8
 	frozenNever         = never
@@ -67,7 +67,7 @@ type frozenFlags uint16
 const (
 	frozenEOF     frozenFlags = 1 << iota // the peer's end was delivered
 	frozenFINDue                          // CloseWrite was called
-	frozenFINSent                         // and FIN sent
+	frozenFINSent                         // FIN was sent, too
 	frozenPaused
 	frozenChoked
 	frozenLow     // Low is due
@@ -106,7 +106,7 @@ func (s state) freeze() (flags frozenFlags) {
 	return flags
 }
 
-// thaw makes of s what flags stand for, as far as they say anything.
+// thaw makes those parts of s that flags stand for what they were; the others stay.
 func (s *state) thaw(flags frozenFlags) {
 	for _, pair := range frozenStates {
 		*s &^= pair.fact

@@ -10,6 +10,7 @@ import (
 // Option changes a default of Main and Run.
 type Option func(*options)
 
+// options are what a loop and a member are made with.
 type options struct {
 	log          hclog.Logger
 	maxInput     int

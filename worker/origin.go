@@ -9,15 +9,16 @@ type place struct {
 	local    netip.AddrPort
 }
 
-// origin is a place, and what a connection's bytes pass. Plain connections of one
-// place share one; a connection with a transport has its own. It does not change.
+// origin is a place, and the transport that a connection's bytes pass. Plain connections
+// of one place share an origin; a connection with a transport has its own. It does not
+// change.
 type origin struct {
 	place
 	transport transport // nil: none
 }
 
-// maxOrigins bounds what a sender can make the loop remember. There are as many
-// as listeners.
+// maxOrigins bounds what a stray sender could make the loop remember. A master's are as
+// many as its listeners' addresses.
 const maxOrigins = 1024
 
 // originOf returns the origin that the plain connections of a place share.

@@ -46,7 +46,8 @@ func (c *Conn) isItsOwnPeer() bool {
 }
 
 // dialAgain replaces a socket that is connected to itself by another one, and frees its
-// port at once. After some times, the dial is refused: nobody listens there.
+// port at once. When that has not helped maxSelfDials times, the dial is refused: nobody
+// listens there.
 func (c *Conn) dialAgain() {
 	d := c.unfinished.dialling
 	// It is closed without TIME_WAIT, with a reset to itself.

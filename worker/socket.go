@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The loop's system calls for input and output. They are raw: the descriptors are
-// non-blocking, so the scheduler need not know. And they are recv(2) and send(2),
-// not read(2) and write(2), which do for a socket what those do for any file on
-// their way to the same place: 3 % of a small echo.
+// The loop's system calls for input and output; they borrow the descriptor. They are
+// raw: the descriptors are non-blocking, so Go's scheduler need not know. And they are
+// recv(2) and send(2), since read(2) and write(2) do first what any file needs, and then
+// the same: that is 3 % of a small echo.
 
 // recv is recv(2). It returns 0 and no error at the end of the input.
 func recv(fd int32, b []byte) (int, syscall.Errno) {
@@ -57,7 +57,7 @@ func rawRecv(fd int32, b []byte) (n, _ uintptr, errno syscall.Errno) {
 	return syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 }
 
-// A peer that is gone is to be an error, and no signal besides.
+// sendFlags have a peer that is gone be an error, and not a signal too.
 const sendFlags = unix.MSG_NOSIGNAL
 
 func rawSend(fd int32, b []byte) (n, _ uintptr, errno syscall.Errno) {

@@ -9,46 +9,48 @@ import (
 )
 
 // transportConn is what Accept of a Streams listener returns for a connection with a
-// transport: plain bytes to the program, raw ones at its socket. Any goroutine may use
-// it, one reading while another writes. Of the socket's own methods it has CloseWrite;
-// what would pass bytes by the transport it has not.
+// transport: the program reads and writes plain bytes, and its socket has raw ones. Any
+// goroutine may use it, one reading while another writes. Of the methods that only a
+// socket has it has CloseWrite alone: others would pass bytes by the transport.
 //
-// Three locks, taken in this order and never held for another's waiting but where said:
+// It has three locks, which are taken in this order:
 //
-//	reading   by Read, while it waits for the socket
-//	writing   by who writes to the socket, while that waits: it keeps the order of units
-//	coding    to decode or encode, so for no longer than that takes
+//	reading   held by Read, also while the socket has nothing to read
+//	writing   held by whoever writes to the socket, also while that is full: it keeps
+//	          the order of units
+//	coding    held to decode or encode, never while anything is waited for
 type transportConn struct {
 	net.Conn // the socket
 
 	reading sync.Mutex
-	raw     []byte // what was read and is not decoded, or is where plain is
-	buffer  []byte // of which raw and plain are parts
+	buffer  []byte // of which raw and plain may be parts
+	raw     []byte // what was read and is not decoded
 	plain   []byte // what the program is to read
-	end     error  // what Read returns then, or nil
+	end     error  // what Read returns after that, or nil: the socket is to be read
 
 	writing  sync.Mutex
 	wire     []byte // scratch space
 	finished bool   // by CloseWrite or Close
-	broken   error  // of the first write that failed: a unit may be cut, and none can follow
+	broken   error  // of the first write that failed: a unit may be cut, so none may follow
 
 	coding    sync.Mutex
 	transport transport
-	owed      []byte // of its own: before anything encoded later
+	owed      []byte // replies of decode, to be written before anything encoded later
 }
 
-// streamBuffer is how much is read at a time, at least.
+// streamBuffer is how many bytes can be read at a time, at least.
 const streamBuffer = 16 << 10
 
 // closeNotice is how long Close waits for a peer that does not read to take the end
-// mark, as that of crypto/tls does.
+// mark; Close of crypto/tls waits as long.
 const closeNotice = 5 * time.Second
 
 func newTransportConn(conn net.Conn, t transport) *transportConn {
 	return &transportConn{Conn: conn, transport: t}
 }
 
-// Read reads plain bytes. It is io.EOF at the transport's end, or the socket's.
+// Read reads plain bytes. Its error is io.EOF at the end that the transport tells of, or
+// the socket's.
 func (c *transportConn) Read(b []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
@@ -65,7 +67,8 @@ func (c *transportConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// fill reads and decodes once. Its error is one that passes, such as a deadline's.
+// fill reads and decodes once. Its error may pass, as a deadline's does; one that does not
+// is in c.end. The caller holds reading.
 func (c *transportConn) fill() error {
 	if c.buffer == nil {
 		c.buffer = make([]byte, maxUnit+streamBuffer)
@@ -112,8 +115,7 @@ func (c *transportConn) Write(b []byte) (int, error) {
 	return sent, nil
 }
 
-// put writes what the transport owes, and then what more appends. The caller holds
-// writing.
+// put writes what is owed, and then what more appends. The caller holds writing.
 func (c *transportConn) put(more func(dst []byte) []byte) error {
 	if c.broken != nil {
 		return c.broken
@@ -128,14 +130,15 @@ func (c *transportConn) put(more func(dst []byte) []byte) error {
 	return c.broken
 }
 
-// sendOwed has what the transport owes written: here, or by who is writing.
+// sendOwed has what is owed written: here, or by the goroutine that holds writing.
 func (c *transportConn) sendOwed() {
 	if c.owes() && c.writing.TryLock() {
 		c.unlockWriting()
 	}
 }
 
-// unlockWriting gives the socket back, with nothing owed that no one will write.
+// unlockWriting unlocks writing, and sees to it that what is owed is written: what comes
+// to be owed before the unlocking is found here, and what comes after it by sendOwed.
 func (c *transportConn) unlockWriting() {
 	for {
 		if c.owes() && c.broken == nil {
@@ -149,13 +152,14 @@ func (c *transportConn) unlockWriting() {
 	}
 }
 
+// owes reports whether replies wait to be written.
 func (c *transportConn) owes() bool {
 	c.coding.Lock()
 	defer c.coding.Unlock()
 	return len(c.owed) > 0
 }
 
-// CloseWrite tells the peer that no more comes: by the transport's mark, then FIN.
+// CloseWrite tells the peer that no more comes: by the transport's end mark, then by FIN.
 func (c *transportConn) CloseWrite() error {
 	c.writing.Lock()
 	defer c.unlockWriting()
@@ -174,7 +178,7 @@ func (c *transportConn) finish() error {
 	return c.put(c.transport.finish)
 }
 
-// Close tells the peer likewise, unless a Write is under way, and closes the socket.
+// Close writes the end mark, unless a Write is under way, and closes the socket.
 func (c *transportConn) Close() error {
 	if c.writing.TryLock() {
 		if !c.finished && c.SetWriteDeadline(time.Now().Add(closeNotice)) == nil {

@@ -1,22 +1,22 @@
 package worker
 
-// table holds the connections of a loop. A connection is named to epoll by a
-// tag, which an event for a connection that is gone does not match:
+// table holds the connections of a loop, and belongs to its goroutine. epoll knows a
+// connection by its tag, and a late event's tag matches no connection that has come since:
 //
 //	63                      32 31         0
 //	 the low half of its id      index
 //
-// An index is used again, and ids are not: two connections of one index with
-// the same half are 2³² apart. The first indices are those of what is no
+// An index is used again, and an id is not: two connections of one index with the same
+// half of an id are 2³² connections apart. The first indices are reserved for what is no
 // connection; their tags are the constants below.
 //
-// A place is a pointer, and places come by the page, so that an idle connection
-// costs eight bytes here and the table leaves nothing behind when it grows.
+// A cell is a pointer, and cells come by the page, so that an idle connection costs
+// eight bytes here and the table leaves nothing behind when it grows.
 type table struct {
 	pages []*[pageCells]*Conn
-	size  uint32   // places there are, empty ones and the reserved ones included
-	free  []uint32 // indices of empty places
-	live  int
+	size  uint32   // cells, empty and reserved ones included
+	free  []uint32 // indices of empty cells
+	live  int      // connections
 }
 
 const pageCells = 1024
@@ -32,10 +32,11 @@ func newTable() table {
 	return table{pages: []*[pageCells]*Conn{new([pageCells]*Conn)}, size: uint32(reservedTags)}
 }
 
-// cell is where the connection of an index below size is noted; nil there is none.
+// cell returns where the connection of an index below size stands; it holds nil if there
+// is none.
 func (t *table) cell(index uint32) **Conn { return &t.pages[index/pageCells][index%pageCells] }
 
-// add gives c a place, and sets its index.
+// add gives c a cell, and sets its index.
 func (t *table) add(c *Conn) {
 	if n := len(t.free); n > 0 {
 		c.index, t.free = t.free[n-1], t.free[:n-1]
@@ -50,6 +51,7 @@ func (t *table) add(c *Conn) {
 	t.live++
 }
 
+// remove empties c's cell. Its tag matches nothing from then on.
 func (t *table) remove(c *Conn) {
 	*t.cell(c.index) = nil
 	t.free = append(t.free, c.index)
@@ -58,7 +60,7 @@ func (t *table) remove(c *Conn) {
 
 func (t *table) tag(c *Conn) uint64 { return uint64(c.index) | c.id<<32 }
 
-// lookup returns the connection with that tag, or nil: it is gone.
+// lookup returns the connection with that tag; nil: it is gone.
 func (t *table) lookup(tag uint64) *Conn {
 	index := uint32(tag)
 	if index >= t.size {

@@ -2,11 +2,14 @@ package worker
 
 import "errors"
 
+// How a connection goes on that was frozen in another worker. intake.go takes it from the
+// queue, on the loop's goroutine, and adopts its socket; then thaw makes its session.
+
 // errNotMovable: a connection with a state came to a session that takes none.
 var errNotMovable = errors.New("worker: this handler's sessions cannot be restored")
 
-// Moved reports whether this connection comes from another worker. In Open it
-// tells whether UnmarshalBinary follows.
+// Moved reports whether this connection comes from another worker. For Open that means
+// that UnmarshalBinary follows.
 func (c *Conn) Moved() bool {
 	if !c.loop.here() {
 		_ = c.loop.stray("Conn.Moved") // logged
@@ -15,8 +18,8 @@ func (c *Conn) Moved() bool {
 	return c.state.is(traitMoved)
 }
 
-// StateVersion returns what WithStateVersion said in the worker that froze this
-// connection. It is for UnmarshalBinary, and Open before it; empty otherwise.
+// StateVersion returns what WithStateVersion was given in the worker that froze this
+// connection. It is for UnmarshalBinary, and Open before it; elsewhere it is empty.
 func (c *Conn) StateVersion() string {
 	if !c.loop.here() {
 		_ = c.loop.stray("Conn.StateVersion") // logged
@@ -28,9 +31,9 @@ func (c *Conn) StateVersion() string {
 	return c.loop.thawingVersion
 }
 
-// thaw brings a connection back to life: Open, then all that was unfinished in
-// place of what Open has set, then UnmarshalBinary. What Open writes is dropped:
-// it greeted the peer before. An error leaves a connection to be closed.
+// thaw brings a connection back to life: it calls Open, restores all that was unfinished
+// in the place of what Open has set, and calls UnmarshalBinary. What Open writes is
+// dropped: it has greeted the peer already. After an error the caller closes c.
 func (c *Conn) thaw(f *frozen, h Handler) error {
 	l := c.loop
 	if f.wrapped {
@@ -63,9 +66,10 @@ func (c *Conn) restoreSession(state []byte) error {
 	return errNotMovable
 }
 
-// restoreUnfinished puts back what was unfinished.
+// restoreUnfinished puts back what f says of the connection. Buffers are copied: f's
+// bytes are the packet's.
 func (c *Conn) restoreUnfinished(f *frozen) {
-	ownIdle := c.state.is(traitOwnIdle) // of the new program's Open: it holds if the old had none
+	ownIdle := c.state.is(traitOwnIdle) // by Open, just now: that holds unless it had one of its own before
 	c.state.thaw(f.flags)
 	l := c.loop
 	if len(f.raw) > 0 {

@@ -1,8 +1,9 @@
 package worker
 
-// transport is what the bytes of a connection pass between its socket and its session,
-// or the program of Streams: a record layer, a header before the first byte, or a
-// stack of such. A connection without one is plain, and its transport nil.
+// transport is what the bytes of a connection pass between its socket and its session
+// (or, with Streams, the program that reads and writes it): a record layer, a header
+// before the first byte, or a stack of such. A connection without one is plain, and its
+// transport nil. wrapped.go uses it for a Conn, streamtransport.go for a net.Conn.
 //
 //	socket ──raw──► decode ──plain──► Data, EOF, Read
 //	socket ◄──raw── reply ◄──┘
@@ -14,8 +15,8 @@ package worker
 // The transport is made, or thawed, before Open, and belongs to that one connection.
 //
 // It computes, and no more: no system call, no waiting, no goroutine, no clock. What it
-// is given belongs to the caller, and it keeps no reference to that once it has
-// returned; what it returns of its own memory is valid until its next call.
+// is given belongs to the caller, and it keeps no reference to that after the call; what
+// it returns of its own memory is valid until the next call.
 //
 // Order: the caller sends what encode, finish and reply give in the order of the calls,
 // each byte once, and hands on what decode gives likewise.
@@ -25,14 +26,14 @@ package worker
 // bytes for each unit, of which the transport chooses the size. What it keeps for
 // itself does not grow with what passes.
 type transport interface {
-	// decode takes what has come, what it has left the time before first. With eof
-	// the peer's socket has finished: raw is what was left, and nothing follows.
+	// decode takes what has come. raw begins with what decode left the time before.
+	// With eof the peer's socket has finished: raw is what was left, and nothing follows.
 	decode(raw []byte, eof bool) decoded
-	// encode appends to dst what is to be sent for plain, all of it, and returns dst.
+	// encode appends to dst what is to be sent for all of plain, and returns dst.
 	encode(dst, plain []byte) []byte
 	// finish appends to dst what tells the peer that nothing more comes, and returns
-	// dst. The second time it appends nothing. No encode follows, and decode, which may,
-	// gives no reply any more.
+	// dst. The second time it appends nothing. No encode follows; a decode may follow,
+	// and gives no reply any more.
 	finish(dst []byte) []byte
 	// freeze appends to dst all that another worker needs to go on, and returns dst.
 	// It changes nothing: the connection may go on here.
@@ -43,7 +44,7 @@ type transport interface {
 type decoded struct {
 	used  int    // bytes of raw; the rest is a unit that is not whole
 	plain []byte // for the session; it may be raw's own memory, of the bytes used
-	reply []byte // to be sent before anything that is encoded later
+	reply []byte // to be sent, before anything that is encoded later
 	end   bool   // the peer has said that nothing more comes; what follows does not count
 	err   error  // the end of the connection, once plain is consumed and reply sent
 }
@@ -54,11 +55,11 @@ const maxUnit = 20 << 10
 
 // transports makes transports for a loop. The zero value makes none.
 type transports struct {
-	// wrap makes one for a connection that is to be opened, or returns nil: it is
-	// plain. It is called on the loop's goroutine, and may be nil.
+	// wrap makes one for a connection that is to be opened, or returns nil: that one
+	// is plain. It is called on the loop's goroutine. nil: all are plain.
 	wrap func(at place, dialled bool) transport
-	// thaw makes one of what freeze has appended in another worker, maybe of another
-	// program. The state is the caller's. nil: no such connection can go on here.
+	// thaw makes one of what freeze has appended in another worker, which may run
+	// another program. The state is the caller's. nil: no such connection can go on here.
 	thaw func(state []byte) (transport, error)
 }
 

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a connection with a transport does in the place of read, send, transmit and sendFIN
-// (input.go, output.go, sendfile.go, closing.go). It is never plain, so the short way
-// through (plain.go) does not look for one.
+// What a Conn with a transport does in the place of read, send and transmit (input.go,
+// output.go, sendfile.go), and before FIN (closing.go), on the loop's goroutine. It is
+// never plain, so the short way through (plain.go) does not look for a transport.
 
 // encodeChunk is how many encoded bytes go out in one send(2), but for the last unit's
 // rest, and how much of a file is read at a time.
@@ -21,7 +21,7 @@ var (
 	errNoTransport = errors.New("worker: the connection has a transport, which this program has not")
 )
 
-// wrap gives c a transport, which it keeps.
+// wrap gives c a transport, for good.
 func (c *Conn) wrap(t transport) {
 	c.origin = &origin{c.origin.place, t}
 	c.state.mark(traitWrapped)
@@ -39,8 +39,8 @@ func (c *Conn) thawTransport(state []byte) error {
 	return err
 }
 
-// readWrapped is read: what was left of a unit goes in front of what one recv(2)
-// gives, in the loop's buffer, which is decoded in place.
+// readWrapped is read. What was left of a unit goes into the loop's buffer, in front of
+// what one recv(2) gives, and both are decoded in place.
 func (c *Conn) readWrapped() {
 	l, have := c.loop, 0
 	in := l.input[:cap(l.input)]
@@ -90,7 +90,7 @@ func (c *Conn) keepRaw(in []byte, d *decoded) {
 	}
 }
 
-// dropRaw forgets what decode has left.
+// dropRaw forgets what decode has left of the input.
 func (c *Conn) dropRaw() {
 	if c.unfinished != nil && c.unfinished.raw != nil {
 		c.loop.buffers.Put(c.unfinished.raw)
@@ -99,8 +99,8 @@ func (c *Conn) dropRaw() {
 	}
 }
 
-// endDueInput ends the input by the transport's word, unless something holds it up:
-// then the end is due still, as the socket's would be.
+// endDueInput ends the input if the transport has said so (dueEnd). While something holds
+// input up, the end stays due.
 func (c *Conn) endDueInput() {
 	if !c.state.due(dueEnd) {
 		return
@@ -116,8 +116,8 @@ func (c *Conn) endDueInput() {
 	c.endInput()
 }
 
-// sendWrapped is send. Behind a file bytes wait as they are, since they are encoded
-// after it.
+// sendWrapped is send. Behind a file that waits bytes are kept plain: they are to be
+// encoded after it.
 func (c *Conn) sendWrapped(first, second []byte) error {
 	if c.unfinished != nil && c.unfinished.files != nil {
 		return c.spill(first, second)
@@ -146,8 +146,8 @@ func (c *Conn) encode(first, second []byte) error {
 	return nil
 }
 
-// sendWire sends what is encoded: behind what waits encoded, and before any file. It
-// keeps what the kernel does not take.
+// sendWire sends what is encoded, behind what waits encoded already and before any file.
+// It keeps what the kernel does not take.
 func (c *Conn) sendWire(wire []byte) error {
 	if c.unfinished == nil || c.unfinished.out == nil {
 		n, errno := sendv(c.fd, wire, nil)
@@ -194,8 +194,8 @@ func (c *Conn) transmitWrapped(o *filePart) error {
 	}
 }
 
-// sendEndMark sends the transport's end mark when all output is sent and FIN is to
-// follow, once, and reports whether the mark waits for the peer.
+// sendEndMark sends the transport's end mark, once, when all output is sent and FIN is to
+// follow. It reports whether the mark has become output that waits for the peer.
 func (c *Conn) sendEndMark() bool {
 	if !c.state.is(traitWrapped) || c.state.phase() != phaseClosing && c.state.fin() != finDue {
 		return false
@@ -205,7 +205,7 @@ func (c *Conn) sendEndMark() bool {
 	n, errno := sendv(c.fd, wire, nil)
 	switch {
 	case errno != 0 && errno != unix.EAGAIN && c.state.held(holdEOF):
-		c.fail(nil) // in order: the peer had finished, and has not waited for it
+		c.fail(nil) // in order: the peer had finished, and did not wait for the mark
 	case errno != 0 && errno != unix.EAGAIN:
 		c.fail(os.NewSyscallError("write", errno))
 	case n < len(wire):

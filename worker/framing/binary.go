@@ -21,7 +21,7 @@ func Fixed(size int) bufio.SplitFunc {
 
 // Prefixed splits into frames of at most limit bytes that come after their
 // length, an unsigned number of width bytes: 1, 2, 4 or 8; any other panics. The
-// length counts what follows it; a frame is given without it.
+// length counts the bytes that follow it; a frame is given without it.
 func Prefixed(width int, order binary.ByteOrder, limit int) bufio.SplitFunc {
 	var length func(in []byte) uint64
 	switch width {
@@ -59,7 +59,8 @@ func Varint(limit int) bufio.SplitFunc {
 	}
 }
 
-// behind returns the frame of that length behind the length itself.
+// behind is what a split returns for a frame of that length, which comes behind the
+// width bytes of the length itself.
 func behind(width int, length uint64, in []byte, atEOF bool, limit int) (int, []byte, error) {
 	switch {
 	case length > uint64(max(limit, 0)):

@@ -1,13 +1,13 @@
 // Package framing finds the messages in a connection's bytes: lines, frames
 // with a length before them, frames of one size, or whatever ends in a delimiter.
 //
-// What a frame is, a [bufio.SplitFunc] says, and this package has those that
-// protocols need, each with a limit. They know of no connection: the same one
-// reads in a worker and, with a [bufio.Scanner], in its client. What comes from
-// bufio, or is your own, serves as well, if it keeps nothing from call to call:
-// bytes without a whole frame in them are split again when more have come.
+// A [bufio.SplitFunc] says what a frame is, and this package has those that protocols
+// need, each with a limit. They know of no connection: the same one reads in a worker
+// and, with a [bufio.Scanner], in its client. One of bufio, or of your own, serves as
+// well, if it keeps nothing from call to call: bytes without a whole frame in them are
+// split again when more have come.
 //
-// A worker that needs nothing else is a [Handler]:
+// A worker that needs nothing else uses [Handler]:
 //
 //	func main() {
 //		worker.Main(framing.Handler(framing.Lines(4096), func(c *worker.Conn, line []byte) error {
@@ -22,8 +22,9 @@
 // are the same. A frame is part of the input, not a copy: finding it allocates
 // nothing, and it is valid until the function that got it returns.
 //
-// This package does not write. A frame with a length before it is
-// c.Writev(length, body).
+// This package does not write. To write a frame with a length before it, call
+// c.Writev(length, body). Its functions with a Conn are for callbacks, on the loop's
+// goroutine, and block no more than the function that they are given.
 package framing
 
 import (
@@ -38,11 +39,11 @@ import (
 )
 
 // ErrTooLong: a frame is longer than its limit, which the error that wraps this
-// one names. It is found as soon as the bytes show it: no more are waited for.
+// one names. It is returned as soon as the bytes show it, without waiting for more.
 //
-// A limit is to be no higher than worker.WithMaxInput, 1 MiB by default, less the
-// few bytes of an ending or a length: what does not fit into that is
-// worker.ErrInputFull.
+// A limit should be no higher than worker.WithMaxInput, 1 MiB by default, less the
+// few bytes of an ending or a length: a frame that does not fit into that ends the
+// connection with worker.ErrInputFull.
 var ErrTooLong = errors.New("framing: too long")
 
 // Func is given one frame. It may write, close and pause. Appending to frame
@@ -51,19 +52,19 @@ var ErrTooLong = errors.New("framing: too long")
 type Func func(c *worker.Conn, frame []byte) error
 
 // Each gives f every whole frame at the front of in, one after another, and
-// returns how many bytes they take: it is what a session's Data returns. It goes
+// returns how many bytes they take, which is what a session's Data returns. It goes
 // on only while c is flowing (see worker.Conn.Flowing): frames behind the one at
 // which f closed the connection are not given, and those behind a pause come
-// again after it. An error is f's or the split's, and what f got before stands.
+// again after it. An error is f's or the split's.
 func Each(c *worker.Conn, in []byte, split bufio.SplitFunc, f Func) (n int, err error) {
 	return each(c, in, false, split, f)
 }
 
-// Finish gives f what the split makes of the end: a line that has none, say. When f
-// is done with it, and with its work of worker.Conn.Go and its pauses, the
-// connection is closed. It is for a session's EOF, with what that is given.
-// io.ErrUnexpectedEOF is wrapped by the error about a binary frame of which only a
-// part has come.
+// Finish gives f what the split makes of the last bytes: a line without an ending, say.
+// When f is done with it, and with its work of worker.Conn.Go and its pauses, the
+// connection is closed. It is for a session's EOF, with the rest that EOF is given.
+// The error about a binary frame of which only a part has come wraps
+// io.ErrUnexpectedEOF.
 func Finish(c *worker.Conn, rest []byte, split bufio.SplitFunc, f Func) error {
 	n, err := each(c, rest, true, split, f)
 	if err != nil {
@@ -73,13 +74,13 @@ func Finish(c *worker.Conn, rest []byte, split bufio.SplitFunc, f Func) error {
 		return c.Close()
 	}
 	left := bytes.Clone(rest[n:])
-	c.WhenFlowing(func() error { return Finish(c, left, split, f) }) // not if f has closed it
+	c.WhenFlowing(func() error { return Finish(c, left, split, f) }) // never called if f has closed it
 	return nil
 }
 
 // Last is Finish for a session that goes on writing: it does not close the
-// connection, and as Each it goes on only while c is flowing. Frames behind a
-// pause do not come again: whose f pauses, or calls worker.Conn.Go, wants Finish.
+// connection. Like Each it goes on only while c is flowing, but frames behind a pause
+// do not come again: an f that pauses, or calls worker.Conn.Go, needs Finish.
 func Last(c *worker.Conn, rest []byte, split bufio.SplitFunc, f Func) error {
 	_, err := each(c, rest, true, split, f)
 	return err
@@ -105,14 +106,14 @@ func each(c *worker.Conn, in []byte, atEOF bool, split bufio.SplitFunc, f Func) 
 	return n, nil
 }
 
-// Handler returns a worker that keeps nothing for a connection, and so can move
-// it to another worker at any time: f is given every frame, the last one too,
-// and then, when what f has begun is done, the connection is closed.
+// Handler returns a handler that keeps nothing for a connection, which so can move to
+// another worker at any time. f is given every frame, the last one too; then, when what
+// f has begun is done, the connection is closed.
 func Handler(split bufio.SplitFunc, f Func) worker.Handler { return &handler{split, f} }
 
 var _ worker.MovableSession = (*handler)(nil)
 
-// handler is its own session.
+// handler is the session of all of its connections.
 type handler struct {
 	split bufio.SplitFunc
 	f     Func
@@ -128,7 +129,7 @@ func (h *handler) EOF(c *worker.Conn, rest []byte) error { return Finish(c, rest
 func (h *handler) MarshalBinary() ([]byte, error) { return nil, nil }
 func (h *handler) UnmarshalBinary(_ []byte) error { return nil }
 
-// incomplete is the answer to the beginning of a binary frame.
+// incomplete is what a split returns for a part of a binary frame.
 func incomplete(in []byte, atEOF bool) (size int, frame []byte, err error) {
 	if atEOF && len(in) > 0 {
 		return 0, nil, fmt.Errorf("framing: %w: %d bytes of a frame", io.ErrUnexpectedEOF, len(in))

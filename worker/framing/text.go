@@ -6,9 +6,8 @@ import (
 	"fmt"
 )
 
-// Lines splits into lines of at most limit bytes, without their endings, LF or
-// CRLF, which do not count. A last line needs none. It is bufio.ScanLines with
-// a limit.
+// Lines splits into lines of at most limit bytes. Their endings, LF or CRLF, are not
+// given and do not count; a last line needs none. It is bufio.ScanLines with a limit.
 func Lines(limit int) bufio.SplitFunc {
 	return func(in []byte, atEOF bool) (size int, line []byte, err error) {
 		size, line, err = firstLine(in, atEOF, limit)
@@ -19,8 +18,8 @@ func Lines(limit int) bufio.SplitFunc {
 	}
 }
 
-// RawLines is Lines that come with their endings, as they came in, for those who
-// pass them on.
+// RawLines is Lines that are given with their endings, as they came in: for a session
+// that passes them on.
 func RawLines(limit int) bufio.SplitFunc {
 	return func(in []byte, atEOF bool) (size int, line []byte, err error) {
 		size, _, err = firstLine(in, atEOF, limit)
@@ -31,8 +30,8 @@ func RawLines(limit int) bufio.SplitFunc {
 	}
 }
 
-// firstLine returns size 0 while the line may have more. One that is too long is
-// an error, whether it has ended or not.
+// firstLine returns the line without its ending, and its size with it; 0 while the line
+// may have more. A line that is too long is an error, whether it has ended or not.
 func firstLine(in []byte, atEOF bool, limit int) (size int, line []byte, err error) {
 	line = in
 	if end := bytes.IndexByte(in, '\n'); end >= 0 {
@@ -48,17 +47,17 @@ func firstLine(in []byte, atEOF bool, limit int) (size int, line []byte, err err
 	return size, line, nil
 }
 
-// Delimited splits into frames of at most limit bytes that end in delimiter,
-// which they are given without and which does not count. The last one needs
-// none. An empty delimiter panics.
+// Delimited splits into frames of at most limit bytes that end in delimiter. The
+// delimiter is not given and does not count; the last frame needs none. An empty
+// delimiter panics.
 func Delimited(delimiter string, limit int) bufio.SplitFunc {
 	if delimiter == "" {
 		panic("framing: empty delimiter")
 	}
 	mark := []byte(delimiter)
 	return func(in []byte, atEOF bool) (size int, frame []byte, err error) {
-		// Without its end, a frame has at least this length: the last bytes may
-		// be the first ones of a delimiter.
+		// least is the length that a frame has at least while its end is not
+		// there: the last bytes may be the first ones of a delimiter.
 		end := bytes.Index(in, mark)
 		least := end
 		switch {

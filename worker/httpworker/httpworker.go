@@ -2,14 +2,15 @@
 // worker leaves.
 //
 // http.Server.Shutdown closes idle connections on which a request may just be
-// coming, and leaves unanswered those that it is just reading. So before it, each
-// connection gets one more answer, which says that it is the last.
+// coming, and leaves requests unanswered that it is just reading. So Serve waits before
+// it calls Shutdown: meanwhile every answer tells the client that it is the last on
+// that connection.
 //
 //	worker.Main(worker.Streams(func(l net.Listener) error {
 //		return httpworker.Serve(l, &http.Server{Handler: mux}, 2*time.Second)
 //	}))
 //
-// It knows nothing of the master, and of the worker only its listener.
+// This package knows nothing of the master, and of the worker only its listener.
 package httpworker
 
 import (
@@ -22,14 +23,15 @@ import (
 	"time"
 )
 
-// Serve serves l until it is closed, as the listener of worker.Streams is when
+// Serve serves l until that is closed, as the listener of worker.Streams is when
 // the worker drains. From then on every answer carries Connection: close; after
-// farewell, or when no connection is left, the server shuts down. It blocks, and
-// returns nil once all requests are answered, or what Serve or Shutdown says.
+// farewell, or when no connection is left, the server shuts down. Serve blocks, and
+// returns nil once all requests are answered, or the error of the server's Serve or
+// Shutdown.
 //
-// A client that keeps a connection without using it is closed after farewell: 0
-// is at once. Serve wraps server's Handler and ConnState, and takes the server
-// over; it is not to be used for another listener.
+// A connection that its client keeps without using it is closed after farewell; 0 is at
+// once. Serve wraps the server's Handler and ConnState, and takes the server over: it
+// must not be used for another listener.
 func Serve(l net.Listener, server *http.Server, farewell time.Duration) error {
 	var f farewells
 	f.wrap(server)
@@ -49,12 +51,14 @@ func Serve(l net.Listener, server *http.Server, farewell time.Duration) error {
 	return server.Shutdown(context.Background())
 }
 
-// farewells knows whether to say them, and to how many.
+// farewells makes each answer of a server that is to end say that it is the last of its
+// connection. The server's goroutines call what wrap adds.
 type farewells struct {
-	leaving atomic.Bool
-	open    sync.WaitGroup
+	leaving atomic.Bool    // every answer is the last of its connection
+	open    sync.WaitGroup // connections
 }
 
+// wrap puts the farewells around the server's own handler, and counts its connections.
 func (f *farewells) wrap(server *http.Server) {
 	handler, state := server.Handler, server.ConnState
 	if handler == nil {
