@@ -10,7 +10,8 @@ import (
 // acceptor is the accept goroutine as the supervisor needs it: a *dispatch.Acceptor,
 // whose methods have their descriptions. Each returns when the accept goroutine has done
 // what it says, but for ConnsClosed and Ping, which do not wait, and AnyStuck, which asks
-// nobody. What takes longer is told by an event, which handle acts on.
+// nobody. What takes longer is told by an event, which handle acts on; on Alive happened
+// does, on the accept goroutine. All that passes are values, but for dispatch.Queue.Entry.
 type acceptor interface {
 	Open([]dispatch.Queue)                   // takes ownership of the descriptors
 	CloseQueue(slot int)                     // the worker gets no more

@@ -19,39 +19,36 @@ import (
 // goroutine holds at most ipc.MaxConns connections at any time, and whatever else waits,
 // waits in a kernel queue.
 type dispatcher struct {
-	log      hclog.Logger
-	packets  ipc.PacketConn
-	discards discarder
-	batch    ipc.Packet
-	out      ipc.Packet // what one send carries: descriptors borrowed from the batch
-	// stages says of each connection in the batch how far it is: see batch.go.
-	stages [ipc.MaxConns]ipc.Stage
-
-	from, to int // slots, of the moved connections in the batch: whose they were, whose they are to be; or Nobody
-	// movedBefore: the moved ones in the batch are counted in totals.moved already.
-	movedBefore bool
-
-	guard moveGuard
-
-	policy   Policy
-	envelope ipc.Envelope // scratch space for the client's address
-
-	open       []*workerQueue             // in the order of candidates
-	closed     []*workerQueue             // those that are closed or of reaped workers, until they are removed
-	all        []*workerQueue             // closed and then open: what is in the closed ones moves first
-	capacity   capacity                   // as of the latest measure, less what was placed since
-	candidates []candidate                // likewise
-	target     [ipc.MaxConns]*workerQueue // of each connection in the batch: where it is to go; nil: nowhere
-	turn       int                        // where a policy begins to search: see chooser
-
-	inspectAgain bool // some queue held connections, or was stuck, since the last inspection
-
-	perIP          perIPLimiter
-	maxQueuedTotal int // over all slots: descriptors in flight are counted per user
-	totals         totals
-
+	log        hclog.Logger
 	report     func(Event)        // see Setup.Report
 	watchQueue func(*workerQueue) // has epoll report again what a worker gives back
+
+	// The batch:
+	batch       ipc.Packet
+	stages      [ipc.MaxConns]ipc.Stage    // of each connection in it: how far it is; see batch.go
+	target      [ipc.MaxConns]*workerQueue // of each: where it is to go; nil: nowhere
+	from, to    int                        // slots, of the moved ones in it: whose they were, whose they are to be; or Nobody
+	movedBefore bool                       // the moved ones in it are counted in totals.moved already
+	out         ipc.Packet                 // what one send carries: descriptors borrowed from the batch
+	packets     ipc.PacketConn
+	discards    discarder
+
+	// The queues, and whom a connection goes to:
+	open           []*workerQueue // in the order of candidates
+	closed         []*workerQueue // those that are closed or of reaped workers, until they are removed
+	all            []*workerQueue // closed and then open: what is in the closed ones moves first
+	policy         Policy
+	candidates     []candidate  // as of the latest measure, less what was placed since
+	capacity       capacity     // likewise
+	turn           int          // where a policy begins to search: see chooser
+	envelope       ipc.Envelope // scratch space for the client's address
+	guard          moveGuard
+	maxQueuedTotal int  // over all slots: descriptors in flight are counted per user
+	inspectAgain   bool // some queue held connections, or was stuck, since the last inspection
+
+	// The books, beside the ledger of each queue:
+	totals totals
+	perIP  perIPLimiter
 }
 
 // Nobody is no slot: where a move may go to whoever has fewest.

@@ -14,9 +14,9 @@ import (
 	"github.com/usher-go/usher/master/internal/descriptor"
 )
 
-// acceptGoroutine is what the accept goroutine has to itself. It alone places connections
-// and touches the workers' queues and the books. Others have an Acceptor, whose mail it
-// reads.
+// acceptGoroutine is what the accept goroutine, which is Acceptor.Run, has to itself: the
+// epoll set, what comes in, and the dispatcher, which has the workers' queues. Others have
+// an Acceptor, whose mail it reads.
 type acceptGoroutine struct {
 	log   hclog.Logger
 	mail  *mailbox.Mailbox[posted] // the Acceptor's
@@ -90,8 +90,8 @@ func newAcceptGoroutine(setup Setup, mail *mailbox.Mailbox[posted], stuck *atomi
 	return g, nil
 }
 
-// MostAtOnce is how many connections are accepted at a time, and how many descriptors
-// are kept in reserve for them, with a limit of descriptors.
+// MostAtOnce is how many connections the accept goroutine of a process with this limit of
+// descriptors accepts at a time. For as many it keeps descriptors in reserve.
 func MostAtOnce(descriptorLimit int) int { return min(ipc.MaxConns, max(1, descriptorLimit/4)) }
 
 // run takes turns until it is interrupted, or cannot go on.
