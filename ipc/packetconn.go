@@ -59,7 +59,7 @@ func (c *PacketConn) Receive(queue int, p *Packet) error {
 	case fdpass.ErrWouldBlock, fdpass.ErrPeerClosed:
 		return err
 	case fdpass.ErrRightsTruncated:
-		// The payload came whole; only the descriptors did not.
+		// The number of envelopes, in the payload, is all that tells; it is not checked yet.
 		lost := int(binary.LittleEndian.Uint16(p.buffer[2:]))
 		err = &LostError{Count: min(lost, MaxConns), Err: err}
 		fallthrough

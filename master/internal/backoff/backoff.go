@@ -1,5 +1,7 @@
 // Package backoff is the pause after accept4(2) found no descriptors or no memory:
-// accepting goes on by itself when there are some again.
+// accepting goes on by itself when there are some again. Each goroutine of the master
+// that accepts has one, for clients and for the control socket. It waits for nothing
+// itself.
 package backoff
 
 import "time"

@@ -9,8 +9,8 @@ import (
 	"github.com/usher-go/usher/ipc"
 )
 
-// This file is what /proc says of a process (proc(5)). Its number may be another's by
-// now, where its end has not been heard of yet: nothing but a guess follows from that.
+// This file reads what /proc says of a process (proc(5)). By now the process may have
+// ended, and its number be another's: so what it says is a guess.
 
 // Stopped reports whether a process is stopped or traced.
 func Stopped(pid int) bool {

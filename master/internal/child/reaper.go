@@ -55,8 +55,9 @@ func (r *Reaper) restore(pid int, w watcher) {
 	r.children[pid] = w
 }
 
-// Hold keeps children from being started and reaped until Release, unless one of
-// pids is reaped already: then it returns false and holds nothing.
+// Hold keeps children from being started and reaped until Release, while an upgrade in
+// place hands them over; unless one of pids is reaped already: then it returns false and
+// holds nothing.
 func (r *Reaper) Hold(pids []int) bool {
 	r.mu.Lock()
 	for _, pid := range pids {

@@ -10,6 +10,8 @@
 //	Plan, Apply   at a reload: what stays, what is new, what goes
 //	States, Restore  in an upgrade in place: handed over and taken over
 //
+// The control socket is no Listener, but made by Unix, too.
+//
 // Only the master's process uses it, and nothing here has a goroutine. The supervisor
 // owns the Listeners, and lends their descriptors to the accept goroutine
 // (master/internal/dispatch): nothing is accepted here. Resolve, which may wait for a

@@ -1,6 +1,7 @@
 // Package sigmask changes which signals a thread has blocked (pthread_sigmask(3)).
 // What a thread blocks it hands down: to those that it clones, to a child that it
-// forks, and to the program that it becomes by execve(2).
+// forks, and to the program that it becomes by execve(2). The master uses it for all of
+// these, and where it writes to a terminal.
 package sigmask
 
 import (
