@@ -97,10 +97,10 @@ func (d *dispatcher) fromOld(slot int) bool {
 }
 
 // oldWorker returns the queue to which the moved connections in the batch are to be
-// returned, since they have nowhere else to go: for now, or, once the guard has tripped,
-// for good. It is that of their old worker, or, if that is reaped or full, another closed
-// one whose worker can thaw them, once the guard has tripped of an older generation. nil:
-// they have somewhere to go, or there is none with room for all of them.
+// returned, since they have nowhere else to go: no open queue's worker can thaw them, or
+// the guard has tripped. It is their old worker's; or, if that is reaped or full, another
+// closed one whose worker can thaw them, and is old itself if the guard has tripped. nil:
+// they have somewhere to go, or no such queue has room for all of them.
 func (d *dispatcher) oldWorker() *workerQueue {
 	tripped := d.guard.tripped && d.guarded()
 	if d.capacity.movers && !tripped || !d.holdsMoved() {

@@ -67,7 +67,7 @@ func (g *acceptGoroutine) placeAll() {
 			d.capacity = d.measure() // some queue refused: without it
 			left := d.held()
 			if left == before {
-				break // moved ones, and nobody who can thaw them has room
+				break // what is left are moved ones, and nobody who can thaw them has room
 			}
 			before = left
 		}
