@@ -17,8 +17,8 @@ type account struct {
 	entries []*accountEntry
 	before  dispatch.Totals // as it was opened
 	sum     departures      // of the workers that are entered
-	silent  []string    // the workers that were entered without having answered
-	limit   *time.Timer // of stillLimit
+	silent  []string        // the workers that were entered without having answered
+	limit   *time.Timer     // of stillLimit
 	closed  bool
 }
 
