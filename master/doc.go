@@ -32,9 +32,10 @@
 //   - Upgrade: after USR2, or a request on the control socket, this process becomes the
 //     program that is now at the path of this one (execve(2)). First a child runs that
 //     program, with the same arguments: its Run only says whether it could take over,
-//     and returns. Then the process does, and has to call Run again. Workers, sockets
-//     and counts go on; of what the program itself had, only Config.Carry does, which
-//     the new program gets by Carried. If it does not take over, Run goes on as before.
+//     and returns. Then this process becomes it, and its main has to call Run, too.
+//     Workers, sockets and counts go on; of what the program itself had, only
+//     Config.Carry does, which the new program gets by Carried. If that does not take
+//     over, Run goes on as before.
 //
 // One Run at a time. When it returns, no worker is left, and no file of its own.
 //

@@ -105,8 +105,9 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 	if quick {
 		mode = stopQuick
 	}
-	if abrupt { // in the midst of it all, and then somebody dies
+	if abrupt { // in the midst of it all, and then the guard trips, and somebody dies
 		fm.inbox.Put(postponed(func() { fm.stop(mode) }))
+		fm.inbox.Put(postponed(fm.tripGuards))
 		fm.inbox.Put(postponed(func() { fm.exit(fm.anyWorker(len(script)).pid, unix.WaitStatus(unix.SIGKILL)) }))
 		return errors.Join(fm.finish(played), errors.Join(fm.faults...))
 	}
@@ -141,7 +142,14 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 
 // finish waits for the end of a supervisor that was told to stop. Nothing may be left.
 func (fm *fakeMaster) finish(played string) error {
-	if ended := <-fm.ended; ended != nil || len(fm.live) != 0 || len(fm.queues) != 0 || !fm.closed {
+	var ended error
+	select {
+	case ended = <-fm.ended:
+	case <-time.After(24 * time.Hour): // of fake time
+		fm.abandon()
+		return fmt.Errorf("after %s, stop: it does not end", played)
+	}
+	if ended != nil || len(fm.live) != 0 || len(fm.queues) != 0 || !fm.closed {
 		return fmt.Errorf("after %s, stop: %v, %d processes, %d queues, listeners closed %v", played, ended, len(fm.live), len(fm.queues), fm.closed)
 	}
 	return nil
