@@ -19,7 +19,7 @@ import (
 // its owner is a client (RunClient), a test (package workertest), or a member, which
 // adds what a worker has to do with its master.
 //
-// Everything here belongs to the loop's goroutine, except for orders, messages,
+// Everything here belongs to the loop's goroutine, except for orders, messages, beats,
 // strayed, and what does not change once the loop has started. The loop touches its
 // connections' sockets, and nothing else of the process.
 //

@@ -16,15 +16,15 @@ import (
 // moves the clock, and the loop by single turns.
 type still struct {
 	*Conn
-	t        *testing.T
-	l        *loop
-	member   *member // nil: the loop has none
-	turnOver func() error
-	time     time.Duration
-	peer     int
-	data     func(in []byte) error
-	closed   bool
-	err      error // what the session's Close got
+	t       *testing.T
+	l       *loop
+	member  *member // nil: the loop has none
+	oneTurn func() error
+	time    time.Duration
+	peer    int
+	data    func(in []byte) error
+	closed  bool
+	err     error // what the session's Close got
 }
 
 // stillSession is its session.
@@ -52,7 +52,7 @@ func newStillOn(t *testing.T, idle time.Duration, pair [2]int) *still {
 	t.Helper()
 	l, err := newLoop(newOptions([]Option{WithLogger(hclog.NewNullLogger())}))
 	must(t, err)
-	s := &still{t: t, time: time.Hour, l: l, turnOver: func() error {
+	s := &still{t: t, time: time.Hour, l: l, oneTurn: func() error {
 		_, err := l.turn(l.nextDeadline(), 0)
 		return err
 	}}
@@ -64,7 +64,7 @@ func newStillOn(t *testing.T, idle time.Duration, pair [2]int) *still {
 func newStillMember(t *testing.T, idle time.Duration, pair [2]int) *still {
 	t.Helper()
 	m := newTestMember(t, DataFunc(func(*Conn, []byte) (int, error) { return 0, nil })) // nothing comes by its queue
-	s := &still{t: t, time: time.Hour, l: m.loop, member: m, turnOver: func() error { return m.turn(false) }}
+	s := &still{t: t, time: time.Hour, l: m.loop, member: m, oneTurn: func() error { return m.turn(false) }}
 	s.begin(idle, pair, func() { m.end(); m.close() })
 	return s
 }
@@ -126,7 +126,7 @@ func must(t testing.TB, err error) {
 // turn is one turn of the loop, without waiting.
 func (s *still) turn() {
 	s.t.Helper()
-	must(s.t, s.turnOver())
+	must(s.t, s.oneTurn())
 }
 
 // pass lets time pass, and makes a turn.
