@@ -8,9 +8,9 @@ import (
 )
 
 // dialling is what a connection has while it is dialled. It belongs to the loop's
-// goroutine. connect asks the kernel, which answers at once or by
-// an event (dialAnswered); reached (selfdial.go) takes note of success, settleDial opens
-// the connection, and reportDial tells of failure.
+// goroutine. connect asks the kernel, which answers at once or by an event
+// (dialAnswered); reached (selfdial.go) takes note of success, settleDial opens the
+// connection, and reportDial tells of failure.
 type dialling struct {
 	to        Destination
 	handler   Handler

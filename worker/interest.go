@@ -46,7 +46,7 @@ func (c *Conn) arm() {
 	}
 }
 
-// ready acts on one event, which the loop has of its poller. The conditions asked for go
+// ready acts on one event; the loop calls it (loop.serve). The conditions asked for go
 // first: reading finds what came before an error, and then the error itself.
 func (c *Conn) ready(conditions uint32) {
 	unasked := conditions & (poller.Err | poller.Hup)
