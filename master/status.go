@@ -34,7 +34,8 @@ type Counts struct {
 	Cut      uint64 `json:"cut"` // of those closed: by the deadline of a drain, while their clients had more to say
 }
 
-// ListenerStatus is one listener: Address has the real port.
+// ListenerStatus is one listener. Its fields are Name and Address, two strings; Address
+// has the real port.
 type ListenerStatus = listen.Status
 
 // WorkerStatus is one slot. Its counts are of the present incarnation.

@@ -48,15 +48,15 @@ var (
 // A Conn may be kept after its end: it is never used for another connection, its
 // methods then return ErrClosed or do nothing, and ID, Listener and RemoteAddr still
 // answer.
-//
-// It belongs to its loop, and owns its socket. Only its loop's goroutine touches it, but
-// for fd and posted, and what never changes: origin (once opened), remote, port and id.
-//
-// Where to read on: phase.go has its life, state.go what is known of it, unfinished.go
-// what it has only at times; input.go and output.go its bytes, plain.go the short way
-// of most of them, transport.go what they may pass; closing.go its end, freeze.go and
-// thaw.go its way to another worker.
 type Conn struct {
+	// It belongs to its loop, and owns its socket. Only its loop's goroutine touches it, but
+	// for fd and posted, and what never changes: origin (once opened), remote, port and id.
+	//
+	// Where to read on: phase.go has its life, state.go what is known of it, unfinished.go
+	// what it has only at times; input.go and output.go its bytes, plain.go the short way
+	// of most of them, transport.go what they may pass; closing.go its end, freeze.go and
+	// thaw.go its way to another worker.
+
 	loop       *loop
 	session    Session // nil until Open has succeeded, and after the end
 	origin     *origin
