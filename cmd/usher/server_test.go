@@ -223,13 +223,17 @@ func (s *server) atRest() {
 	status := s.until("every connection has ended, as many workers as at the start", func(status master.Status) bool {
 		return ready(s.workers)(status) && status.Connections.Active+status.Connections.Queued == 0
 	})
+	workers := pids(status)
 	until(s.t, "descriptors as at the start", func() (bool, string) {
-		ok := descriptors(s.pid) == s.masterFDs
+		ok, gone := descriptors(s.pid) == s.masterFDs, false
 		last := fmt.Sprintf("master %d, was %d", descriptors(s.pid), s.masterFDs)
-		for _, pid := range pids(status) {
+		for _, pid := range workers {
 			n := descriptors(pid)
-			ok = ok && n == s.workerFDs
+			ok, gone = ok && n == s.workerFDs, gone || n < 0
 			last += fmt.Sprintf("; worker %d, was %d", n, s.workerFDs)
+		}
+		if gone { // a HUP that was on its way has replaced it
+			workers = pids(s.until("as many workers as at the start", ready(s.workers)))
 		}
 		return ok, last
 	})
