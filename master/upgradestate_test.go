@@ -1,11 +1,10 @@
 package master
 
 import (
-	"net/netip"
 	"reflect"
 	"testing"
-	"time"
 
+	"github.com/usher-go/usher/internal/fieldtest"
 	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
@@ -42,62 +41,13 @@ func TestUpgradeStateKnowsEveryField(t *testing.T) {
 			"hupFilter": moment, "reopening": "the next program opens it in any case", "rebindControl": made, "upgrader": made, "upgrade": made, "clients": carried,
 		}},
 	} {
-		kind := reflect.TypeOf(test.of)
-		for i := range kind.NumField() {
-			if field := kind.Field(i).Name; test.fields[field] == "" {
-				t.Errorf("%s.%s: what becomes of it in an upgrade?", kind.Name(), field)
-			}
-		}
-		for field := range test.fields {
-			if _, ok := kind.FieldByName(field); !ok {
-				t.Errorf("%s has no %s", kind.Name(), field)
-			}
-		}
-	}
-}
-
-// fill sets everything in v to something that is not zero.
-func fill(v reflect.Value, n *int) {
-	*n++
-	switch v.Interface().(type) {
-	case netip.AddrPort:
-		v.Set(reflect.ValueOf(netip.MustParseAddrPort("[2001:db8::1%eth0]:80")))
-		return
-	case netip.Prefix:
-		v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.0/24")))
-		return
-	}
-	switch v.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() { // else it is not written
-				fill(v.Field(i), n)
-			}
-		}
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), n)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		for i := range 2 {
-			fill(v.Index(i), n)
-		}
-	case reflect.String:
-		v.SetString(time.Duration(*n).String())
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		v.SetUint(uint64(*n % 200))
-	case reflect.Float64:
-		v.SetFloat(float64(*n))
-	default:
-		v.SetInt(int64(*n))
+		fieldtest.Known(t, test.of, test.fields, "what becomes of it in an upgrade?")
 	}
 }
 
 func filled() *upgradeState {
-	e, n := new(upgradeState), 0
-	fill(reflect.ValueOf(e).Elem(), &n)
+	e := new(upgradeState)
+	fieldtest.Fill(e)
 	e.Format = upgradeFormat
 	e.Accept.PerIP = nil // it is written to a memory of its own
 	for i := range e.Slots {
@@ -131,7 +81,7 @@ func TestUpgradeStateRefused(t *testing.T) {
 		"no such life":          func(e *upgradeState) { e.Slots[0].Life = lifeRemoved },
 		"a worker that is gone": func(e *upgradeState) { e.Slots[0].Life = lifeGone },
 		"no worker":             func(e *upgradeState) { e.Slots[0].Process = nil },
-		"a seat of no slot":     func(e *upgradeState) { e.Accept.Queues[0].Slot = -1 },
+		"a queue of no slot":    func(e *upgradeState) { e.Accept.Queues[0].Slot = -1 },
 		"no such phase":         func(e *upgradeState) { e.Accept.Queues[0].Phase = 9 },
 		"no generation":         func(e *upgradeState) { e.Generation = 0 },
 		"no workers":            func(e *upgradeState) { e.Target = 0 },
@@ -147,7 +97,7 @@ func TestUpgradeStateRefused(t *testing.T) {
 		}
 		_ = unix.Close(fd)
 	}
-	unsealed, err := unix.MemfdCreate("estate", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	unsealed, err := unix.MemfdCreate("state", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,8 +118,7 @@ func TestUpgradeStateRefused(t *testing.T) {
 // A slot comes back as it was.
 func TestUpgradeStateOfSlot(t *testing.T) {
 	var e slotState
-	n := 0
-	fill(reflect.ValueOf(&e).Elem(), &n)
+	fieldtest.Fill(&e)
 	e.Process, e.Board, e.QueueOpen, e.Alarm, e.AlarmIn, e.Age, e.HasUntil, e.UntilIn = nil, -1, false, 0, 0, -1, false, 0
 	if got := e.slot(nil).state(); !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, want %+v", got, e)

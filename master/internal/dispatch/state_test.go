@@ -1,11 +1,11 @@
 package dispatch
 
 import (
-	"net/netip"
 	"reflect"
 	"testing"
 	"time"
 
+	"github.com/usher-go/usher/internal/fieldtest"
 	"github.com/usher-go/usher/ipc"
 )
 
@@ -59,64 +59,14 @@ func TestStateKnowsEveryField(t *testing.T) {
 			"awaited": calm, "ending": calm,
 		}},
 	} {
-		kind := reflect.TypeOf(test.of)
-		for i := range kind.NumField() {
-			if field := kind.Field(i).Name; test.fields[field] == "" {
-				t.Errorf("%s.%s: what becomes of it in an upgrade?", kind.Name(), field)
-			}
-		}
-		for field := range test.fields {
-			if _, ok := kind.FieldByName(field); !ok {
-				t.Errorf("%s has no %s", kind.Name(), field)
-			}
-		}
-	}
-}
-
-// fill sets everything in v to something that is not zero.
-func fill(v reflect.Value, n *int) {
-	*n++
-	switch v.Interface().(type) {
-	case netip.AddrPort:
-		v.Set(reflect.ValueOf(netip.MustParseAddrPort("[2001:db8::1%eth0]:80")))
-		return
-	case netip.Prefix:
-		v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.0/24")))
-		return
-	}
-	switch v.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() { // else it is not written
-				fill(v.Field(i), n)
-			}
-		}
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), n)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		for i := range 2 {
-			fill(v.Index(i), n)
-		}
-	case reflect.String:
-		v.SetString(time.Duration(*n).String())
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		v.SetUint(uint64(*n % 200))
-	case reflect.Float64:
-		v.SetFloat(float64(*n))
-	default:
-		v.SetInt(int64(*n))
+		fieldtest.Known(t, test.of, test.fields, "what becomes of it in an upgrade?")
 	}
 }
 
 // A queue comes back as it was.
 func TestStateOfQueue(t *testing.T) {
-	n := 0
 	var s QueueState
-	fill(reflect.ValueOf(&s).Elem(), &n)
+	fieldtest.Fill(&s)
 	s.Final.Counters.Closed, s.Final.Counters.Lost, s.Final.Counters.Cut = s.Final.Closed, s.Final.Lost, s.Final.Cut // they are there twice
 	if got := s.queue(new(ipc.Entry)).state(); !reflect.DeepEqual(got, s) {
 		t.Errorf("got %+v, want %+v", got, s)
