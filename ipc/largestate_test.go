@@ -21,24 +21,24 @@ func TestLargeState(t *testing.T) {
 			t.Fatal(err)
 		}
 		var c PacketConn
-		var sent, hand, out, got Packet
+		var sent, batch, out, got Packet
 		if !sent.AddLarge(&Envelope{ID: 7, Listener: "web"}, null(t), memfd) {
 			t.Fatal("an empty packet takes none")
 		}
 		if err := c.Send(a, &sent); err != nil || sent.Len() != 0 || sent.Large() {
 			t.Fatalf("%d left, large: %v; %v", sent.Len(), sent.Large(), err)
 		}
-		if err := c.Receive(b, &hand); err != nil || hand.Len() != 1 || !hand.Large() || !hand.Frozen(0) {
-			t.Fatalf("%d connections, large: %v; %v", hand.Len(), hand.Large(), err)
+		if err := c.Receive(b, &batch); err != nil || batch.Len() != 1 || !batch.Large() || !batch.Frozen(0) {
+			t.Fatalf("%d connections, large: %v; %v", batch.Len(), batch.Large(), err)
 		}
-		if !out.AddFrom(&hand, 0) {
+		if !out.AddFrom(&batch, 0) {
 			t.Fatal("it cannot be passed on")
 		}
 		if err := c.Send(b, &out); err != nil {
 			t.Fatal(err)
 		}
-		hand.Forget(0)
-		hand.Close() // nothing: the send has closed it
+		batch.Forget(0)
+		batch.Close() // nothing: the send has closed it
 		if err := c.Receive(a, &got); err != nil || got.ID(0) != 7 {
 			t.Fatalf("id %d, %v", got.ID(0), err)
 		}

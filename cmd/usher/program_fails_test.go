@@ -61,14 +61,14 @@ func TestProgramFails(t *testing.T) {
 			if got.code != exitWorkers || got.stdout != "" {
 				t.Errorf("exit status %d, standard output %q; want %d and nothing", got.code, got.stdout, exitWorkers)
 			}
-			// The log comes before; the complaint is the end.
-			_, complaint, found := strings.Cut(got.stderr, "\nusher: ")
-			if !found || !strings.HasPrefix(complaint, "the workers would not start: ") {
+			// The log comes before; the report is the end.
+			_, report, found := strings.Cut(got.stderr, "\nusher: ")
+			if !found || !strings.HasPrefix(report, "the workers would not start: ") {
 				t.Fatalf("standard error has no line that says that the workers would not start:\n%s", got.stderr)
 			}
 			for _, part := range test.want {
-				if !strings.Contains(complaint, part) {
-					t.Errorf("it does not say %q:\n%s", part, complaint)
+				if !strings.Contains(report, part) {
+					t.Errorf("it does not say %q:\n%s", part, report)
 				}
 			}
 			if _, err := os.Lstat(control); err == nil {

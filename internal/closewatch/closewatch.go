@@ -41,7 +41,7 @@ const eventSize = unix.SizeofInotifyEvent
 
 var errNoCloseEvents = errors.New("the kernel does not report the close of a socket by inotify")
 
-// New returns a Watch, after a trial that it works. The caller closes it.
+// New returns a Watch that has been seen to work. The caller closes it.
 func New() (*Watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
 	if err != nil {
