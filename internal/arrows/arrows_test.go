@@ -37,6 +37,7 @@ var rules = []rule{
 	{"internal/timerwheel", nil, nil},
 	{"internal/buffers", nil, nil},
 	{"internal/mailbox", nil, nil},
+	{"internal/proxyheader", nil, []string{"github.com/pires/go-proxyproto"}},
 	{"internal/...", nil, sys},
 	{"master/internal/fileid", nil, sys},
 	{"master/internal/descriptor", nil, sys},
