@@ -5,26 +5,31 @@ import "fmt"
 // phase is where a connection is in its life. The table phaseRules is the whole of it,
 // and only the loop's goroutine takes a step (state.step):
 //
-//	dialling ──reached──► open ──close──► closing ──flushed──► lingering
-//	    │                  │                 │                     │
-//	    └──close, fail─────┴──────fail───────┴────────fail─────────┴──► broken
+//	dialling ──reached─────┐
+//	                       ▼
+//	handshaking ──ready──► open ──close──► closing ──flushed──► lingering
+//
+//	dialling ──close, fail──► broken
+//	handshaking ──close──► closing
+//	handshaking, open, closing, lingering ──fail──► broken
 //
 //	any of these ──release──► closed ──report──► over
-//	open ──leave──► over
+//	handshaking, open ──leave──► over
 //
 // Up to broken, a connection is in the loop's table and has a descriptor. Its session's
 // Close is called on the step from closed to over, so never for one that has left.
 type phase uint8
 
 const (
-	phaseDialling  phase = iota // connect(2) is not over; no session yet
-	phaseOpen                   // since it was taken in, or connected
-	phaseClosing                // output is flushed, then FIN is sent
-	phaseLingering              // FIN was sent: input is thrown away until the peer's
-	phaseBroken                 // failed: it is closed as soon as it is settled, unflushed
-	phaseClosed                 // the descriptor is closed; the session is to hear of it
-	phaseOver                   // the session has heard, or goes on in another worker
-	phases                      // how many there are
+	phaseDialling    phase = iota // connect(2) is not over; no session yet
+	phaseHandshaking              // what it passes is not ready (handshaking.go); no session yet
+	phaseOpen                     // since it was taken in, was connected, or has shaken hands
+	phaseClosing                  // output is flushed, then FIN is sent
+	phaseLingering                // FIN was sent: input is thrown away until the peer's
+	phaseBroken                   // failed: it is closed as soon as it is settled, unflushed
+	phaseClosed                   // the descriptor is closed; the session is to hear of it
+	phaseOver                     // the session has heard, or goes on in another worker
+	phases                        // how many there are
 )
 
 // phaseEvent is what may happen to a phase.
@@ -32,6 +37,7 @@ type phaseEvent uint8
 
 const (
 	eventReached phaseEvent = iota // connect(2) has succeeded
+	eventReady                     // header and handshake are over
 	eventClose                     // it is to end in order
 	eventFail                      // it is to end at once
 	eventFlushed                   // output is sent, FIN as well; the peer's is awaited
@@ -45,7 +51,7 @@ const (
 type rights uint8
 
 const (
-	mayCall  rights = 1 << iota // callbacks are made, but Close; dialling, there is no session yet
+	mayCall  rights = 1 << iota // callbacks are made, but Close; before open there is no session yet
 	mayWrite                    // the session may add output
 	mayRead                     // input is read, unless something holds it up
 	mayFlush                    // output is sent
@@ -64,31 +70,35 @@ var phaseRules = [phases]struct {
 	then   [phaseEvents]phase
 }{
 	phaseDialling: {"dialling", mayCall | mayWatch, [phaseEvents]phase{
-		eventReached: phaseOpen, eventClose: phaseBroken, eventFail: phaseBroken, eventFlushed: impossible,
+		eventReached: phaseOpen, eventReady: impossible, eventClose: phaseBroken, eventFail: phaseBroken, eventFlushed: impossible,
 		eventRelease: phaseClosed, eventReport: impossible, eventLeave: impossible,
 	}},
+	phaseHandshaking: {"handshaking", mayCall | mayRead | mayFlush | mayWatch | mayMove, [phaseEvents]phase{
+		eventReached: impossible, eventReady: phaseOpen, eventClose: phaseClosing, eventFail: phaseBroken, eventFlushed: impossible,
+		eventRelease: phaseClosed, eventReport: impossible, eventLeave: phaseOver,
+	}},
 	phaseOpen: {"open", mayCall | mayWrite | mayRead | mayFlush | mayWatch | mayMove, [phaseEvents]phase{
-		eventReached: impossible, eventClose: phaseClosing, eventFail: phaseBroken, eventFlushed: impossible,
+		eventReached: impossible, eventReady: impossible, eventClose: phaseClosing, eventFail: phaseBroken, eventFlushed: impossible,
 		eventRelease: phaseClosed, eventReport: impossible, eventLeave: phaseOver,
 	}},
 	phaseClosing: {"closing", mayFlush | mayWatch, [phaseEvents]phase{
-		eventReached: impossible, eventClose: phaseClosing, eventFail: phaseBroken, eventFlushed: phaseLingering,
+		eventReached: impossible, eventReady: impossible, eventClose: phaseClosing, eventFail: phaseBroken, eventFlushed: phaseLingering,
 		eventRelease: phaseClosed, eventReport: impossible, eventLeave: impossible,
 	}},
 	phaseLingering: {"lingering", mayRead | mayWatch, [phaseEvents]phase{
-		eventReached: impossible, eventClose: phaseLingering, eventFail: phaseBroken, eventFlushed: impossible,
+		eventReached: impossible, eventReady: impossible, eventClose: phaseLingering, eventFail: phaseBroken, eventFlushed: impossible,
 		eventRelease: phaseClosed, eventReport: impossible, eventLeave: impossible,
 	}},
 	phaseBroken: {"broken", 0, [phaseEvents]phase{
-		eventReached: impossible, eventClose: phaseBroken, eventFail: phaseBroken, eventFlushed: impossible,
+		eventReached: impossible, eventReady: impossible, eventClose: phaseBroken, eventFail: phaseBroken, eventFlushed: impossible,
 		eventRelease: phaseClosed, eventReport: impossible, eventLeave: impossible,
 	}},
 	phaseClosed: {"closed", 0, [phaseEvents]phase{
-		eventReached: impossible, eventClose: phaseClosed, eventFail: phaseClosed, eventFlushed: impossible,
+		eventReached: impossible, eventReady: impossible, eventClose: phaseClosed, eventFail: phaseClosed, eventFlushed: impossible,
 		eventRelease: impossible, eventReport: phaseOver, eventLeave: impossible,
 	}},
 	phaseOver: {"over", 0, [phaseEvents]phase{
-		eventReached: impossible, eventClose: phaseOver, eventFail: phaseOver, eventFlushed: impossible,
+		eventReached: impossible, eventReady: impossible, eventClose: phaseOver, eventFail: phaseOver, eventFlushed: impossible,
 		eventRelease: impossible, eventReport: phaseOver, eventLeave: impossible,
 	}},
 }

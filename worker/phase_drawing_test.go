@@ -12,7 +12,7 @@ var update = flag.Bool("update", false, "write the drawing in docs/architecture.
 // docs/architecture.md shows the table of a connection's phases.
 func TestPhaseDrawn(t *testing.T) {
 	names := [phaseEvents]string{
-		eventReached: "reached", eventClose: "close", eventFail: "fail", eventFlushed: "flushed",
+		eventReached: "reached", eventReady: "ready", eventClose: "close", eventFail: "fail", eventFlushed: "flushed",
 		eventRelease: "release", eventReport: "report", eventLeave: "leave",
 	}
 	var steps []pagetest.Step
