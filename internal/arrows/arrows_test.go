@@ -33,6 +33,7 @@ var rules = []rule{
 	{"fdpass", nil, sys},
 	{"ipc", []string{"fdpass"}, sys},
 	{"internal/load", []string{"worker", "ipc", "fdpass", "internal/..."}, anything}, // a part of the command
+	{"internal/tlshandshake", []string{"internal/tlsrecord", "internal/leaktest"}, nil},
 	{"internal/poller/pollertest", []string{"internal/poller", "internal/leaktest"}, sys},
 	{"internal/timerwheel", nil, nil},
 	{"internal/buffers", nil, nil},
