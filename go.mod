@@ -12,7 +12,8 @@ require (
 	github.com/oklog/run v1.2.0
 	github.com/pires/go-proxyproto v0.15.0
 	go.uber.org/goleak v1.3.0
-	golang.org/x/sys v0.49.0
+	golang.org/x/crypto v0.59.0
+	golang.org/x/sys v0.50.0
 	pgregory.net/rapid v1.3.0
 )
 

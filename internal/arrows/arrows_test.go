@@ -25,6 +25,7 @@ type rule struct {
 
 var (
 	sys      = []string{"golang.org/x/sys/unix"}
+	chacha   = []string{"golang.org/x/crypto/...", "golang.org/x/sys/cpu"} // and what it is made of
 	anything = []string{"..."}
 )
 
@@ -33,7 +34,8 @@ var rules = []rule{
 	{"fdpass", nil, sys},
 	{"ipc", []string{"fdpass"}, sys},
 	{"internal/load", []string{"worker", "ipc", "fdpass", "internal/..."}, anything}, // a part of the command
-	{"internal/tlshandshake", []string{"internal/tlsrecord", "internal/leaktest"}, nil},
+	{"internal/tlsrecord", nil, chacha},
+	{"internal/tlshandshake", []string{"internal/tlsrecord", "internal/leaktest"}, chacha},
 	{"internal/poller/pollertest", []string{"internal/poller", "internal/leaktest"}, sys},
 	{"internal/timerwheel", nil, nil},
 	{"internal/buffers", nil, nil},
