@@ -1,6 +1,10 @@
 package tlsrecord
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"io"
+)
 
 // Role says which end of the connection a Layer is.
 type Role uint8
@@ -10,74 +14,146 @@ const (
 	Client
 )
 
-// Layer is one end of a connection after its handshake.
-type Layer struct{ cache *Cache }
+// Layer is one end of a connection after its handshake. NewTLS13, NewTLS12 or Thaw makes
+// one; it must not be copied. One goroutine at a time uses it, and nothing blocks.
+//
+// It is 160 bytes, and while it is idle in a Cache it refers to nothing else: a server
+// holds many that are.
+type Layer struct {
+	quiet
+	read, write half
 
-var errNotBuilt = errors.New("tlsrecord: not built yet")
+	ciphers *ciphers // nil: to be built
+	cache   *Cache   // nil: it keeps its own ciphers
 
-// NewTLS13 returns the layer of a connection of TLS 1.3, from its application traffic
-// secrets and the numbers of the next records.
+	suite uint8 // its place in the table
+	role  Role
+
+	peerDone bool  // close_notify has come
+	selfDone bool  // close_notify is sealed
+	fault    fault // why the connection must end; most of all others count no more
+	alert    uint8 // the alert of faultPeer, faultTold
+
+	owed    owed    // a KeyUpdate
+	idle    uint8   // how much without data has come since there was data
+	message message // a handshake message of which a part has come
+}
+
+// half is one direction of a connection.
+type half struct {
+	secret Secret
+	seq    uint64 // of the next record
+	blocks uint64 // of 16 bytes, protected by the present key
+}
+
+// owed says which KeyUpdate goes before the next data that is sealed, if any.
+type owed uint8
+
+const (
+	owedNone   owed = iota
+	owedAnswer      // to the peer's request
+	owedAsk         // for the peer's key, which it has used as much as it may
+)
+
+// NewTLS13 returns the layer of a connection of TLS 1.3, from the application traffic
+// secrets of both ends (client_ and server_application_traffic_secret_0, which are
+// copied) and the numbers of the next records in either direction: 0, if none were
+// protected by these secrets yet. The error is of a suite that is not TLS 1.3's or
+// cannot be used here, or of a secret that does not fit it.
 func NewTLS13(role Role, suite uint16, client, server []byte, readSeq, writeSeq uint64) (*Layer, error) {
-	return nil, errNotBuilt
+	l, s, err := newLayer(role, suite, readSeq, writeSeq)
+	switch {
+	case err != nil:
+		return nil, err
+	case !s.tls13:
+		return nil, fmt.Errorf("tlsrecord: new: cipher suite %#04x is not of TLS 1.3", suite)
+	case len(client) != s.kept || len(server) != s.kept:
+		return nil, fmt.Errorf("tlsrecord: new: traffic secrets of %d and %d bytes, not of %d", len(client), len(server), s.kept)
+	}
+	l.keep(client, server)
+	return l, nil
 }
 
-// NewTLS12 returns the layer of a connection of TLS 1.2, from its master secret, the
-// randoms of both hellos and the numbers of the next records.
+// NewTLS12 returns the layer of a connection of TLS 1.2, from its master secret (which
+// is copied), the randoms of both hellos and the numbers of the next records in either
+// direction: 1 where Finished was one record. The error is of a suite that is not TLS
+// 1.2's or cannot be used here, or of a secret that is not one.
 func NewTLS12(role Role, suite uint16, master []byte, clientRandom, serverRandom [32]byte, readSeq, writeSeq uint64) (*Layer, error) {
-	return nil, errNotBuilt
+	l, s, err := newLayer(role, suite, readSeq, writeSeq)
+	switch {
+	case err != nil:
+		return nil, err
+	case s.tls13:
+		return nil, fmt.Errorf("tlsrecord: new: cipher suite %#04x is not of TLS 1.2", suite)
+	case len(master) != 48:
+		return nil, fmt.Errorf("tlsrecord: new: master secret of %d bytes, not of 48", len(master))
+	}
+	client, server := s.keyBlock(master, clientRandom, serverRandom)
+	l.keep(client, server)
+	clear(client)
+	clear(server)
+	return l, nil
 }
 
-// SetCache has the layer keep its ciphers in c.
-func (l *Layer) SetCache(c *Cache) { l.cache = c }
+var errRole = errors.New("neither server nor client")
 
-// Opened is what Open has made of some input.
-type Opened struct {
-	Used  int    // bytes of raw; the rest is a record that is not whole
-	Plain []byte // for the session; raw's own memory, of the bytes used
-	Reply []byte // an alert, to be sent before anything that is sealed later
-	End   bool   // the peer has said that nothing more comes; what follows does not count
-	Err   error  // the end of the connection, once Plain is consumed and Reply sent
+func newLayer(role Role, id uint16, readSeq, writeSeq uint64) (*Layer, *suite, error) {
+	if role != Server && role != Client {
+		return nil, nil, fmt.Errorf("tlsrecord: new: %w", errRole)
+	}
+	at, err := suiteOf(id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("tlsrecord: new: %w", err)
+	}
+	l := &Layer{role: role, suite: uint8(at)}
+	l.read.seq, l.write.seq = readSeq, writeSeq
+	return l, &suites[at], nil
 }
 
-// Open opens the whole records at the beginning of raw, in place.
-func (l *Layer) Open(raw []byte) Opened { return Opened{Err: errNotBuilt} }
+func (l *Layer) keep(client, server []byte) {
+	if l.role == Server {
+		l.read.secret.put(client)
+		l.write.secret.put(server)
+	} else {
+		l.read.secret.put(server)
+		l.write.secret.put(client)
+	}
+}
 
-// Seal appends to dst the records that carry plain, and returns dst. At the end of what
-// a key may be used for it appends an alert, after which Err says why.
-func (l *Layer) Seal(dst, plain []byte) []byte { return dst }
+// SetCache has the layer keep its ciphers in c from now on, which belongs to the same
+// goroutine. With nil, as at first, it keeps them itself until Wipe.
+func (l *Layer) SetCache(c *Cache) {
+	if l.cache != nil && l.ciphers != nil {
+		l.cache.remove(l.ciphers)
+	}
+	l.cache = c
+	if l.cache != nil && l.ciphers != nil {
+		l.cache.add(l.ciphers)
+	}
+}
 
-// CloseNotify appends to dst what tells the peer that nothing more comes, once.
-func (l *Layer) CloseNotify(dst []byte) []byte { return dst }
+// Err says why the connection must end, or nil. It must be looked at after Seal: that
+// fails where a key may be used no more, and cannot say so. It is what Open has said, or
+// would say next.
+func (l *Layer) Err() error { return l.fault.err(l.alert) }
 
-// Alert appends to dst a fatal alert, after which nothing is sealed.
-func (l *Layer) Alert(dst []byte, code uint8) []byte { return dst }
+// EOF says what it means that the peer's socket has finished: nil after its
+// close_notify. Otherwise the data may be cut, by whoever is between, and the error is
+// io.ErrUnexpectedEOF, or that of Err.
+func (l *Layer) EOF() error {
+	switch {
+	case l.fault != faultNone:
+		return l.Err()
+	case l.peerDone:
+		return nil
+	}
+	return io.ErrUnexpectedEOF
+}
 
-// Err says why the connection must end, or nil.
-func (l *Layer) Err() error { return nil }
-
-// EOF says what it means that the peer's socket has finished: nil after its close_notify,
-// and otherwise io.ErrUnexpectedEOF.
-func (l *Layer) EOF() error { return nil }
-
-// Freeze appends to dst all that another process needs to go on, and returns dst.
-func (l *Layer) Freeze(dst []byte) []byte { return dst }
-
-// Thaw returns the layer that Freeze has written.
-func Thaw(state []byte) (*Layer, error) { return nil, errNotBuilt }
-
-// Wipe overwrites the secrets, and drops the ciphers.
-func (l *Layer) Wipe() {}
-
-// Opens says whether record, a whole one that this end has written, opens under the write
-// key as the one before the first that this layer seals. It leaves record as it is.
-func (l *Layer) Opens(record []byte) bool { return false }
-
-// Secret is key material, which prints nothing.
-type Secret struct{}
-
-// Cache keeps the ciphers of layers that were busy lately. The zero value is empty.
-type Cache struct{}
-
-// Sweep drops the ciphers that were not used since the Sweep before, and says how many
-// pairs are left.
-func (c *Cache) Sweep() (left int) { return 0 }
+// Wipe overwrites the secrets, drops the ciphers and leaves the cache. After it the
+// layer opens and seals nothing. It is to be called where a connection ends or has gone
+// on elsewhere. What package crypto has copied is the collector's.
+func (l *Layer) Wipe() {
+	l.dropCiphers()
+	*l = Layer{suite: l.suite, role: l.role, fault: faultWiped}
+}
