@@ -46,15 +46,16 @@ func (e *Entry) Reset() {
 }
 
 // Load reads every counter, in whatever the worker wrote: Bound is next. A worker
-// adds to lost, and to the others that are part of closed, before it adds to closed.
-// Closed is read first, so that they have all that is in it.
+// adds to lost before it adds to thawed and closed, of which lost is a part, and to the
+// others that are part of closed likewise. Those two are read first, so that the parts
+// have all that is in them.
 func (e *Entry) Load() (r Reading) {
-	closed := e.Closed.Load()
+	closed, thawed := e.Closed.Load(), e.Thawed.Load()
 	cells, values := e.cells(), r.values()
 	for i := range cells {
 		values[i] = cells[i].Load()
 	}
-	r.Closed = closed
+	r.Closed, r.Thawed = closed, thawed
 	return r
 }
 

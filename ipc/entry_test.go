@@ -63,3 +63,24 @@ func TestNoBellIsMissed(t *testing.T) {
 	running.Wait()
 	t.Logf("%d closes, waited %d times", workers*closes, rings)
 }
+
+// A worker that loses connections counts each as lost first. Whenever the master reads, it
+// finds all of those in lost that it finds in thawed or closed.
+func TestLoadHasThePartsOfWhatItHas(t *testing.T) {
+	const times = 200_000
+	e := new(Entry)
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		for range times {
+			e.Lost.Add(1)
+			e.AddThawed(0)
+			e.AddClosed(1)
+		}
+	})
+	defer worker.Wait()
+	for r := (Reading{}); r.Closed < times; {
+		if r = e.Load(); r.Lost < r.Thawed || r.Lost < r.Closed {
+			t.Fatalf("%d lost, %d thawed, %d closed", r.Lost, r.Thawed, r.Closed)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func (g *acceptGoroutine) reportAwaited() {
 	}
 	if g.awaited.arriving {
 		g.setBells() // from now on, or it is seen now
-		if d.onTheWay() == 0 && !d.holdsMoved() {
+		if !d.onTheWay() && !d.holdsMoved() {
 			g.awaited.arriving = false
 			d.report(Arrived{})
 		}

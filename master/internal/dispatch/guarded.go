@@ -19,11 +19,13 @@ func (d *dispatcher) guardTally() (n guardTally, seen bool) {
 		t := q.tally()
 		t.said.Thawed = min(t.said.Thawed, q.movedIn)
 		if q.phase == QueueReaped {
+			n.unbooked += t.load() // what it had received is lost, but that is booked once its queue is empty
 			t.said.Thawed += q.diedMoved()
 			t.failed += q.diedMoved()
 		} else {
 			seen = seen && q.keepsBoard()
 			n.outstanding += max(0, int(q.movedIn-t.said.Thawed))
+			n.unbooked += t.unbooked()
 		}
 		n.tried += t.said.Thawed
 		n.failed += t.failed
@@ -146,16 +148,15 @@ func (d *dispatcher) returnMoved() {
 	d.sendTargets()
 }
 
-// onTheWay returns how many connections are on their way to the guarded generation.
-func (d *dispatcher) onTheWay() int {
+// onTheWay reports whether connections are on their way to the guarded generation, or
+// were lost there and are not in the totals as that yet: with nothing on the way, a
+// snapshot that follows has all that were lost.
+func (d *dispatcher) onTheWay() bool {
 	if d.guard.generation == 0 {
-		return 0
+		return false
 	}
 	n, seen := d.guardTally()
-	if !seen {
-		return 0
-	}
-	return n.outstanding
+	return seen && n.outstanding+n.unbooked > 0
 }
 
 // awaitsGuard reports whether connections were given back that have to wait until

@@ -112,6 +112,10 @@ func (l *ledger) keepsBoard() bool { return l.entry.Sequence.Load() != 0 }
 func (t tally) queued() int { return int(t.sent - t.drained - t.received) }
 func (t tally) active() int { return int(t.received - t.back - t.said.Closed) }
 
+// unbooked is how many are lost by the worker's count, and not in said, since they are yet
+// to be closed. A worker that has none open has none to close, whatever it counts.
+func (t tally) unbooked() int { return max(0, min(int(t.failed-t.said.Lost), t.active())) }
+
 // load is queued and active.
 func (t tally) load() int { return int(t.sent - t.drained - t.back - t.said.Closed) }
 

@@ -20,6 +20,7 @@ type moveGuard struct {
 type guardTally struct {
 	tried, failed uint64 // as the workers count them
 	outstanding   int    // sent to them, and not tried yet
+	unbooked      int    // lost, or perhaps, and not in the totals as that yet
 }
 
 // The numbers from which on the limit is in force: a single failure says nothing
