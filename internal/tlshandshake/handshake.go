@@ -123,6 +123,7 @@ func (h *Handshake) Abandon() {
 	switch h.state {
 	case queued:
 		p.leaveLocked(h)
+		p.computing.Add(-1)
 		leave = h.started
 		h.state = ended
 		if leave {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // Pool has places for handshakes that compute. A handshake that waits for its peer holds
@@ -21,6 +22,8 @@ type Pool struct {
 	mu          sync.Mutex // held for a few assignments or the copy of what comes, never while something runs
 	places      int        // that nobody holds
 	first, last *Handshake // those that want one, in the order in which they came
+
+	computing atomic.Int32 // those that want one or hold one
 }
 
 // NewPool returns a pool in which as many handshakes compute at a time, at least one.
@@ -56,9 +59,14 @@ func (p *Pool) Start(config *tls.Config, hello []byte, remote, local net.Addr, w
 	return h
 }
 
+// Computing returns how many handshakes compute, or wait for a place to: those that a
+// processor is wanted for. It is for any goroutine, and costs next to nothing.
+func (p *Pool) Computing() int { return int(p.computing.Load()) }
+
 // wantLocked gives h a place, or has it wait for one. It reports whether h has one now:
 // then the caller has it go on, without the lock.
 func (p *Pool) wantLocked(h *Handshake) bool {
+	p.computing.Add(1)
 	if p.places > 0 {
 		p.places--
 		h.state = computing
@@ -78,6 +86,7 @@ func (p *Pool) wantLocked(h *Handshake) bool {
 // giveLocked gives a place to who has waited for one longest, and returns that one,
 // which the caller has go on, without the lock; or nil.
 func (p *Pool) giveLocked() *Handshake {
+	p.computing.Add(-1)
 	h := p.first
 	if h == nil {
 		p.places++
