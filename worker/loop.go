@@ -115,14 +115,10 @@ func newLoop(o options) (*loop, error) {
 	l.boundMemory(math.MaxInt64) // until its owner sets a bound
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	var err error
-	if l.set, err = poller.New(); err != nil {
+	if l.set, l.waker, err = poller.NewWithWaker(tagWaker); err != nil {
 		return nil, err
 	}
 	l.set.Yield(l.mustYield)
-	if l.waker, err = poller.NewWaker(l.set, tagWaker); err != nil {
-		_ = l.set.Close() // the error of NewWaker is the one to report
-		return nil, err
-	}
 	l.orders.Notify = l.waker.Wake
 	l.messages.Limit, l.messages.Notify = maxMessages, l.waker.Wake
 	return l, nil

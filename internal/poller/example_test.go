@@ -8,16 +8,12 @@ import (
 )
 
 func Example() {
-	set, err := poller.New()
+	const wakerTag = 1
+	set, waker, err := poller.NewWithWaker(wakerTag)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer set.Close()
-	const wakerTag = 1
-	waker, err := poller.NewWaker(set, wakerTag)
-	if err != nil {
-		log.Fatal(err)
-	}
 	defer waker.Close()
 
 	go waker.Wake()

@@ -8,6 +8,21 @@ type Waker struct {
 	rung atomic.Bool // it has rung since the last Clear: it need not ring again
 }
 
+// NewWithWaker returns a set with a waker in it under tag, as every loop has that others
+// send something. The caller closes both.
+func NewWithWaker(tag uint64) (*Set, *Waker, error) {
+	set, err := New()
+	if err != nil {
+		return nil, nil, err
+	}
+	waker, err := NewWaker(set, tag)
+	if err != nil {
+		_ = set.Close() // the first error is the one to report
+		return nil, nil, err
+	}
+	return set, waker, nil
+}
+
 // NewWaker adds a waker to set under tag. The caller closes it after the last
 // possible Wake.
 func NewWaker(set *Set, tag uint64) (*Waker, error) {

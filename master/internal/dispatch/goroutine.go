@@ -60,13 +60,8 @@ const (
 // newAcceptGoroutine makes what the accept goroutine has; mail and stuck are the
 // Acceptor's.
 func newAcceptGoroutine(setup Setup, mail *mailbox.Mailbox[posted], stuck *atomic.Bool) (*acceptGoroutine, error) {
-	set, err := poller.New()
+	set, waker, err := poller.NewWithWaker(tagWaker)
 	if err != nil {
-		return nil, err
-	}
-	waker, err := poller.NewWaker(set, tagWaker)
-	if err != nil {
-		_ = set.Close() // the first error is the one to report
 		return nil, err
 	}
 	g := &acceptGoroutine{

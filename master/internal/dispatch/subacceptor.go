@@ -50,13 +50,8 @@ type pendingConn struct {
 }
 
 func newSubacceptor(g *acceptGoroutine) (*subacceptor, error) {
-	set, err := poller.New()
+	set, waker, err := poller.NewWithWaker(tagWaker)
 	if err != nil {
-		return nil, err
-	}
-	waker, err := poller.NewWaker(set, tagWaker)
-	if err != nil {
-		_ = set.Close() // the first error is the one to report
 		return nil, err
 	}
 	return &subacceptor{
