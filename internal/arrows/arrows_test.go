@@ -41,6 +41,7 @@ var rules = []rule{
 	{"internal/buffers", nil, nil},
 	{"internal/mailbox", nil, nil},
 	{"internal/proxyheader", nil, []string{"github.com/pires/go-proxyproto"}},
+	{"internal/credentials", nil, append(slices.Clone(sys), "golang.org/x/crypto/ocsp")},
 	{"internal/...", nil, sys},
 	{"master/internal/fileid", nil, sys},
 	{"master/internal/descriptor", nil, sys},
