@@ -30,7 +30,7 @@ func TestAddedRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := bytes.Index(source, []byte("}\n\n// rowCount"))
+	end := bytes.Index(source, []byte("}\n\n// bell is"))
 	if end < 0 {
 		t.Fatal("counters.go has no last row")
 	}

@@ -17,7 +17,8 @@ import (
 // (go test ./ipc -update). A new counter is a new last row, and the place in the
 // worker that counts it; the rows that are there never move.
 //
-// T is atomic.Uint64 in the shared memory, and uint64 in a Reading. The tags are:
+// T is atomic.Uint64 in the shared memory, and uint64 in a Reading. want_bell, which is
+// no row, stands in the middle of them: B is what is at its place. The tags are:
 //
 //	kind   counter      goes up; the master keeps the total of all workers, dead ones included
 //	       gauge        goes up and down, or is of this worker alone: gone with it
@@ -30,7 +31,7 @@ import (
 //	       the tag it is among the counters there
 //
 // A row is bounded by rows before it alone.
-type Counters[T any] struct {
+type Counters[T, B any] struct {
 	Received T `kind:"counter" status:"-" unit:"connections" bound:"given" help:"connections taken from the queue"`
 	Closed   T `kind:"counter" status:"-" unit:"connections" bound:"held" help:"connections closed, added to after close(2)"`
 	Sequence T `kind:"bookkeeping" unit:"turns" help:"goes up by one at every turn: odd while your code runs, even while it waits for events. 0: this worker keeps no entry"`
@@ -41,10 +42,31 @@ type Counters[T any] struct {
 	Pause    T `kind:"gauge" status:"-" unit:"nanoseconds" max:"9223372036854775807" help:"the longest time from freezing to thawing of a connection that moved here, in nanoseconds"`
 	Cut      T `kind:"counter" status:"-" unit:"connections" bound:"closed" help:"of those counted in 'closed', or about to be: open ones that the deadline of a drain ended"`
 	Withheld T `kind:"gauge" status:"-" unit:"connections" max:"1073741824" help:"how many connections fewer than its 'capacity' it can hold now: what else it has open takes its descriptors"`
+
+	Handshakes        T `kind:"counter" unit:"connections" bound:"given" help:"TLS handshakes that were completed"`
+	Resumed           T `kind:"counter" unit:"connections" bound:"given" help:"of those in 'handshakes', the ones that resumed an earlier session"`
+	HandshakesRefused T `kind:"counter" unit:"connections" bound:"given" help:"TLS handshakes that failed, for whatever reason"`
+	ProxyUntrusted    T `kind:"counter" unit:"connections" bound:"given" help:"connections closed because they came from a source whose PROXY header is not trusted"`
+	ProxyMalformed    T `kind:"counter" unit:"connections" bound:"given" help:"connections closed because no valid PROXY header came first"`
+	ProxyLate         T `kind:"counter" unit:"connections" bound:"given" help:"connections closed because their PROXY header did not come in time, or at all"`
+
+	WantBell B `json:"-" kind:"bookkeeping" unit:"flag" writer:"both" help:"the master waits for room"`
 }
 
-// rowCount is how many rows there are.
-const rowCount = int(unsafe.Sizeof(Counters[uint64]{}) / 8)
+// bell is want_bell in the shared memory, and noBell its place in a Reading.
+type (
+	bell struct {
+		atomic.Uint32
+		_ [4]byte
+	}
+	noBell struct{ _ uint64 }
+)
+
+// bellCell is that place among the rows.
+const bellCell = int(unsafe.Offsetof(Reading{}.WantBell) / 8)
+
+// rowCount is how many rows there are, with the place of want_bell.
+const rowCount = int(unsafe.Sizeof(Reading{}) / 8)
 
 // CounterKind is what a counter's value means over time.
 type CounterKind uint8
@@ -78,7 +100,7 @@ type Counter struct {
 
 	bound bound
 	max   uint64
-	field int // which of a Reading's, or -1
+	field int // which of a Reading's, or -1: want_bell
 }
 
 // Kept reports whether the master keeps the counter's total through a worker's
@@ -101,27 +123,23 @@ func Rows() []Counter { return rows }
 
 // rowsOf reads the table off an entry's type. A row that is not whole is a bug.
 func rowsOf(entry reflect.Type) (rows []Counter) {
-	field := 0
 	for _, f := range reflect.VisibleFields(entry) {
-		switch {
-		case f.Anonymous || f.Name == "_":
-			continue
-		case len(f.Index) == 1: // want_bell: not one of Counters
-			rows = append(rows, newRow(f, f.Offset, -1))
-		default:
-			rows = append(rows, newRow(f, entry.Field(f.Index[0]).Offset+f.Offset, field))
-			field++
+		if !f.Anonymous && f.Name != "_" {
+			rows = append(rows, newRow(f))
 		}
 	}
 	return rows
 }
 
-func newRow(f reflect.StructField, offset uintptr, field int) Counter {
+func newRow(f reflect.StructField) Counter {
 	c := Counter{
 		Name: snakeCase(f.Name), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"),
-		Offset: int(offset), Size: int(f.Type.Size()), Both: f.Tag.Get("writer") == "both", field: field,
+		Offset: int(f.Offset), Size: int(f.Type.Size()), Both: f.Tag.Get("writer") == "both", field: int(f.Offset / 8),
 	}
-	c.Listed = field >= 0 && f.Tag.Get("status") != "-"
+	if f.Type == reflect.TypeFor[bell]() {
+		c.Size, c.field = int(unsafe.Sizeof(atomic.Uint32{})), -1
+	}
+	c.Listed = c.field >= 0 && f.Tag.Get("status") != "-"
 	var err error
 	if c.Kind, err = parseKind(f.Tag.Get("kind")); err == nil {
 		c.bound, c.max, err = parseBound(f.Tag, c.Kind)
@@ -156,7 +174,7 @@ func snakeCase(name string) string {
 
 // Reading is the counters of one worker as they were read at one moment: see
 // Entry.Load, which returns whatever the worker wrote, and Bound.
-type Reading Counters[uint64]
+type Reading Counters[uint64, noBell]
 
 // All returns every row and its value.
 func (r *Reading) All() iter.Seq2[*Counter, uint64] {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
@@ -24,18 +25,21 @@ func TestEntryLayout(t *testing.T) {
 	}{
 		{"received", 0, 8}, {"closed", 8, 8}, {"sequence", 16, 8}, {"thread", 24, 8}, {"lost", 32, 8},
 		{"thawed", 40, 8}, {"staying", 48, 8}, {"pause", 56, 8}, {"cut", 64, 8}, {"withheld", 72, 8},
+		{"handshakes", 80, 8}, {"resumed", 88, 8}, {"handshakes_refused", 96, 8},
+		{"proxy_untrusted", 104, 8}, {"proxy_malformed", 112, 8}, {"proxy_late", 120, 8}, {"want_bell", 128, 4},
 	}
 	for i, want := range fixed {
 		if got := Rows()[i]; got.Name != want.name || got.Offset != want.offset || got.Size != want.size {
 			t.Errorf("row %d: %s at %d, %d bytes; want %+v", i, got.Name, got.Offset, got.Size, want)
 		}
 	}
-	bell := Rows()[len(Rows())-1]
-	if bell.Name != "want_bell" || bell.Offset != 128 || bell.Size != 4 || !bell.Both {
-		t.Errorf("the last row is %+v", bell)
+	for _, row := range Rows() {
+		if row.Both != (row.Name == "want_bell") || (row.field < 0) != row.Both {
+			t.Errorf("want_bell alone is written by both, and is in no reading: %+v", row)
+		}
 	}
-	if EntrySize != 256 {
-		t.Errorf("an entry has %d bytes, want 256", EntrySize)
+	if size := unsafe.Sizeof(Entry{}); EntrySize != 256 || size != 256 {
+		t.Errorf("an entry has %d bytes, and takes %d; want 256", EntrySize, size)
 	}
 }
 

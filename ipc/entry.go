@@ -7,12 +7,13 @@ import (
 )
 
 // Entry is one slot's part of the scoreboard: two pairs of cache lines, the
-// first written by the worker and read by the master, the second the other way
-// round. Everything in it is atomic, and in the machine's own byte order. Its
-// zero value is that of a worker that has counted nothing.
+// first written by the worker and read by the master, the second, but for rare
+// counters, the other way round. Everything in it is atomic, and in the machine's own
+// byte order. Its zero value is that of a worker that has counted nothing.
 //
-//	  0  the worker's counters, 8 bytes each: see Counters
+//	  0  sixteen counters of the worker's, 8 bytes each: see Counters
 //	128  want_bell, 4 bytes
+//	136  room for further counters
 //	256  the end
 //
 // The worker stores into the fields, from one goroutine at a time; the master
@@ -22,18 +23,13 @@ import (
 // then reads closed: either it sees the close, or the worker sees that the master
 // waits. A worker that keeps no entry leaves sequence 0.
 type Entry struct {
-	Counters[atomic.Uint64]
-	_ [lineSize - unsafe.Sizeof(Counters[atomic.Uint64]{})]byte
-
-	WantBell atomic.Uint32 `kind:"bookkeeping" unit:"flag" writer:"both" help:"the master waits for room"`
-	_        [lineSize - 4]byte
+	Counters[atomic.Uint64, bell]
+	_ [EntrySize - unsafe.Sizeof(Counters[atomic.Uint64, bell]{})]byte
 }
 
-// lineSize is two cache lines: processors fetch them in pairs.
-const lineSize = 128
-
-// EntrySize is the size of an entry in bytes; entry i is at offset i*EntrySize.
-const EntrySize = int(unsafe.Sizeof(Entry{}))
+// EntrySize is the size of an entry in bytes; entry i is at offset i*EntrySize. It is
+// two pairs of cache lines, which is how processors fetch them.
+const EntrySize = 256
 
 // Reset zeroes the entry for the slot's next incarnation. The master calls it
 // when no worker uses the entry.
@@ -55,6 +51,7 @@ func (e *Entry) Load() (r Reading) {
 	for i := range cells {
 		values[i] = cells[i].Load()
 	}
+	values[bellCell] = 0
 	r.Closed, r.Thawed = closed, thawed
 	return r
 }

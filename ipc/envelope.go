@@ -16,7 +16,7 @@ import (
 //	 4  u8    length of the listener's name
 //	 5  u8    family of the remote address: 4, 6, or 0 for none (a Unix socket)
 //	 6  u8    family of the local address, which may be another: ::, dual-stack
-//	 7  u8    0
+//	 7  u8    transport: what the bytes pass, or 0 for none (the plain socket)
 //	 8  u64   ConnID
 //	16  i64   accepted: nanoseconds of CLOCK_MONOTONIC
 //	24  u16   remote port
@@ -42,6 +42,10 @@ type Envelope struct {
 	Local netip.AddrPort
 	// Listener is the name of the listener, at most MaxName bytes; often empty.
 	Listener string
+	// Transport is what the connection's bytes pass: the number of one of Hello's
+	// Transports, or 0: nothing, they are the program's. It is kept when the connection
+	// moves.
+	Transport uint8
 	// State is the frozen state of a moved connection. After Decode it
 	// aliases the packet.
 	State []byte
@@ -73,6 +77,7 @@ func (e *Envelope) put(b []byte) {
 	b[4] = byte(len(e.Listener))
 	b[5] = family(e.Remote.Addr())
 	b[6] = family(e.Local.Addr())
+	b[7] = e.Transport
 	binary.LittleEndian.PutUint64(b[8:], e.ID)
 	binary.LittleEndian.PutUint64(b[16:], uint64(e.Accepted))
 	binary.LittleEndian.PutUint16(b[24:], e.Remote.Port())
@@ -131,6 +136,7 @@ func (e *Envelope) decode(b []byte, names *names) error {
 	e.Remote = addrPort(remote, binary.LittleEndian.Uint16(b[24:]))
 	e.Local = addrPort(local, binary.LittleEndian.Uint16(b[26:]))
 	e.Listener = names.intern(b[EnvelopeSize:name])
+	e.Transport = b[7]
 	e.State = b[name:]
 	return nil
 }

@@ -27,7 +27,7 @@ for path in sys.argv[1:]:
         found = lines.envelopes(bytes.fromhex(file.read()))
     print(json.dumps({"descriptors": len(found), "envelopes": [{
         "id": str(e.id), "accepted_ns": e.accepted, "remote": text(e.remote), "local": text(e.local),
-        "listener": e.listener, "state": e.state.hex()} for e in found]}))
+        "listener": e.listener, "state": e.state.hex(), "transport": e.transport} for e in found]}))
 `
 
 // The golden packets tell a worker in another language that it reads them right.

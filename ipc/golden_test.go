@@ -54,6 +54,7 @@ func goldenPackets() []goldenPacket {
 		{"unix", with(func(e *Envelope) { e.Remote, e.Local = netip.AddrPort{}, netip.AddrPort{} })},
 		{"listener", with(func(e *Envelope) { e.Listener = "web" })},
 		{"state", with(func(e *Envelope) { e.Listener, e.State = "web", []byte{0, 1, 2, 0xfe, 0xff} })},
+		{"transport", with(func(e *Envelope) { e.Listener, e.Transport = "web", 255 })},
 		{"largest-id", with(func(e *Envelope) { e.ID = 1<<64 - 1 })},
 		{"64-connections", batch},
 	}
@@ -72,6 +73,8 @@ type describedEnvelope struct {
 	Local    string `json:"local"`
 	Listener string `json:"listener"`
 	State    string `json:"state"` // in hexadecimal
+	// Transport is left out where it is 0.
+	Transport uint8 `json:"transport,omitempty"`
 }
 
 func describe(t *testing.T, p *Packet) described {
@@ -90,7 +93,7 @@ func describe(t *testing.T, p *Packet) described {
 		}
 		d.Envelopes = append(d.Envelopes, describedEnvelope{
 			ID: fmt.Sprint(e.ID), Accepted: int64(e.Accepted), Remote: address(e.Remote), Local: address(e.Local),
-			Listener: e.Listener, State: hex.EncodeToString(e.State),
+			Listener: e.Listener, State: hex.EncodeToString(e.State), Transport: e.Transport,
 		})
 	}
 	return d

@@ -75,12 +75,13 @@ func encodedLarge(e Envelope) []byte {
 func anyEnvelope(maxState int) *rapid.Generator[Envelope] {
 	return rapid.Custom(func(t *rapid.T) Envelope {
 		return Envelope{
-			ID:       rapid.Uint64().Draw(t, "id"),
-			Accepted: time.Duration(rapid.Int64().Draw(t, "accepted")),
-			Remote:   anyAddrPort(true).Draw(t, "remote"),
-			Local:    anyAddrPort(false).Draw(t, "local"),
-			Listener: rapid.StringN(0, 60, MaxName).Draw(t, "listener"),
-			State:    rapid.SliceOfN(rapid.Byte(), 0, maxState).Draw(t, "state"),
+			ID:        rapid.Uint64().Draw(t, "id"),
+			Accepted:  time.Duration(rapid.Int64().Draw(t, "accepted")),
+			Remote:    anyAddrPort(true).Draw(t, "remote"),
+			Local:     anyAddrPort(false).Draw(t, "local"),
+			Listener:  rapid.StringN(0, 60, MaxName).Draw(t, "listener"),
+			Transport: rapid.Uint8().Draw(t, "transport"),
+			State:     rapid.SliceOfN(rapid.Byte(), 0, maxState).Draw(t, "state"),
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 )
 
 // MaxMessage is the longest control message, in bytes.
@@ -32,6 +33,25 @@ type Hello struct {
 	// said. MemoryIsDefault: the operator did not say so, and the program may know better.
 	MemoryBytes     int64 `json:"memory_bytes,omitempty"`
 	MemoryIsDefault bool  `json:"memory_is_default,omitempty"`
+	// Transports are those that a connection may come with (Envelope.Transport), by their
+	// numbers. They are only sent to a worker that said in Ready that it can do what they
+	// ask.
+	Transports []Transport `json:"transports,omitempty"`
+	// TLS: a memfd with the credentials comes with this packet.
+	TLS bool `json:"tls,omitempty"`
+	// TLSHandshakeTimeoutMS: a connection whose TLS handshake is not done so long after
+	// it was received is closed; 0: not said.
+	TLSHandshakeTimeoutMS int64 `json:"tls_handshake_timeout_ms,omitempty"`
+}
+
+// Transport says what the bytes of a connection with this number pass before they are
+// the program's: a PROXY header first, then TLS, or one of them.
+type Transport struct {
+	Number uint8          `json:"number"`          // 1 to 255
+	TLS    bool           `json:"tls,omitempty"`   //
+	Cert   string         `json:"cert,omitempty"`  // a name in the certificate for clients that ask for none; empty: the first one
+	Proxy  bool           `json:"proxy,omitempty"` //
+	Trust  []netip.Prefix `json:"trust,omitempty"` // sources whose PROXY headers are believed
 }
 
 // ReportIDs in Hello asks the worker for the ids of the connections it closes.
@@ -43,7 +63,16 @@ type Ready struct {
 	Capacity int  `json:"capacity,omitempty"` // the most connections it can hold; 0: not said
 	Moves    bool `json:"moves,omitempty"`    // it can freeze and thaw connections
 	Closes   bool `json:"closes,omitempty"`   // it keeps closed in the scoreboard, or sends Closed
+	// TLS: it has taken the credentials that came with Hello, and serves TLS; ALPN are the
+	// protocols that it offers, the preferred first. Proxy: it reads PROXY headers.
+	TLS   bool     `json:"tls,omitempty"`
+	ALPN  []string `json:"alpn,omitempty"`
+	Proxy bool     `json:"proxy,omitempty"`
 }
+
+// TicketKeys brings new keys for session tickets to a worker that said TLS, in a memfd
+// that comes with the packet. They take the place of those that it has.
+type TicketKeys struct{}
 
 // Draining is a worker's word that it was asked, not by the master, to finish
 // (SIGTERM): it is to be sent nothing more, and replaced.
@@ -116,41 +145,57 @@ type Unknown struct {
 	Type string `json:"-"`
 }
 
-func (Hello) typeName() string     { return "hello" }
-func (Ready) typeName() string     { return "ready" }
-func (Draining) typeName() string  { return "draining" }
-func (Moved) typeName() string     { return "moved" }
-func (Closed) typeName() string    { return "closed" }
-func (Lost) typeName() string      { return "lost" }
-func (Drain) typeName() string     { return "drain" }
-func (Move) typeName() string      { return "move" }
-func (Stop) typeName() string      { return "stop" }
-func (u Unknown) typeName() string { return u.Type }
+func (Hello) typeName() string      { return "hello" }
+func (Ready) typeName() string      { return "ready" }
+func (Draining) typeName() string   { return "draining" }
+func (Moved) typeName() string      { return "moved" }
+func (Closed) typeName() string     { return "closed" }
+func (Lost) typeName() string       { return "lost" }
+func (Drain) typeName() string      { return "drain" }
+func (Move) typeName() string       { return "move" }
+func (Stop) typeName() string       { return "stop" }
+func (TicketKeys) typeName() string { return "ticket-keys" }
+func (u Unknown) typeName() string  { return u.Type }
 
 func (m Hello) negative() bool {
-	return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 || m.QueueTimeoutMS < 0 || m.MemoryBytes < 0
+	return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 || m.QueueTimeoutMS < 0 || m.MemoryBytes < 0 ||
+		m.TLSHandshakeTimeoutMS < 0
 }
-func (m Ready) negative() bool  { return m.Protocol < 0 || m.Capacity < 0 }
-func (Draining) negative() bool { return false }
-func (m Moved) negative() bool  { return m.Staying < 0 || m.Count < 0 }
-func (m Closed) negative() bool { return m.Count < 0 }
-func (m Lost) negative() bool   { return m.Count < 0 }
-func (m Drain) negative() bool  { return m.DeadlineMS < 0 }
-func (m Move) negative() bool   { return m.Count < 0 }
-func (Stop) negative() bool     { return false }
-func (Unknown) negative() bool  { return false }
+func (m Ready) negative() bool    { return m.Protocol < 0 || m.Capacity < 0 }
+func (Draining) negative() bool   { return false }
+func (m Moved) negative() bool    { return m.Staying < 0 || m.Count < 0 }
+func (m Closed) negative() bool   { return m.Count < 0 }
+func (m Lost) negative() bool     { return m.Count < 0 }
+func (m Drain) negative() bool    { return m.DeadlineMS < 0 }
+func (m Move) negative() bool     { return m.Count < 0 }
+func (Stop) negative() bool       { return false }
+func (TicketKeys) negative() bool { return false }
+func (Unknown) negative() bool    { return false }
 
 // parsers is the one list of message types: how each is read.
 var parsers = map[string]func([]byte) (Message, error){
-	Hello{}.typeName():    parse[Hello],
-	Ready{}.typeName():    parse[Ready],
-	Draining{}.typeName(): parse[Draining],
-	Moved{}.typeName():    parse[Moved],
-	Closed{}.typeName():   parse[Closed],
-	Lost{}.typeName():     parse[Lost],
-	Drain{}.typeName():    parse[Drain],
-	Move{}.typeName():     parse[Move],
-	Stop{}.typeName():     parse[Stop],
+	Hello{}.typeName():      parse[Hello],
+	Ready{}.typeName():      parse[Ready],
+	Draining{}.typeName():   parse[Draining],
+	Moved{}.typeName():      parse[Moved],
+	Closed{}.typeName():     parse[Closed],
+	Lost{}.typeName():       parse[Lost],
+	Drain{}.typeName():      parse[Drain],
+	Move{}.typeName():       parse[Move],
+	Stop{}.typeName():       parse[Stop],
+	TicketKeys{}.typeName(): parse[TicketKeys],
+}
+
+// BringsMemory reports whether a memfd comes with the message, in the same packet. With
+// all others comes no descriptor.
+func BringsMemory(m Message) bool {
+	switch m := m.(type) {
+	case Hello:
+		return m.TLS
+	case TicketKeys:
+		return true
+	}
+	return false
 }
 
 func parse[M Message](b []byte) (Message, error) {
@@ -164,7 +209,7 @@ func parse[M Message](b []byte) (Message, error) {
 
 // EncodeMessage returns m as one packet for the control socket. The only error
 // is a message longer than MaxMessage: a Closed with more than MaxIDs, or a
-// Hello with an App of thousands of bytes.
+// Hello with an App of thousands of bytes or Transports by the hundred.
 func EncodeMessage(m Message) ([]byte, error) {
 	name, err := json.Marshal(m.typeName())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,7 +20,13 @@ func goldenMessages() []Message {
 	messages := []Message{
 		Hello{Protocol: 1, App: "echo", MaxConns: 1000, IdleTimeoutMS: 60_000, QueueTimeoutMS: 5_000, Report: ReportIDs},
 		Hello{Protocol: 1, App: "echo", MemoryBytes: 64 << 20, MemoryIsDefault: true},
+		Hello{Protocol: 1, TLS: true, TLSHandshakeTimeoutMS: 10_000, Transports: []Transport{
+			{Number: 1, TLS: true},
+			{Number: 2, TLS: true, Cert: "example.org", Proxy: true, Trust: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}},
+			{Number: 255, Proxy: true, Trust: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+		}},
 		Ready{Protocol: 1},
+		Ready{Protocol: 1, TLS: true, ALPN: []string{"h2", "http/1.1"}, Proxy: true},
 		Ready{Protocol: 1, Capacity: 19_000, Moves: true, Closes: true},
 		Closed{},
 		Closed{Count: 3},
@@ -105,6 +112,10 @@ func TestParseMessage(t *testing.T) {
 		{"a negative count", `{"type":"closed","count":-1}`, nil, "parse closed: malformed: negative number"},
 		{"a negative capacity", `{"type":"ready","protocol":1,"capacity":-1}`, nil, "negative number"},
 		{"a negative deadline", `{"type":"drain","mode":"finish","deadline_ms":-1}`, nil, "negative number"},
+		{"a negative time for handshakes", `{"type":"hello","tls_handshake_timeout_ms":-1}`, nil, "negative number"},
+		{"a transport beyond 255", `{"type":"hello","transports":[{"number":256}]}`, nil, "parse hello"},
+		{"a network that is none", `{"type":"hello","transports":[{"number":1,"trust":["10.0.0.0/33"]}]}`, nil, "parse hello"},
+		{"keys, and a field of the future", `{"type":"ticket-keys","count":7}`, TicketKeys{}, ""},
 		{"a negative limit", `{"type":"hello","max_conns":-1}`, nil, "negative number"},
 	}
 	for _, test := range tests {
@@ -133,6 +144,17 @@ func TestMessagesAreBounded(t *testing.T) {
 	}
 }
 
+// What comes with a message is known from the message alone.
+func TestWhatBringsMemory(t *testing.T) {
+	for _, m := range append(emptyMessages(), Hello{TLS: true}, Unknown{Type: "sing"}) {
+		hello, isHello := m.(Hello)
+		_, isKeys := m.(TicketKeys)
+		if got, want := BringsMemory(m), isKeys || isHello && hello.TLS; got != want {
+			t.Errorf("%#v brings a memfd: %t, want %t", m, got, want)
+		}
+	}
+}
+
 func FuzzParseMessage(f *testing.F) {
 	for _, m := range slices.Concat(goldenMessages(), emptyMessages()) {
 		b, err := EncodeMessage(m)
@@ -157,7 +179,7 @@ func FuzzParseMessage(f *testing.F) {
 			return // escaping made it too long
 		}
 		got, err := ParseMessage(again)
-		if err != nil || !cmp.Equal(got, m, cmpopts.EquateEmpty()) {
+		if err != nil || !cmp.Equal(got, m, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Prefix{})) {
 			t.Fatalf("%s became %#v, then %s, then %#v, %v", b, m, again, got, err)
 		}
 	})

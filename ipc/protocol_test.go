@@ -298,7 +298,7 @@ func TestProtocolPageIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := regexp.MustCompile(`"type":"([a-z]+)"|"([a-z_]+)":`).FindAllStringSubmatch(string(golden), -1)
+	words := regexp.MustCompile(`"type":"([a-z-]+)"|"([a-z_]+)":`).FindAllStringSubmatch(string(golden), -1)
 	if len(words) == 0 {
 		t.Fatal("no words in the golden messages")
 	}

@@ -39,6 +39,7 @@ class Envelope(NamedTuple):
     local: Optional[tuple]
     listener: str
     state: bytes
+    transport: int  # 0: this worker says neither tls nor proxy, and gets no others
 
 
 def envelopes(packet):
@@ -48,7 +49,7 @@ def envelopes(packet):
         raise ValueError(f"a packet of version {version}, kind {kind}, {len(packet)} bytes")
     found, start = [], HEADER.size
     for _ in range(count):
-        (size, name_size, remote_family, local_family, _, conn_id, accepted,
+        (size, name_size, remote_family, local_family, transport, conn_id, accepted,
          remote_port, local_port, scope, remote, local) = ENVELOPE.unpack_from(packet, start)
         name = start + ENVELOPE.size
         state = name + name_size
@@ -56,7 +57,7 @@ def envelopes(packet):
             conn_id, accepted,
             address(remote_family, remote, remote_port, scope),
             address(local_family, local, local_port, 0),
-            packet[name:state].decode(), packet[state:start + size]))
+            packet[name:state].decode(), packet[state:start + size], transport))
         start += size
     return found
 
