@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +15,8 @@ import (
 // control is a member's end of the control socket, by which the master and its worker
 // send each other messages. The listener, a goroutine of its own, reads from it, so that
 // the end of the master is seen while a handler is stuck. Any goroutine may send, and
-// none of them waits for the master. control knows neither the loop nor its connections.
+// none of them waits for the master. A message may bring a memfd, which has one owner all
+// the way. control knows neither the loop nor its connections.
 type control struct {
 	file *os.File // non-blocking: Go's poller waits for it
 	fd   int      // borrowed from file
@@ -32,39 +34,42 @@ func newControl(fd int, log hclog.Logger) *control {
 	return &control{file: os.NewFile(uintptr(fd), "control"), fd: fd, log: log}
 }
 
-// hello waits for the master's first message. It comes before listen.
-func (c *control) hello() (ipc.Hello, error) {
-	buffer := make([]byte, ipc.MaxMessage+1)
+// hello waits for the master's first message. It comes before listen. The memfd that the
+// message brings is owned by the caller; memory is -1 if there is none, as with an error.
+func (c *control) hello() (hello ipc.Hello, memory int, err error) {
+	var in inbox
 	for {
-		m, err := c.receive(buffer)
+		m, memory, err := in.next(c)
 		if err != nil {
-			return ipc.Hello{}, err
+			return ipc.Hello{}, -1, err
 		}
 		switch m := m.(type) {
 		case ipc.Hello:
-			return m, nil
+			return m, memory, nil
 		case ipc.Unknown:
 		default:
-			return ipc.Hello{}, fmt.Errorf("%T came first", m)
+			fdpass.CloseAll([]int{memory})
+			return ipc.Hello{}, -1, fmt.Errorf("%T came first", m)
 		}
 	}
 }
 
 // listen starts the listener, which close ends. It calls hear for each message, and gone
-// when the other end is closed, both on its own goroutine.
-func (c *control) listen(hear func(ipc.Message), gone func()) {
+// when the other end is closed, both on its own goroutine. hear takes ownership of the
+// memfd that the message brings: memory is -1 if there is none (ipc.BringsMemory).
+func (c *control) listen(hear func(m ipc.Message, memory int), gone func()) {
 	c.done.Go(func() {
-		buffer := make([]byte, ipc.MaxMessage+1)
+		var in inbox
 		for {
-			m, err := c.receive(buffer)
+			m, memory, err := in.next(c)
 			switch {
 			case err == nil:
-				hear(m)
-			case errors.Is(err, ipc.ErrMalformed):
+				hear(m, memory)
+			case errors.Is(err, ipc.ErrMalformed), errors.Is(err, fdpass.ErrRightsTruncated):
 				c.log.Error("control message ignored", "error", err)
 			case errors.Is(err, os.ErrClosed):
 				return
-			default: // io.EOF, or ECONNRESET when it had not read all of ours
+			default: // fdpass.ErrPeerClosed
 				gone()
 				return
 			}
@@ -72,14 +77,56 @@ func (c *control) listen(hear func(ipc.Message), gone func()) {
 	})
 }
 
-// receive waits for one message. A read(2) of a SOCK_SEQPACKET socket is one
-// packet; buffer is longer than any.
-func (c *control) receive(buffer []byte) (ipc.Message, error) {
-	n, err := c.file.Read(buffer)
+// inbox holds the buffers of who receives from control. The zero value is ready to use.
+type inbox struct {
+	receiver fdpass.Receiver
+	payload  [ipc.MaxMessage + 1]byte // longer than any message
+	fds      [1]int
+}
+
+// next waits for one message, and returns it with the memfd that it brings, owned by the
+// caller, or -1. With an error there is none. What came along without being announced is
+// closed.
+//
+// Errors: ipc.ErrMalformed, wrapped; fdpass.ErrRightsTruncated (this process is at its
+// limit of descriptors) after which the next message can be received; fdpass.ErrPeerClosed;
+// os.ErrClosed, after close.
+func (in *inbox) next(c *control) (m ipc.Message, memory int, err error) {
+	n, descriptors, err := in.receive(c)
 	if err != nil {
-		return nil, err
+		return nil, -1, err
 	}
-	return ipc.ParseMessage(buffer[:n])
+	m, err = ipc.ParseMessage(in.payload[:n])
+	switch brings := err == nil && ipc.BringsMemory(m); {
+	case brings && descriptors == 1:
+		return m, in.fds[0], nil
+	case brings:
+		err = fmt.Errorf("%w: %T without its memfd", ipc.ErrMalformed, m)
+	}
+	fdpass.CloseAll(in.fds[:descriptors])
+	if err != nil {
+		return nil, -1, err
+	}
+	return m, -1, nil
+}
+
+// receive waits for one packet, which is in the payload and fds from then on.
+func (in *inbox) receive(c *control) (n, descriptors int, err error) {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return 0, 0, os.ErrClosed
+	}
+	waiting := raw.Read(func(fd uintptr) (done bool) {
+		n, descriptors, err = in.receiver.Receive(int(fd), in.payload[:], in.fds[:], nil)
+		return err != fdpass.ErrWouldBlock
+	})
+	switch {
+	case waiting != nil:
+		return 0, 0, os.ErrClosed // poll's own error, which os does not translate here
+	case err == fdpass.ErrSurplus, err == fdpass.ErrPayloadTruncated:
+		err = fmt.Errorf("%w: %w", ipc.ErrMalformed, err)
+	}
+	return n, descriptors, err
 }
 
 // send sends m, after what was sent before. It does not block, and may be called from

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,7 +26,7 @@ func TestReady(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, MaxConns: test.maxConns}, worker.DataFunc(echo))
 			want := ipc.Ready{Protocol: ipc.Version, Capacity: test.want, Moves: true, Closes: true}
-			if s.ready != want {
+			if !reflect.DeepEqual(s.ready, want) {
 				t.Errorf("got %+v, want %+v", s.ready, want)
 			}
 			if s.entry.Sequence.Load() == 0 || s.entry.Thread.Load() == 0 {

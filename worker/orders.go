@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 )
 
@@ -38,8 +39,9 @@ const stopTime = 500 * time.Millisecond
 
 // hear makes an order of a message from the master. It is called on the goroutine of
 // control's listener. It does not wait for the loop, but for a stop: if the loop does
-// not obey that in time, it ends the process.
-func (m *member) hear(message ipc.Message) {
+// not obey that in time, it ends the process. It takes ownership of memory.
+func (m *member) hear(message ipc.Message, memory int) {
+	fdpass.CloseAll([]int{memory}) // not of use yet
 	l := m.loop
 	switch message := message.(type) {
 	case ipc.Drain:

@@ -40,6 +40,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
@@ -159,10 +160,11 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	}
 	defer m.close()
 
-	hello, err := m.control.hello()
+	hello, memory, err := m.control.hello()
 	if err != nil {
 		return fmt.Errorf("worker: wait for hello: %w", err)
 	}
+	fdpass.CloseAll([]int{memory}) // not of use yet
 	if err := m.loop.hookStart(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
