@@ -128,8 +128,9 @@ type Config struct {
 	// gets it by Carried: what that program needs to come to the same Config.
 	Carry []byte
 
-	defaultCapacity int   // of a worker that does not say
-	memoryShare     int64 // of a worker: the default of WorkerMemory
+	defaultCapacity int        // of a worker that does not say
+	memoryShare     int64      // of a worker: the default of WorkerMemory
+	tls             *loadedTLS // nil until loadTLS
 }
 
 // The values of Config.Overload.

@@ -33,9 +33,13 @@ func wrong(key, format string, args ...any) error {
 }
 
 // Check returns what is wrong with the configuration, as Run would: nil or an
-// error that wraps ErrConfig. It changes nothing.
+// error that wraps ErrConfig. It changes nothing. It reads the files that are named for
+// TLS, and may block as long as a file system does.
 func (c Config) Check() error {
 	_, err := c.check()
+	if err == nil {
+		err = c.loadTLS(time.Now())
+	}
 	return err
 }
 

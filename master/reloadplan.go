@@ -65,6 +65,9 @@ func planReload(old *Config, read func()) reloadPlan {
 	if err == nil {
 		err = old.allows(&next)
 	}
+	if err == nil {
+		err = next.loadTLS(time.Now())
+	}
 	if err != nil {
 		return reloadPlan{err: err}
 	}

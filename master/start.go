@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/dispatch"
@@ -30,6 +31,9 @@ func start(config *Config, addresses []Address, limit int) (*actors, error) {
 // open builds the actors of a new server. It takes ownership of nothing: the caller
 // releases signals if there is an error.
 func open(config *Config, addresses []Address, limit int, signals *signals) (*actors, error) {
+	if err := config.loadTLS(time.Now()); err != nil {
+		return nil, err
+	}
 	passed, err := listen.TakePassed()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
