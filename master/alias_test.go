@@ -19,6 +19,7 @@ import (
 func TestAliasesNameTheirFields(t *testing.T) {
 	types := map[string]reflect.Type{
 		"Address":        reflect.TypeFor[master.Address](),
+		"Transport":      reflect.TypeFor[master.Transport](),
 		"ListenerStatus": reflect.TypeFor[master.ListenerStatus](),
 	}
 	aliases := exportedAliases(t)

@@ -34,8 +34,16 @@ type Counts struct {
 	Cut      uint64 `json:"cut"` // of those closed: by the deadline of a drain, while their clients had more to say
 }
 
-// ListenerStatus is one listener. Its fields are Name and Address, two strings; Address
-// has the real port.
+// ListenerStatus is one listener. Its fields:
+//
+//	Name    string   // of NAME=ADDRESS, or as systemd says; may be empty
+//	Address string   // with the real port
+//	TLS     bool     // its connections are encrypted
+//	Cert    string   // a name of its default certificate; empty: the first
+//	Proxy   bool     // a PROXY header comes first
+//	Trust   string   // the networks whose PROXY headers are believed, by comma
+//
+// URL is the address, for people: one of TCP with TLS begins with tls://.
 type ListenerStatus = listen.Status
 
 // WorkerStatus is one slot. Its counts are of the present incarnation.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -22,6 +21,7 @@ type Address struct {
 	Mode fs.FileMode
 	// Inherited names sockets that systemd passes (sd_listen_fds(3)); empty: all of them.
 	Inherited string
+	Transport Transport // what its connections pass
 }
 
 // networks is the one list of what may stand before ://, and how the rest is read.
@@ -33,9 +33,13 @@ var networks = map[string]func(a *Address, rest string) error{
 	"systemd": func(a *Address, rest string) error { a.Inherited = rest; return nil },
 }
 
-// ParseAddress reads [NAME=]ADDRESS, where ADDRESS is HOST:PORT, that after
-// tcp://, tcp4:// or tcp6://, unix:///PATH[?mode=0660], or systemd://[NAME]. An
-// error says what is wrong with which part.
+// schemeTLS stands for tcp with TLS.
+const schemeTLS = "tls"
+
+// ParseAddress reads [NAME=]ADDRESS[?OPTION=VALUE[&…]], where ADDRESS is HOST:PORT, that
+// after tcp://, tcp4://, tcp6:// or tls://, unix:///PATH, or systemd://[NAME]. The options
+// are mode, of a Unix socket; tls and cert; proxy and trust. An error says what is wrong
+// with which part.
 func ParseAddress(s string) (Address, error) {
 	address, err := parseAddress(s)
 	if err != nil {
@@ -55,11 +59,18 @@ func parseAddress(s string) (Address, error) {
 	if network, rest, found := strings.Cut(s, "://"); found {
 		a.Network, s = network, rest
 	}
+	if a.Network == schemeTLS {
+		a.Network, a.Transport.TLS = "tcp", true
+	}
 	parse := networks[a.Network]
 	if parse == nil {
-		return a, fmt.Errorf("unknown kind %q: want tcp, tcp4, tcp6, unix or systemd", a.Network)
+		return a, fmt.Errorf("unknown kind %q: want tcp, tcp4, tcp6, tls, unix or systemd", a.Network)
 	}
-	return a, parse(&a, s)
+	s, query, _ := strings.Cut(s, "?")
+	if err := parse(&a, s); err != nil {
+		return a, err
+	}
+	return a, a.readOptions(query)
 }
 
 // cutName cuts NAME= off, which is not the = of a query.
@@ -88,33 +99,19 @@ func parseHostPort(a *Address, s string) error {
 // not counted (unix(7)).
 const maxUnixPath = 107
 
-func parsePath(a *Address, s string) error {
-	path, query, _ := strings.Cut(s, "?")
+func parsePath(a *Address, path string) error {
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") || len(path) < 2 {
 		return fmt.Errorf("want unix:///PATH, such as unix:///run/app.sock, or unix://@NAME")
 	}
 	if len(path) > maxUnixPath {
 		return fmt.Errorf("a path of %d bytes is too long for a Unix socket, %d fit", len(path), maxUnixPath)
 	}
-	options, err := url.ParseQuery(query)
-	if err != nil {
-		return fmt.Errorf("after the ? want mode=0660 or such")
-	}
-	for option, values := range options {
-		if option != "mode" {
-			return fmt.Errorf("unknown option %q: want mode=0660 or such", option)
-		}
-		mode, err := strconv.ParseUint(values[0], 8, 9)
-		if err != nil || mode == 0 || strings.HasPrefix(path, "@") {
-			return fmt.Errorf("mode %q is not a file mode in octal from 0001 to 0777, of a socket that has a file", values[0])
-		}
-		a.Mode = fs.FileMode(mode)
-	}
 	a.Path = path
 	return nil
 }
 
-// String is the address as it may be written, without the name.
+// String is the address as it may be written, without the name and the options; one of
+// TCP with TLS begins with tls://.
 func (a Address) String() string {
 	switch a.Network {
 	case "unix":
@@ -122,5 +119,5 @@ func (a Address) String() string {
 	case "systemd":
 		return "systemd://" + a.Inherited
 	}
-	return net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
+	return a.Transport.scheme() + net.JoinHostPort(a.Host, strconv.Itoa(int(a.Port)))
 }

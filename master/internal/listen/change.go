@@ -42,7 +42,7 @@ func Plan(s Settings, held []*Listener) (Change, error) {
 		}
 		if address.Network == "systemd" {
 			delete(old, address.place())
-		} else if kept, old[address.place()] = cutPort(kept); len(old[address.place()]) == 0 {
+		} else if kept, old[address.place()] = cutPort(kept, address.Address); len(old[address.place()]) == 0 {
 			delete(old, address.place())
 		}
 		for _, l := range kept {
@@ -117,17 +117,27 @@ func (r Resolved) atPort(port uint16) Resolved {
 	return r
 }
 
-// cutPort returns the listeners that have the first one's port, and the others: of
-// the same address written again, as with port 0 it may be.
-func cutPort(listeners []*Listener) (first, rest []*Listener) {
+// cutPort returns the listeners that have the port of one, and the others: of the same
+// address written again, as with port 0 it may be. That one is the likeliest to be meant:
+// written with the same name and options, else with TLS or without as well, else the first.
+func cutPort(listeners []*Listener, address Address) (cut, rest []*Listener) {
+	one := listeners[0]
+	for _, alike := range []func(l *Listener) bool{
+		func(l *Listener) bool { return l.From.Transport.TLS == address.Transport.TLS },
+		func(l *Listener) bool { return l.From == address },
+	} {
+		if i := slices.IndexFunc(listeners, alike); i >= 0 {
+			one = listeners[i]
+		}
+	}
 	for _, l := range listeners {
-		if l.Bound.Port() == listeners[0].Bound.Port() {
-			first = append(first, l)
+		if l.Bound.Port() == one.Bound.Port() {
+			cut = append(cut, l)
 		} else {
 			rest = append(rest, l)
 		}
 	}
-	return first, rest
+	return cut, rest
 }
 
 // Apply returns the listeners there are from now on, in the order of the

@@ -206,3 +206,38 @@ func TestSeveralSockets(t *testing.T) {
 		t.Errorf("restored: %+v, want %+v", got, listeners)
 	}
 }
+
+// What a listener's connections pass changes with the configuration, and its socket stays.
+func TestOptionsChangeAndSocketsStay(t *testing.T) {
+	leaktest.Descriptors(t)
+	path := filepath.Join(shortDir(t), "a")
+	held := openAt(t, "127.0.0.1:0", "tls://127.0.0.1:0", "unix://"+path+"?proxy=on")
+	defer func() { CloseAll(held) }()
+	plain, encrypted, local := held[0], held[1], held[2]
+	for _, step := range []struct {
+		addresses []string
+		want      []*Listener
+	}{
+		{[]string{"127.0.0.1:0?proxy=on", "tls://127.0.0.1:0", "unix://" + path + "?tls=on&mode=0600"}, []*Listener{plain, encrypted, local}},
+		{[]string{"tls://127.0.0.1:0", "127.0.0.1:0?proxy=on&trust=10.0.0.0/8", "unix://" + path}, []*Listener{encrypted, plain, local}},
+		{[]string{"tls://127.0.0.1:0?cert=a.example", "unix://" + path}, []*Listener{encrypted, local}},
+	} {
+		change, err := planFor(t, held, step.addresses...)
+		if err != nil || len(change.Added) > 0 {
+			t.Fatalf("%q: %d added, %v", step.addresses, len(change.Added), err)
+		}
+		held = change.Apply(held, hclog.NewNullLogger())
+		CloseAll(change.Removed)
+		if len(held) != len(step.want) {
+			t.Fatalf("%q: %d listeners are left", step.addresses, len(held))
+		}
+		for i, address := range parseAll(t, step.addresses...) {
+			if l := step.want[i]; l.From != address || !slices.Contains(held, l) {
+				t.Errorf("%s is of the listener %+v", step.addresses[i], l.From)
+			}
+		}
+	}
+	if status := Describe(held); status[0].URL() != "tls://"+encrypted.Address || !status[0].TLS || status[0].Cert != "a.example" || status[1].TLS {
+		t.Errorf("%+v", status)
+	}
+}

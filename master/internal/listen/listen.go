@@ -18,16 +18,31 @@
 // name server, is called at the start and then by a reload's own goroutine.
 package listen
 
-// Status is a listener as it is shown; Address has the real port.
+import "strings"
+
+// Status is a listener as it is shown.
 type Status struct {
 	Name    string `json:"name"`
-	Address string `json:"address"`
+	Address string `json:"address"` // with the real port
+	TLS     bool   `json:"tls"`
+	Cert    string `json:"cert,omitempty"`  // a name of its default certificate; empty: the first
+	Proxy   bool   `json:"proxy"`           // a PROXY header comes first
+	Trust   string `json:"trust,omitempty"` // the networks whose PROXY headers are believed, by comma
+}
+
+// URL is the address; one of TCP with TLS begins with tls://.
+func (s Status) URL() string {
+	if s.TLS && !strings.Contains(s.Address, "://") {
+		return schemeTLS + "://" + s.Address
+	}
+	return s.Address
 }
 
 // Describe returns how listeners are shown, in their order.
 func Describe(listeners []*Listener) (status []Status) {
 	for _, l := range listeners {
-		status = append(status, Status{Name: l.Name, Address: l.Address})
+		t := l.From.Transport
+		status = append(status, Status{l.Name, l.Address, t.TLS, t.Cert, t.Proxy, t.Trust})
 	}
 	return status
 }

@@ -117,9 +117,9 @@ func lookUp(ctx context.Context, network, host string) (netip.Addr, error) {
 	return found[0], nil // an answer without any is an error
 }
 
-// place is what a listener is known by: its address as written, without its name
-// and the mode of its file.
+// place is what a listener is known by: its address as written, without its name, the
+// mode of its file, and what its connections pass.
 func (a Address) place() Address {
-	a.Name, a.Mode = "", 0
+	a.Name, a.Mode, a.Transport = "", 0, Transport{}
 	return a
 }
