@@ -35,7 +35,7 @@ var rules = []rule{
 	{"ipc", []string{"fdpass"}, sys},
 	{"internal/load", []string{"worker", "ipc", "fdpass", "internal/..."}, anything}, // a part of the command
 	{"internal/tlsrecord", nil, chacha},
-	{"internal/tlshandshake", []string{"internal/tlsrecord", "internal/leaktest"}, chacha},
+	{"internal/tlshandshake", []string{"internal/tlsrecord"}, chacha},
 	{"internal/poller/pollertest", []string{"internal/poller", "internal/leaktest"}, sys},
 	{"internal/timerwheel", nil, nil},
 	{"internal/buffers", nil, nil},

@@ -61,9 +61,7 @@ func (h *Handshake) next() ([]byte, error) {
 			p.mu.Unlock()
 			return nil, errOverfed
 		case h.readyLocked():
-			n := min(recordLength(h.input), len(h.input))
-			record := h.input[:n:n]
-			h.input = h.input[n:]
+			record := h.cutLocked()
 			p.mu.Unlock()
 			return record, nil
 		case h.eof:
@@ -117,4 +115,15 @@ func (h *Handshake) readyLocked() bool {
 	}
 	length := recordLength(h.input)
 	return length > 0 && (n >= length || length > headerLength+maxCiphertext)
+}
+
+// cutLocked takes a record off the input, or what there is of it.
+func (h *Handshake) cutLocked() []byte {
+	n := recordLength(h.input)
+	if n == 0 || n > len(h.input) {
+		n = len(h.input)
+	}
+	record := h.input[:n:n]
+	h.input = h.input[n:]
+	return record
 }
