@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/dispatch"
@@ -235,7 +236,7 @@ func (s *supervisor) fail(slot *slot, why string) {
 // tell sends a control message; a worker that does not read is killed.
 func (s *supervisor) tell(slot *slot, m ipc.Message) {
 	err := slot.process.Tell(m)
-	if err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // its process is dying: exited follows
+	if err != nil && !errors.Is(err, fdpass.ErrPeerClosed) { // its process is dying: exited follows
 		s.kill(slot, err.Error())
 	}
 }

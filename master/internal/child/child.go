@@ -73,9 +73,15 @@ func (p *Process) PID() int { return p.pid }
 // worker's. They are the process's owner's, to give away and to close.
 func (p *Process) Queue() (queue, workerEnd int) { return p.queue, p.workerEnd }
 
-// Tell sends a control message. It does not wait for a worker that does not read its
-// few messages: that is an error, and such a worker is broken.
-func (p *Process) Tell(m ipc.Message) error { return p.link.control.tell(m) }
+// Tell sends a control message that brings no memfd. It does not wait for a worker that
+// does not read its few messages: that is an error, and such a worker is broken. The end of
+// a worker whose process is dying is fdpass.ErrPeerClosed.
+func (p *Process) Tell(m ipc.Message) error { return p.link.control.tell(m, -1) }
+
+// TellKeys sends new keys for session tickets, which are in a memfd, borrowed. It is as
+// Tell, but for fdpass.ErrTooManyRefs, after which nothing was sent, and it is to be tried
+// again.
+func (p *Process) TellKeys(memory int) error { return p.link.control.tell(ipc.TicketKeys{}, memory) }
 
 // StderrTail returns the last lines on its standard error. Once its end is heard of.
 func (p *Process) StderrTail() string { return p.link.stderr.String() }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -13,11 +14,16 @@ import (
 // control is the master's end of control: non-blocking, in Go's poller.
 type control struct{ *os.File }
 
-// tell sends a message, without waiting for room.
-func (c control) tell(m ipc.Message) error {
+// tell sends a message, without waiting for room, and with it a copy of the memfd that it
+// brings (ipc.BringsMemory), which is borrowed. memory is of no account if it brings none.
+func (c control) tell(m ipc.Message, memory int) error {
 	b, err := ipc.EncodeMessage(m)
 	if err != nil {
 		return err
+	}
+	var fds []int
+	if ipc.BringsMemory(m) {
+		fds = []int{memory}
 	}
 	conn, err := c.SyscallConn()
 	if err != nil {
@@ -25,14 +31,20 @@ func (c control) tell(m ipc.Message) error {
 	}
 	var sent error
 	err = conn.Write(func(fd uintptr) bool {
-		sent = unix.Send(int(fd), b, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		sent = new(fdpass.Sender).Send(int(fd), b, fds)
 		return true // one try
 	})
-	if err := errors.Join(err, os.NewSyscallError("send", sent)); err != nil {
+	if sent == fdpass.ErrWouldBlock {
+		sent = errDeaf
+	}
+	if err := errors.Join(err, sent); err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
 	return nil
 }
+
+// errDeaf: there is no room for another message, since none is read.
+var errDeaf = errors.New("it does not read its messages")
 
 // hear tells the owner of the messages that come from a worker's end of control, until
 // that is closed.

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -35,6 +36,7 @@ type Spec struct {
 	Program    *Program // borrowed
 	Scoreboard int      // descriptor, borrowed
 	Hello      ipc.Hello
+	Memory     int // descriptor, borrowed: the memfd that Hello brings; of no account if it brings none
 }
 
 // Launch starts a worker, in a process group of its own (so that a terminal's Ctrl-C
@@ -68,7 +70,10 @@ func (l *Launcher) Launch(s Spec) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", path, s.Program.Hint(err))
 	}
 	link.resume()
-	_ = p.Tell(s.Hello) // the first message fits; a worker that is dead already is learned of by reaping
+	err = link.control.tell(s.Hello, s.Memory)
+	if err != nil && !errors.Is(err, fdpass.ErrPeerClosed) { // one that is dead already is learned of by reaping
+		l.Owner(Broken{s.ID, err}) // it waits for hello in vain
+	}
 	return p, nil
 }
 

@@ -16,6 +16,11 @@ import (
 // hears of it.
 func start(t *testing.T, script string) (*Launcher, *Process, chan Event) {
 	t.Helper()
+	return startWith(t, script, ipc.Hello{Protocol: ipc.Version})
+}
+
+func startWith(t *testing.T, script string, hello ipc.Hello) (*Launcher, *Process, chan Event) {
+	t.Helper()
 	program, err := OpenProgram(ProgramSettings{Argv: []string{"/bin/sh", "-c", script}})
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +37,7 @@ func start(t *testing.T, script string) (*Launcher, *Process, chan Event) {
 		Reaper: newTestReaper(t), Log: hclog.NewNullLogger(), AwaitRoom: noWait,
 		Owner: func(e Event) { heard <- e }, Private: []string{"TEST_PRIVATE"},
 	}
-	p, err := l.Launch(Spec{ID: ID{Slot: 3, Generation: 2, Incarnation: 1}, Program: program, Scoreboard: board.FD(), Hello: ipc.Hello{Protocol: ipc.Version}})
+	p, err := l.Launch(Spec{ID: ID{Slot: 3, Generation: 2, Incarnation: 1}, Program: program, Scoreboard: board.FD(), Hello: hello})
 	if err != nil {
 		t.Fatal(err)
 	}

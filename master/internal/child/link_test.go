@@ -34,7 +34,7 @@ func TestLinkHearsTheDead(t *testing.T) {
 			}
 		})
 		l.resume()
-		if err := l.control.tell(ipc.Drain{Mode: ipc.DrainFinish}); err != nil {
+		if err := l.control.tell(ipc.Drain{Mode: ipc.DrainFinish}, -1); err != nil {
 			t.Fatal(err)
 		}
 		moved, err := ipc.EncodeMessage(ipc.Moved{Staying: 3})
