@@ -7,18 +7,24 @@ import "github.com/usher-go/usher/ipc"
 // or a test's loop, then opens the connection: by openNew, or as what it was in another
 // worker (intake.open).
 func (l *loop) adopt(e *ipc.Envelope, fd int) *Conn {
+	begins := phaseOpen
+	if e.Transport != 0 {
+		begins = phaseHandshaking
+	}
 	c := &Conn{
 		loop:   l,
-		origin: l.originOf(place{e.Listener, e.Local}),
+		origin: l.originOf(place{e.Listener, e.Local, e.Transport}),
 		remote: e.Remote.Addr(),
 		port:   e.Remote.Port(),
 		id:     e.ID,
 		fd:     int32(fd),
-		state:  newState(phaseOpen, 0),
+		state:  newState(begins, 0),
 	}
 	l.table.add(c)
 	l.dialer.closed = false // its session may dial, though a drain has closed the dialer before
-	c.setIdle(l.idleMS)
+	if begins == phaseOpen {
+		c.setIdle(l.idleMS)
+	}
 	if l.log.IsTrace() {
 		l.log.Trace("connection opened", "conn", c.id, "peer", c.RemoteAddr(), "listener", c.origin.listener)
 	}
@@ -34,9 +40,17 @@ func (c *Conn) openNew(h Handler) {
 	c.loop.settle()
 }
 
-// open has h open c, with the transport that its place calls for. It is called for each
-// connection but those that thaw: for one that was dialled, by settleDial.
+// open has h open c, if its place calls for that after a header or a handshake. It is called
+// for each connection but those that thaw: for one that was dialled, by settleDial.
 func (c *Conn) open(h Handler) error {
+	p, err := c.loop.transports.passage(c.origin.number)
+	if err != nil {
+		return err
+	}
+	if p != nil {
+		c.shakeHands(p, h)
+		return nil
+	}
 	if t := c.loop.transports.forPlace(c.origin.place, c.state.is(traitDialled)); t != nil {
 		c.wrap(t)
 	}

@@ -211,6 +211,8 @@ func (c *Conn) release() {
 		l.takeCork()
 	}
 	c.closePosts()
+	c.stopShaking()
+	c.dropTransport()
 	c.dropFiles()
 	c.stopTiming()
 	l.table.remove(c)

@@ -42,8 +42,8 @@ var (
 
 // Conn is one connection. Its methods are for callbacks, on the loop's goroutine, and
 // none of them blocks. On another goroutine they do nothing, and those that return an
-// error return ErrWrongGoroutine; but Post, ID, Listener, RemoteAddr and LocalAddr are
-// for any goroutine.
+// error return ErrWrongGoroutine; but Post, ID, Listener, RemoteAddr, LocalAddr, TLS and
+// Proxy are for any goroutine.
 //
 // A Conn may be kept after its end: it is never used for another connection, its
 // methods then return ErrClosed or do nothing, and ID, Listener and RemoteAddr still
@@ -54,7 +54,7 @@ type Conn struct {
 	//
 	// Where to read on: phase.go has its life, state.go what is known of it, unfinished.go
 	// what it has only at times; input.go and output.go its bytes, plain.go the short way
-	// of most of them, transport.go what they may pass; closing.go its end, freeze.go and
+	// of most of them, transport.go what they may pass, handshaking.go what comes before that; closing.go its end, freeze.go and
 	// thaw.go its way to another worker.
 
 	loop       *loop
@@ -81,15 +81,19 @@ func (c *Conn) ID() uint64 { return c.id }
 // a dialled connection is.
 func (c *Conn) Listener() string { return c.origin.listener }
 
-// RemoteAddr returns the peer's address; the zero AddrPort, which is invalid,
-// for a Unix socket.
+// RemoteAddr returns the peer's address, by its PROXY header if it has one (see Proxy); the
+// zero AddrPort, which is invalid, for a Unix socket.
 func (c *Conn) RemoteAddr() netip.AddrPort { return netip.AddrPortFrom(c.remote, c.port) }
 
-// LocalAddr returns the address that the peer connected to, or that was dialled from;
-// the zero AddrPort, which is invalid, for a Unix socket. For a connection of a listener
+// LocalAddr returns the address that the peer connected to, by its PROXY header if it has
+// one (see Proxy), or that was dialled from; the zero AddrPort, which is invalid, for a
+// Unix socket. For a connection of a listener
 // on all addresses, and a dialled one, each call costs a system call; after the end it
 // is the listener's address for the one, and invalid for the other.
 func (c *Conn) LocalAddr() netip.AddrPort {
+	if p := c.origin.proxy; p != nil && !p.Local {
+		return p.Destination
+	}
 	listener := c.origin.local
 	dialled := c.id >= firstDialled // not by state, which is the loop's
 	fd := atomic.LoadInt32(&c.fd)

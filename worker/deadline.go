@@ -11,7 +11,8 @@ import (
 //	idle      no progress for the idle timeout ──► end(ErrIdleTimeout); work of Go is progress
 //	read      no input by the read deadline    ──► end(ErrReadTimeout)
 //	write     output at the write deadline     ──► fail(ErrWriteTimeout)
-//	phase     the bound for dialling, for flushing after Close, or for lingering (overstayed)
+//	phase     the bound for dialling, for header and handshake, for flushing after Close, or
+//	          for lingering (overstayed)
 //
 // It is lazy: progress only stores the turn's time, and a deadline that moves
 // away leaves the wheel alone. An alarm that the wheel finds due too early is armed
@@ -136,7 +137,7 @@ func (c *Conn) gotInput() {
 	}
 }
 
-// setPhaseDeadline bounds how long c may dial, flush after Close, or linger.
+// setPhaseDeadline bounds how long c may dial, shake hands, flush after Close, or linger.
 func (c *Conn) setPhaseDeadline(deadline time.Duration) {
 	c.addUnfinished().deadlines.phase = deadline
 	c.schedule()
@@ -245,6 +246,8 @@ func (c *Conn) overstayed(now time.Duration) {
 			c.state.step(eventFail) // it has lingered for long enough
 			c.touch()
 		}
+	case c.state.phase() == phaseHandshaking:
+		c.refuse(c.unfinished.handshaking.late())
 	case c.state.phase() == phaseDialling:
 		c.fail(dialError(c.unfinished.dialling.to, ErrDialTimeout))
 	case !c.hasOutput(): // flushed just now

@@ -49,9 +49,9 @@ func (d *drain) next() time.Duration {
 	return d.deadline
 }
 
-// asks reports whether a connection that comes now is asked to finish at once. While
-// connections move it is not: the mover comes to it.
-func (d *drain) asks() bool { return d.begun() && !d.move }
+// decide tells the loop whether a connection that comes, or opens, is asked to finish at
+// once. While connections move it is not: the mover comes to it.
+func (d *drain) decide() { d.member.loop.drains = d.begun() && !d.move }
 
 // begin starts the drain. Called again, it changes the deadline, and whether connections
 // are to move or to finish.
@@ -59,6 +59,7 @@ func (d *drain) begin(deadline time.Duration, move bool) {
 	if d.step == stepCut {
 		return
 	}
+	defer d.decide()
 	m := d.member
 	d.deadline = deadline
 	d.mayReturn = move && !d.move // to be told a second time says that none comes back
@@ -84,6 +85,7 @@ func (d *drain) begin(deadline time.Duration, move bool) {
 // stopMoving lets no further connection move.
 func (d *drain) stopMoving() {
 	d.move = false
+	d.decide()
 	d.member.mover.stop()
 }
 
@@ -129,7 +131,7 @@ func (d *drain) open() int {
 	q := &d.member.intake
 	n := d.member.streaming + q.packet.Len() - q.at
 	d.member.loop.table.each(func(c *Conn) {
-		if c.state.phase() == phaseOpen && !c.state.is(traitDialled) {
+		if (c.state.phase() == phaseOpen || c.state.phase() == phaseHandshaking) && !c.state.is(traitDialled) {
 			n++
 		}
 	})

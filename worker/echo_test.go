@@ -161,7 +161,7 @@ func TestUnixSocket(t *testing.T) {
 	check(t, file.Close())
 	c := newClient(t, conn)
 	s.packet.Reset()
-	s.packet.Add(&ipc.Envelope{ID: 1}, pair[1])
+	s.packet.Add(&ipc.Envelope{ID: 1, Transport: s.transport}, pair[1])
 	check(t, s.packets.Send(s.queue, &s.packet))
 	c.send("x")
 	c.expect("x")

@@ -24,7 +24,6 @@ type manualLoop struct {
 	*loop
 	handler Handler
 	time    time.Duration // what its clock shows
-	drains  bool          // connections that come are asked to finish
 }
 
 // newManualLoop is forworkertest.New.
@@ -63,7 +62,7 @@ func (t *manualLoop) Connect(id uint64, listener string, local, remote netip.Add
 	}
 	c := t.adopt(&ipc.Envelope{ID: id, Listener: listener, Local: local, Remote: remote}, pair[1])
 	c.openNew(t.handler)
-	if t.drains {
+	if t.loop.drains {
 		c.askToDrain()
 		t.settle()
 	}
@@ -94,10 +93,10 @@ func (t *manualLoop) Advance(d time.Duration) { t.time, t.turnAtKnown = t.time+d
 // Drain asks the sessions to finish, as a worker does when its drain begins.
 func (t *manualLoop) Drain() {
 	t.bind()
-	if t.drains {
+	if t.loop.drains {
 		return
 	}
-	t.drains = true
+	t.loop.drains = true
 	t.hook("Drain", t.hooks.Drain)
 	t.drainSessions()
 	t.settle()

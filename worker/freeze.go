@@ -55,7 +55,7 @@ type LeaveSession interface {
 
 // movable reports whether a connection could move, if not now then later.
 func (c *Conn) movable() bool {
-	return c.session != nil && !c.state.is(traitPinned|traitDialled)
+	return (c.session != nil || c.state.phase() == phaseHandshaking) && !c.state.is(traitPinned|traitDialled)
 }
 
 // pin takes note, for good, that the connection does not move. The master is to know how
@@ -91,6 +91,9 @@ func (c *Conn) busy() bool {
 		return false
 	}
 	_, forgets := c.session.(DataFunc) // it would not arm its timers again
+	if u.handshaking != nil {
+		return u.handshaking.stage == stageShaking
+	}
 	return forgets && u.timers != nil || u.cause != nil || u.files != nil || u.flowing != nil || u.deadlines.phase != 0
 }
 
@@ -127,8 +130,10 @@ func (c *Conn) movePostponed() bool {
 // still c's: f is encoded before c does anything.
 func (c *Conn) describe(f *frozen, now time.Duration) {
 	f.flags = c.state.freeze()
-	if c.state.is(traitWrapped) {
-		f.wrapped, f.transport = true, c.origin.transport.freeze(nil)
+	if c.passes() {
+		l := c.loop
+		l.wire = c.freezePassage(l.wire[:0], now)
+		f.wrapped, f.transport = true, l.wire
 	}
 	if c.alarm != 0 {
 		a := c.loop.wheel.Value(c.alarm)
@@ -154,7 +159,9 @@ func (c *Conn) describe(f *frozen, now time.Duration) {
 func (c *Conn) gone() {
 	l := c.loop
 	c.stopTiming()
+	c.stopShaking()
 	c.dropUnfinished()
+	c.dropTransport()
 	l.table.remove(c)
 	atomic.StoreInt32(&c.fd, -1)
 	c.session = nil

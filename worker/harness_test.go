@@ -43,6 +43,8 @@ type rig struct {
 	moving    atomic.Pointer[ipc.Drain] // as the worker was told
 	back      uint64                    // connections that the worker gave back
 	workerEnd int                       // of the queue: the worker's, borrowed
+	transport uint8                     // the number of new connections
+	toShake   []*sealedClient           // clients whose handshakes are to be done
 	messages  chan ipc.Message          // from the worker, after ready; closed at its end
 	done      chan struct{}             // closed when serve has returned
 	err       error                     // what it returned
@@ -73,6 +75,12 @@ func startRig(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Op
 	t.Helper()
 	before, alone := leaktest.Count(t), rigs == 0
 	rigs++
+	var secrets []byte
+	number := uint8(0)
+	if sealing != nil {
+		number = sealing.announce(&hello)
+		secrets = sealing.secrets
+	}
 	queue, workerQueue, err := fdpass.Pair()
 	check(t, err)
 	control, workerControl, err := fdpass.Pair()
@@ -83,7 +91,7 @@ func startRig(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Op
 	s := &rig{
 		t: t, queue: queue, control: os.NewFile(uintptr(control), "control"), entry: board.Entry(0),
 		messages: make(chan ipc.Message, 1024), done: make(chan struct{}), cancel: cancel,
-		workerEnd: workerQueue,
+		workerEnd: workerQueue, transport: number,
 	}
 	s.listen, s.address = listen(t)
 	if garbling {
@@ -119,7 +127,11 @@ func startRig(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Op
 			t.Errorf("%d descriptors open before, %d after", before, after)
 		}
 	})
-	s.tell(hello)
+	if secrets != nil {
+		s.sayWithMemory(hello, secrets)
+	} else {
+		s.tell(hello)
+	}
 	return s
 }
 
@@ -304,7 +316,11 @@ func (s *rig) acceptWith(dialer *net.Dialer) (c *client, fd int) {
 	check(s.t, err)
 	fd, _, err = unix.Accept4(s.listen, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	check(s.t, err)
-	return newClient(s.t, conn), fd
+	c = newClient(s.t, conn)
+	if sealed, ok := c.Conn.(*sealedClient); ok {
+		s.toShake = append(s.toShake, sealed)
+	}
+	return c, fd
 }
 
 // hand sends accepted connections in one packet.
@@ -313,7 +329,7 @@ func (s *rig) hand(fds ...int) {
 	s.packet.Reset()
 	for _, fd := range fds {
 		s.lastID++
-		e := ipc.Envelope{ID: s.lastID, Accepted: s.accepted, Listener: "web", Local: netip.MustParseAddrPort(s.address)}
+		e := ipc.Envelope{ID: s.lastID, Accepted: s.accepted, Listener: "web", Local: netip.MustParseAddrPort(s.address), Transport: s.transport}
 		if name, err := unix.Getpeername(fd); err == nil {
 			if name, ok := name.(*unix.SockaddrInet4); ok {
 				e.Remote = netip.AddrPortFrom(netip.AddrFrom4(name.Addr), uint16(name.Port))
@@ -324,6 +340,10 @@ func (s *rig) hand(fds ...int) {
 		}
 	}
 	check(s.t, s.packets.Send(s.queue, &s.packet))
+	for _, c := range s.toShake {
+		_ = c.Handshake() // who reads or writes sees the error
+	}
+	s.toShake = nil
 }
 
 // recorder is a session that reports its end.

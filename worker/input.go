@@ -60,11 +60,14 @@ func (c *Conn) maxInput() int {
 // read takes what one recv(2) gives and hands it to the session. (Most reads are
 // readPlain's.)
 func (c *Conn) read() {
-	if c.state.is(traitWrapped) {
+	switch {
+	case c.state.phase() == phaseHandshaking:
+		c.readHandshaking()
+	case c.state.is(traitWrapped):
 		c.readWrapped()
-		return
+	default:
+		c.received(recv(c.fd, c.loop.input))
 	}
-	c.received(recv(c.fd, c.loop.input))
 }
 
 // received acts on what recv has returned.

@@ -71,6 +71,28 @@ func (b *ledger) thawed(pause time.Duration) {
 // cut books connections that are open when a drain's deadline comes.
 func (b *ledger) cut(n int) { b.entry.Cut.Add(uint64(n)) }
 
+// shook books a TLS handshake that is done, and refused one that has failed, or a PROXY
+// header. Both are for any goroutine.
+func (b *ledger) shook(resumed bool) {
+	if resumed {
+		b.entry.Resumed.Add(1) // a part of Handshakes, so before it
+	}
+	b.entry.Handshakes.Add(1)
+}
+
+func (b *ledger) refused(why refusalCounter) {
+	switch why {
+	case countHandshake:
+		b.entry.HandshakesRefused.Add(1)
+	case countUntrusted:
+		b.entry.ProxyUntrusted.Add(1)
+	case countMalformed:
+		b.entry.ProxyMalformed.Add(1)
+	case countLate:
+		b.entry.ProxyLate.Add(1)
+	}
+}
+
 // withhold books that the worker can hold n connections fewer than its capacity.
 func (b *ledger) withhold(n int) {
 	if b.entry.Withhold(n) {

@@ -79,6 +79,11 @@ type loop struct {
 	memory      memory
 	freeRecords []*unfinished // to be used again
 	origins     map[place]*origin
+	facts       factsTable
+	handshakes  handshakes
+	ciphers     ciphers
+	refusals    refusals
+	drains      bool // connections that come are asked to finish
 
 	maxInput, maxOutput, highWater, lowWater int
 	flushTime                                time.Duration
@@ -111,7 +116,9 @@ func newLoop(o options) (*loop, error) {
 		mustYield: strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1"),
 	}
 	l.bind()
+	l.refusals.log = o.log
 	l.dialer = newDialer(l)
+	l.handshakes.most = o.maxWaiting
 	l.boundMemory(math.MaxInt64) // until its owner sets a bound
 	l.clock = func() time.Duration { return time.Since(l.epoch) }
 	var err error
@@ -181,9 +188,11 @@ func (l *loop) end() {
 		if c.state.phase() != phaseLingering { // a lingering one has ended, and waits for its peer alone
 			c.blame(ErrStopped)
 		}
+		c.sayEnd()
 		c.closeNow()
 	})
 	l.settle() // callbacks may have touched what was closed after them
+	l.refusals.end()
 	if l.memory.news {
 		l.logMemory()
 	}

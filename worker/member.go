@@ -90,6 +90,7 @@ func newMember(e endpoint, h Handler, o options) (*member, error) {
 	m.mover = mover{member: m, retry: never, version: o.stateVersion}
 	m.drain = drain{member: m, deadline: never}
 	l.obey, l.serveOther, l.ledger = m.obey, m.serveOther, &m.ledger
+	l.refusals.ledger = &m.ledger
 	l.beats = &e.entry.Sequence
 	err = m.chooseKind()
 	if err == nil {
@@ -122,6 +123,15 @@ func (m *member) begin(hello ipc.Hello, programMemory int64) error {
 		m.ledger.entry.Thread.Store(uint64(unix.Gettid()))
 	}
 	return nil
+}
+
+// ready is what the member says when it is. protos are those that it offers by ALPN.
+func (m *member) ready(protos []string) ipc.Ready {
+	r := ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(m.handler), Closes: true, Proxy: true}
+	if m.loop.transports.credentials != nil {
+		r.TLS, r.ALPN = true, protos
+	}
+	return r
 }
 
 // memoryLimit returns a member's bound: the operator's, else the program's (0: none),

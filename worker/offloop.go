@@ -66,10 +66,9 @@ func (l *loop) startWork(j *job) {
 		o.waiting = append(o.waiting, j)
 		return
 	}
-	if o.working == 0 {
-		l.set.Yield(true)
+	if o.working++; o.working == 1 {
+		l.mindYield()
 	}
-	o.working++
 	go func() {
 		defer l.messages.Put(message{job: j}) // however it ends
 		j.run()
@@ -111,7 +110,7 @@ func (l *loop) workDone(j *job) {
 		}
 	}
 	if o.working == 0 {
-		l.set.Yield(l.mustYield)
+		l.mindYield()
 	}
 	j.conn.jobDone(j)
 }

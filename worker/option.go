@@ -22,10 +22,12 @@ type options struct {
 	strict       bool
 	memory       int64
 	transports   transports
+	protos       []string
+	maxWaiting   int
 }
 
 func newOptions(opts []Option) options {
-	o := options{maxInput: 1 << 20, maxOutput: 16 << 20, flushTime: flushTime, strict: debugging()}
+	o := options{maxInput: 1 << 20, maxOutput: 16 << 20, flushTime: flushTime, strict: debugging(), maxWaiting: maxWaiting}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -63,4 +65,11 @@ func WithMaxInput(bytes int) Option {
 // each connection. The default is 16 MiB.
 func WithMaxOutput(bytes int) Option {
 	return func(o *options) { o.maxOutput = bytes }
+}
+
+// WithALPN offers protocols to clients that connect by TLS, the best first (RFC 7301). A
+// client that asks for some, and for none of these, is refused; one that asks for none is
+// served. Without this option none is agreed on. Conn.TLS has what was.
+func WithALPN(protos ...string) Option {
+	return func(o *options) { o.protos = protos }
 }

@@ -41,9 +41,13 @@ const stopTime = 500 * time.Millisecond
 // control's listener. It does not wait for the loop, but for a stop: if the loop does
 // not obey that in time, it ends the process. It takes ownership of memory.
 func (m *member) hear(message ipc.Message, memory int) {
-	fdpass.CloseAll([]int{memory}) // not of use yet
 	l := m.loop
 	switch message := message.(type) {
+	case ipc.TicketKeys:
+		if err := l.transports.renewTicketKeys(memory); err != nil {
+			l.log.Error("ticket keys not renewed", "error", err)
+		}
+		return
 	case ipc.Drain:
 		deadline := never
 		if message.DeadlineMS > 0 {
@@ -60,6 +64,7 @@ func (m *member) hear(message ipc.Message, memory int) {
 			m.exit(0) // a handler is stuck
 		}
 	default:
+		fdpass.CloseAll([]int{memory})
 		l.log.Debug("control message ignored", "reason", fmt.Sprintf("%T", message))
 	}
 }

@@ -2,19 +2,22 @@ package worker
 
 import "net/netip"
 
-// place is where a connection came in: by which listener, at which address. Both are
-// empty for one that was dialled.
+// place is where a connection came in: by which listener, at which address, and which
+// transport its bytes are to pass. All are empty for one that was dialled.
 type place struct {
 	listener string
-	local    netip.AddrPort
+	local    netip.AddrPort // or, by a PROXY header, what the client has connected to
+	number   uint8          // of the transport (ipc.Envelope), 0: plain
 }
 
-// origin is a place, and the transport that a connection's bytes pass. Plain connections
-// of one place share an origin; a connection with a transport has its own. It does not
-// change.
+// origin is a place, what a connection passes and what was learned of it on that way.
+// Plain connections of one place share an origin; one that passes something has its own. It
+// does not change once the connection is open.
 type origin struct {
 	place
 	transport transport // nil: none
+	tls       *tlsFacts // nil: no TLS
+	proxy     *Proxy    // nil: no PROXY header
 }
 
 // maxOrigins bounds what a stray sender could make the loop remember. A master's are as

@@ -12,7 +12,8 @@ import (
 )
 
 // This file is what becomes of a packet that the intake has received: each connection in
-// it is adopted, in order, and opened, as a new one or as what it was in another worker;
+// it is adopted, in order, and opened, as a new one or as what it was in another worker, or
+// waits for its header and handshake first;
 // if a Streams handler serves its listener, it goes to that instead. All of this runs on
 // the loop's goroutine.
 
@@ -69,7 +70,7 @@ func (q *intake) adopt(i int) error {
 	c.touch()
 	l.settle()
 	killpoint.Reach(killpoint.Opened)
-	if q.member.drain.asks() {
+	if l.drains {
 		c.askToDrain()
 		l.settle()
 	}
@@ -84,7 +85,11 @@ func (q *intake) open(c *Conn, frozen bool) {
 	event, err, frozenAt := ipc.EventOpen, error(nil), time.Duration(0)
 	switch {
 	case frozen:
-		if frozenAt, err = q.thaw(c); err != nil {
+		frozenAt, err = q.thaw(c)
+		switch {
+		case errors.Is(err, errUnverified):
+			event = ipc.EventClose
+		case err != nil:
 			event = ipc.EventFail
 		}
 	case q.tooLate():
@@ -98,11 +103,15 @@ func (q *intake) open(c *Conn, frozen bool) {
 	case ipc.StageLost:
 		q.member.lose(c, err)
 	case ipc.StageClosed:
-		if err == errLate {
+		switch {
+		case err == errLate:
 			c.fail(err)
 			return
+		case errors.Is(err, errUnverified):
+			c.refuse(refusedClient(c.origin.transport.(tlsTransport), err))
+		default:
+			c.refused(err)
 		}
-		c.refused(err)
 	}
 	if frozen {
 		q.member.ledger.thawed(q.clock.Now() - frozenAt)

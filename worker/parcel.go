@@ -91,7 +91,7 @@ func (p *parcel) pack(c *Conn) bool {
 		return false
 	}
 	p.state = f.append(p.state[:0])
-	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener}
+	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener, Transport: c.origin.number}
 	if len(p.state) > ipc.MaxState {
 		return p.freezeLarge(c, &envelope)
 	}

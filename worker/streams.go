@@ -141,7 +141,7 @@ func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 		return true
 	}
 	c := &stream{id: e.ID, remote: e.Remote, listener: listener, fd: fd}
-	c.transport = m.loop.transports.forPlace(place{e.Listener, e.Local}, false)
+	c.transport = m.loop.transports.forPlace(place{e.Listener, e.Local, e.Transport}, false)
 	if watch, err := s.watchClose(fd); err != nil {
 		s.addUnwatched(c, err)
 	} else {

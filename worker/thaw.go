@@ -37,9 +37,14 @@ func (c *Conn) StateVersion() string {
 func (c *Conn) thaw(f *frozen, h Handler) error {
 	l := c.loop
 	if f.wrapped {
-		if err := c.thawTransport(f.transport); err != nil {
+		if open, err := c.thawPassage(f, h); !open || err != nil {
 			return err
 		}
+	} else if c.state.phase() == phaseHandshaking {
+		return errPassage
+	}
+	if c.state.phase() == phaseHandshaking {
+		c.becomesOpen()
 	}
 	c.state.mark(traitMoved)
 	l.thawing, l.thawingVersion, l.opening = c, f.version, c

@@ -38,6 +38,8 @@ type transport interface {
 	// freeze appends to dst all that another worker needs to go on, and returns dst.
 	// It changes nothing: the connection may go on here.
 	freeze(dst []byte) []byte
+	// fault says why nothing can be encoded any more, or nil. Then the connection ends.
+	fault() error
 }
 
 // decoded is what decode has made of some input.
@@ -52,21 +54,3 @@ type decoded struct {
 // maxUnit bounds what a transport may leave of its input. A record of TLS takes
 // 18,437 bytes at most (RFC 5246, section 6.2.3).
 const maxUnit = 20 << 10
-
-// transports makes transports for a loop. The zero value makes none.
-type transports struct {
-	// wrap makes one for a connection that is to be opened, or returns nil: that one
-	// is plain. It is called on the loop's goroutine. nil: all are plain.
-	wrap func(at place, dialled bool) transport
-	// thaw makes one of what freeze has appended in another worker, which may run
-	// another program. The state is the caller's. nil: no such connection can go on here.
-	thaw func(state []byte) (transport, error)
-}
-
-// forPlace returns the transport of a new connection, or nil.
-func (t *transports) forPlace(at place, dialled bool) transport {
-	if t.wrap == nil {
-		return nil
-	}
-	return t.wrap(at, dialled)
-}

@@ -34,6 +34,9 @@ func (l *loop) wait(timeout time.Duration) (int, error) {
 	if l.messages.Left() {
 		timeout = 0
 	}
+	if l.handshakes.yields {
+		l.mindYield()
+	}
 	l.beat()
 	n, err := l.set.Wait(l.events, timeout)
 	l.beat()
@@ -80,6 +83,8 @@ func (l *loop) serve(event *poller.Event) error {
 		} else {
 			l.settle()
 		}
+	} else if event.Ready() == poller.In && c.sealed() {
+		l.serveSealed(c)
 	} else {
 		c.ready(event.Ready())
 		l.settle()

@@ -21,6 +21,7 @@ type unfinished struct {
 	maxInput     int           // by SetMaxInput; 0: the worker's
 	flowing      func() error  // by WhenFlowing; nil: none
 	dialling     *dialling     // until the connection is open
+	handshaking  *handshaking  // likewise
 	postponed    postponed     // see freeze.go
 }
 
@@ -28,7 +29,7 @@ type unfinished struct {
 func (u *unfinished) empty() bool {
 	return u.raw == nil && u.in == nil && u.out == nil && u.files == nil && u.cause == nil &&
 		u.deadlines == (deadlines{}) && u.timers == nil && u.jobs == 0 && u.maxInput == 0 &&
-		u.flowing == nil && u.dialling == nil && u.postponed == (postponed{})
+		u.flowing == nil && u.dialling == nil && u.handshaking == nil && u.postponed == (postponed{})
 }
 
 // addUnfinished returns c's record, a new one if it had none, to add to it.

@@ -40,7 +40,6 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/fdtable"
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
@@ -164,7 +163,9 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	if err != nil {
 		return fmt.Errorf("worker: wait for hello: %w", err)
 	}
-	fdpass.CloseAll([]int{memory}) // not of use yet
+	if err := m.loop.transports.learn(hello, memory, o.protos); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
 	if err := m.loop.hookStart(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
@@ -176,7 +177,7 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	if m.capacity, err = measure(hello.MaxConns); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	m.control.send(ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(h), Closes: true})
+	m.control.send(m.ready(o.protos))
 	m.loop.hookReady()
 
 	m.control.listen(m.hear, func() { e.exit(1) }) // not logged: the master reads the log, and is gone

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -16,27 +15,23 @@ import (
 // rest, and how much of a file is read at a time.
 const encodeChunk = 128 << 10
 
-var (
-	errUnitSize    = fmt.Errorf("worker: transport left more than %d bytes", maxUnit)
-	errNoTransport = errors.New("worker: the connection has a transport, which this program has not")
-)
+var errUnitSize = fmt.Errorf("worker: transport left more than %d bytes", maxUnit)
 
 // wrap gives c a transport, for good.
 func (c *Conn) wrap(t transport) {
-	c.origin = &origin{c.origin.place, t}
+	o := *c.origin
+	o.transport = t
+	c.origin = &o
 	c.state.mark(traitWrapped)
 }
 
-// thawTransport gives c the transport that it had in another worker.
-func (c *Conn) thawTransport(state []byte) error {
-	if c.loop.transports.thaw == nil {
-		return errNoTransport
+// dropTransport wipes what is secret of c's transport, when c is closed or has left. What
+// was learned of the peer stays for whoever has kept c.
+func (c *Conn) dropTransport() {
+	if t, ok := c.origin.transport.(tlsTransport); ok {
+		t.Wipe()
+		c.loop.facts.release(c.origin.tls)
 	}
-	t, err := c.loop.transports.thaw(state)
-	if err == nil {
-		c.wrap(t)
-	}
-	return err
 }
 
 // readWrapped is read. What was left of a unit goes into the loop's buffer, in front of
@@ -58,12 +53,15 @@ func (c *Conn) readWrapped() {
 		c.progressed()
 	}
 	c.dropRaw()
+	l.keepSwept()
 	in = in[:have+n]
-	d := c.origin.transport.decode(in, n == 0)
+	c.decoded(in, c.origin.transport.decode(in, n == 0), n == 0)
+}
+
+// decoded acts on what decode has made of in. eof says that the peer's socket has finished.
+func (c *Conn) decoded(in []byte, d decoded, eof bool) {
 	c.keepRaw(in, &d)
-	if len(d.reply) > 0 {
-		_ = c.sendWire(d.reply) // the connection remembers an error
-	}
+	c.sendReply(&d)
 	if len(d.plain) > 0 && !c.ending() {
 		c.gotInput()
 		c.deliver(d.plain)
@@ -71,7 +69,7 @@ func (c *Conn) readWrapped() {
 	switch {
 	case d.err != nil:
 		c.end(d.err)
-	case d.end || n == 0:
+	case d.end || eof:
 		c.state.owe(dueEnd)
 		c.endDueInput()
 	}
@@ -87,6 +85,13 @@ func (c *Conn) keepRaw(in []byte, d *decoded) {
 	default:
 		c.addUnfinished().raw = append(c.loop.buffers.Get(len(rest)), rest...)
 		c.loop.grew()
+	}
+}
+
+// sendReply sends what decode owes the peer.
+func (c *Conn) sendReply(d *decoded) {
+	if len(d.reply) > 0 {
+		_ = c.sendWire(d.reply) // the connection remembers an error
 	}
 }
 
@@ -128,6 +133,7 @@ func (c *Conn) sendWrapped(first, second []byte) error {
 // encode has the transport encode both pieces, and sends what comes of it.
 func (c *Conn) encode(first, second []byte) error {
 	t, l := c.origin.transport, c.loop
+	l.keepSwept()
 	for len(first)+len(second) > 0 {
 		wire := l.wire[:0]
 		for len(wire) < encodeChunk && len(first)+len(second) > 0 {
@@ -139,7 +145,7 @@ func (c *Conn) encode(first, second []byte) error {
 			first = first[n:]
 		}
 		l.wire = wire
-		if err := c.sendWire(wire); err != nil {
+		if err := c.sendSealed(t, wire); err != nil {
 			return err
 		}
 	}
@@ -191,6 +197,15 @@ func (c *Conn) transmitWrapped(o *filePart) error {
 			o.size -= int64(n)
 			return c.encode(l.filePiece[:n], nil)
 		}
+	}
+}
+
+// sayEnd sends the transport's end mark, if all output is sent, on a connection that is
+// closed next in any case. What the kernel does not take is lost.
+func (c *Conn) sayEnd() {
+	if c.state.is(traitWrapped) && c.state.allows(mayFlush) && !c.hasOutput() {
+		c.loop.wire = c.origin.transport.finish(c.loop.wire[:0])
+		_, _ = sendv(c.fd, c.loop.wire, nil) // likewise
 	}
 }
 

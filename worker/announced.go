@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/credentials"
+	"github.com/usher-go/usher/internal/tlshandshake"
+	"github.com/usher-go/usher/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// What the master says of transports, before the worker is ready and later. The secrets
+// come in sealed memfds: this process need not be able to read the files.
+
+// learn takes note of what hello says of transports. memfd came with it, and holds the
+// credentials, or is -1; learn takes ownership of it, even on error. protos are offered by
+// ALPN.
+func (t *transports) learn(hello ipc.Hello, memfd int, protos []string) error {
+	t.handshakeTime = time.Duration(hello.TLSHandshakeTimeoutMS) * time.Millisecond
+	if t.handshakeTime <= 0 {
+		t.handshakeTime = handshakeTime
+	}
+	var keys *credentials.TicketKeys
+	if memfd >= 0 {
+		sealed, err := readSecret(memfd)
+		if err != nil {
+			return fmt.Errorf("credentials: %w", err)
+		}
+		t.credentials, keys, err = credentials.Decode(sealed)
+		credentials.Wipe(sealed)
+		if err != nil {
+			return err
+		}
+	}
+	if t.credentials != nil {
+		t.pool = tlshandshake.NewPool(maxComputing)
+	}
+	t.passages = make(map[uint8]*passage)
+	for _, said := range hello.Transports {
+		p := &passage{proxied: said.Proxy, trust: said.Trust}
+		if said.TLS {
+			if t.credentials == nil {
+				return fmt.Errorf("transport %d has TLS, and no credentials have come", said.Number)
+			}
+			p.config = t.credentials.Config(said.Cert, protos, keys)
+		}
+		t.passages[said.Number] = p
+	}
+	return nil
+}
+
+// renewTicketKeys replaces the keys of session tickets by those in memfd, of which it
+// takes ownership. It is for any goroutine; handshakes that have begun go on with theirs.
+func (t *transports) renewTicketKeys(memfd int) error {
+	sealed, err := readSecret(memfd)
+	if err != nil {
+		return fmt.Errorf("worker: ticket keys: %w", err)
+	}
+	defer credentials.Wipe(sealed)
+	keys, err := credentials.DecodeTicketKeys(sealed)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	for _, p := range t.passages {
+		if p.config != nil {
+			keys.SetOn(p.config)
+		}
+	}
+	return nil
+}
+
+// readSecret returns what is in a sealed memfd, of which it takes ownership. The caller
+// wipes it.
+func readSecret(memfd int) ([]byte, error) {
+	defer func() { _ = unix.Close(memfd) }() // it was only read
+	return fdpass.ReadSealed(memfd, credentials.MaxEncoded)
+}
