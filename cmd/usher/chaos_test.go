@@ -50,7 +50,7 @@ func TestChaos(t *testing.T) {
 			defer story.report()
 			story.begin()
 			story.gather()
-			story.play(sized(14*time.Second, 150*time.Second))
+			story.play(sized(7*time.Second, 150*time.Second))
 			story.finish()
 		})
 	}

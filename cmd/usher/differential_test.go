@@ -30,7 +30,7 @@ var seed = flag.Uint64("seed", 0, "of TestAnyOrdersAnyMoves: what its clients do
 // A client that fails names its seed: go test -run TestAnyOrders -seed=N has
 // the first one do the same again.
 func TestAnyOrdersAnyMoves(t *testing.T) {
-	atATime, duration := sized(30, 100), sized(12*time.Second, 120*time.Second)
+	atATime, duration := sized(30, 100), sized(8*time.Second, 120*time.Second)
 	path := filepath.Join(t.TempDir(), "file")
 	file := pseudo(1, fileSize)
 	if err := os.WriteFile(path, file, 0o600); err != nil {

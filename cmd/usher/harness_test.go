@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 // asUsher in the environment makes the test binary the command; and since a
@@ -45,6 +47,7 @@ func TestMain(m *testing.M) {
 		helpers[os.Args[1]]()
 		os.Exit(0)
 	}
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) // as main does
 	os.Exit(run(os.Args[1:]))
 }
 
