@@ -8,7 +8,7 @@ import (
 )
 
 // ciphers is what the keys of a layer are expanded to, each direction's when it is
-// needed: some 1.7 KiB with AES-GCM, and what takes several times as long as to open or
+// needed: some 1.6 KiB with AES-GCM, and what takes several times as long as to open or
 // seal a small record.
 type ciphers struct {
 	quiet

@@ -169,7 +169,7 @@ func (l *Layer) countIdle() fault {
 // record as it is. Of a layer whose next number is 0 nothing is known: false.
 func (l *Layer) Opens(record []byte) bool {
 	whole, f := l.firstRecord(record)
-	if f != faultNone || len(whole) != len(record) || l.write.seq == 0 {
+	if f != faultNone || whole == nil || len(whole) < len(record) || l.write.seq == 0 {
 		return false
 	}
 	c := l.writing()
