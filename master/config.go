@@ -171,7 +171,7 @@ func (c *Config) hello() ipc.Hello {
 		Protocol: ipc.Version, App: c.App,
 		MaxConns: c.MaxConnsPerWorker, IdleTimeoutMS: atLeastOne(c.IdleTimeout.Milliseconds(), c.IdleTimeout),
 		QueueTimeoutMS: atLeastOne(c.QueueTimeout.Milliseconds(), c.QueueTimeout),
-		MemoryBytes:    c.WorkerMemory,
+		MemoryBytes:    c.WorkerMemory, TLS: c.servesTLS(),
 	}
 	if c.WorkerMemory == 0 {
 		hello.MemoryBytes, hello.MemoryIsDefault = c.memoryShare, true

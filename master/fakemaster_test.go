@@ -190,6 +190,8 @@ func (w *fakeWorker) Tell(m ipc.Message) error {
 	return nil
 }
 
+func (w *fakeWorker) TellKeys(memory int) error { return w.Tell(ipc.TicketKeys{}) }
+
 // say sends a control message to the supervisor.
 func (w *fakeWorker) say(m ipc.Message) { w.fm.inbox.Put(child.Said{ID: w.spec.ID, Message: m}) }
 

@@ -73,7 +73,7 @@ func (s *supervisor) cutKept() {
 // startWorker starts the slot's next incarnation.
 func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
-	slot.queueOpen, slot.killed, slot.ready, slot.readyAt = false, "", ipc.Ready{}, time.Time{}
+	slot.queueOpen, slot.killed, slot.ready, slot.readyAt, slot.keysDue = false, "", ipc.Ready{}, time.Time{}, false
 	process, err := s.launch(slot)
 	if err != nil {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
@@ -90,7 +90,13 @@ func (s *supervisor) startWorker(slot *slot) {
 }
 
 // launch starts a process for the slot, with memory of its own.
-func (s *supervisor) launch(slot *slot) (process, error) {
+func (s *supervisor) launch(slot *slot) (_ process, err error) {
+	hello, memory := slot.config.hello(), -1
+	if hello.TLS {
+		if memory, err = s.secrets.memory(slot.config.tls); err != nil {
+			return nil, err
+		}
+	}
 	board, err := ipc.NewScoreboard(max(2*s.config.MaxWorkers, slot.number+1))
 	if err != nil {
 		return nil, s.programs[slot.generation].Hint(err)
@@ -100,7 +106,8 @@ func (s *supervisor) launch(slot *slot) (process, error) {
 		ID:         slot.id(),
 		Program:    s.programs[slot.generation],
 		Scoreboard: board.FD(),
-		Hello:      slot.config.hello(),
+		Hello:      hello,
+		Memory:     memory,
 	})
 }
 
@@ -192,6 +199,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	slot.ready, slot.readyAt, slot.accidents = m, time.Now(), 0
 	slot.hang, slot.recycleAt = hangDetector{}, newRecycleLimits(slot.config)
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
+	s.giveTicketKeys() // which may have changed since its hello
 }
 
 // openQueues has the ready workers of the generation that serves be given connections:
@@ -234,8 +242,10 @@ func (s *supervisor) fail(slot *slot, why string) {
 }
 
 // tell sends a control message; a worker that does not read is killed.
-func (s *supervisor) tell(slot *slot, m ipc.Message) {
-	err := slot.process.Tell(m)
+func (s *supervisor) tell(slot *slot, m ipc.Message) { s.told(slot, slot.process.Tell(m)) }
+
+// told kills a worker that could not be told something.
+func (s *supervisor) told(slot *slot, err error) {
 	if err != nil && !errors.Is(err, fdpass.ErrPeerClosed) { // its process is dying: exited follows
 		s.kill(slot, err.Error())
 	}

@@ -167,7 +167,9 @@ func (s *supervisor) switchOver() {
 	if r.config.LogLevel != hclog.NoLevel && r.config.LogLevel != s.config.LogLevel {
 		s.log.SetLevel(r.config.LogLevel)
 	}
+	before := s.config
 	s.config = r.config
+	s.switchTicketKeys(before.tls)
 	s.openQueues()
 	s.applyListeners(r.listeners)
 	s.dispatch.Guard(s.generation, r.config.moveFailures())

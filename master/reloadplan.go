@@ -22,6 +22,7 @@ type reloadPlan struct {
 func (p *reloadPlan) drop() {
 	if p.program != nil {
 		p.program.Close()
+		p.config.tls.wipe()
 	}
 }
 
@@ -73,6 +74,7 @@ func planReload(old *Config, read func()) reloadPlan {
 	}
 	worker, err := openProgram(&next)
 	if err != nil {
+		next.tls.wipe()
 		return reloadPlan{err: err}
 	}
 	read()

@@ -111,6 +111,7 @@ func (s *supervisor) sample(now time.Time) {
 		s.checkHang(slot, now, t.Queued > 0 || t.Stuck) // what was queued at a stuck one is given to others
 		moving = moving || !slot.hang.last.restsSince(before)
 	}
+	s.rotateTicketKeys(now)
 	s.recycle(now)
 	s.rebalance()
 	s.releaseEmpty()

@@ -21,7 +21,7 @@ func runSelfTest(config *Config) error {
 		if err != nil {
 			return err
 		}
-		return state.fits(config)
+		return errors.Join(state.fits(config), state.loadTLS(config))
 	})
 }
 

@@ -28,6 +28,7 @@ type supervisor struct {
 	listeners []*listen.Listener // owned; dispatch accepts from them
 	sockets   int                // of each TCP address: one for each goroutine that accepts
 	processes processes
+	secrets   secrets
 
 	notifier notifier
 	sampling sampling
@@ -94,6 +95,7 @@ type process interface {
 	PID() int
 	Queue() (queue, workerEnd int)
 	Tell(ipc.Message) error
+	TellKeys(memory int) error // borrowed
 	StderrTail() string
 	LeftOthers() bool
 	HangUp()
@@ -111,6 +113,7 @@ func (s *supervisor) run() error {
 		for _, p := range s.programs {
 			p.Close()
 		}
+		s.secrets.close()
 	}()
 	s.alive(time.Now()) // at once: the program before may have done so a while ago
 	s.sampling.plan(time.Now(), sampleEvery)
@@ -169,6 +172,7 @@ func (s *supervisor) reconcile() {
 	s.proceedScalings()
 	s.proceedMoves()
 	s.closePrograms()
+	s.forgetSecrets()
 	s.proceedUpgrade()
 }
 

@@ -78,6 +78,15 @@ func (u *upgradeState) fits(config *Config) error {
 	return nil
 }
 
+// loadTLS reads the files that the configuration names, if the program before had no
+// credentials in force: there is no more to be read than at a start.
+func (u *upgradeState) loadTLS(config *Config) error {
+	if u.Credentials > 0 {
+		return nil
+	}
+	return config.loadTLS(time.Now())
+}
+
 // takeOver builds the actors from the state of the old program, to go on where that
 // stopped. Up to the commit nothing is changed: an error, or a panic, leads back to the old
 // program.
@@ -98,6 +107,9 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 	if err := errors.Join(state.fits(config), state.open(), state.readPerIP()); err != nil {
 		return nil, err
 	}
+	if err := state.loadTLS(config); err != nil {
+		return nil, err
+	}
 	boards, err := openBoards(state)
 	if err != nil {
 		return nil, err
@@ -105,6 +117,11 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 	a, err = newActors(config, listen.Restore(state.Listeners), limit)
 	if err != nil {
 		return nil, err
+	}
+	if state.Credentials > 0 {
+		if err := a.super.secrets.restore(config, state.Credentials); err != nil {
+			return nil, err
+		}
 	}
 	if state.Worker == nil { // the program before did not say, or did not find it
 		worker, err := openProgram(config)

@@ -259,6 +259,11 @@ func (s *supervisor) becomeNext() error {
 	}
 	state := s.state(accept)
 	state.Began, state.Groups = int64(began), s.upgrader.groups()
+	if s.config.tls.hasCredentials() {
+		if state.Credentials, err = s.secrets.memory(s.config.tls); err != nil {
+			return err
+		}
+	}
 	return s.upgrader.become(state, s.upgrade.test, s.inbox.Empty)
 }
 

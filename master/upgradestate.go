@@ -41,8 +41,11 @@ type upgradeState struct {
 
 	Generation int
 	Target     int
-	Again      bool   // a reload was asked for meanwhile
-	LastMove   uint64 // the id of the last move order: no later one is to have an id that a late answer may name
+	Again      bool // a reload was asked for meanwhile
+	// Credentials is a descriptor: of the memfd with those of the configuration in force, and
+	// with the ticket keys; 0: there are none, or an older program wrote this.
+	Credentials int
+	LastMove    uint64 // the id of the last move order: no later one is to have an id that a late answer may name
 
 	Groups []child.GroupState // process groups left behind by workers that are gone
 }
@@ -134,6 +137,9 @@ func (u *upgradeState) descriptors() []int {
 	fds = append(fds, u.boards()...)
 	if u.Control >= 0 {
 		fds = append(fds, u.Control)
+	}
+	if u.Credentials > 0 {
+		fds = append(fds, u.Credentials)
 	}
 	if u.Worker != nil {
 		fds = append(fds, u.Worker.Descriptors()...)

@@ -27,14 +27,14 @@ func TestUpgradeStateKnowsEveryField(t *testing.T) {
 			"number": carried, "generation": carried, "config": made, "life": carried, "why": carried, "until": carried,
 			"restarts": carried, "incarnation": carried, "process": carried, "queueOpen": carried, "board": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
 			"killed": carried, "readyAt": carried, "hang": moment, "recycleAt": carried,
-			"deaths": carried, "accidents": carried, "alarm": carried,
+			"keysDue": carried, "deaths": carried, "accidents": carried, "alarm": carried,
 		}},
 		{listen.Listener{}, map[string]string{
 			"From": carried, "Name": carried, "Address": carried, "Bound": carried, "FD": carried, "More": carried, "file": carried,
 		}},
 		{recycleLimits{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
 		{supervisor{}, map[string]string{
-			"config": made, "log": made, "listeners": carried, "sockets": "as many as there are", "dispatch": made, "processes": made, "notifier": made, "sampling": moment,
+			"config": made, "log": made, "listeners": carried, "sockets": "as many as there are", "dispatch": made, "processes": made, "secrets": "those of the configuration in force are carried, in a memory of their own", "notifier": made, "sampling": moment,
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
 			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": carried,
