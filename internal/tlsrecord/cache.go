@@ -13,23 +13,62 @@ const maxCached = 1024
 // that is needed next.
 type Cache struct {
 	quiet
-	held []*ciphers
+	held []*entry
 }
 
-func (c *Cache) add(p *ciphers) {
+// entry is a layer's place in a Cache, or what it has without one. The ciphers are not in
+// it but behind it, where fmt does not look: see Secret.
+type entry struct {
+	quiet
+	owner   *Layer
+	place   int  // in the cache's list
+	busy    bool // used since the last Sweep
+	ciphers *ciphers
+}
+
+// busyCiphers returns what there is of a layer's ciphers, which will be used now.
+func (l *Layer) busyCiphers() *ciphers {
+	if l.entry == nil {
+		l.entry = &entry{owner: l, ciphers: new(ciphers)}
+		if l.cache != nil {
+			l.cache.add(l.entry)
+		}
+	}
+	l.entry.busy = true
+	return l.entry.ciphers
+}
+
+func (l *Layer) dropCiphers() {
+	if l.entry == nil {
+		return
+	}
+	if l.cache != nil {
+		l.cache.remove(l.entry)
+	}
+	l.entry.drop()
+}
+
+// drop takes the ciphers from their owner, who builds others when it needs them.
+func (e *entry) drop() {
+	e.owner.entry = nil
+	*e.ciphers = ciphers{}
+	*e = entry{}
+}
+
+func (c *Cache) add(e *entry) {
 	if len(c.held) >= maxCached {
 		other := c.held[rand.IntN(len(c.held))]
 		c.remove(other)
 		other.drop()
 	}
-	p.place = len(c.held)
-	c.held = append(c.held, p)
+	e.place = len(c.held)
+	c.held = append(c.held, e)
 }
 
-func (c *Cache) remove(p *ciphers) {
+func (c *Cache) remove(e *entry) {
 	last := len(c.held) - 1
-	c.held[p.place] = c.held[last]
-	c.held[p.place].place = p.place
+	c.held[e.place] = c.held[last]
+	c.held[e.place].place = e.place
 	c.held[last] = nil
 	c.held = c.held[:last]
 }
@@ -38,13 +77,13 @@ func (c *Cache) remove(p *ciphers) {
 // pairs are left: with none there is nothing to sweep until something is used.
 func (c *Cache) Sweep() (left int) {
 	for i := len(c.held) - 1; i >= 0; i-- {
-		p := c.held[i]
-		if p.busy {
-			p.busy = false
+		e := c.held[i]
+		if e.busy {
+			e.busy = false
 			continue
 		}
-		c.remove(p)
-		p.drop()
+		c.remove(e)
+		e.drop()
 	}
 	if len(c.held) == 0 {
 		c.held = nil

@@ -20,7 +20,7 @@ func echoes(t *testing.T, client, server *Layer) {
 func (c *Cache) check(t *testing.T) {
 	t.Helper()
 	for i, held := range c.held {
-		if held.place != i || held.owner == nil || held.owner.ciphers != held || held.owner.cache != c {
+		if held.place != i || held.owner == nil || held.owner.entry != held || held.owner.cache != c {
 			t.Fatalf("entry %d is not its owner's", i)
 		}
 	}
@@ -66,7 +66,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("right after use %d are left", left)
 	}
 	echoes(t, busy, other)
-	if left := cache.Sweep(); left != 2 || idle.ciphers != nil || third.ciphers != nil || busy.ciphers == nil {
+	if left := cache.Sweep(); left != 2 || idle.entry != nil || third.entry != nil || busy.entry == nil {
 		t.Errorf("%d are left", left)
 	}
 	cache.check(t)
@@ -83,10 +83,10 @@ func TestSetCache(t *testing.T) {
 	var one, two Cache
 	client, server := pair(t, suites[0].id)
 	echoes(t, client, server)
-	has := client.ciphers
+	has := client.entry
 	for _, c := range []*Cache{&one, &two, nil, &one, &one} {
 		client.SetCache(c)
-		if client.ciphers != has {
+		if client.entry != has {
 			t.Fatal("the ciphers are others")
 		}
 		one.check(t)

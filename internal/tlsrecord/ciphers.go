@@ -11,10 +11,6 @@ import (
 // needed: some 1.6 KiB with AES-GCM, and what takes several times as long as to open or
 // seal a small record.
 type ciphers struct {
-	quiet
-	owner       *Layer
-	place       int  // in the cache's list
-	busy        bool // used since the last Sweep
 	read, write direction
 	// What a cipher reads for one record. These are here because what is passed
 	// through an interface is allocated each time if it is on the stack.
@@ -30,50 +26,20 @@ type direction struct {
 
 // reading returns the ciphers, of which that for reading is built.
 func (l *Layer) reading() *ciphers {
-	c := l.ciphers
-	if c == nil || c.read.aead == nil {
-		c = l.holdCiphers()
+	c := l.busyCiphers()
+	if c.read.aead == nil {
 		c.read.build(&suites[l.suite], &l.read.secret)
 	}
-	c.busy = true
 	return c
 }
 
 // writing returns the ciphers, of which that for writing is built.
 func (l *Layer) writing() *ciphers {
-	c := l.ciphers
-	if c == nil || c.write.aead == nil {
-		c = l.holdCiphers()
+	c := l.busyCiphers()
+	if c.write.aead == nil {
 		c.write.build(&suites[l.suite], &l.write.secret)
 	}
-	c.busy = true
 	return c
-}
-
-func (l *Layer) holdCiphers() *ciphers {
-	if l.ciphers == nil {
-		l.ciphers = &ciphers{owner: l}
-		if l.cache != nil {
-			l.cache.add(l.ciphers)
-		}
-	}
-	return l.ciphers
-}
-
-func (l *Layer) dropCiphers() {
-	if l.ciphers == nil {
-		return
-	}
-	if l.cache != nil {
-		l.cache.remove(l.ciphers)
-	}
-	l.ciphers.drop()
-}
-
-// drop takes them from their owner, who builds others when it needs them.
-func (c *ciphers) drop() {
-	c.owner.ciphers = nil
-	*c = ciphers{}
 }
 
 func (d *direction) build(s *suite, secret *Secret) {

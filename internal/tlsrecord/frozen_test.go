@@ -23,7 +23,7 @@ func TestFrozenKnowsEveryField(t *testing.T) {
 		"quiet":    "no bytes",
 		"read":     "frozen",
 		"write":    "frozen",
-		"ciphers":  "built again",
+		"entry":    "its ciphers are built again",
 		"cache":    "the new process's",
 		"suite":    "frozen, by its number",
 		"role":     "frozen",

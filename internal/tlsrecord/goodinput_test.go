@@ -22,6 +22,8 @@ var goodInputs = []struct {
 		return slices.Concat(p.data("one "), p.data("two "), p.data("three"))
 	}, "one two three", false, nil},
 	{"the longest record", both, func(p *peer) []byte { return p.data(strings.Repeat("x", 16384)) }, strings.Repeat("x", 16384), false, nil},
+	{"the longest length, and no more than that", v13, func(*peer) []byte { return []byte{23, 3, 3, 0x41, 0} }, "", false, nil},
+	{"the longest length, and no more than that", v12, func(*peer) []byte { return []byte{23, 3, 3, 0x48, 0} }, "", false, nil},
 	{"zeros behind (TLS13-RecordPadding-TLS)", v13, func(p *peer) []byte {
 		return slices.Concat(p.send(23, []byte("a"), 10), p.send(23, []byte("b\x00"), 1000))
 	}, "ab\x00", false, nil},

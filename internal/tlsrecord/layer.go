@@ -23,8 +23,8 @@ type Layer struct {
 	quiet
 	read, write half
 
-	ciphers *ciphers // nil: to be built
-	cache   *Cache   // nil: it keeps its own ciphers
+	entry *entry // of its ciphers; nil: to be built
+	cache *Cache // nil: it keeps its own ciphers
 
 	suite uint8 // its place in the table
 	role  Role
@@ -123,12 +123,12 @@ func (l *Layer) keep(client, server []byte) {
 // SetCache has the layer keep its ciphers in c from now on, which belongs to the same
 // goroutine. With nil, as at first, it keeps them itself until Wipe.
 func (l *Layer) SetCache(c *Cache) {
-	if l.cache != nil && l.ciphers != nil {
-		l.cache.remove(l.ciphers)
+	if l.cache != nil && l.entry != nil {
+		l.cache.remove(l.entry)
 	}
 	l.cache = c
-	if l.cache != nil && l.ciphers != nil {
-		l.cache.add(l.ciphers)
+	if l.cache != nil && l.entry != nil {
+		l.cache.add(l.entry)
 	}
 }
 

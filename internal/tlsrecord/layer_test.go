@@ -138,6 +138,7 @@ func TestOpens(t *testing.T) {
 		for name, record := range map[string][]byte{
 			"the one before":   first,
 			"two":              slices.Concat(first, second),
+			"it and more":      append(slices.Clone(second), 0),
 			"a part":           second[:len(second)-1],
 			"a header":         second[:headerLen],
 			"nothing":          nil,
@@ -224,7 +225,7 @@ func TestWipe(t *testing.T) {
 		record := peerOf(t, l).data("hello")
 		l.Seal(nil, []byte("x"))
 		l.Wipe()
-		if l.read.secret != (Secret{}) || l.write.secret != (Secret{}) || l.ciphers != nil || cache.Sweep() != 0 {
+		if l.read.secret != (Secret{}) || l.write.secret != (Secret{}) || l.entry != nil || cache.Sweep() != 0 {
 			t.Error("something is left")
 		}
 		if o := l.Open(record); !errors.Is(o.Err, faultWiped) || o.Used != len(record) || o.Plain != nil || o.Reply != nil {

@@ -109,8 +109,5 @@ func (l *Layer) takeUpdate(request byte) fault {
 		return faultUpdateValue
 	}
 	l.renew(&l.read)
-	if l.ciphers != nil {
-		l.ciphers.read = direction{}
-	}
 	return faultNone
 }

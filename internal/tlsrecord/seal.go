@@ -54,9 +54,6 @@ func (l *Layer) update(dst []byte) []byte {
 	}
 	l.owed = owedNone
 	l.renew(&l.write)
-	if l.ciphers != nil {
-		l.ciphers.write = direction{}
-	}
 	return dst
 }
 
@@ -93,4 +90,12 @@ func (l *Layer) renew(h *half) {
 	h.seq, h.blocks = 0, 0
 	clear(kept)
 	clear(next)
+	if l.entry == nil {
+		return
+	}
+	if c := l.entry.ciphers; h == &l.read {
+		c.read = direction{}
+	} else {
+		c.write = direction{}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 // needles are what a text would hold that shows some bytes of a secret, however they are
 // written, by the name of that.
-func needles(secret []byte) map[string]string {
+func needles(secrets map[string][]byte) map[string]string {
 	words := func(separator string, one func(b byte) string) func(b []byte) string {
 		return func(b []byte) string {
 			var all []string
@@ -44,8 +45,10 @@ func needles(secret []byte) map[string]string {
 		"characters":          words(" ", func(b byte) string { return string(rune(b)) }),
 		"base64":              func(b []byte) string { return base64.StdEncoding.EncodeToString(b)[:6] },
 	} {
-		for at := 0; at+6 <= len(secret); at += 6 { // and so base64 is in step
-			found[fmt.Sprint(how, " from byte ", at)] = strings.ToLower(form(secret[at : at+6]))
+		for name, secret := range secrets {
+			for at := 0; at+6 <= len(secret); at += 6 { // and so base64 is in step
+				found[fmt.Sprint(name, " as ", how, " from byte ", at)] = strings.ToLower(form(secret[at : at+6]))
+			}
 		}
 	}
 	return found
@@ -72,10 +75,20 @@ func shows(text string, needles map[string]string) (how string, found bool) {
 // verbs are all that package fmt knows, and some that it does not.
 const verbs = "vTtbcdoOqxXUeEfFgGsqp" + "wyz!"
 
+// formatted returns what becomes of values, each text once, by the name of one that it
+// became of.
 func formatted(values map[string]any) map[string]string {
 	texts := make(map[string]string)
+	defer func() {
+		seen := make(map[string]bool)
+		maps.DeleteFunc(texts, func(_, text string) bool {
+			again := seen[text]
+			seen[text] = true
+			return again
+		})
+	}()
 	for name, v := range values {
-		for _, flags := range []string{"", "+", "#", " ", "-", "# ", "+#", "60", ".40", "+60.3"} {
+		for _, flags := range []string{"", "+", "#", " ", "+#", "20"} {
 			for _, verb := range verbs {
 				format := "%" + flags + string(verb)
 				texts[name+" by "+format] = fmt.Sprintf(format, v)
@@ -96,6 +109,7 @@ func formatted(values map[string]any) map[string]string {
 }
 
 func TestNothingPrintsASecret(t *testing.T) {
+	t.Parallel()
 	// Characters that print, so that no form hides them.
 	client, server := []byte("Kq7xWv2mZr9tLp4sHn8dGc3fJb6yTk5w"), []byte("Xe1uPo0iQa7sWd4fRg6hYj9kUl2zMx3c")
 	l, err := NewTLS13(Server, suites[0].id, client, server, 0, 0)
@@ -106,7 +120,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	l.SetCache(&cache)
 	l.Seal(nil, []byte("a")) // so that there are ciphers
 	l.reading()
-	fixed := l.ciphers.write.fixed
+	fixed := l.entry.ciphers.write.fixed
 	values := map[string]any{
 		"a secret":                         l.read.secret,
 		"a pointer":                        &l.read.secret,
@@ -118,21 +132,13 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"a list":                           []Secret{l.read.secret, l.write.secret},
 		"a map":                            map[string]*Layer{"key": l},
 		"half":                             l.write,
+		"a cache":                          &cache,
 		"an error":                         l.Open([]byte("GET / HTTP/1.1")).Err,
 	}
-	ofClient, ofServer := needles(client), needles(server)
+	secrets := needles(map[string][]byte{"the client's secret": client, "the server's secret": server, "a nonce": fixed[:]})
 	for name, text := range formatted(values) {
-		if how, found := shows(text, ofClient); found {
-			t.Errorf("%s shows the client's secret as %s: %s", name, how, text)
-		}
-		if how, found := shows(text, ofServer); found {
-			t.Errorf("%s shows the server's secret as %s: %s", name, how, text)
-		}
-	}
-	ofNonce := needles(fixed[:])
-	for name, text := range formatted(map[string]any{"a layer": l, "its value": *l, "a cache": &cache}) {
-		if how, found := shows(text, ofNonce); found {
-			t.Errorf("%s shows a nonce as %s: %s", name, how, text)
+		if how, found := shows(text, secrets); found {
+			t.Errorf("%s shows %s: %s", name, how, text)
 		}
 	}
 }
@@ -140,11 +146,11 @@ func TestNothingPrintsASecret(t *testing.T) {
 // What shows looks for is really found.
 func TestShows(t *testing.T) {
 	secret := []byte("Kq7xWv2mZr9tLp4sHn8dGc3fJb6yTk5w")
-	needles := needles(secret)
+	needles := needles(map[string][]byte{"it": secret})
 	for name, text := range formatted(map[string]any{"bytes": secret, "an array": [32]byte(secret)}) {
 		format := name[strings.LastIndex(name, " ")+1:]
-		// A type, an address, a part of it, or nothing at all.
-		if strings.HasSuffix(format, "T") || strings.HasSuffix(format, "p") || strings.Contains(format, ".") || format == "XML" {
+		// A type, an address, or nothing at all.
+		if strings.HasSuffix(format, "T") || strings.HasSuffix(format, "p") || format == "XML" {
 			continue
 		}
 		if _, found := shows(text, needles); !found {
