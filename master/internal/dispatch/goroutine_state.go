@@ -22,10 +22,20 @@ func (g *acceptGoroutine) state() State {
 		s.Queues = append(s.Queues, q.state())
 	}
 	for _, conn := range g.allPending() {
-		s.Pending = append(s.Pending, PendingState{conn.fd, conn.accepted.Local, conn.accepted.Remote, conn.accepted.Listener, conn.accepted.Accepted})
+		s.Pending = append(s.Pending, conn.state())
 	}
 	s.PerIP = d.perIP.record()
 	return s
+}
+
+func (c *pendingConn) state() PendingState {
+	e := &c.accepted
+	return PendingState{c.fd, e.Local, e.Remote, e.Listener, e.Transport, e.Accepted}
+}
+
+// conn is the reverse.
+func (s *PendingState) conn() pendingConn {
+	return pendingConn{ipc.Envelope{Local: s.Local, Remote: s.Remote, Listener: s.Listener, Transport: s.Transport, Accepted: s.Accepted}, s.FD}
 }
 
 func (q *workerQueue) state() QueueState {
@@ -93,7 +103,7 @@ func (a *Acceptor) Inherit(s *State, entries map[int]*ipc.Entry) error {
 		}
 	}
 	for _, p := range s.Pending {
-		g.pending = append(g.pending, pendingConn{ipc.Envelope{Local: p.Local, Remote: p.Remote, Listener: p.Listener, Accepted: p.Accepted}, p.FD})
+		g.pending = append(g.pending, p.conn())
 	}
 	if err := d.perIP.inherit(s); err != nil {
 		return err

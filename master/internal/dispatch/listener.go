@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/internal/poller"
+	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,12 +18,13 @@ import (
 // is among those that New, or the latest Configure, was given. Until then they stay open,
 // so FD tells one Listener from another.
 type Listener struct {
-	Name    string         // for the envelopes of its connections; empty: none
-	Address string         // where it is bound, for the log
-	Bound   netip.AddrPort // the same; invalid for a Unix socket
-	FD      int            // the accept goroutine's socket
-	More    []int          // further sockets at the same address, for subacceptors
-	Shared  bool           // it is another process's too, which goes on to listen
+	Name      string         // for the envelopes of its connections; empty: none
+	Transport uint8          // likewise: the number of what their bytes pass; 0: nothing
+	Address   string         // where it is bound, for the log
+	Bound     netip.AddrPort // the same; invalid for a Unix socket
+	FD        int            // the accept goroutine's socket
+	More      []int          // further sockets at the same address, for subacceptors
+	Shared    bool           // it is another process's too, which goes on to listen
 }
 
 // listenSocket is a socket that is accepted from; it is borrowed.
@@ -34,6 +36,11 @@ type listenSocket struct {
 
 // sockets returns all that listen.
 func (l *Listener) sockets() []int { return append([]int{l.FD}, l.More...) }
+
+// envelope is what all connections have in common that come to it at a time.
+func (l *Listener) envelope(accepted time.Duration) ipc.Envelope {
+	return ipc.Envelope{Local: l.Bound, Listener: l.Name, Transport: l.Transport, Accepted: accepted}
+}
 
 // stopQueueing lets no further client wait at a listener that is about to close: those that
 // come are refused, and not reset by its close.

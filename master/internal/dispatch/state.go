@@ -55,6 +55,7 @@ type PendingState struct {
 	FD            int
 	Local, Remote netip.AddrPort
 	Listener      string
+	Transport     uint8         // the number; 0: none, or an older program wrote this
 	Accepted      time.Duration // on CLOCK_MONOTONIC
 }
 

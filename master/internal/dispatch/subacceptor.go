@@ -145,12 +145,13 @@ func (s *subacceptor) run() {
 
 // accept accepts at most a batch from a socket.
 func (s *subacceptor) accept(l *Listener, socket int) {
-	now := s.clock.Now()
+	envelope := l.envelope(s.clock.Now())
 	conns, _ := s.accepts.take(l, socket, s.batch)
 	for _, c := range conns {
-		s.fresh = append(s.fresh, pendingConn{ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: now, Remote: c.peer}, c.fd})
+		envelope.Remote = c.peer
+		s.fresh = append(s.fresh, pendingConn{envelope, c.fd})
 	}
-	s.scheduling.Came(len(conns), now)
+	s.scheduling.Came(len(conns), envelope.Accepted)
 }
 
 // deliver publishes what was accepted, and waits until there is room for more. It

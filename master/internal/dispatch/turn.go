@@ -105,7 +105,7 @@ func (g *acceptGoroutine) reclaim() bool {
 // acceptFrom accepts into the batch, which is empty, no more than quota, from one
 // of a listener's sockets. It returns how many came in, and whether there may be more.
 func (g *acceptGoroutine) acceptFrom(l *Listener, socket, quota int) (n int, more bool) {
-	envelope := ipc.Envelope{Local: l.Bound, Listener: l.Name, Accepted: g.clock.Now()}
+	envelope := l.envelope(g.clock.Now())
 	conns, more := g.accepts.take(l, socket, quota)
 	for i := range conns {
 		envelope.Remote = conns[i].peer
