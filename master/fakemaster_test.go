@@ -3,10 +3,13 @@ package master
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/credentials"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/dispatch"
@@ -30,6 +33,7 @@ type fakeMaster struct {
 	entries   []*ipc.Entry        // of the first workers, for the test to write as they do
 	mute      bool                // those started from now on never say ready
 	moves     bool                // they can move connections
+	failKeys  error               // telling them ticket keys fails with this
 	failStart error               // starting one fails with this
 	aborted   time.Time           // when one last was, for it hung
 
@@ -51,9 +55,11 @@ type fakeMaster struct {
 
 	// An upgrade:
 	upgradeSteps []string
-	failTest     error // starting the self-test fails with this
-	failExecute  error // becoming the new program fails with this
-	someoneDied  bool  // a child is reaped, and the supervisor has not heard of it
+	failTest     error  // starting the self-test fails with this
+	failExecute  error  // becoming the new program fails with this
+	handedOver   []int  // descriptors that the new program was to have
+	onExecute    func() // is called when they are there; nil: nothing is
+	someoneDied  bool   // a child is reaped, and the supervisor has not heard of it
 }
 
 // fakeWorker is a worker process that is not there.
@@ -61,10 +67,11 @@ type fakeWorker struct {
 	pid      int
 	spec     child.Spec
 	fm       *fakeMaster
-	hungUp   bool // by the supervisor
-	stubborn bool // does not exit when told to drain
-	deaf     bool // does not answer when told to move
-	gave     bool // it has said that it gave all
+	keys     *credentials.TicketKeys // that it was told last; nil: none
+	hungUp   bool                    // by the supervisor
+	stubborn bool                    // does not exit when told to drain
+	deaf     bool                    // does not answer when told to move
+	gave     bool                    // it has said that it gave all
 }
 
 // newFakeMaster starts a supervisor whose workers cannot move connections.
@@ -73,7 +80,8 @@ func newFakeMaster(workers, maxWorkers int) *fakeMaster {
 }
 
 // newFakeMasterOf starts a supervisor with workers that can move connections, or cannot.
-func newFakeMasterOf(workers, maxWorkers int, moves bool) *fakeMaster {
+// What change does to its configuration is done to that of each reload, too.
+func newFakeMasterOf(workers, maxWorkers int, moves bool, change ...func(*Config)) *fakeMaster {
 	fm := &fakeMaster{moves: moves,
 		ended: make(chan error, 1), nextPID: 100, workers: workers,
 		live: make(map[int]*fakeWorker), queues: make(map[int]*dispatch.Queue), queuesClosed: make(map[int]bool),
@@ -81,6 +89,9 @@ func newFakeMasterOf(workers, maxWorkers int, moves bool) *fakeMaster {
 	config := Config{
 		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
 		DrainTimeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
+	}
+	for _, f := range change {
+		f(&config)
 	}
 	config.Reread = func(*Config) (next Config, err error) { // called on a reload's goroutine
 		next = config
@@ -134,6 +145,10 @@ func (fm *fakeMaster) newUpgrader() upgrader {
 		flushMessages: func() { note("flush messages") },
 		handOverLog:   func() int { note("hand the log over"); return 3 },
 		execute: func(path string, fds []int, variables ...string) error {
+			fm.handedOver = slices.Clone(fds)
+			if fm.onExecute != nil {
+				fm.onExecute()
+			}
 			note("execute " + path + " " + variables[len(variables)-1])
 			return fm.failExecute
 		},
@@ -167,8 +182,11 @@ func (fm *fakeMaster) launch(o child.Spec) (process, error) {
 	fm.nextPID++
 	w := &fakeWorker{pid: fm.nextPID, spec: o, fm: fm}
 	fm.live[w.pid] = w
+	if o.Hello.TLS {
+		w.take(o.Memory, credentials.Decode)
+	}
 	if !fm.mute {
-		w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: fm.moves})
+		w.ready()
 	}
 	return w, nil
 }
@@ -190,10 +208,35 @@ func (w *fakeWorker) Tell(m ipc.Message) error {
 	return nil
 }
 
-func (w *fakeWorker) TellKeys(memory int) error { return w.Tell(ipc.TicketKeys{}) }
+func (w *fakeWorker) TellKeys(memory int) error {
+	if w.fm.failKeys != nil {
+		return w.fm.failKeys
+	}
+	w.take(memory, func(message []byte) (*credentials.Credentials, *credentials.TicketKeys, error) {
+		keys, err := credentials.DecodeTicketKeys(message)
+		return nil, keys, err
+	})
+	return w.Tell(ipc.TicketKeys{})
+}
+
+// take takes the ticket keys in a memfd, which it borrows.
+func (w *fakeWorker) take(memory int, decode func([]byte) (*credentials.Credentials, *credentials.TicketKeys, error)) {
+	message, err := fdpass.ReadSealed(memory, credentials.MaxEncoded)
+	if err == nil {
+		_, w.keys, err = decode(message)
+	}
+	if err != nil {
+		w.fm.fault("pid %d: %v", w.pid, err)
+	}
+}
 
 // say sends a control message to the supervisor.
 func (w *fakeWorker) say(m ipc.Message) { w.fm.inbox.Put(child.Said{ID: w.spec.ID, Message: m}) }
+
+// ready is what a worker says that is.
+func (w *fakeWorker) ready() {
+	w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: w.fm.moves, TLS: w.keys != nil})
+}
 
 // obey is what a worker does that is told something.
 func (fm *fakeMaster) obey(w *fakeWorker, m ipc.Message) {
