@@ -38,6 +38,9 @@ func Strict(on bool) Option { return func(o *options) { o.strict = on } }
 // WithFlushTime replaces flushTime, which a test cannot wait for.
 func WithFlushTime(d time.Duration) Option { return func(o *options) { o.flushTime = d } }
 
+// WithMaxWaiting replaces maxWaiting.
+func WithMaxWaiting(n int) Option { return func(o *options) { o.maxWaiting = n } }
+
 const (
 	ReservedFDs = reservedFDs
 	HighWater   = highWater

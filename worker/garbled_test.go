@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"net"
-	"slices"
 	"testing"
 
 	"github.com/usher-go/usher/worker"
@@ -91,7 +90,6 @@ var ways = []wayTest{
 
 // streamWays are those of the ways between a peer and a stream.
 var streamWays = []wayTest{
-	{"streams", TestStreamsReturnWithConnections},
 	{"many streams", TestManyStreams},
 	{"streams of one listener", TestByListener},
 	{"HTTP", TestHTTP},
@@ -110,7 +108,7 @@ func TestGarbled(t *testing.T) {
 	before, thawedBefore := worker.Garblers()
 	garbling = true
 	defer func() { garbling = false }()
-	for _, test := range slices.Concat(ways, streamWays) {
+	for _, test := range ways {
 		t.Run(test.name, func(t *testing.T) {
 			before, _ := worker.Garblers()
 			test.test(t)

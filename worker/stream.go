@@ -1,27 +1,34 @@
 package worker
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 	"weak"
 
 	"golang.org/x/sys/unix"
 )
 
 // stream is one connection of a Streams handler. It owns its descriptor until Accept, on
-// a goroutine of the program, makes a net.Conn of it, which is the program's; from then on
-// the loop waits for its close.
+// a goroutine of the program, makes a net.Conn of it, or its passage does (streampassage.go).
+// That is the program's; from then on the loop waits for its close.
 type stream struct {
-	id        uint64
-	remote    netip.AddrPort
-	listener  *streamListener
-	transport transport // nil: none; else it goes to the program with the connection
+	id       uint64
+	remote   netip.AddrPort // by the socket
+	name     string         // of the master's listener
+	listener *streamListener
+	passage  *passage     // nil: Accept is the next that happens to it
+	place    passingPlace // if it has a passage
 
 	// The listener's mutex guards these.
-	fd     int           // owned; -1 once accepted or closed
-	socket func() socket // nil before Accept; returns the program's socket, or nil once that is collected
+	fd      int              // owned; -1 once there is a socket, or it is closed
+	socket  func() socket    // nil before that; returns the socket, or nil once that is collected
+	secure  func() *tls.Conn // likewise, of what is around it; nil: there is no TLS, or not yet
+	ready   net.Conn         // what its passage has made of it, until Accept returns that
+	dropped bool             // it is to be closed, whatever it has come to
 }
 
 // socket is what *net.TCPConn and *net.UnixConn have in common.
@@ -32,9 +39,24 @@ type socket interface {
 	SyscallConn() (syscall.RawConn, error)
 }
 
-// accept makes the program's connection of it, and gives it the descriptor. It runs on
-// the goroutine that calls Accept.
+// accept makes the program's connection of it. It runs on the goroutine that calls Accept.
 func (c *stream) accept() (net.Conn, error) {
+	if c.passage == nil {
+		return c.open()
+	}
+	l := c.listener
+	l.mu.Lock()
+	conn := c.ready
+	c.ready = nil
+	l.mu.Unlock()
+	if conn == nil {
+		return nil, ErrDrained
+	}
+	return conn, nil
+}
+
+// open makes a socket of the descriptor, which that owns from then on.
+func (c *stream) open() (socket, error) {
 	conn, err := netConn(c.fd)
 	l := c.listener
 	l.mu.Lock()
@@ -49,25 +71,46 @@ func (c *stream) accept() (net.Conn, error) {
 	case *net.UnixConn:
 		c.socket = weakly(conn)
 	}
-	if l.hurried {
+	if l.hurried || c.dropped {
 		_ = conn.Close() // nothing was written
 		return nil, ErrDrained
-	}
-	if c.transport != nil {
-		return newTransportConn(conn, c.transport), nil
 	}
 	return conn, nil
 }
 
-// weakly returns a function that returns p as long as the program has it. One
-// that it forgets to close is closed when it is collected, as everywhere in Go.
+// discard closes one that nobody has accepted. The listener's mutex is held, and nothing
+// here waits.
+func (c *stream) discard() {
+	if conn := c.ready; conn != nil {
+		c.ready = nil
+		// TLS says so to its peer, which may be gone.
+		c.listener.streams.passing.goroutines.Go(func() { _ = conn.Close() })
+		return
+	}
+	_ = unix.Close(c.fd) // nothing was written
+	c.fd = -1
+}
+
+// drop has one closed that is on its way, by the goroutine of its passage. The listener's
+// mutex is held, and nothing here waits.
+func (c *stream) drop() {
+	c.dropped = true
+	if c.socket != nil {
+		if s := c.socket(); s != nil {
+			shutdown(s)
+		}
+	}
+}
+
+// weakly returns a function that returns p as long as somebody has it. One that the
+// program forgets to close is closed when it is collected, as everywhere in Go.
 func weakly[T any, P interface {
 	*T
 	socket
 }](p P) func() socket {
-	w := weak.Make((*T)(p))
+	value := weak.Make((*T)(p)).Value
 	return func() socket {
-		if p := P(w.Value()); p != nil {
+		if p := P(value()); p != nil {
 			return p
 		}
 		return nil
@@ -79,43 +122,62 @@ func weakly[T any, P interface {
 //
 // Package net has one way to do so, and it duplicates the descriptor: a dozen
 // system calls more than Accept of a listener of its own, for each connection.
-func netConn(fd int) (net.Conn, error) {
+func netConn(fd int) (socket, error) {
 	file := os.NewFile(uintptr(fd), "")
 	conn, err := net.FileConn(file)
 	_ = file.Close() // the connection has its own descriptor
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := conn.(socket); !ok || conn.RemoteAddr() == nil {
+	s, ok := conn.(socket)
+	if !ok || conn.RemoteAddr() == nil {
 		_ = conn.Close() // nothing was written
 		return nil, os.NewSyscallError("getpeername", unix.ENOTCONN)
 	}
-	return conn, nil
+	return s, nil
 }
 
-// inUse returns the program's socket, or nil: before Accept, and once the program has
-// forgotten it. It and the following are for the loop's goroutine.
-func (c *stream) inUse() socket {
+// inUse returns the socket, or nil: before there is one, and once the program has
+// forgotten it. secure is what is around it, or nil. It and the following are for the
+// loop's goroutine.
+func (c *stream) inUse() (s socket, secure *tls.Conn) {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
 	if c.socket == nil {
-		return nil
+		return nil, nil
 	}
-	return c.socket()
+	if c.secure != nil {
+		secure = c.secure()
+	}
+	return c.socket(), secure
 }
 
-// shutdown sends FIN, and ends reading for the program.
+// shutdown sends FIN, after close_notify if there is TLS, and ends reading for the program.
 func (c *stream) shutdown() {
-	if s := c.inUse(); s != nil {
-		_ = s.CloseWrite() // it may be closed
-		_ = s.CloseRead()  // likewise
+	s, secure := c.inUse()
+	switch {
+	case s == nil:
+	case secure == nil:
+		shutdown(s)
+	default:
+		// It waits for a Write that is under way, and the peer may take nothing.
+		c.listener.streams.passing.goroutines.Go(func() {
+			_ = secure.SetWriteDeadline(time.Now().Add(drainFlushTime)) // it may be closed
+			_ = secure.CloseWrite()                                     // likewise
+			shutdown(s)
+		})
 	}
+}
+
+func shutdown(s socket) {
+	_ = s.CloseWrite() // it may be closed
+	_ = s.CloseRead()  // likewise
 }
 
 // close closes it for the program, at once: with SO_LINGER close(2) would wait for
 // the client (socket(7)), and the loop with it.
 func (c *stream) close() {
-	if s := c.inUse(); s != nil {
+	if s, _ := c.inUse(); s != nil {
 		if tcp, ok := s.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(-1) // it may be closed
 		}
@@ -126,13 +188,13 @@ func (c *stream) close() {
 // closed reports whether the program has closed it, or it was closed before Accept.
 func (c *stream) closed() bool {
 	c.listener.mu.Lock()
-	accepted := c.socket != nil
+	opened := c.socket != nil
 	pending := c.fd >= 0
 	c.listener.mu.Unlock()
-	if !accepted {
+	if !opened {
 		return !pending
 	}
-	s := c.inUse()
+	s, _ := c.inUse()
 	if s == nil {
 		return true
 	}

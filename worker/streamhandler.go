@@ -12,12 +12,22 @@ import (
 // touches them; it counts them when they are closed. The worker's idle timeout
 // is not theirs.
 //
+// Behind a listener with TLS or proxy=on, Accept returns a connection once its handshake is
+// done and its PROXY header read; a client that is slow with those holds up no other. With
+// TLS it is a *tls.Conn, so that a server of net/http sees the certificates, and speaks
+// HTTP/2 to who has asked for it (WithALPN("h2", "http/1.1")). With a PROXY header alone it
+// can all that a *net.TCPConn can, is none, and has a method NetConn, which returns that.
+// RemoteAddr and LocalAddr are the header's; ProxyOf has the rest of it. Those that the
+// server refuses, or that take too long, are closed and counted, and Accept does not
+// return them.
+//
 // When the worker is to end, Accept returns the connections that have come so
 // far, and then an error that is net.ErrClosed. The worker ends once serve has
 // returned and every connection is closed; at the drain's deadline it closes
-// those that are left: FIN first, a second later in any case, whatever SetLinger
-// says. Until then a Close that lingers holds up its own goroutine alone. For
-// HTTP, package httpworker ends idle connections in between, and loses no request:
+// those that are left: FIN first (of TLS, close_notify before it), a second later in any
+// case, whatever SetLinger says. Until then a Close that lingers holds up its own
+// goroutine alone. For HTTP, package httpworker ends idle connections in between, and
+// loses no request:
 //
 //	worker.Main(worker.Streams(func(l net.Listener) error {
 //		return httpworker.Serve(l, &http.Server{Handler: mux}, 2*time.Second)

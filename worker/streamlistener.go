@@ -1,11 +1,12 @@
 package worker
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
+	"weak"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sys/unix"
 )
 
 // streamListener is the net.Listener that a Streams handler's function gets. The loop's
@@ -16,9 +17,10 @@ type streamListener struct {
 	log     hclog.Logger
 
 	mu       sync.Mutex // guards the following, and what each stream says
-	changed  sync.Cond  // signalled when pending or draining has changed
+	changed  sync.Cond  // signalled when pending, passing or draining has changed
 	pending  []*stream
-	draining bool // Accept ends when nothing is pending
+	passing  int  // connections that are to be pending, once their passage is over
+	draining bool // Accept ends when nothing is pending or passing
 	ended    bool // Accept has ended
 	hurried  bool // the deadline has come: what is accepted now is closed at once
 }
@@ -72,10 +74,13 @@ func (l *streamListener) close() bool {
 	was := l.draining
 	l.draining, l.ended = true, true
 	for _, c := range l.pending {
-		_ = unix.Close(c.fd) // nothing was written
-		c.fd = -1
+		c.discard()
 	}
-	if n := len(l.pending); n > 0 {
+	underWay := l.streams.passing.of(l)
+	for _, c := range underWay {
+		c.drop()
+	}
+	if n := len(l.pending) + len(underWay); n > 0 {
 		l.log.Warn("connections closed, nobody accepts them", "count", n)
 	}
 	l.pending = nil
@@ -83,7 +88,7 @@ func (l *streamListener) close() bool {
 	return was
 }
 
-// drain ends Accept once nothing is pending.
+// drain ends Accept once nothing is pending, and nothing on its way.
 func (l *streamListener) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,13 +109,49 @@ func (l *streamListener) put(c *stream) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		l.log.Warn("connections closed, nobody accepts them", "count", 1)
-		_ = unix.Close(c.fd) // nothing was written
-		c.fd = -1
+		l.refuse(c)
 		return
 	}
 	l.pending = append(l.pending, c)
 	l.changed.Signal()
+}
+
+// expect is put for one that has to pass something first: passed follows. It reports
+// whether the connection is still open.
+func (l *streamListener) expect(c *stream) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		l.refuse(c)
+		return false
+	}
+	l.passing++
+	return true
+}
+
+// refuse closes a connection that comes after Accept's end. The mutex is held.
+func (l *streamListener) refuse(c *stream) {
+	l.log.Warn("connections closed, nobody accepts them", "count", 1)
+	c.discard()
+}
+
+// passed adds the connection that a passage has led to, for Accept. It reports whether
+// Accept will return it; nil is for a passage that has failed. It is called on the
+// goroutine of the passage.
+func (l *streamListener) passed(c *stream, conn net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.passing--
+	l.changed.Broadcast()
+	if conn == nil || c.dropped || l.ended {
+		return false
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		c.secure = weak.Make(secure).Value
+	}
+	c.ready = conn
+	l.pending = append(l.pending, c)
+	return true
 }
 
 // next waits for a connection; nil means that Accept has ended.
@@ -118,7 +159,7 @@ func (l *streamListener) next() *stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.pending) == 0 {
-		if l.draining {
+		if l.ended || l.draining && l.passing == 0 {
 			l.ended = true
 			return nil
 		}

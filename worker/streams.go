@@ -17,7 +17,8 @@ import (
 // loop's goroutine; only its listeners are shared with others.
 //
 //	queue ─► adopt ─► listener.pending ─► Accept ─► the program ─► close(2) ─► closewatch ─► counted
-//	                                                                      └──► looks ───────┘
+//	           │             ▲                                            └──► looks ───────┘
+//	           └─► passing ──┘ a PROXY header is read, a TLS handshake done
 type streams struct {
 	member     *member
 	watch      *closewatch.Watch // nil: there is none
@@ -25,6 +26,7 @@ type streams struct {
 	listeners  map[*streamHandler]*streamListener
 	watched    map[int32]*stream // open connections, by the numbers that watch has given
 	unwatched  looks             // open connections that watch does not watch
+	passing    passing           // open connections that are on their way to Accept
 	running    int               // handlers whose function has not returned
 	acceptOver bool              // Accept comes to its end: connections in the queue are left to the master
 }
@@ -34,6 +36,7 @@ type streams struct {
 func (m *member) chooseKind() error {
 	m.kind = sessions{m}
 	s := &streams{member: m, listeners: make(map[*streamHandler]*streamListener), watched: make(map[int32]*stream)}
+	s.passing.most = m.loop.handshakes.most
 	eachStreamHandler(m.handler, func(h *streamHandler) { s.listeners[h] = newStreamListener(s) })
 	if len(s.listeners) == 0 {
 		return nil
@@ -140,8 +143,13 @@ func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 		s.refuse(e.ID, fd)
 		return true
 	}
-	c := &stream{id: e.ID, remote: e.Remote, listener: listener, fd: fd}
-	c.transport = m.loop.transports.forPlace(place{e.Listener, e.Local, e.Transport}, false)
+	passage, err := m.loop.transports.passage(e.Transport)
+	if err != nil {
+		m.loop.log.Error("connection refused", "conn", e.ID, "peer", e.Remote, "listener", e.Listener, "error", err)
+		s.refuse(e.ID, fd)
+		return true
+	}
+	c := &stream{id: e.ID, remote: e.Remote, name: e.Listener, listener: listener, passage: passage, fd: fd}
 	if watch, err := s.watchClose(fd); err != nil {
 		s.addUnwatched(c, err)
 	} else {
@@ -152,7 +160,11 @@ func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 	if m.loop.log.IsTrace() {
 		m.loop.log.Trace("connection opened", "conn", c.id, "peer", c.remote, "listener", e.Listener)
 	}
-	listener.put(c)
+	if passage == nil {
+		listener.put(c)
+	} else {
+		s.pass(c)
+	}
 	return true
 }
 
@@ -258,8 +270,10 @@ func (s *streams) end() {
 	s.running = 0
 }
 
-// close closes the watch.
+// close closes the watch, and waits for the goroutines of passing: their connections are
+// closed, so they end at once, or when they have computed.
 func (s *streams) close() {
+	s.passing.goroutines.Wait()
 	if s.watch != nil {
 		s.watch.Close()
 	}

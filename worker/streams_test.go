@@ -272,7 +272,7 @@ func TestByListener(t *testing.T) {
 	handTo := func(listener string) *client {
 		c, fd := s.accept()
 		s.packet.Reset()
-		s.packet.Add(&ipc.Envelope{ID: 1, Listener: listener}, fd)
+		s.packet.Add(&ipc.Envelope{ID: 1, Listener: listener, Transport: s.transport}, fd)
 		check(t, s.packets.Send(s.queue, &s.packet))
 		return c
 	}

@@ -1,18 +1,16 @@
 package worker
 
-// transport is what the bytes of a connection pass between its socket and its session
-// (or, with Streams, the program that reads and writes it): a record layer, a header
-// before the first byte, or a stack of such. A connection without one is plain, and its
-// transport nil. wrapped.go uses it for a Conn, streamtransport.go for a net.Conn.
+// transport is what the bytes of a Conn pass between its socket and its session: a record
+// layer. A connection without one is plain, and its transport nil. wrapped.go uses it. (What
+// a connection of Streams passes is another matter: streampassage.go.)
 //
 //	socket ──raw──► decode ──plain──► Data, EOF, Read
 //	socket ◄──raw── reply ◄──┘
 //	socket ◄──raw── encode ◄──plain── Write, Writev, SendFile
 //	socket ◄──raw── finish ◄───────── CloseWrite, Close; FIN follows
 //
-// Who calls: one goroutine at a time, so there is nothing to lock. It is the loop's for
-// a Conn; for a connection of Streams it is the one that reads or writes, under a mutex.
-// The transport is made, or thawed, before Open, and belongs to that one connection.
+// Who calls: the loop's goroutine alone. The transport is made, or thawed, before Open,
+// and belongs to that one connection.
 //
 // It computes, and no more: no system call, no waiting, no goroutine, no clock. What it
 // is given belongs to the caller, and it keeps no reference to that after the call; what

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -88,24 +87,18 @@ func TestTransportAnswers(t *testing.T) {
 // An answer does not wait for something else to be written.
 func TestTransportAnswersAtOnce(t *testing.T) {
 	garble(t)
-	for name, h := range map[string]worker.Handler{
-		"session": worker.DataFunc(echo), "stream": goroutinePer(streamEcho),
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newRig(t, h)
-			c := s.connect()
-			for range 3 {
-				check(t, c.garbled().Ask())
-				check(t, c.garbled().AwaitAnswer())
-			}
-			c.send("x")
-			c.expect("x")
-			c.closeWrite()
-			c.expectEnd()
-			check(t, c.garbled().Conn.Close())
-			s.untilEven(1)
-		})
+	s := newRig(t, worker.DataFunc(echo))
+	c := s.connect()
+	for range 3 {
+		check(t, c.garbled().Ask())
+		check(t, c.garbled().AwaitAnswer())
 	}
+	c.send("x")
+	c.expect("x")
+	c.closeWrite()
+	c.expectEnd()
+	check(t, c.garbled().Conn.Close())
+	s.untilEven(1)
 }
 
 // A peer that has said its end may send on, which is thrown away, and has the answer
@@ -297,56 +290,4 @@ func TestMoveKeepsTheTransport(t *testing.T) {
 			t.Errorf("%d lost, want 1", lost)
 		}
 	})
-}
-
-// Both directions of a stream at once, with peers that are slow, and what the
-// transport owes in between.
-func TestStreamWithTransport(t *testing.T) {
-	garble(t)
-	sent := make([]byte, 4<<20)
-	for i := range sent {
-		sent[i] = byte(i * i >> 7)
-	}
-	s := newRig(t, goroutinePer(func(conn net.Conn) {
-		if _, ok := conn.(*net.TCPConn); ok {
-			t.Error("it is the socket")
-		}
-		var all sync.WaitGroup
-		all.Go(func() {
-			_, err := conn.Write(sent)
-			if err := errors.Join(err, conn.(interface{ CloseWrite() error }).CloseWrite()); err != nil {
-				t.Error(err)
-			}
-			if _, err := conn.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("after CloseWrite: %v", err)
-			}
-		})
-		got, err := io.ReadAll(conn)
-		all.Wait()
-		if err != nil || !bytes.Equal(got, sent) {
-			t.Errorf("%d bytes, %v: not what was sent", len(got), err)
-		}
-	}))
-	c := s.connectNarrow()
-	var all sync.WaitGroup
-	const questions = 4
-	all.Go(func() {
-		for i := range questions {
-			_, err := c.Write(sent[i*len(sent)/questions : (i+1)*len(sent)/questions])
-			if err = errors.Join(err, c.garbled().Ask()); err != nil {
-				t.Error(err)
-			}
-		}
-		check(t, c.garbled().End())
-	})
-	got, err := io.ReadAll(c)
-	all.Wait()
-	if err != nil || !bytes.Equal(got, sent) {
-		t.Errorf("%d bytes, %v: not what was sent", len(got), err)
-	}
-	if n := c.garbled().Answers(); n > questions {
-		t.Errorf("%d answers to %d questions", n, questions)
-	}
-	check(t, c.Close())
-	s.untilEven(1)
 }

@@ -16,9 +16,12 @@ import (
 // config is shared, and not changed. The error is an *Error: its Answer, or crypto/tls's
 // alert, which is written already, is all that is to be sent before the caller closes
 // conn. NetConn of the result has a NetConn itself, which is conn.
-func (p *Pool) Serve(conn net.Conn, config *tls.Config) (_ *tls.Conn, err error) {
+//
+// waits is told when the handshake begins to wait for its peer, and when it does so no more;
+// not while it waits for a place. It must not block.
+func (p *Pool) Serve(conn net.Conn, config *tls.Config, waits func(bool)) (_ *tls.Conn, err error) {
 	h := &Handshake{pool: p, started: true, resume: make(chan struct{}, 1)} // this is its goroutine
-	g := &gate{Conn: conn, handshake: h}
+	g := &gate{Conn: conn, handshake: h, waits: waits}
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicked(v)
@@ -37,6 +40,7 @@ func (p *Pool) Serve(conn net.Conn, config *tls.Config) (_ *tls.Conn, err error)
 type gate struct {
 	net.Conn
 	handshake *Handshake // nil once it is over: then there is no gate
+	waits     func(bool) // see Serve; likewise
 	err       error      // of the connection, during the handshake
 }
 
@@ -51,7 +55,9 @@ func (g *gate) pass(b []byte, do func([]byte) (int, error)) (int, error) {
 		return do(b)
 	}
 	g.handshake.leave()
+	g.waits(true)
 	n, err := do(b)
+	g.waits(false)
 	g.handshake.enter()
 	if err != nil {
 		g.err = err
@@ -61,7 +67,7 @@ func (g *gate) pass(b []byte, do func([]byte) (int, error)) (int, error) {
 
 func (g *gate) remove() {
 	g.handshake.leave()
-	g.handshake = nil
+	g.handshake, g.waits = nil, nil
 }
 
 // enter waits for a place.

@@ -51,8 +51,17 @@ type served struct {
 func blockingServe(p *tlshandshake.Pool, config *tls.Config) (net.Conn, net.Conn, <-chan served) {
 	client, server := net.Pipe()
 	result := make(chan served, 1)
+	waiting := false
 	go func() {
-		conn, err := p.Serve(server, config)
+		conn, err := p.Serve(server, config, func(waits bool) {
+			if waits == waiting {
+				panic("it begins to wait twice")
+			}
+			waiting = waits
+		})
+		if waiting {
+			panic("it still waits")
+		}
 		result <- served{conn, err}
 	}()
 	return client, server, result
