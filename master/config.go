@@ -89,6 +89,28 @@ type Config struct {
 	// have of the machine's memory (cgroups(7)), divided by Workers or by the processors,
 	// whichever are more.
 	WorkerMemory int64
+	// TLSCerts and TLSKeys are PEM files, of certificates, each with those of its issuers
+	// after it, and of their private keys: pairs, by their places. TLS picks one by the name
+	// that the client asks for; else it is the first, or that of a listener's option cert.
+	// Like all files for TLS they are read at the start and at each reload, which is refused
+	// if they are not good. Relative paths count from Directory.
+	TLSCerts []string
+	TLSKeys  []string
+	// TLSClientCA is a PEM file of the CAs of which clients must show a certificate; empty:
+	// they need none.
+	TLSClientCA string
+	// TLSMin is the least version of TLS, 1.2 or 1.3; empty means 1.2.
+	TLSMin string
+	// TLSHandshakeTimeout is how long a TLS handshake may take; 0 means
+	// DefaultTLSHandshakeTimeout.
+	TLSHandshakeTimeout time.Duration
+	// TLSOCSP are DER files, each an OCSP answer about one of TLSCerts, which handshakes
+	// pass on.
+	TLSOCSP []string
+	// TLSTicketKeys is a file of keys for session tickets, for several machines that share
+	// them: a line each, the base64 of 32 bytes. The first seals, all open. Empty: the
+	// master makes its own, daily.
+	TLSTicketKeys string
 	// Control is the path of the control socket; empty: none.
 	Control string
 	// PrivateControl is for a control socket in a folder that is to be this user's
@@ -156,6 +178,8 @@ const (
 	DefaultMaxWorkers  = 256
 	MaxAcceptors       = 64
 	DefaultBootTimeout = 10 * time.Second
+	// DefaultTLSHandshakeTimeout is that of other servers, or less.
+	DefaultTLSHandshakeTimeout = 10 * time.Second
 	// DefaultMoveFailures is in percent.
 	DefaultMoveFailures = 1.0
 	// MinHangTimeout is the least HangTimeout: workers are looked at every second.

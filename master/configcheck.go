@@ -33,13 +33,10 @@ func wrong(key, format string, args ...any) error {
 }
 
 // Check returns what is wrong with the configuration, as Run would: nil or an
-// error that wraps ErrConfig. It changes nothing. It reads the files that are named for
-// TLS, and may block as long as a file system does.
+// error that wraps ErrConfig. It changes nothing, and reads no file: ProgramPath and
+// CheckTLS look at those.
 func (c Config) Check() error {
 	_, err := c.check()
-	if err == nil {
-		err = c.loadTLS(time.Now())
-	}
 	return err
 }
 
@@ -72,7 +69,7 @@ func (c *Config) check() ([]Address, error) {
 			return nil, &ConfigError{Key: "listen", Problem: err.Error()}
 		}
 	}
-	return addresses, nil
+	return addresses, c.checkTransports(addresses)
 }
 
 // FillIn puts defaults in the place of zero values, as Run does: two configurations may
@@ -86,6 +83,9 @@ func (c *Config) FillIn() {
 	}
 	if c.BootTimeout == 0 {
 		c.BootTimeout = DefaultBootTimeout
+	}
+	if c.TLSHandshakeTimeout == 0 {
+		c.TLSHandshakeTimeout = DefaultTLSHandshakeTimeout
 	}
 	if c.MaxWorkers == 0 {
 		c.MaxWorkers = max(DefaultMaxWorkers, c.Workers)
@@ -134,6 +134,7 @@ func (c *Config) numbers() []number {
 		atLeast0("queue-timeout", c.QueueTimeout),
 		atLeast0("recycle-age", c.RecycleAge),
 		{"boot-timeout", c.BootTimeout.String(), c.BootTimeout > 0, "more than 0"},
+		{"tls-handshake-timeout", c.TLSHandshakeTimeout.String(), c.TLSHandshakeTimeout > 0, "more than 0"},
 		{"move-failures", fmt.Sprintf("%v%%", c.MoveFailures), c.MoveFailures <= 100, "at most 100%"},
 	}
 }

@@ -142,6 +142,7 @@ func (s *supervisor) startReload(p reloadPlan) {
 	}
 	s.setProgram(r.generation, p.program)
 	r.config, r.target = &p.config, s.target
+	r.config.logTLSWarnings()
 	if r.config.Workers != s.config.Workers {
 		s.target = r.config.Workers
 	}

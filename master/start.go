@@ -34,6 +34,7 @@ func open(config *Config, addresses []Address, limit int, signals *signals) (*ac
 	if err := config.loadTLS(time.Now()); err != nil {
 		return nil, err
 	}
+	config.logTLSWarnings()
 	passed, err := listen.TakePassed()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

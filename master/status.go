@@ -10,12 +10,14 @@ import (
 // Status is the answer of GET /v1/status. Its JSON fields are stable; more may
 // be added.
 type Status struct {
-	PID         int              `json:"pid"`
-	Version     string           `json:"version"`
-	Generation  int              `json:"generation"`
-	Listeners   []ListenerStatus `json:"listeners"`
-	Workers     []WorkerStatus   `json:"workers"`
-	Connections Counts           `json:"connections"`
+	PID        int              `json:"pid"`
+	Version    string           `json:"version"`
+	Generation int              `json:"generation"`
+	Listeners  []ListenerStatus `json:"listeners"`
+	Workers    []WorkerStatus   `json:"workers"`
+	// Certificates are those of TLS, the default first.
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
+	Connections  Counts              `json:"connections"`
 	// Counters are what else the workers have counted, by the names of PROTOCOL.md: the
 	// totals of all since the start, those that are gone included.
 	Counters map[string]uint64 `json:"counters,omitempty"`
@@ -83,7 +85,7 @@ func (s *supervisor) status() Status {
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
 		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: Counts(totals.Conns),
-		Counters: listed(&totals.Said, true),
+		Certificates: s.config.tls.certificates(), Counters: listed(&totals.Said, true),
 	}
 	for slot := range s.slots.all() {
 		c := workers[slot.number]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/usher-go/usher/master"
@@ -18,6 +19,14 @@ func (checkCommand) Run(s *sources, r *reading) error {
 	if _, err := config.ProgramPath(); err != nil {
 		return r.locate(&master.ConfigError{Key: "program", Problem: "program: " + err.Error()})
 	}
+	certificates, warnings, err := config.CheckTLS()
+	if err != nil {
+		return r.locate(err)
+	}
+	for _, warning := range warnings {
+		fmt.Printf("warning: %s\n", warning)
+	}
+	printCertificates(os.Stdout, certificates)
 	_, err = fmt.Printf("ok: would serve on %s with %d workers of %s\n",
 		strings.Join(config.Listen, ", "), config.Workers, strings.Join(config.Program, " "))
 	return err

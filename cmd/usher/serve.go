@@ -66,7 +66,7 @@ func (r *reading) reload(s *sources, inForce *master.Config) (master.Config, err
 func announce(w io.Writer, status master.Status) {
 	var addresses []string
 	for _, l := range status.Listeners {
-		addresses = append(addresses, l.Address)
+		addresses = append(addresses, l.URL())
 	}
 	fmt.Fprintf(w, "usher: serving on %s (master pid %d, %d workers)\n",
 		strings.Join(addresses, ", "), status.PID, len(status.Workers))

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -117,6 +118,9 @@ func (s *setting) mismatch(value any) (want string) {
 		want = "one of " + strings.Join(s.choices, ", ")
 	}
 	if !kind.fits(value) {
+		if text := fmt.Sprint(value); slices.Contains(s.choices, text) {
+			want = strconv.Quote(text) + ", a string" // as the number 1.2 is not
+		}
 		return want
 	}
 	switch value := value.(type) {

@@ -26,8 +26,8 @@ var settings = []*setting{
 	{
 		key: "listen", field: func(v *values) any { return &v.Listen },
 		byDefault: "127.0.0.1:8888", placeholder: "[NAME=]ADDRESS", kept: true,
-		help: "Address to serve: HOST:PORT (also after tcp://, tcp4://, tcp6://), unix:///PATH?mode=0660, or systemd://[NAME]. Repeatable. Port 0 picks a free one.",
-		more: "`:9000` takes IPv4 and IPv6, `localhost` is both; of another name the first IPv4 address counts. `unix://@name` is a socket without a file. `systemd://NAME` is what a `.socket` unit passes by `FileDescriptorName=`, `systemd://` all that it passes.",
+		help: "Address to serve: HOST:PORT (also after tcp://, tcp4://, tcp6://, tls://), unix:///PATH?mode=0660, or systemd://[NAME]; after a ? at any of them tls=on, cert=NAME, proxy=on, trust=CIDR, with & between. Repeatable. Port 0 picks a free one.",
+		more: "`tls://` and `?tls=on` are TLS, see [tls.md](tls.md); `cert` names the certificate for clients that ask for none. `?proxy=on` has a PROXY header, v1 or v2, come first, from the networks that `trust` lists (by default `127.0.0.0/8,::1/128`; whoever may connect to a Unix socket is trusted). `:9000` takes IPv4 and IPv6, `localhost` is both; of another name the first IPv4 address counts. `unix://@name` is a socket without a file. `systemd://NAME` is what a `.socket` unit passes by `FileDescriptorName=`, `systemd://` all that it passes.",
 	},
 	{
 		key: "workers", field: func(v *values) any { return &v.Workers },
@@ -155,6 +155,46 @@ var settings = []*setting{
 		byDefault: fmt.Sprintf("%v%%", master.DefaultMoveFailures), wants: "at most 100%", placeholder: "SHARE",
 		help: "Which share of the connections that a reload moves may be lost, because the new program cannot restore them, before the others stay with the old workers.",
 		more: "The share counts once 100 have been tried, or three have failed. `usher reload` then says why.",
+	},
+	{
+		key: "tls-cert", field: func(v *values) any { return &v.TLSCerts },
+		placeholder: "FILE,...",
+		help:        "Certificates for TLS, PEM files, each with those of its issuers after it. Repeatable. A client gets the one with the name that it asks for, else the first.",
+		more:        "Each needs its key at the same place of `tls-key`. This and all other files of TLS are read at the start and at each reload, by the master alone; a reload that finds one bad is refused. Several may have one name: a client gets the first that it can use, of ECDSA or of RSA.",
+	},
+	{
+		key: "tls-key", field: func(v *values) any { return &v.TLSKeys },
+		placeholder: "FILE,...",
+		help:        "Private keys, PEM files without a passphrase: of the certificates at the same places. Repeatable.",
+		more:        "ECDSA (P-256, P-384, P-521), RSA or Ed25519, in PKCS #8, PKCS #1 or SEC 1.",
+	},
+	{
+		key: "tls-client-ca", field: func(v *values) any { return &v.TLSClientCA },
+		placeholder: "FILE", kept: true,
+		help: "CAs of which TLS clients must show a certificate, a PEM file. Without it they need none.",
+		more: "A reload that changes it verifies the connections that move anew, and closes those that fail.",
+	},
+	{
+		key: "tls-min", field: func(v *values) any { return &v.TLSMin },
+		byDefault: "1.2", choices: []string{"1.2", "1.3"},
+		help: "Least version of TLS.",
+	},
+	{
+		key: "tls-handshake-timeout", field: func(v *values) any { return &v.TLSHandshakeTimeout },
+		byDefault: master.DefaultTLSHandshakeTimeout.String(), wants: "more than 0",
+		help: "How long a TLS handshake may take.",
+	},
+	{
+		key: "tls-ocsp", field: func(v *values) any { return &v.TLSOCSP },
+		placeholder: "FILE,...",
+		help:        "OCSP answers to pass on with certificates, DER files. Repeatable.",
+		more:        "Each finds its certificate itself. One that is about none, not its CA's, or not good is refused; one that has expired is left out, with a warning at a start or reload.",
+	},
+	{
+		key: "tls-ticket-keys", field: func(v *values) any { return &v.TLSTicketKeys },
+		placeholder: "FILE",
+		help:        "Keys of session tickets, for several machines that share them: a line each, as openssl rand -base64 32 prints it; the first seals, all open. Without it the server makes its own, daily.",
+		more:        "At most seven.",
 	},
 	{
 		key: "control", field: func(v *values) any { return (*madePath)(&v.Control) },

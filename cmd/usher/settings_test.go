@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -9,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-go/usher/internal/certtest"
 	"github.com/usher-go/usher/master"
+	"golang.org/x/crypto/ocsp"
 )
 
 // A row is all that makes a setting: a flag with help, a variable, a key of the file
@@ -202,6 +205,7 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 		"workers": "2",
 		"program": fmt.Sprintf("[%q, %q, %q]", self(), "worker", "lines"),
 	}
+	certificates := tlsLines(t)
 	for _, row := range settings {
 		if row.beforeFile {
 			continue
@@ -211,6 +215,9 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 			value = row.kind().inFile(examples(row)[0])
 		}
 		lines := []string{row.key + " = " + value}
+		if own := certificates[row.key]; own != nil {
+			lines = own
+		}
 		switch {
 		case row.fixed:
 			lines = append(lines, `workers = 2`)
@@ -219,6 +226,9 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 		}
 		if row.key != "program" {
 			lines = append(lines, `program = []`) // a file must not lose it
+		}
+		if row.key != "tls-client-ca" {
+			lines = append(lines, `tls-client-ca = ""`) // nor that
 		}
 		t.Log(lines)
 		s.write(lines...)
@@ -230,4 +240,31 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 		}
 	}
 	s.stop()
+}
+
+// tlsLines are good lines for the settings of TLS that name files, by the settings.
+func tlsLines(t *testing.T) map[string][]string {
+	t.Helper()
+	dir := t.TempDir()
+	ca := certtest.NewCA(t, "test CA")
+	pair := ca.Issue(t, certtest.Want{Names: []string{"one.example"}})
+	pair.Chain = append(pair.Chain, ca.Chain...)
+	cert, key := pair.Write(t, dir, "one")
+	authority, _ := ca.Write(t, dir, "ca")
+	answer, err := ocsp.CreateResponse(ca.Chain[0], ca.Chain[0], ocsp.Response{
+		Status: ocsp.Good, SerialNumber: pair.Chain[0].SerialNumber, ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
+	}, ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ocspFile, ticketKeys := filepath.Join(dir, "one.ocsp"), filepath.Join(dir, "tickets")
+	writeFile(t, ocspFile, string(answer))
+	writeFile(t, ticketKeys, base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32))))
+	both := []string{fmt.Sprintf("tls-cert = [%q]", cert), fmt.Sprintf("tls-key = [%q]", key)}
+	return map[string][]string{
+		"tls-cert": both, "tls-key": both,
+		"tls-client-ca":   append(both[:2:2], fmt.Sprintf("tls-client-ca = %q", authority)),
+		"tls-ocsp":        append(both[:2:2], fmt.Sprintf("tls-ocsp = [%q]", ocspFile)),
+		"tls-ticket-keys": {fmt.Sprintf("tls-ticket-keys = %q", ticketKeys)},
+	}
 }

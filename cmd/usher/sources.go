@@ -59,6 +59,7 @@ func (s *sources) read() (*reading, error) {
 		return r, err
 	}
 	r.values.place(s.origin)
+	r.values.Listen = joinTrust(r.values.Listen)
 	return r, nil
 }
 

@@ -35,12 +35,13 @@ func (c *statusCommand) Run() error {
 func printStatus(w io.Writer, s master.Status) error {
 	fmt.Fprintf(w, "usher %s, master pid %d, generation %d\n", s.Version, s.PID, s.Generation)
 	for _, l := range s.Listeners {
-		fmt.Fprintf(w, "listening on %s", l.Address)
+		fmt.Fprintf(w, "listening on %s", l.URL())
 		if l.Name != "" {
 			fmt.Fprintf(w, " (%s)", l.Name)
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, transportOf(l))
 	}
+	printCertificates(w, s.Certificates)
 	c := s.Connections
 	fmt.Fprintf(w, "connections: %d active, %d queued, %d accepted, %d closed, %d refused, %d moved, %d lost, %d cut\n\n",
 		c.Active, c.Queued, c.Accepted, c.Closed, c.Refused, c.Moved, c.Lost, c.Cut)

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/master"
@@ -30,6 +32,23 @@ func (v *values) place(o origin) {
 			*path = madePath(o.placed(string(*path)))
 		}
 	}
+}
+
+// joinTrust mends addresses that were cut at the commas of their lists of networks, as
+// flags and variables are: what begins with a network, or an address without a port, is
+// none to listen on, and belongs to the one before.
+func joinTrust(addresses []string) (joined []string) {
+	for _, part := range addresses {
+		network, _, _ := strings.Cut(part, "&")
+		_, isNetwork := netip.ParsePrefix(network)
+		_, isAddress := netip.ParseAddr(network)
+		if last := len(joined) - 1; last >= 0 && (isNetwork == nil || isAddress == nil) && strings.Contains(joined[last], "trust=") {
+			joined[last] += "," + part
+			continue
+		}
+		joined = append(joined, part)
+	}
+	return joined
 }
 
 // allows refuses a reload that changes what only a new master can. Defaults are filled

@@ -16,7 +16,7 @@ import (
 
 // certificate is one with its key, and may have an OCSP answer.
 type certificate struct {
-	file       string           // where it was read; empty in a worker
+	file       string           // where it was read
 	pair       *tls.Certificate // its chain, and its leaf parsed; without an OCSP answer
 	stapled    *tls.Certificate // the same with one; nil: there is none
 	stapleEnds time.Time        // when the answer expires; zero: never

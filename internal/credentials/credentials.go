@@ -53,7 +53,7 @@ func newCredentials(certificates []*certificate, clientCAs []*x509.Certificate, 
 
 // CertificateInfo is what anybody may know of a certificate.
 type CertificateInfo struct {
-	File     string    // where it was read; empty in a worker
+	File     string    // where it was read
 	Names    []string  // those that SNI may pick it by, then its IP addresses
 	NotAfter time.Time // when it expires, in UTC
 }

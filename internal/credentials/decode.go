@@ -55,6 +55,7 @@ type decoded struct {
 	certificates []*certificate
 	clientCAs    []*x509.Certificate
 	keys         *TicketKeys
+	files        int // of certificates that are named
 }
 
 func (m *decoded) decode(message []byte) error {
@@ -107,11 +108,20 @@ func (m *decoded) section(kind byte, contents []byte) (err error) {
 		}
 		m.keys, err = decodeTicketKeys(contents)
 		return err
+	case kind == sectionFile:
+		if m.files == len(m.certificates) || len(contents) > maxPath {
+			return errors.New("not one path for each pair")
+		}
+		m.certificates[m.files].file = string(contents)
+		m.files++
 	case kind&sectionMayBeUnknown == 0:
 		return errors.New("not known to this program; build it with a later version")
 	}
 	return nil
 }
+
+// maxPath is how long a path may be (PATH_MAX).
+const maxPath = 4096
 
 // decodePair reads a certificate with its key and OCSP answer.
 func decodePair(b []byte) (*certificate, error) {

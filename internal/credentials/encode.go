@@ -11,6 +11,7 @@ import (
 //	sectionMinVersion | the least version of TLS, 2 bytes
 //	sectionPair       | lists of fields: private key (PKCS #8), OCSP answer or nothing, the chain's certificates
 //	sectionClientCA   | a certificate
+//	sectionFile       | where a pair's certificate was read, for people: the first is that of the first pair
 //	sectionTicketKeys | 1 byte: 1 if they are of a file; each key: when it was made, in seconds of Unix, 8 bytes; 32 bytes
 //
 // A field is a length of four bytes, and as many bytes. Sections of one kind are in the
@@ -25,6 +26,8 @@ const (
 	sectionClientCA
 	sectionTicketKeys
 	sectionMayBeUnknown byte = 0x80
+
+	sectionFile = sectionMayBeUnknown | 1
 )
 
 // MaxEncoded is the most bytes that a message has.
@@ -54,6 +57,7 @@ func encodedSize(c *Credentials, k *TicketKeys) int {
 	n := len(magic) + 1 + lengthLen + 2
 	for _, one := range c.certificates {
 		n += 1 + lengthLen + 2*lengthLen + maxKey
+		n += 1 + lengthLen + len(one.file)
 		for _, der := range one.pair.Certificate {
 			n += lengthLen + len(der)
 		}
@@ -84,6 +88,9 @@ func (c *Credentials) appendTo(b []byte) []byte {
 	b = appendSection(b, sectionMinVersion, func(b []byte) []byte { return binary.BigEndian.AppendUint16(b, c.minVersion) })
 	for _, one := range c.certificates {
 		b = appendSection(b, sectionPair, one.appendTo)
+	}
+	for _, one := range c.certificates {
+		b = appendSection(b, sectionFile, func(b []byte) []byte { return append(b, one.file...) })
 	}
 	for _, ca := range c.clientCAs {
 		b = appendSection(b, sectionClientCA, func(b []byte) []byte { return append(b, ca.Raw...) })

@@ -28,7 +28,7 @@ func whole(t testing.TB) (*Credentials, *TicketKeys) {
 	return mustLoad(t, f), k
 }
 
-// What is decoded is what was encoded, but for the files' names.
+// What is decoded is what was encoded.
 func TestEncode(t *testing.T) {
 	c, k := whole(t)
 	message := Encode(c, k)
@@ -51,7 +51,7 @@ func TestEncode(t *testing.T) {
 	}
 	for i, one := range c2.certificates {
 		was := c.certificates[i]
-		if one.file != "" || len(one.pair.Certificate) != len(was.pair.Certificate) || !one.leaf().Equal(was.leaf()) ||
+		if one.file != was.file || len(one.pair.Certificate) != len(was.pair.Certificate) || !one.leaf().Equal(was.leaf()) ||
 			!bytes.Equal(one.pair.Certificate[0], was.pair.Certificate[0]) || (one.stapled == nil) != (was.stapled == nil) || !one.stapleEnds.Equal(was.stapleEnds) {
 			t.Errorf("certificate %d: %+v", i, one.leaf().Subject)
 		}
@@ -107,6 +107,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"a key too many":            {message(section(sectionTicketKeys, make([]byte, 1+8*ticketEntryLen))), "321 bytes are not 1 to 7 ticket keys"},
 		"half a key":                {message(section(sectionTicketKeys, make([]byte, ticketEntryLen))), "40 bytes are not 1 to 7"},
 		"neither of a file nor not": {message(section(sectionTicketKeys, []byte{2}, make([]byte, ticketEntryLen))), "are not 1 to 7"},
+		"a path of no pair":         {append(bytes.Clone(good), section(sectionFile)...), "not one path for each pair"},
 		"ticket keys again":         {message(ticket, ticket), "section of kind 4: again"},
 	}
 	for name, test := range tests {
@@ -128,7 +129,7 @@ func TestDecodeRefuses(t *testing.T) {
 	if _, err := DecodeTicketKeys(message()); err == nil {
 		t.Error("no ticket keys are taken for some")
 	}
-	if _, _, err := Decode(append(bytes.Clone(good), section(0x81, []byte("later"))...)); err != nil {
+	if _, _, err := Decode(append(bytes.Clone(good), section(0x82, []byte("later"))...)); err != nil {
 		t.Errorf("what may be unknown: %v", err)
 	}
 }

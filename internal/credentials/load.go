@@ -81,7 +81,7 @@ func (l *loader) load(f Files) (*Credentials, error) {
 	case !known:
 		return nil, &Error{settingMin, "", fmt.Sprintf("is %q, want 1.2 or 1.3", f.MinVersion)}
 	case len(f.Certs) != len(f.Keys):
-		return nil, &Error{settingCert, "", fmt.Sprintf("names %d files and %s %d; they are pairs, by their places: name a key for each certificate", len(f.Certs), settingKey, len(f.Keys))}
+		return nil, &Error{settingCert, "", fmt.Sprintf("and %s are pairs, by their places, and name %d and %d files; name a key for each certificate", settingKey, len(f.Certs), len(f.Keys))}
 	case len(f.Certs) == 0 && f.ClientCA != "":
 		return nil, &Error{settingClientCA, f.ClientCA, "there is no certificate for the server itself; name one with " + settingCert + ", and its key with " + settingKey}
 	}

@@ -88,8 +88,8 @@ func TestBadFiles(t *testing.T) {
 			f := p.files("one", "one")
 			f.Keys = f.Keys[1:]
 			return f
-		}, "tls-cert names 2 files and tls-key 1; they are pairs, by their places: name a key for each certificate"},
-		"keys alone":         {func(p *place) Files { return Files{Keys: p.files("one").Keys} }, "tls-cert names 0 files and tls-key 1"},
+		}, "tls-cert and tls-key are pairs, by their places, and name 2 and 1 files; name a key for each certificate"},
+		"keys alone":         {func(p *place) Files { return Files{Keys: p.files("one").Keys} }, "tls-cert and tls-key are pairs, by their places, and name 0 and 1 files"},
 		"no such file":       {func(p *place) Files { return certified(p, p.path("none.pem")) }, "tls-cert DIR/none.pem: there is no such file; mend the path"},
 		"no such key":        {func(p *place) Files { return keyed(p, p.path("none.pem")) }, "tls-key DIR/none.pem: there is no such file; mend the path"},
 		"a folder":           {func(p *place) Files { return certified(p, p.dir) }, "tls-cert DIR: is a folder; name the file in it"},

@@ -18,8 +18,10 @@ type Policy struct {
 	// there is none.
 	PerWorker int
 
-	byAddress bool // it looks at the client's address
-	choose    chooser
+	// ByAddress: it looks at the client's address, before any byte has come.
+	ByAddress bool
+
+	choose chooser
 }
 
 // chooser chooses who gets a connection from peer: the index of a candidate with room,
@@ -40,7 +42,7 @@ type candidate struct {
 var policies = []Policy{
 	{Name: "least", Help: "the one with the fewest", choose: least},
 	{Name: "round-robin", Help: "each in turn", choose: roundRobin},
-	{Name: "hash", Help: "by the client's address", byAddress: true, choose: rendezvous},
+	{Name: "hash", Help: "by the client's address", ByAddress: true, choose: rendezvous},
 	{Name: "queue", Help: "whoever is free, the rest waits", NeedsCloses: true, PerWorker: 1, choose: roundRobin},
 }
 

@@ -167,7 +167,7 @@ func TestPolicyRows(t *testing.T) {
 		candidates[i] = candidate{slot: i, room: 1}
 	}
 	for _, p := range policies {
-		if w, ok := want[p.Name]; !ok || p.byAddress != w.byAddress || p.NeedsCloses != w.needsCloses || p.PerWorker != w.perWorker {
+		if w, ok := want[p.Name]; !ok || p.ByAddress != w.byAddress || p.NeedsCloses != w.needsCloses || p.PerWorker != w.perWorker {
 			t.Errorf("%s: %+v, want %+v", p.Name, p, w)
 		}
 		if found, ok := LookupPolicy(p.Name); !ok || found.Name != p.Name || p.Help == "" {
@@ -177,8 +177,8 @@ func TestPolicyRows(t *testing.T) {
 		for i := range byte(100) {
 			chosen[p.choose(candidates, netip.AddrFrom4([4]byte{192, 0, 2, i}), 0)] = true
 		}
-		if (len(chosen) > 1) != p.byAddress {
-			t.Errorf("%s: a hundred addresses get %d workers, by address: %t", p.Name, len(chosen), p.byAddress)
+		if (len(chosen) > 1) != p.ByAddress {
+			t.Errorf("%s: a hundred addresses get %d workers, by address: %t", p.Name, len(chosen), p.ByAddress)
 		}
 	}
 	if p, ok := LookupPolicy(""); !ok || p.Name != DefaultPolicy {

@@ -30,7 +30,7 @@ func (d *dispatcher) place() bool {
 // choose returns which queue connection i in the batch is for, or -1.
 func (d *dispatcher) choose(i int) int {
 	var peer netip.Addr
-	if d.policy.byAddress && d.batch.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
+	if d.policy.ByAddress && d.batch.Decode(i, &d.envelope) == nil { // else it is placed as one without an address
 		peer = d.envelope.Remote.Addr()
 	}
 	chosen := -1
