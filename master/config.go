@@ -200,6 +200,9 @@ func (c *Config) hello() ipc.Hello {
 	if c.WorkerMemory == 0 {
 		hello.MemoryBytes, hello.MemoryIsDefault = c.memoryShare, true
 	}
+	if hello.TLS {
+		hello.TLSHandshakeTimeoutMS = atLeastOne(c.TLSHandshakeTimeout.Milliseconds(), c.TLSHandshakeTimeout)
+	}
 	if c.MaxConnsPerIP > 0 {
 		hello.Report = ipc.ReportIDs
 	}

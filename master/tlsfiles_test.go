@@ -10,9 +10,9 @@ import (
 	"github.com/usher-go/usher/internal/certtest"
 )
 
-// withTLS is a Config that is complete, with files in a folder: one.pem is the first
+// goodWithTLS is a Config that is complete, with files in a folder: one.pem is the first
 // certificate, and two.pem another.
-func withTLS(t *testing.T) (c Config, dir string) {
+func goodWithTLS(t *testing.T) (c Config, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	ca := certtest.NewCA(t, "test CA")
@@ -86,7 +86,7 @@ func TestCheckTLS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c, dir := withTLS(t)
+			c, dir := goodWithTLS(t)
 			test.change(&c, dir)
 			certificates, warnings, err := c.CheckTLS()
 			if test.want != "" {
