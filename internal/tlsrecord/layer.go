@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// Role says which end of the connection a Layer is.
+// Role says which end of the connection a Layer is. The zero value is Server.
 type Role uint8
 
 const (
@@ -17,8 +17,8 @@ const (
 // Layer is one end of a connection after its handshake. NewTLS13, NewTLS12 or Thaw makes
 // one; it must not be copied. One goroutine at a time uses it, and nothing blocks.
 //
-// It is 160 bytes, and while it is idle in a Cache it refers to nothing else: a server
-// holds many that are.
+// It is 160 bytes, and has no ciphers while it is idle in a Cache: a server holds many
+// that are.
 type Layer struct {
 	quiet
 	read, write half
@@ -31,7 +31,7 @@ type Layer struct {
 
 	peerDone bool  // close_notify has come
 	selfDone bool  // close_notify is sealed
-	fault    fault // why the connection must end; most of all others count no more
+	fault    fault // why the connection must end; after it nothing is opened or sealed
 	alert    uint8 // the alert of faultPeer, faultTold
 
 	owed    owed    // a KeyUpdate

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -64,6 +65,33 @@ func TestWriteLimitInside(t *testing.T) {
 			t.Errorf("suite %#04x: %d records", suites[i].id, len(parts))
 		}
 	}
+}
+
+// A key that has come to its limit exactly protects no more.
+func TestWriteLimitReached(t *testing.T) {
+	l := layerOf(t, Server, suites[0].id, 0, 0)
+	p := peerOf(t, l)
+	l.write.blocks = suites[0].limit
+	if got, want := p.receive(l.Seal(nil, []byte("a"))), []part{sentUpdate, {23, "a"}}; !slices.Equal(got, want) {
+		t.Errorf("sent are %v, not %v", got, want)
+	}
+}
+
+// Each record counts for the blocks of its data and one more for its tag, at least.
+func TestBlocksAreCounted(t *testing.T) {
+	eachLayer(t, func(t *testing.T, l *Layer) {
+		p := peerOf(t, l)
+		for n := range 100 {
+			n++
+			least := uint64((n+15)/16) + 1
+			read, written := l.read.blocks, l.write.blocks
+			l.Seal(nil, make([]byte, n))
+			l.Open(p.data(strings.Repeat("x", n)))
+			if r, w := l.read.blocks-read, l.write.blocks-written; r < least || w < least || r > least+2 || w > least+2 {
+				t.Fatalf("%d bytes count as %d blocks read, and %d written", n, r, w)
+			}
+		}
+	})
 }
 
 // The limit is that of the RFC: 2^24.5 full records, and not much less.
