@@ -8,7 +8,7 @@ import (
 
 // recorded is what a client sends in a handshake, record by record, to a server that
 // answers it.
-func recorded(t *testing.T, config, client *tls.Config) (records [][]byte) {
+func recorded(t testing.TB, config, client *tls.Config) (records [][]byte) {
 	t.Helper()
 	conn, s := serve(t, NewPool(1), config, 0)
 	c := &copying{end: conn}
@@ -37,7 +37,8 @@ func TestAbandonAtEveryStep(t *testing.T) {
 		pool := NewPool(1)
 		stopped := 0
 		for ; ; stopped++ {
-			conn, s := serveUntil(t, pool, withCA(root()), 200, 1+stopped)
+			conn, end := newPair()
+			s := start(t, end, &server{pool: pool, config: withCA(root()), chunk: 200, stop: 1 + stopped})
 			client := tls.Client(conn, withCertificate(version, root()))
 			go client.Handshake() // fails, or the end of the test ends it
 			if got := <-s.result; got.err == nil {

@@ -22,6 +22,8 @@ type server struct {
 	came   chan []byte   // closed at the end of the input
 	quit   chan struct{} // closed when serve returns
 	result chan outcome  // one
+
+	started chan *Handshake // nil, or it gets the handshake, for callbacks of its config
 }
 
 var errStopped = errors.New("abandoned by the test")
@@ -35,13 +37,17 @@ type outcome struct {
 // serve begins to serve the other end of the connection that it returns, and ends that
 // with the test.
 func serve(t testing.TB, pool *Pool, config *tls.Config, chunk int) (*end, *server) {
-	return serveUntil(t, pool, config, chunk, 0)
+	client, conn := newPair()
+	return client, start(t, conn, &server{pool: pool, config: config, chunk: chunk})
 }
 
-func serveUntil(t testing.TB, pool *Pool, config *tls.Config, chunk, stop int) (*end, *server) {
-	client, conn := newPair()
-	s := &server{conn: conn, pool: pool, config: config, chunk: chunk, stop: stop,
-		wakes: make(chan struct{}, 1), came: make(chan []byte), quit: make(chan struct{}), result: make(chan outcome, 1)}
+// start begins to serve a connection, which the test's end closes.
+func start(t testing.TB, conn net.Conn, s *server) *server {
+	s.conn = conn
+	s.wakes = make(chan struct{}, 1)
+	s.came = make(chan []byte)
+	s.quit = make(chan struct{})
+	s.result = make(chan outcome, 1)
 	if s.chunk == 0 {
 		s.chunk = 64 << 10
 	}
@@ -56,11 +62,11 @@ func serveUntil(t testing.TB, pool *Pool, config *tls.Config, chunk, stop int) (
 		s.serve()
 	}()
 	t.Cleanup(func() {
-		client.Close()
+		conn.Close()
 		<-s.quit
 		<-reader
 	})
-	return client, s
+	return s
 }
 
 func (s *server) read() {
@@ -93,6 +99,9 @@ func (s *server) serve() {
 		return
 	}
 	h := s.pool.Start(s.config, hello, memoryAddress("client"), memoryAddress("server"), s.wake)
+	if s.started != nil {
+		s.started <- h
+	}
 	result, err := s.shake(h)
 	if err != nil {
 		s.result <- outcome{nil, err}

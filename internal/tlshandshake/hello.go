@@ -34,25 +34,28 @@ func WholeHello(raw []byte) (whole bool, err error) {
 	if len(raw) >= headerLength && !plausible(raw) {
 		return false, notTLS(raw)
 	}
-	var message [helloHeader]byte // the beginning of the ClientHello
-	have := 0                     // how much of the ClientHello there is
+	var message [helloHeader]byte // the beginning of the message, which should be a ClientHello
+	have := 0                     // how much of it there is
 	for rest := raw; len(rest) >= headerLength; {
 		length := recordLength(rest)
 		if rest[0] != typeHandshake || !plausible(rest) || length == headerLength || length > headerLength+maxCiphertext {
 			return true, nil // crypto/tls refuses it
 		}
-		payload := rest[headerLength:min(length, len(rest))]
+		if len(rest) < length {
+			break
+		}
+		payload := rest[headerLength:length]
 		if have < helloHeader {
 			copy(message[have:], payload)
 		}
 		have += len(payload)
 		if have >= helloHeader {
 			need := helloHeader + int(binary.BigEndian.Uint32(message[:])&0xffffff)
-			if have >= need && len(rest) >= length || message[0] != messageClientHello || need > helloHeader+maxHello {
+			if have >= need || need > helloHeader+maxHello {
 				return true, nil
 			}
 		}
-		rest = rest[min(length, len(rest)):]
+		rest = rest[length:]
 	}
 	return len(raw) >= startsAnyway, nil
 }
