@@ -70,7 +70,9 @@ func TestCheckTLS(t *testing.T) {
 		warned string
 	}{
 		{"good", func(*Config, string) {}, "", "", ""},
-		{"with a name", func(c *Config, _ string) { c.Listen = []string{"tls://:0?cert=a.two.example", ":0?tls=on&cert=ONE.example"} }, "", "", ""},
+		{"with a name", func(c *Config, _ string) {
+			c.Listen = []string{"tls://:0?cert=a.two.example", ":0?tls=on&cert=ONE.example"}
+		}, "", "", ""},
 		{"with a name of none", func(c *Config, _ string) { c.Listen = []string{"web=tls://:0?cert=three.example"} }, "listen", "listen web=tls://:0: cert=three.example is in no certificate; there are one.example, *.two.example, 192.0.2.1", ""},
 		{"no such file", func(c *Config, dir string) { c.TLSCerts[0] = "none.pem" }, "tls-cert", "tls-cert DIR/none.pem: there is no such file; mend the path", ""},
 		{"an absolute path", func(c *Config, dir string) { c.TLSKeys[0] = "/nowhere.pem" }, "tls-key", "tls-key /nowhere.pem: there is no such file; mend the path", ""},

@@ -61,7 +61,7 @@ func (s *server) awaitStart() {
 	if match == nil {
 		t.Fatalf("start line %q, want it to match %s", line, startLine)
 	}
-	s.started, s.address = line, match[1]
+	s.started, s.address = line, strings.TrimPrefix(match[1], "tls://")
 	if match[2] != strconv.Itoa(s.pid) {
 		t.Fatalf("start line names master pid %s, it is %d", match[2], s.pid)
 	}
