@@ -106,10 +106,10 @@ func testJSONFields(t *testing.T, s *server) {
 		got  map[string]any
 		want string
 	}{
-		{"whole", got.whole, "connections generation listeners pid version workers"},
+		{"whole", got.whole, "connections counters generation listeners pid version workers"},
 		{"connections", got.connections, "accepted active closed cut lost moved queued refused"},
-		{"listener", got.listener, "address name"},
-		{"worker", got.worker, "connections generation movable moved_in moved_out pid queued received restarts slot state staying"},
+		{"listener", got.listener, "address name proxy tls"},
+		{"worker", got.worker, "connections counters generation movable moved_in moved_out pid queued received restarts slot state staying"},
 	}
 	for _, test := range tests {
 		if diff := cmp.Diff(strings.Fields(test.want), slices.Sorted(maps.Keys(test.got))); diff != "" {
