@@ -80,11 +80,15 @@ func (c *Config) listenSettings(addresses []listen.Resolved, sockets int) listen
 	return listen.Settings{Addresses: addresses, Sockets: sockets, Backlog: c.Backlog}
 }
 
-// toAccept lends the sockets of listeners to the accept goroutine.
-func toAccept(listeners []*listen.Listener) []dispatch.Listener {
+// toAccept lends the sockets of listeners to the accept goroutine. Their transports have
+// numbers.
+func toAccept(listeners []*listen.Listener, numbers *listen.Numbers) []dispatch.Listener {
 	lent := make([]dispatch.Listener, len(listeners))
 	for i, l := range listeners {
-		lent[i] = dispatch.Listener{Name: l.Name, Address: l.Address, Bound: l.Bound, FD: l.FD, More: l.More, Shared: l.From.Network == "systemd"}
+		lent[i] = dispatch.Listener{
+			Name: l.Name, Transport: numbers.Of(l.From.Transport), Address: l.Address, Bound: l.Bound,
+			FD: l.FD, More: l.More, Shared: l.From.Network == "systemd",
+		}
 	}
 	return lent
 }
@@ -104,7 +108,7 @@ func socketsOf(acceptors int, listeners []*listen.Listener) int {
 // listeners of a reload.
 func (s *supervisor) applyListeners(change listen.Change) {
 	s.listeners = change.Apply(s.listeners, s.log)
-	s.dispatch.Configure(s.config.dispatchSettings(), toAccept(s.listeners))
+	s.dispatch.Configure(s.config.dispatchSettings(), toAccept(s.listeners, &s.numbers))
 	listen.CloseAll(change.Removed)
 }
 

@@ -69,7 +69,10 @@ func (c *Config) check() ([]Address, error) {
 			return nil, &ConfigError{Key: "listen", Problem: err.Error()}
 		}
 	}
-	return addresses, c.checkTransports(addresses)
+	if err := c.checkTransports(addresses); err != nil {
+		return nil, err
+	}
+	return addresses, c.checkNumbers()
 }
 
 // FillIn puts defaults in the place of zero values, as Run does: two configurations may

@@ -55,7 +55,7 @@ func (s *supervisor) drainDeadline() time.Time {
 // can move to.
 func (s *supervisor) hasMoveTarget(from *slot) bool {
 	for slot := range s.slots.all() {
-		if slot != from && slot.life == lifeServing && slot.generation == s.generation && slot.ready.Moves {
+		if slot != from && slot.life == lifeServing && slot.generation == s.generation && s.takesFrom(slot, from) {
 			return true
 		}
 	}

@@ -102,4 +102,13 @@ func (fm *fakeMaster) Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts
 	fm.asked()
 	return dispatch.Totals{}, fm.counts
 }
-func (fm *fakeMaster) Configure(dispatch.Settings, []dispatch.Listener) { fm.asked() }
+
+func (fm *fakeMaster) Configure(_ dispatch.Settings, listeners []dispatch.Listener) {
+	fm.asked()
+	fm.listening = listeners
+	for number, q := range fm.queues {
+		if q.Generation < fm.generation && !fm.queuesClosed[number] {
+			fm.fault("slot %d: it may get what comes to listeners that it was not told of", number)
+		}
+	}
+}

@@ -33,6 +33,7 @@ type fakeMaster struct {
 	entries   []*ipc.Entry        // of the first workers, for the test to write as they do
 	mute      bool                // those started from now on never say ready
 	moves     bool                // they can move connections
+	proxy     bool                // they read PROXY headers
 	failKeys  error               // telling them ticket keys fails with this
 	failStart error               // starting one fails with this
 	aborted   time.Time           // when one last was, for it hung
@@ -45,10 +46,12 @@ type fakeMaster struct {
 	acceptStands bool                          // it stands still
 	holdsArrival bool                          // it has something on its way to a new generation, for ever
 	counts       map[int]dispatch.WorkerCounts // as Snapshot has them
+	listening    []dispatch.Listener           // as configured last
 	samples      atomic.Int64                  // that the supervisor took
 
 	// What is asked of the supervisor:
 	workers       int           // in the configuration, as read next
+	listen        string        // likewise; empty: as before
 	reread        error         // reading it fails with this
 	answers       []chan scaled // that are to come
 	cannotRestore int           // the generation that cannot restore connections; 0: none
@@ -82,12 +85,17 @@ func newFakeMaster(workers, maxWorkers int) *fakeMaster {
 // newFakeMasterOf starts a supervisor with workers that can move connections, or cannot.
 // What change does to its configuration is done to that of each reload, too.
 func newFakeMasterOf(workers, maxWorkers int, moves bool, change ...func(*Config)) *fakeMaster {
-	fm := &fakeMaster{moves: moves,
-		ended: make(chan error, 1), nextPID: 100, workers: workers,
-		live: make(map[int]*fakeWorker), queues: make(map[int]*dispatch.Queue), queuesClosed: make(map[int]bool),
-	}
+	fm := &fakeMaster{moves: moves, workers: workers}
+	fm.start(maxWorkers, change...)
+	return fm
+}
+
+// start starts the supervisor.
+func (fm *fakeMaster) start(maxWorkers int, change ...func(*Config)) {
+	fm.ended, fm.nextPID = make(chan error, 1), 100
+	fm.live, fm.queues, fm.queuesClosed = make(map[int]*fakeWorker), make(map[int]*dispatch.Queue), make(map[int]bool)
 	config := Config{
-		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: workers, MaxWorkers: maxWorkers,
+		Listen: []string{"127.0.0.1:0"}, Program: []string{"worker"}, Workers: fm.workers, MaxWorkers: maxWorkers,
 		DrainTimeout: 5 * time.Second, Logger: hclog.NewNullLogger(),
 	}
 	for _, f := range change {
@@ -95,7 +103,11 @@ func newFakeMasterOf(workers, maxWorkers int, moves bool, change ...func(*Config
 	}
 	config.Reread = func(*Config) (next Config, err error) { // called on a reload's goroutine
 		next = config
-		fm.do(func() { next.Workers, err = fm.workers, fm.reread })
+		fm.do(func() {
+			if next.Workers, err = fm.workers, fm.reread; fm.listen != "" {
+				next.Listen = []string{fm.listen}
+			}
+		})
 		return next, err
 	}
 	if _, err := config.check(); err != nil {
@@ -112,9 +124,11 @@ func newFakeMasterOf(workers, maxWorkers int, moves bool, change ...func(*Config
 	}, goSleeper())
 	// A reload keeps it. It has no socket: that is for nobody here to accept from.
 	fm.listeners = []*listen.Listener{{From: config.addresses()[0], FD: -1}}
+	if err := fm.numberTransports(&config); err != nil {
+		panic(err) // likewise
+	}
 	fm.supervisor.upgrader = fm.newUpgrader()
 	go func() { fm.ended <- fm.run() }()
-	return fm
 }
 
 // newUpgrader returns an upgrader that notes in upgradeSteps what is called. It never
@@ -235,7 +249,7 @@ func (w *fakeWorker) say(m ipc.Message) { w.fm.inbox.Put(child.Said{ID: w.spec.I
 
 // ready is what a worker says that is.
 func (w *fakeWorker) ready() {
-	w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: w.fm.moves, TLS: w.keys != nil})
+	w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: w.fm.moves, TLS: w.keys != nil, Proxy: w.fm.proxy})
 }
 
 // obey is what a worker does that is told something.

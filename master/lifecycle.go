@@ -91,7 +91,7 @@ func (s *supervisor) startWorker(slot *slot) {
 
 // launch starts a process for the slot, with memory of its own.
 func (s *supervisor) launch(slot *slot) (_ process, err error) {
-	hello, memory := slot.config.hello(), -1
+	hello, memory := s.hello(slot), -1
 	if hello.TLS {
 		if memory, err = s.secrets.memory(slot.config.tls); err != nil {
 			return nil, err
@@ -188,8 +188,8 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 		s.kill(slot, fmt.Sprintf("protocol version %d, this master speaks %d", m.Protocol, ipc.Version))
 		return
 	}
-	if flag := slot.config.needsCloses(); flag != "" && !m.Closes {
-		s.kill(slot, "it does not say when it closes connections, which --"+flag+" needs")
+	if why := slot.config.lacks(m); why != "" {
+		s.kill(slot, why)
 		return
 	}
 	if !s.step(slot, eventReady) {

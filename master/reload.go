@@ -133,6 +133,9 @@ func (s *supervisor) beginReload() {
 func (s *supervisor) startReload(p reloadPlan) {
 	r := s.reload
 	if p.err == nil {
+		p.err = s.numberTransports(&p.config)
+	}
+	if p.err == nil {
 		r.listeners, p.err = listen.Plan(p.config.listenSettings(p.sockets, s.sockets), s.listeners)
 	}
 	if p.err != nil {
@@ -172,11 +175,11 @@ func (s *supervisor) switchOver() {
 	s.config = r.config
 	s.switchTicketKeys(before.tls)
 	s.openQueues()
-	s.applyListeners(r.listeners)
 	s.dispatch.Guard(s.generation, r.config.moveFailures())
 	for _, slot := range old {
 		s.drain(slot, "replaced by a new generation")
 	}
+	s.applyListeners(r.listeners) // when no old worker gets any more: it was not told of new transports
 	s.moveKept()
 	if old := s.lingering(); len(old) > maxLingering {
 		s.cutShort(old[:len(old)-maxLingering])

@@ -54,7 +54,7 @@ func open(config *Config, addresses []Address, limit int, signals *signals) (*ac
 		listen.CloseAll(listeners)
 		return nil, err
 	}
-	a, err := newActors(config, listeners, limit)
+	a, err := newActors(config, listeners, listen.Numbers{}, limit)
 	if err != nil {
 		worker.Close()
 		listen.CloseAll(listeners)
@@ -77,8 +77,12 @@ func open(config *Config, addresses []Address, limit int, signals *signals) (*ac
 	return a, nil
 }
 
-// newActors takes ownership of the listeners, unless it returns an error.
-func newActors(config *Config, listeners []*listen.Listener, limit int) (*actors, error) {
+// newActors takes ownership of the listeners, unless it returns an error. numbers are those
+// that the program before has given to transports.
+func newActors(config *Config, listeners []*listen.Listener, numbers listen.Numbers, limit int) (*actors, error) {
+	if err := numbers.Use(transportsOf(listeners)); err != nil {
+		return nil, err
+	}
 	a := &actors{reap: child.NewReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
 	var err error
 	var sleeper sleeper
@@ -87,7 +91,7 @@ func newActors(config *Config, listeners []*listen.Listener, limit int) (*actors
 	}
 	sockets := socketsOf(config.Acceptors, listeners)
 	a.accept, err = dispatch.New(dispatch.Setup{
-		Settings: config.dispatchSettings(), Logger: config.Logger, Listeners: toAccept(listeners), Acceptors: sockets,
+		Settings: config.dispatchSettings(), Logger: config.Logger, Listeners: toAccept(listeners, &numbers), Acceptors: sockets,
 		DescriptorLimit: limit, Report: a.happened,
 	})
 	if err != nil {
@@ -111,7 +115,7 @@ func newActors(config *Config, listeners []*listen.Listener, limit int) (*actors
 		signalThread: a.reap.SignalThread,
 		stopped:      child.Stopped,
 	}, sleeper)
-	a.super.listeners, a.super.sockets = listeners, sockets
+	a.super.listeners, a.super.sockets, a.super.numbers = listeners, sockets, numbers
 	listen.SetBacklog(listeners, config.Backlog, config.Logger)
 	return a, nil
 }

@@ -27,6 +27,7 @@ type supervisor struct {
 	dispatch  acceptor
 	listeners []*listen.Listener // owned; dispatch accepts from them
 	sockets   int                // of each TCP address: one for each goroutine that accepts
+	numbers   listen.Numbers     // of the listeners' transports, and of those before them
 	processes processes
 	secrets   secrets
 

@@ -114,7 +114,7 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err = newActors(config, listen.Restore(state.Listeners), limit)
+	a, err = newActors(config, listen.Restore(state.Listeners), state.Transports, limit)
 	if err != nil {
 		return nil, err
 	}

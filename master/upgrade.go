@@ -273,7 +273,7 @@ func (s *supervisor) state(accept dispatch.State) *upgradeState {
 	state := &upgradeState{
 		Format: upgradeFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
 		OldProgram: s.upgrader.executable, Clients: s.clients, IgnoresInterrupts: s.upgrader.ignoresInterrupts,
-		Listeners: listen.States(s.listeners), Accept: accept,
+		Listeners: listen.States(s.listeners), Transports: s.numbers, Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove,
 	}
 	if program := s.programs[s.generation]; program != nil {

@@ -2,6 +2,7 @@ package master
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -36,6 +37,7 @@ type upgradeState struct {
 	Clients           []int               `json:"Waiting"` // descriptors of those who wait for the answer to POST /v1/upgrade
 	IgnoresInterrupts bool                `json:"Deaf"`    // INT and QUIT are ignored: see signals
 	Listeners         []listen.State
+	Transports        listen.Numbers // by which connections name what their bytes pass
 	Slots             []slotState
 	Accept            dispatch.State
 
@@ -122,7 +124,7 @@ func (u *upgradeState) check() error {
 		}
 		slots[s.Number] = true
 	}
-	if err := u.Accept.Check(slots); err != nil {
+	if err := errors.Join(u.Accept.Check(slots), u.Transports.Check()); err != nil {
 		return fmt.Errorf("upgrade state: %w", err)
 	}
 	if u.Generation < 1 || u.Target < 1 {

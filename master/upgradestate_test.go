@@ -34,7 +34,7 @@ func TestUpgradeStateKnowsEveryField(t *testing.T) {
 		}},
 		{recycleLimits{}, map[string]string{"conns": carried, "age": carried, "rss": carried}},
 		{supervisor{}, map[string]string{
-			"config": made, "log": made, "listeners": carried, "sockets": "as many as there are", "dispatch": made, "processes": made, "secrets": "those of the configuration in force are carried, in a memory of their own", "notifier": made, "sampling": moment,
+			"config": made, "log": made, "listeners": carried, "numbers": carried, "sockets": "as many as there are", "dispatch": made, "processes": made, "secrets": "those of the configuration in force are carried, in a memory of their own", "notifier": made, "sampling": moment,
 			"inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
 			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "moves": calm, "lastMove": carried,
@@ -50,6 +50,9 @@ func filled() *upgradeState {
 	fieldtest.Fill(e)
 	e.Format = upgradeFormat
 	e.Accept.PerIP = nil // it is written to a memory of its own
+	for i := range e.Transports.Rows {
+		e.Transports.Rows[i].Number = uint8(i + 1)
+	}
 	for i := range e.Slots {
 		e.Slots[i].Life = lifeServing
 		e.Accept.Queues[i].Slot, e.Accept.Queues[i].Phase = e.Slots[i].Number, dispatch.QueueClosed
@@ -83,6 +86,7 @@ func TestUpgradeStateRefused(t *testing.T) {
 		"no worker":             func(e *upgradeState) { e.Slots[0].Process = nil },
 		"a queue of no slot":    func(e *upgradeState) { e.Accept.Queues[0].Slot = -1 },
 		"no such phase":         func(e *upgradeState) { e.Accept.Queues[0].Phase = 9 },
+		"a number twice":        func(e *upgradeState) { e.Transports.Rows[1].Number = 1 },
 		"no generation":         func(e *upgradeState) { e.Generation = 0 },
 		"no workers":            func(e *upgradeState) { e.Target = 0 },
 	} {
