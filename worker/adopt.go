@@ -51,7 +51,7 @@ func (c *Conn) open(h Handler) error {
 		c.shakeHands(p, h)
 		return nil
 	}
-	if t := c.loop.transports.forPlace(c.origin.place, c.state.is(traitDialled)); t != nil {
+	if t := c.loop.transports.forPlace(*c.origin.place, c.state.is(traitDialled)); t != nil {
 		c.wrap(t)
 	}
 	return c.callOpen(h)

@@ -35,7 +35,7 @@ const firstDialled = 1<<63 | 1<<31
 
 func newDialer(l *loop) *Dialer {
 	d := &Dialer{loop: l, last: firstDialled}
-	d.self = &Conn{loop: l, origin: &origin{}, id: firstDialled, fd: -1, state: newState(phaseDialling, 0)} // for ever
+	d.self = &Conn{loop: l, origin: &origin{place: new(place)}, id: firstDialled, fd: -1, state: newState(phaseDialling, 0)} // for ever
 	return d
 }
 

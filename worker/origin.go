@@ -11,10 +11,11 @@ type place struct {
 }
 
 // origin is a place, what a connection passes and what was learned of it on that way.
-// Plain connections of one place share an origin; one that passes something has its own. It
-// does not change once the connection is open.
+// Plain connections of one place share an origin; one that passes something has its own, and
+// shares the place unless a PROXY header has told another. It does not change once the
+// connection is open.
 type origin struct {
-	place
+	*place
 	transport transport // nil: none
 	tls       *tlsFacts // nil: no TLS
 	proxy     *Proxy    // nil: no PROXY header
@@ -32,7 +33,7 @@ func (l *loop) originOf(at place) *origin {
 	if l.origins == nil || len(l.origins) >= maxOrigins {
 		l.origins = make(map[place]*origin)
 	}
-	o := &origin{place: at}
+	o := &origin{place: &at}
 	l.origins[at] = o
 	return o
 }

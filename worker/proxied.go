@@ -30,7 +30,9 @@ func (c *Conn) useProxy(p *Proxy) {
 	o := *c.origin
 	o.proxy = p
 	if !p.Local {
-		o.local = p.Destination
+		at := *o.place
+		at.local = p.Destination
+		o.place = &at
 		c.remote, c.port = p.Source.Addr(), p.Source.Port()
 	}
 	c.origin = &o

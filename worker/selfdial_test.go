@@ -24,7 +24,7 @@ func TestDialAgainWhileAskedForAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Conn{loop: l, origin: &origin{}, id: firstDialled + 1, fd: int32(fd), state: newState(phaseDialling, traitDialled)}
+	c := &Conn{loop: l, origin: &origin{place: new(place)}, id: firstDialled + 1, fd: int32(fd), state: newState(phaseDialling, traitDialled)}
 	c.addUnfinished().dialling = &dialling{to: to}
 	asked := make(chan struct{})
 	go func() {
