@@ -43,11 +43,11 @@ func (c *Conn) openNew(h Handler) {
 // open has h open c, if its place calls for that after a header or a handshake. It is called
 // for each connection but those that thaw: for one that was dialled, by settleDial.
 func (c *Conn) open(h Handler) error {
-	p, err := c.loop.transports.passage(c.origin.number)
-	if err != nil {
-		return err
-	}
-	if p != nil {
+	switch p, err := c.loop.transports.passage(c.origin.number); {
+	case err != nil:
+		c.refuse(refusedTransport(err))
+		return nil
+	case p != nil:
 		c.shakeHands(p, h)
 		return nil
 	}

@@ -61,6 +61,11 @@ func refusedHandshake(err error) refusal {
 	return r
 }
 
+// refusedTransport refuses what the master has sent and not announced.
+func refusedTransport(err error) refusal {
+	return refusal{counted: countHandshake, reason: "unknown transport", err: err, ours: true}
+}
+
 // refusedClient refuses a moved connection whose client would not be let in any more.
 func refusedClient(layer tlsTransport, err error) refusal {
 	return refusal{
