@@ -98,7 +98,35 @@ func (l *loader) pairs(f Files) ([]*certificate, error) {
 		}
 		certificates[i] = newCertificate(f.Certs[i], chains[i], key)
 	}
+	l.warnOfHidden(certificates)
 	return certificates, nil
+}
+
+// warnOfHidden warns of certificates that no client is given, since all their names are
+// those of another before them with a key of the same kind.
+func (l *loader) warnOfHidden(certificates []*certificate) {
+	kind := func(c *certificate) string {
+		if key, is := c.leaf().PublicKey.(*ecdsa.PublicKey); is {
+			return key.Curve.Params().Name
+		}
+		return c.leaf().PublicKeyAlgorithm.String()
+	}
+	first := make(map[string]*certificate) // by kind and name
+	for _, one := range certificates {
+		var hides *certificate
+		shown := false
+		for _, name := range namesOf(one.leaf()) {
+			key := kind(one) + " " + lower(name)
+			if other := first[key]; other == nil || other == one {
+				first[key], shown = one, true
+			} else {
+				hides = other
+			}
+		}
+		if hides != nil && !shown {
+			l.warn(settingCert, one.file, "no client is given it: its names are those of %s, which is before it and has a key of the same kind", hides.file)
+		}
+	}
 }
 
 // whose says what a key is of, which is not that of the certificate at the same place.

@@ -1,6 +1,8 @@
 package credentials
 
 import (
+	"crypto"
+	"crypto/rsa"
 	"encoding/binary"
 )
 
@@ -51,12 +53,11 @@ func Wipe(message []byte) { clear(message) }
 
 const lengthLen = 4
 
-// encodedSize returns how long a message is at most, without making one: private keys are
-// shorter than maxKey.
+// encodedSize returns how long a message is at most, without making one.
 func encodedSize(c *Credentials, k *TicketKeys) int {
 	n := len(magic) + 1 + lengthLen + 2
 	for _, one := range c.certificates {
-		n += 1 + lengthLen + 2*lengthLen + maxKey
+		n += 1 + lengthLen + 2*lengthLen + maxKeySize(one.pair.PrivateKey)
 		n += 1 + lengthLen + len(one.file)
 		for _, der := range one.pair.Certificate {
 			n += lengthLen + len(der)
@@ -71,9 +72,14 @@ func encodedSize(c *Credentials, k *TicketKeys) int {
 	return n + k.encodedSize()
 }
 
-// maxKey is more than any private key has, in bytes: crypto/tls takes RSA keys of up to
-// 8192 bits from its peers, which have 4.7 kB.
-const maxKey = 16 << 10
+// maxKeySize returns how long a private key is at most, as marshalKey has it.
+func maxKeySize(key crypto.PrivateKey) int {
+	const other = 512 // ECDSA P-521 has 241 bytes
+	if key, is := key.(*rsa.PrivateKey); is {
+		return 8*key.Size() + other // n and d, of its size; p, q, dp, dq and qinv of half of it
+	}
+	return other
+}
 
 func (k *TicketKeys) encodedSize() int {
 	if k == nil {

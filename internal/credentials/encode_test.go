@@ -32,7 +32,7 @@ func whole(t testing.TB) (*Credentials, *TicketKeys) {
 func TestEncode(t *testing.T) {
 	c, k := whole(t)
 	message := Encode(c, k)
-	if n := encodedSize(c, k); len(message) > n || cap(message) > n+64<<10 {
+	if n := encodedSize(c, k); len(message) > n || cap(message) > n+8<<10 {
 		t.Errorf("%d bytes of %d, at most %d were said", len(message), cap(message), n)
 	}
 	c2, k2, err := Decode(message)

@@ -96,7 +96,7 @@ func TestBadFiles(t *testing.T) {
 		"an empty file":      {func(p *place) Files { return certified(p, p.write("empty.pem", nil)) }, "tls-cert DIR/empty.pem: is empty"},
 		"an endless file":    {func(p *place) Files { return certified(p, "/dev/zero") }, "tls-cert /dev/zero: is larger than 4194304 bytes; is it the right file?"},
 		"no PEM":             {func(p *place) Files { return certified(p, p.write("x.pem", []byte("hello"))) }, "tls-cert DIR/x.pem: is not PEM, which has a line -----BEGIN"},
-		"DER":                {func(p *place) Files { return certified(p, p.data("cert.der")) }, "tls-cert DIR/cert.der: is not PEM, which has a line -----BEGIN; from DER it is made by openssl x509"},
+		"DER":                {func(p *place) Files { return certified(p, p.data("cert.der")) }, "tls-cert DIR/cert.der: is not PEM, which has a line -----BEGIN; openssl x509 -in FILE makes it of a certificate in DER"},
 		"a request":          {func(p *place) Files { return certified(p, p.data("request.pem")) }, "tls-cert DIR/request.pem: holds a request for a certificate; name the certificate that a CA makes of it"},
 		"switched":           {func(p *place) Files { return Files{Certs: p.files("one").Keys, Keys: p.files("one").Certs} }, "tls-cert DIR/one-key.pem: holds a private key and no certificate; are tls-cert and tls-key in each other's place?"},
 		"certificate as key": {func(p *place) Files { return keyed(p, p.path("one.pem")) }, "tls-key DIR/one.pem: holds a certificate and no private key; are tls-cert and tls-key in each other's place?"},
@@ -240,6 +240,12 @@ func TestWarnings(t *testing.T) {
 			f.ClientCA = p.write("cas.pem", append(old.CertPEM(), p.ca.CertPEM()...))
 			return f
 		}, []string{"tls-client-ca DIR/cas.pem: its certificate 1 expired on 20"}},
+		"one that hides another": {func(p *place) Files {
+			p.issue("again", certtest.Want{Names: []string{"One.example"}})
+			p.issue("more", certtest.Want{Names: []string{"one.example", "more.example"}})
+			p.issue("rsa", certtest.Want{Names: []string{"one.example"}, Key: certtest.RSA(p)})
+			return p.files("one", "rsa", "more", "again")
+		}, []string{"tls-cert DIR/again.pem: no client is given it: its names are those of DIR/one.pem, which"}},
 		"no CA": {func(p *place) Files { f := p.files("one"); f.ClientCA = p.path("one.pem"); return f }, []string{"its certificate 1 is not one of a CA"}},
 	}
 	for name, test := range tests {
@@ -291,7 +297,7 @@ func TestCertificates(t *testing.T) {
 	}
 	for name, want := range map[string]bool{
 		"one.example": true, "ONE.example": true, "one.example.": true, "two.example": true, "*.two.example": true,
-		"a.two.example": true, "192.0.2.1": true, "2001:db8::1": true,
+		"a.two.example": true, "192.0.2.1": true, "2001:db8::1": true, "2001:DB8:0::1": true,
 		"": false, ".": false, "a.b.two.example": false, "example": false, "a.one.example": false, "192.0.2.2": false, "*.one.example": false,
 	} {
 		if got := c.Has(name); got != want {

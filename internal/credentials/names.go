@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"crypto/x509"
+	"net"
 	"strings"
 )
 
@@ -37,8 +38,8 @@ func namesOf(leaf *x509.Certificate) []string {
 // finds those that say just that.
 func (n names) find(name string) []*certificate {
 	name = lower(strings.TrimSuffix(name, "."))
-	if name == "" {
-		return nil
+	if ip := net.ParseIP(name); ip != nil {
+		return n[ip.String()] // however it is spelled
 	}
 	exact := n[name]
 	_, parent, found := strings.Cut(name, ".")

@@ -16,7 +16,7 @@ func pemBlocks(setting, path string, data []byte) ([]*pem.Block, error) {
 	if begun == 0 {
 		problem := "is not PEM, which has a line -----BEGIN"
 		if data[0] == 0x30 { // a SEQUENCE
-			problem += "; from DER it is made by openssl x509, or openssl pkey, with -inform DER -in FILE -out FILE.pem"
+			problem += "; openssl x509 -in FILE makes it of a certificate in DER, openssl pkey -in FILE of a key, and openssl pkcs12 -nodes -in FILE of both in PKCS #12"
 		}
 		return nil, &Error{setting, path, problem}
 	}
