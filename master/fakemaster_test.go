@@ -51,7 +51,7 @@ type fakeMaster struct {
 
 	// What is asked of the supervisor:
 	workers       int           // in the configuration, as read next
-	listen        string        // likewise; empty: as before
+	rewrite       func(*Config) // changes the configuration that is read next; nil: nothing does
 	reread        error         // reading it fails with this
 	answers       []chan scaled // that are to come
 	cannotRestore int           // the generation that cannot restore connections; 0: none
@@ -67,14 +67,15 @@ type fakeMaster struct {
 
 // fakeWorker is a worker process that is not there.
 type fakeWorker struct {
-	pid      int
-	spec     child.Spec
-	fm       *fakeMaster
-	keys     *credentials.TicketKeys // that it was told last; nil: none
-	hungUp   bool                    // by the supervisor
-	stubborn bool                    // does not exit when told to drain
-	deaf     bool                    // does not answer when told to move
-	gave     bool                    // it has said that it gave all
+	pid         int
+	spec        child.Spec
+	fm          *fakeMaster
+	keys        *credentials.TicketKeys // that it was told last; nil: none
+	certificate string                  // a name in that of its hello
+	hungUp      bool                    // by the supervisor
+	stubborn    bool                    // does not exit when told to drain
+	deaf        bool                    // does not answer when told to move
+	gave        bool                    // it has said that it gave all
 }
 
 // newFakeMaster starts a supervisor whose workers cannot move connections.
@@ -104,8 +105,8 @@ func (fm *fakeMaster) start(maxWorkers int, change ...func(*Config)) {
 	config.Reread = func(*Config) (next Config, err error) { // called on a reload's goroutine
 		next = config
 		fm.do(func() {
-			if next.Workers, err = fm.workers, fm.reread; fm.listen != "" {
-				next.Listen = []string{fm.listen}
+			if next.Workers, err = fm.workers, fm.reread; fm.rewrite != nil {
+				fm.rewrite(&next)
 			}
 		})
 		return next, err
@@ -236,8 +237,12 @@ func (w *fakeWorker) TellKeys(memory int) error {
 // take takes the ticket keys in a memfd, which it borrows.
 func (w *fakeWorker) take(memory int, decode func([]byte) (*credentials.Credentials, *credentials.TicketKeys, error)) {
 	message, err := fdpass.ReadSealed(memory, credentials.MaxEncoded)
+	var c *credentials.Credentials
 	if err == nil {
-		_, w.keys, err = decode(message)
+		c, w.keys, err = decode(message)
+	}
+	if c != nil {
+		w.certificate = c.Certificates()[0].Names[0]
 	}
 	if err != nil {
 		w.fm.fault("pid %d: %v", w.pid, err)

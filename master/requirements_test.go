@@ -52,7 +52,7 @@ func TestReloadWithoutPROXY(t *testing.T) {
 				fm := startAt(listen, listen == proxied)
 				done := make(chan outcome, 1)
 				fm.look(func() {
-					fm.listen, fm.proxy = proxied, false
+					fm.rewrite, fm.proxy = func(c *Config) { c.Listen = []string{proxied} }, false
 					fm.askReload(done)
 				})
 				if result := <-done; !isRefusal(result.err) {

@@ -32,6 +32,7 @@ func (c Config) CheckTLS() (certificates []CertificateStatus, warnings []string,
 	if err := c.loadTLS(time.Now()); err != nil {
 		return nil, nil, err
 	}
+	defer c.tls.wipe()
 	return c.tls.certificates(), c.tls.warnings, nil
 }
 
@@ -70,6 +71,9 @@ type loadedTLS struct {
 // has them from the one before.
 func (c *Config) loadTLS(now time.Time) error {
 	loaded, err := c.readTLS(now)
+	if err != nil {
+		loaded.wipe()
+	}
 	if wrong, is := errors.AsType[*credentials.Error](err); is {
 		return &ConfigError{wrong.Setting, wrong.Error()}
 	}

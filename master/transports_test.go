@@ -35,7 +35,7 @@ func TestTransportsThroughReload(t *testing.T) {
 			{proxied, 1, []uint8{1, 3, 2}},
 		} {
 			done := make(chan outcome, 1)
-			fm.look(func() { fm.listen = step.listen; fm.askReload(done) })
+			fm.look(func() { fm.rewrite = func(c *Config) { c.Listen = []string{step.listen} }; fm.askReload(done) })
 			if result := <-done; result.err != nil {
 				t.Fatalf("%s: %v", step.listen, result.err)
 			}
