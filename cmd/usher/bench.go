@@ -62,6 +62,8 @@ type benchFlags struct {
 	Slices    int           `env:"" default:"5" help:"Slices of each server, with --against; they share --duration or --requests."`
 	JSON      bool          `env:"" help:"Print one JSON object."`
 	Plot      string        `env:"" type:"path" placeholder:"FILE.svg" help:"Draw latencies and throughput."`
+
+	Encryption benchTLS `embed:"" group:"TLS"`
 }
 
 func (c *benchBytes) run(mode string) error {
@@ -84,6 +86,7 @@ func (c *benchFlags) plan(mode string) *load.Plan {
 	p := &load.Plan{
 		Mode: mode, Address: c.Address, Pipeline: c.Pipeline, Duration: c.Duration, Requests: c.Requests,
 		Warmup: c.Warmup, Rate: c.Rate, Churn: c.Churn, Idle: c.Idle, Timeout: c.Timeout, Sources: c.Source, Processes: c.Processes,
+		TLS: c.Encryption.plan(),
 	}
 	if p.Duration == 0 && p.Requests == 0 {
 		p.Duration = benchDuration
@@ -132,6 +135,9 @@ func (c *benchFlags) run(plan *load.Plan) error {
 
 // check returns what is wrong with the flags.
 func (c *benchFlags) check(plan *load.Plan) error {
+	if err := c.Encryption.check(); err != nil {
+		return err
+	}
 	if err := plan.Check(); err != nil {
 		return err
 	}

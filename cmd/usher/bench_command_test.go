@@ -234,6 +234,11 @@ func TestBenchRefuses(t *testing.T) {
 		{[]string{"echo", "127.0.0.1:1", "--against", "nowhere"}, "nowhere"},
 		{[]string{"echo", "127.0.0.1:1", "--against", "127.0.0.1:2", "--slices=0"}, "slices"},
 		{[]string{"echo", "127.0.0.1:1", "--source=nowhere"}, "nowhere"},
+		{[]string{"echo", "127.0.0.1:1", "--insecure"}, "with --tls"},
+		{[]string{"echo", "127.0.0.1:1", "--tls", "--insecure", "--ca=x"}, "exclude one another"},
+		{[]string{"echo", "127.0.0.1:1", "--tls", "--ca=/nowhere"}, "/nowhere"},
+		{[]string{"echo", "127.0.0.1:1", "--tls", "--tls-version=1.1"}, "1.2 or 1.3"},
+		{[]string{"echo", "unix:///nowhere", "--tls"}, "--server-name"},
 	} {
 		checkComplaint(t, usher(t, append([]string{"bench"}, test.args...)...), exitUsage, test.want)
 	}

@@ -21,12 +21,17 @@ func printReport(r *load.Report) string {
 	if r.Pipeline > 1 {
 		fmt.Fprintf(&b, ", %d at a time", r.Pipeline)
 	}
-	fmt.Fprintf(&b, "\n%d answers in %.2f s: %.0f a second; %d connections made; %s sent, %s received; %.2f s of CPU here\n\n",
+	fmt.Fprintf(&b, "\n%d answers in %.2f s: %.0f a second; %d connections made; %s sent, %s received; %.2f s of CPU here\n",
 		r.Requests, r.Seconds, r.PerSecond, r.Connections, bytesText(r.BytesSent), bytesText(r.BytesReceived), r.CPUSeconds)
+	printHandshakes(&b, r.TLS)
+	b.WriteByte('\n')
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\tmin\tmean\tp50\tp90\tp99\tp99.9\tmax\t")
 	printSummary(table, "latency", r.Latency)
 	printSummary(table, "connect", r.Connect)
+	if r.TLS != nil {
+		printSummary(table, "handshake", r.TLS.Latency)
+	}
 	printSummary(table, "connect, exchange, close", r.Cycle)
 	if r.Idle != nil {
 		printSummary(table, "probe of idle", r.Idle.Probe)
@@ -37,6 +42,18 @@ func printReport(r *load.Report) string {
 	}
 	printErrors(&b, r)
 	return b.String()
+}
+
+// printHandshakes tells what TLS has come to; nil: there was none.
+func printHandshakes(b *strings.Builder, h *load.Handshakes) {
+	if h == nil {
+		return
+	}
+	fmt.Fprintf(b, "%d handshakes, %.0f a second while measuring; %d of all resumed a session (%.1f %%)\n",
+		h.Handshakes, h.PerSecond, h.Resumed, 100*float64(h.Resumed)/float64(max(h.Handshakes, 1)))
+	for _, session := range slices.Sorted(maps.Keys(h.Sessions)) {
+		fmt.Fprintf(b, "  %s: %d\n", session, h.Sessions[session])
+	}
 }
 
 func printErrors(b *strings.Builder, r *load.Report) {

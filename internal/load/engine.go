@@ -1,7 +1,9 @@
 package load
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"time"
 
@@ -20,6 +22,9 @@ type engine struct {
 	protocol protocol
 	to       worker.Destination
 	dialer   *worker.Dialer
+	tls      *tls.Config  // nil: connections are plain
+	sealed   bytes.Buffer // what a tunnel has to say, within a call
+	plain    []byte       // what has come through a tunnel, likewise
 	tally    *tally
 	progress func(Progress)
 	epoch    time.Time
@@ -72,7 +77,11 @@ func run(ctx context.Context, plan *Plan, progress func(Progress)) (*tally, erro
 	if err := enoughDescriptors(plan.conns()); err != nil {
 		return nil, err
 	}
-	e := &engine{plan: plan, protocol: plan.protocol(), to: to, tally: newTally(), progress: progress, epoch: time.Now()}
+	config, err := plan.encryption()
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{plan: plan, protocol: plan.protocol(), to: to, tls: config, tally: newTally(), progress: progress, epoch: time.Now()}
 	before := cpuTime()
 	err = worker.RunClient(context.WithoutCancel(ctx), func(d *worker.Dialer) error {
 		e.dialer = d
@@ -170,8 +179,7 @@ func (e *engine) stop() {
 	}
 	for _, p := range e.places {
 		if p.conn != nil && (!p.open || p.sent == p.answered) {
-			p.ending = true
-			_ = p.conn.Close() // it may be closing already
+			_ = p.hangUp() // it may be closing already
 		}
 	}
 	e.endIfDone()
@@ -218,6 +226,25 @@ func (e *engine) connected(p *place, now time.Duration) {
 	e.tally.Connect.record(now - p.dialled)
 }
 
+// shaken takes note of a handshake that has succeeded.
+func (e *engine) shaken(p *place, now time.Duration) {
+	session, resumed := p.tunnel.session()
+	e.tally.Sessions[session]++
+	e.tally.Handshakes++
+	if resumed {
+		e.tally.Resumed++
+	}
+	if e.measuring {
+		e.tally.Shaken++
+		e.tally.Handshake.record(now - p.shaking)
+	}
+}
+
+// nobody reports whether no connection has come to be so far.
+func (e *engine) nobody() bool {
+	return e.tally.Connections == 0 || e.tls != nil && e.tally.Handshakes == 0
+}
+
 // gotAnswer takes note of an answer.
 func (e *engine) gotAnswer(p *place, began, now time.Duration) {
 	e.alive, e.vain = now, 0
@@ -261,7 +288,7 @@ func (e *engine) ended(p *place, err error) {
 // again dials for a place that has lost its connection, unless none was ever to
 // be had: then the plan is over.
 func (e *engine) again(p *place) {
-	if e.tally.Connections == 0 && e.vain >= e.plan.conns() {
+	if e.nobody() && e.vain >= e.plan.conns() {
 		e.stop()
 	}
 	e.begin(p)

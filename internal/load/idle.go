@@ -25,7 +25,7 @@ func (e *engine) heard(p *place) {
 	e.openIdle()
 	switch {
 	case e.opening > 0 || e.undialled > 0 || e.over || e.began > 0:
-	case e.tally.Connections == 0:
+	case e.nobody():
 		e.stop() // nobody is there
 	default:
 		e.send()
@@ -36,11 +36,10 @@ func (e *engine) heard(p *place) {
 func (e *engine) probe() {
 	now := e.now()
 	for _, p := range e.idle {
-		if p.open {
+		if p.ready() {
 			p.send(now, now)
 		} else if p.conn != nil {
-			p.ending = true
-			_ = p.conn.Close() // it is still being dialled
+			_ = p.hangUp() // it is still being dialled, or shakes hands
 		}
 	}
 }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -11,9 +12,12 @@ import (
 
 // place is one of the plan's connections: the present one, which is dialled again
 // when it is lost. It is the session of each.
+//
+//	dialling ──► open ──(with TLS: hands are shaken)──► ready ──► ending
 type place struct {
 	engine *engine
 	conn   *worker.Conn // or nil
+	tunnel *tunnel      // nil: the connection is plain, or not open
 	held   bool         // it is idle, but for a request when it opens, and the probe
 	heard  bool         // of: the first attempt of one that is held has ended
 	open   bool
@@ -27,6 +31,7 @@ type place struct {
 	position       position
 	active         time.Duration // the last progress
 	dialled        time.Duration
+	shaking        time.Duration // when the handshake began
 	due            time.Duration // of churn's one request
 }
 
@@ -40,7 +45,7 @@ func newPlace(e *engine, held bool) *place {
 // dial asks for a connection.
 func (p *place) dial() {
 	e := p.engine
-	p.conn, p.open, p.ending, p.tardy, p.sent, p.answered, p.position = nil, false, false, false, 0, 0, position{}
+	p.tunnel, p.conn, p.open, p.ending, p.tardy, p.sent, p.answered, p.position = nil, nil, false, false, false, 0, 0, position{}
 	*p.count()++
 	p.dialled = e.now()
 	p.active = p.dialled
@@ -54,16 +59,63 @@ func (p *place) Open(c *worker.Conn) (worker.Session, error) {
 	p.open, p.failed = true, false
 	p.conn, p.active = c, now
 	e.connected(p, now)
+	if e.tls == nil {
+		p.begin(now)
+		return p, nil
+	}
+	p.shaking = now
+	p.tunnel = newTunnel(e.tls, &e.sealed)
+	p.flush()
+	return p, nil
+}
+
+// ready reports whether requests can be sent.
+func (p *place) ready() bool { return p.open && (p.tunnel == nil || p.tunnel.established()) }
+
+// begin sends the first requests.
+func (p *place) begin(now time.Duration) {
 	if p.held {
 		p.send(now, now) // one, so that no more are dialled than the server accepts
 	} else {
 		p.fill(now)
 	}
-	return p, nil
 }
 
-// Data verifies answers, and sends what may follow.
+// Data takes what has come.
 func (p *place) Data(c *worker.Conn, in []byte) (int, error) {
+	if p.tunnel == nil {
+		return p.take(c, in)
+	}
+	return len(in), p.decrypt(c, in)
+}
+
+// decrypt takes what has come through the tunnel.
+func (p *place) decrypt(c *worker.Conn, raw []byte) error {
+	e := p.engine
+	shaking := p.tunnel.shaking()
+	plain, err := p.tunnel.open(e.plain[:0], raw)
+	e.plain = plain
+	p.active = e.now()
+	p.flush()
+	if shaking && p.tunnel.established() {
+		e.shaken(p, p.active)
+		p.begin(p.active)
+	}
+	if len(plain) > 0 && !p.ending {
+		used, wrong := p.take(c, plain)
+		if wrong != nil {
+			return wrong
+		}
+		p.tunnel.keep(plain[used:])
+	}
+	if err == io.EOF {
+		return p.finished(c, len(p.tunnel.rest))
+	}
+	return err
+}
+
+// take verifies answers, and sends what may follow. It returns how much it has used.
+func (p *place) take(c *worker.Conn, in []byte) (int, error) {
 	e := p.engine
 	now := e.now()
 	used, answers, last, err := e.protocol.scan(&p.position, p.answered, in)
@@ -86,19 +138,36 @@ func (p *place) Data(c *worker.Conn, in []byte) (int, error) {
 	case p.held && !e.probing && !last:
 		e.heard(p)
 	case last || p.answered == p.sent && (p.held || e.plan.Churn || e.over || e.spent()):
-		p.ending = true
-		return used, c.Close()
+		return used, p.hangUp()
 	default:
 		p.fill(now)
 	}
 	return used, nil
 }
 
-// EOF is called when the server has finished sending, which may be how it says
-// that the answer is whole.
+// EOF is called when the server has finished sending.
 func (p *place) EOF(c *worker.Conn, rest []byte) error {
+	switch {
+	case p.tunnel == nil:
+		return p.finished(c, len(rest))
+	case p.tunnel.shaking():
+		return errNoHandshake
+	case !p.tunnel.ended:
+		return errCut
+	}
+	return c.Close() // it has said so before
+}
+
+var (
+	errNoHandshake = fmt.Errorf("%w: the server has ended the connection during the handshake", io.EOF)
+	errCut         = fmt.Errorf("%w: the server has ended the connection without a close_notify", io.EOF)
+)
+
+// finished takes note that the server has finished sending, with so many bytes that are
+// of no use, which may be how it says that the answer is whole.
+func (p *place) finished(c *worker.Conn, rest int) error {
 	e := p.engine
-	if len(rest) > 0 || !e.protocol.endsAnswer(&p.position) {
+	if rest > 0 || !e.protocol.endsAnswer(&p.position) {
 		return c.Close()
 	}
 	if p.answered == p.sent {
@@ -108,8 +177,7 @@ func (p *place) EOF(c *worker.Conn, rest []byte) error {
 	p.active, p.position = now, position{}
 	e.gotAnswer(p, p.began[p.answered%uint64(len(p.began))], now)
 	p.answered++
-	p.ending = true
-	return c.Close()
+	return p.hangUp()
 }
 
 // errUnasked: there was an answer too many.
@@ -131,8 +199,25 @@ func (p *place) fill(now time.Duration) {
 		}
 	}
 	if (e.over || e.spent()) && p.open && p.sent == p.answered {
-		p.ending = true
-		_ = p.conn.Close() // if it is closing already, that is reported
+		_ = p.hangUp() // if it is closing already, that is reported
+	}
+}
+
+// hangUp closes the connection, whose end is then no error.
+func (p *place) hangUp() error {
+	p.ending = true
+	if p.tunnel != nil {
+		p.tunnel.end()
+		p.flush()
+	}
+	return p.conn.Close()
+}
+
+// flush writes what the tunnel has to say.
+func (p *place) flush() {
+	if sealed := &p.engine.sealed; sealed.Len() > 0 {
+		_, _ = p.conn.Write(sealed.Bytes()) // an error is the end of the connection
+		sealed.Reset()
 	}
 }
 
@@ -145,12 +230,20 @@ func (p *place) send(began, now time.Duration) {
 	p.began[p.sent%uint64(len(p.began))] = began
 	p.sent++
 	e.tally.Sent += int64(len(request))
+	if p.tunnel != nil {
+		p.tunnel.seal(request)
+		p.flush()
+		return
+	}
 	_, _ = p.conn.Write(request) // an error is the end of the connection
 }
 
 // Close is called when the connection has ended.
 func (p *place) Close(_ *worker.Conn, err error) {
 	p.open = false
+	if p.tunnel != nil {
+		p.tunnel.abandon()
+	}
 	switch {
 	case p.tardy:
 		err = errTimeout
@@ -191,7 +284,8 @@ func (p *place) count() *int {
 
 // late reports whether an answer, or the connection, is overdue.
 func (p *place) late(now time.Duration) bool {
-	return p.open && p.sent > p.answered && now-p.active > p.engine.plan.Timeout
+	waits := p.sent > p.answered || p.tunnel != nil && p.tunnel.shaking()
+	return p.open && waits && now-p.active > p.engine.plan.Timeout
 }
 
 // kind tells errors apart, and says what to do about those of this side.
@@ -201,6 +295,10 @@ func kind(err error) (name, advice string) {
 		return KindTimeout, ""
 	case errors.Is(err, errWrong), errors.Is(err, errUnasked), errors.Is(err, worker.ErrInputFull):
 		return KindWrong, err.Error()
+	case errors.As(err, new(tlsError)):
+		return KindTLS, explainTLS(err)
+	case errors.Is(err, errNoHandshake), errors.Is(err, errCut):
+		return KindClosed, err.Error()
 	case errors.Is(err, io.EOF):
 		return KindClosed, ""
 	case errors.Is(err, unix.ECONNREFUSED):

@@ -8,14 +8,15 @@
 // A plan is carried out by this process, or shared by several, of which each calls
 // Part; in each there is one loop.
 //
-// A connection has a place (place.go), which dials again when it is lost. What is
-// sent and how an answer is verified is a protocol's (protocol.go). The engine
+// A connection has a place (place.go), which dials again when it is lost, and with TLS
+// a tunnel between the two (tunnel.go). What is sent and how an answer is verified is a protocol's (protocol.go). The engine
 // (engine.go) says when: at once when an answer has come, or by the clock, with
 // latencies from when a request was due: a server that stands still is then not
 // spared the requests that it kept from being sent (coordinated omission).
 package load
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -49,6 +50,7 @@ type Plan struct {
 	Timeout  time.Duration `json:"timeout"`  // for connecting, and for progress when an answer is due
 	Path     string        `json:"path"`     // of HTTP requests
 	Sources  []netip.Addr  `json:"sources"`  // addresses to dial from, in turn; none: the kernel's choice
+	TLS      *TLS          `json:"tls"`      // nil: connections are plain
 
 	Processes int `json:"processes"`
 }
@@ -96,7 +98,20 @@ func (p *Plan) Check() error {
 			return errors.New(rule.reason)
 		}
 	}
-	return nil
+	_, err := p.encryption()
+	return err
+}
+
+// encryption is nil for plain connections.
+func (p *Plan) encryption() (*tls.Config, error) {
+	if p.TLS == nil {
+		return nil, nil
+	}
+	host := ""
+	if !strings.HasPrefix(p.Address, unixScheme) {
+		host, _, _ = net.SplitHostPort(p.Address) // the address is checked before
+	}
+	return p.TLS.config(host)
 }
 
 const unixScheme = "unix://"

@@ -36,9 +36,8 @@ func (e *engine) issue(p *place, now time.Duration) (due time.Duration, ok bool)
 // p's.
 func (e *engine) closeDone(p *place) {
 	for _, other := range e.places {
-		if other != p && other.open && other.sent == other.answered {
-			other.ending = true
-			_ = other.conn.Close() // it may be closing already
+		if other != p && other.ready() && other.sent == other.answered {
+			_ = other.hangUp() // it may be closing already
 		}
 	}
 }
@@ -80,7 +79,7 @@ func (e *engine) sendDue() {
 		switch {
 		case e.plan.Churn:
 			e.begin(p)
-		case p.open:
+		case p.ready():
 			p.fill(now)
 		}
 	}

@@ -23,6 +23,7 @@ type Report struct {
 	BytesReceived int64            `json:"bytes_received"`
 	Latency       *Summary         `json:"latency,omitempty"` // of a request: from when it was sent, or with a rate was due
 	Connect       *Summary         `json:"connect,omitempty"`
+	TLS           *Handshakes      `json:"tls,omitempty"`
 	Cycle         *Summary         `json:"cycle,omitempty"` // of churn: connect, exchange, close
 	Idle          *Idle            `json:"idle,omitempty"`
 	CPUSeconds    float64          `json:"cpu_seconds"` // of this side
@@ -34,6 +35,15 @@ type Report struct {
 	Series   []float64 `json:"series"`   // answers a second, over time
 
 	Distribution []Percentile `json:"-"`
+}
+
+// Handshakes is what TLS has come to.
+type Handshakes struct {
+	Handshakes int64            `json:"handshakes"` // that have succeeded, over all
+	Resumed    int64            `json:"resumed"`    // of those
+	PerSecond  float64          `json:"per_second"` // while measuring
+	Latency    *Summary         `json:"latency,omitempty"`
+	Sessions   map[string]int64 `json:"sessions"` // handshakes by version and suite
 }
 
 // Summary describes latencies.
@@ -69,6 +79,7 @@ const (
 	KindWrong       = "wrong"       // the answer
 	KindDescriptors = "descriptors" // none left on this side
 	KindPorts       = "ports"       // likewise
+	KindTLS         = "tls"         // a handshake or a record
 	KindOther       = "other"
 )
 
@@ -99,6 +110,12 @@ func (t *tally) report(p *Plan) *Report {
 	}
 	for _, count := range t.Series {
 		r.Series = append(r.Series, float64(count)/tickEvery.Seconds())
+	}
+	if p.TLS != nil {
+		r.TLS = &Handshakes{Handshakes: t.Handshakes, Resumed: t.Resumed, Latency: t.Handshake.summary(), Sessions: t.Sessions}
+		if t.Seconds > 0 {
+			r.TLS.PerSecond = float64(t.Shaken) / t.Seconds
+		}
 	}
 	if p.Idle > 0 {
 		r.Idle = &Idle{Opened: t.Held, Answered: t.Alive, Probe: t.Probe.summary()}

@@ -23,16 +23,21 @@ type tally struct {
 	Sent        int64            `json:"sent"`     // bytes
 	Received    int64            `json:"received"`
 	CPUSeconds  float64          `json:"cpu_seconds"`
-	Held        int64            `json:"held"`   // idle connections that were opened
-	Alive       int64            `json:"alive"`  // and answered at the end
-	Errors      map[string]int64 `json:"errors"` // by kind
-	Advice      map[string]bool  `json:"advice"` // what the errors mean, once each
-	Series      []int64          `json:"series"` // answers in each interval of the measuring
+	Handshakes  int64            `json:"handshakes"`
+	Resumed     int64            `json:"resumed"`  // of those
+	Shaken      int64            `json:"shaken"`   // of those, while measuring
+	Sessions    map[string]int64 `json:"sessions"` // handshakes by version and suite
+	Held        int64            `json:"held"`     // idle connections that were opened
+	Alive       int64            `json:"alive"`    // and answered at the end
+	Errors      map[string]int64 `json:"errors"`   // by kind
+	Advice      map[string]bool  `json:"advice"`   // what the errors mean, once each
+	Series      []int64          `json:"series"`   // answers in each interval of the measuring
 
-	Latency histogram `json:"latency"` // of a request
-	Connect histogram `json:"connect"`
-	Cycle   histogram `json:"cycle"` // of churn: connect, exchange, close
-	Probe   histogram `json:"probe"` // of idle connections
+	Latency   histogram `json:"latency"` // of a request
+	Connect   histogram `json:"connect"`
+	Handshake histogram `json:"handshake"` // while measuring
+	Cycle     histogram `json:"cycle"`     // of churn: connect, exchange, close
+	Probe     histogram `json:"probe"`     // of idle connections
 }
 
 // histogram is one that travels as JSON.
@@ -63,8 +68,8 @@ func (h *histogram) UnmarshalJSON(b []byte) error {
 
 func newTally() *tally {
 	return &tally{
-		Errors: make(map[string]int64), Advice: make(map[string]bool),
-		Latency: newHistogram(), Connect: newHistogram(), Cycle: newHistogram(), Probe: newHistogram(),
+		Errors: make(map[string]int64), Advice: make(map[string]bool), Sessions: make(map[string]int64),
+		Latency: newHistogram(), Connect: newHistogram(), Handshake: newHistogram(), Cycle: newHistogram(), Probe: newHistogram(),
 	}
 }
 
@@ -94,6 +99,12 @@ func (t *tally) add(other *tally) {
 	t.Sent += other.Sent
 	t.Received += other.Received
 	t.CPUSeconds += other.CPUSeconds
+	t.Handshakes += other.Handshakes
+	t.Resumed += other.Resumed
+	t.Shaken += other.Shaken
+	for session, count := range other.Sessions {
+		t.Sessions[session] += count
+	}
 	t.Held += other.Held
 	t.Alive += other.Alive
 	for kind, count := range other.Errors {
@@ -104,6 +115,7 @@ func (t *tally) add(other *tally) {
 	}
 	t.Latency.Merge(other.Latency.Histogram)
 	t.Connect.Merge(other.Connect.Histogram)
+	t.Handshake.Merge(other.Handshake.Histogram)
 	t.Cycle.Merge(other.Cycle.Histogram)
 	t.Probe.Merge(other.Probe.Histogram)
 }
