@@ -27,8 +27,9 @@ type stream struct {
 	fd      int              // owned; -1 once there is a socket, or it is closed
 	socket  func() socket    // nil before that; returns the socket, or nil once that is collected
 	secure  func() *tls.Conn // likewise, of what is around it; nil: there is no TLS, or not yet
+	passes  bool             // its passage is under way
 	ready   net.Conn         // what its passage has made of it, until Accept returns that
-	dropped bool             // it is to be closed, whatever it has come to
+	dropped bool             // it was closed while it passed
 }
 
 // socket is what *net.TCPConn and *net.UnixConn have in common.
@@ -91,15 +92,19 @@ func (c *stream) discard() {
 	c.fd = -1
 }
 
-// drop has one closed that is on its way, by the goroutine of its passage. The listener's
-// mutex is held, and nothing here waits.
-func (c *stream) drop() {
+// drop has one closed whose passage is under way, by the goroutine of that. It reports
+// whether it was. The listener's mutex is held, and nothing here waits.
+func (c *stream) drop() bool {
+	if !c.passes || c.dropped {
+		return false
+	}
 	c.dropped = true
 	if c.socket != nil {
 		if s := c.socket(); s != nil {
 			shutdown(s)
 		}
 	}
+	return true
 }
 
 // weakly returns a function that returns p as long as somebody has it. One that the

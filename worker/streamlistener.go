@@ -73,14 +73,16 @@ func (l *streamListener) close() bool {
 	defer l.mu.Unlock()
 	was := l.draining
 	l.draining, l.ended = true, true
+	n := len(l.pending)
 	for _, c := range l.pending {
 		c.discard()
 	}
-	underWay := l.streams.passing.of(l)
-	for _, c := range underWay {
-		c.drop()
+	for _, c := range l.streams.passing.of(l) {
+		if c.drop() {
+			n++
+		}
 	}
-	if n := len(l.pending) + len(underWay); n > 0 {
+	if n > 0 {
 		l.log.Warn("connections closed, nobody accepts them", "count", n)
 	}
 	l.pending = nil
@@ -125,6 +127,7 @@ func (l *streamListener) expect(c *stream) bool {
 		l.refuse(c)
 		return false
 	}
+	c.passes = true
 	l.passing++
 	return true
 }
@@ -141,6 +144,7 @@ func (l *streamListener) refuse(c *stream) {
 func (l *streamListener) passed(c *stream, conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	c.passes = false
 	l.passing--
 	l.changed.Broadcast()
 	if conn == nil || c.dropped || l.ended {

@@ -30,11 +30,12 @@ type streamPassage struct {
 
 // pass begins the passage of a connection, on the loop's goroutine.
 func (s *streams) pass(c *stream) {
+	s.passing.add(c)
 	if !c.listener.expect(c) {
+		s.passing.remove(c)
 		return
 	}
 	w := &streamPassage{stream: c, loop: s.member.loop, begun: time.Now(), peer: c.remote}
-	s.passing.add(c)
 	s.passing.goroutines.Go(func() {
 		defer s.passing.remove(c)
 		w.run()
@@ -103,9 +104,11 @@ func (w *streamPassage) waits(yes bool) {
 		return
 	}
 	c.listener.mu.Lock()
-	c.drop()
+	dropped := c.drop() // else its passage has just ended
 	c.listener.mu.Unlock()
-	w.loop.refusals.note(c.id, c.remote, c.name, refusedCrowd)
+	if dropped {
+		w.loop.refusals.note(c.id, c.remote, c.name, refusedCrowd)
+	}
 }
 
 // readHeader reads the PROXY header, and nothing of what follows it: so what the program gets
@@ -125,9 +128,9 @@ func (w *streamPassage) readHeader() (*Proxy, *refusal) {
 			r := refusedHeader(err)
 			return nil, &r
 		}
-		if length > 0 {
+		if length > 0 { // else all that has come is the header's
 			came = length - have
-		} // else all that has come is the header's
+		}
 		if _, err := io.ReadFull(w.socket, buffer[have:have+came]); err != nil {
 			return nil, refusedBefore(err, refusedNoHeader, refusedLate)
 		}
@@ -211,8 +214,8 @@ func refusedServe(err error) *refusal {
 	return &r
 }
 
-// refuse closes the connection, and counts it, unless it was dropped here. One whose peer is
-// told why lingers, as linger.go says.
+// refuse closes the connection, and counts it, unless it was dropped. One whose peer is told
+// why lingers, as linger.go says.
 func (w *streamPassage) refuse(r *refusal) {
 	c := w.stream
 	c.listener.mu.Lock()
@@ -223,11 +226,19 @@ func (w *streamPassage) refuse(r *refusal) {
 	}
 	c.listener.passed(c, nil)
 	if r.lingers && !dropped {
-		_ = w.socket.SetDeadline(time.Now().Add(lingerTime)) // it may be closed
-		_, err := w.socket.Write(r.answer)                   // none is nothing
-		if err == nil && w.socket.CloseWrite() == nil {
-			_, _ = io.Copy(io.Discard, io.LimitReader(w.socket, lingerBytes)) // until the end, or the deadline
-		}
+		w.linger(r.answer)
 	}
 	_ = w.socket.Close() // it has nothing to flush
+}
+
+// linger sends an answer, if there is one, and FIN, and waits for the peer to finish. An
+// error is the end of that.
+func (w *streamPassage) linger(answer []byte) {
+	_ = w.socket.SetDeadline(time.Now().Add(lingerTime)) // it may be closed
+	if len(answer) > 0 {
+		_, _ = w.socket.Write(answer)
+	}
+	if w.socket.CloseWrite() == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(w.socket, lingerBytes))
+	}
 }

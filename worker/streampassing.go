@@ -21,7 +21,7 @@ type passing struct {
 	goroutines sync.WaitGroup // those of the connections, and those that close some
 }
 
-// place is where a connection is among those that are passing. Its mutex guards it.
+// passingPlace is where a connection is among those that are passing. Its mutex guards it.
 type passingPlace struct {
 	element *list.Element // nil: it is not there (any more)
 	waits   bool
@@ -53,8 +53,8 @@ func (p *passing) removeLocked(c *stream) {
 	}
 }
 
-// wait says whether c waits for its peer. If too many do, it takes the one out that is
-// oldest, and returns that for the caller to drop.
+// wait says whether c waits for its peer. If too many do, it takes the oldest of them out,
+// and returns that for the caller to drop.
 func (p *passing) wait(c *stream, waits bool) (crowded *stream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -145,7 +145,7 @@ func (s *streams) adopt(e *ipc.Envelope, fd int, frozen bool) bool {
 	}
 	passage, err := m.loop.transports.passage(e.Transport)
 	if err != nil {
-		m.loop.log.Error("connection refused", "conn", e.ID, "peer", e.Remote, "listener", e.Listener, "error", err)
+		m.loop.refusals.note(e.ID, e.Remote, e.Listener, refusedTransport(err))
 		s.refuse(e.ID, fd)
 		return true
 	}

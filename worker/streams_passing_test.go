@@ -269,6 +269,27 @@ func TestStreamTLSEnds(t *testing.T) {
 	}
 }
 
+// What Accept has returned is the program's, whenever the listener is closed.
+func TestStreamTLSAcceptedThenClosed(t *testing.T) {
+	for range 10 {
+		s, config := newPassing(t, ipc.Hello{}, withTLS, worker.Streams(func(l net.Listener) error {
+			conn, err := l.Accept()
+			check(t, err)
+			check(t, l.Close())
+			streamEcho(conn)
+			check(t, conn.Close())
+			return nil
+		}))
+		c := s.connect().secure(config)
+		next[ipc.Draining](s)
+		c.send("x")
+		c.expect("x")
+		check(t, c.Close())
+		s.wait()
+		check(t, s.err)
+	}
+}
+
 // recording keeps the header of the last record that was read.
 type recording struct {
 	net.Conn
