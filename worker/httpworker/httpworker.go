@@ -10,6 +10,10 @@
 //		return httpworker.Serve(l, &http.Server{Handler: mux}, 2*time.Second)
 //	}))
 //
+// Behind a listener with TLS it is the same, by HTTP/1.1 and, if the worker offers "h2"
+// (worker.WithALPN), HTTP/2: there GOAWAY tells the client. The server's TLSConfig stays nil,
+// since the connections have shaken hands when the server gets them.
+//
 // This package knows nothing of the master, and of the worker only its listener.
 package httpworker
 
