@@ -97,15 +97,12 @@ func (n *Numbers) Describe(first []Transport) (all []ipc.Transport) {
 
 // Check refuses what cannot be.
 func (n *Numbers) Check() error {
-	for i, row := range n.Rows {
-		if row.Number == 0 || int(row.Number) > len(n.Rows) || row.Transport == (Transport{}) {
-			return fmt.Errorf("transport %+v has number %d of %d", row.Transport, row.Number, len(n.Rows))
+	numbers, transports := make(map[uint8]bool), map[Transport]bool{{}: true}
+	for _, row := range n.Rows {
+		if row.Number == 0 || int(row.Number) > len(n.Rows) || numbers[row.Number] || transports[row.Transport] {
+			return fmt.Errorf("transport %+v has number %d of %d, or that is another's too", row.Transport, row.Number, len(n.Rows))
 		}
-		for _, other := range n.Rows[:i] {
-			if row.Number == other.Number || row.Transport == other.Transport {
-				return fmt.Errorf("transports %+v and %+v have numbers %d and %d", other.Transport, row.Transport, other.Number, row.Number)
-			}
-		}
+		numbers[row.Number], transports[row.Transport] = true, true
 	}
 	return nil
 }

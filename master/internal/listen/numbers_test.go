@@ -26,7 +26,7 @@ func TestNumbers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var n Numbers
 		lastUsed := make(map[Transport]int)
-		for now := 1; now <= 8; now++ {
+		for now := 1; now <= 5; now++ {
 			first, count := rapid.IntRange(0, 400).Draw(t, "first"), rapid.SampledFrom([]int{0, 1, 2, 100, 200, MaxTransports}).Draw(t, "count")
 			var transports []Transport
 			for i := range count {
@@ -41,15 +41,17 @@ func TestNumbers(t *testing.T) {
 			}
 			for _, transport := range transports {
 				lastUsed[transport] = now
-				if n.Of(transport) == 0 {
-					t.Fatal("a listener's transport has number 0")
-				}
 			}
 			kept := make(map[Transport]uint8)
 			oldest := now // use of those without a listener that have numbers
 			for _, row := range n.Rows {
 				kept[row.Transport] = row.Number
 				oldest = min(oldest, lastUsed[row.Transport])
+			}
+			for _, transport := range transports {
+				if kept[transport] == 0 {
+					t.Fatal("a listener's transport has no number")
+				}
 			}
 			for _, row := range before {
 				switch used := lastUsed[row.Transport]; {
