@@ -38,7 +38,7 @@ func TestUpgradeDoesNotWaitForWhoDoesNotAnswer(t *testing.T) {
 			slots := fm.slots
 			defer func() { fm.slots = slots }()
 			fm.slots = nil
-			if state := fm.state(dispatch.State{}); state.LastMove != id {
+			if state, err := fm.state(dispatch.State{}); err != nil || state.LastMove != id {
 				t.Errorf("the last order's id in the upgrade state is %d, want %d: a late answer would look like another order's", state.LastMove, id)
 			}
 		})

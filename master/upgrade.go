@@ -123,8 +123,12 @@ func (s *supervisor) testUpgrade() {
 		s.retryUpgradeLater(err)
 		return
 	}
-	state := s.state(accept)
+	state, err := s.state(accept)
 	s.dispatch.Resume()
+	if err != nil {
+		s.retryUpgradeLater(err)
+		return
+	}
 	u.stage = stageTesting
 	go func() {
 		test, err := s.upgrader.startTest(state)
@@ -257,19 +261,18 @@ func (s *supervisor) becomeNext() error {
 	if !s.inbox.Empty() {
 		return errNotYet
 	}
-	state := s.state(accept)
-	state.Began, state.Groups = int64(began), s.upgrader.groups()
-	if s.config.tls.hasCredentials() {
-		if state.Credentials, err = s.secrets.memory(s.config.tls); err != nil {
-			return err
-		}
+	state, err := s.state(accept)
+	if err != nil {
+		return err
 	}
+	state.Began, state.Groups = int64(began), s.upgrader.groups()
 	return s.upgrader.become(state, s.upgrade.test, s.inbox.Empty)
 }
 
 // state describes everything for the next program, with what the accept goroutine has
-// described. What workers have said is complete only when their processes are paused.
-func (s *supervisor) state(accept dispatch.State) *upgradeState {
+// described. What workers have said is complete only when their processes are paused. The
+// error is a lack of memory or descriptors.
+func (s *supervisor) state(accept dispatch.State) (_ *upgradeState, err error) {
 	state := &upgradeState{
 		Format: upgradeFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
 		OldProgram: s.upgrader.executable, Clients: s.clients, IgnoresInterrupts: s.upgrader.ignoresInterrupts,
@@ -279,11 +282,16 @@ func (s *supervisor) state(accept dispatch.State) *upgradeState {
 	if program := s.programs[s.generation]; program != nil {
 		state.Worker = program.State()
 	}
+	if s.config.tls.hasCredentials() {
+		if state.Credentials, err = s.secrets.memory(s.config.tls); err != nil {
+			return nil, err
+		}
+	}
 	state.Control, state.ControlFile = s.upgrader.controlSocket()
 	for slot := range s.slots.all() {
 		state.Slots = append(state.Slots, slot.state())
 	}
-	return state
+	return state, nil
 }
 
 // answerUpgrade tells a client who waits for POST /v1/upgrade what came of it: the new
