@@ -138,24 +138,37 @@ func (l *streamListener) refuse(c *stream) {
 	c.discard()
 }
 
-// passed adds the connection that a passage has led to, for Accept. It reports whether
-// Accept will return it; nil is for a passage that has failed. It is called on the
-// goroutine of the passage.
-func (l *streamListener) passed(c *stream, conn net.Conn) bool {
+// passed adds the connection that a passage has led to, for Accept; secure is that too, if
+// it has TLS. It reports whether Accept will return it. It and failed end a passage, on the
+// goroutine of that.
+func (l *streamListener) passed(c *stream, conn net.Conn, secure *tls.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.passes = false
-	l.passing--
-	l.changed.Broadcast()
-	if conn == nil || c.dropped || l.ended {
+	if !l.endPassage(c) || l.ended {
 		return false
 	}
-	if secure, ok := conn.(*tls.Conn); ok {
+	if secure != nil {
 		c.secure = weak.Make(secure).Value
 	}
 	c.ready = conn
 	l.pending = append(l.pending, c)
 	return true
+}
+
+// failed is passed for a connection that Accept is not to return. It reports whether that is
+// its own doing: it was not dropped.
+func (l *streamListener) failed(c *stream) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.endPassage(c)
+}
+
+// endPassage reports whether a passage that is over was not dropped. The mutex is held.
+func (l *streamListener) endPassage(c *stream) bool {
+	c.passes = false
+	l.passing--
+	l.changed.Broadcast()
+	return !c.dropped
 }
 
 // next waits for a connection; nil means that Accept has ended.

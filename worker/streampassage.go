@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -46,16 +47,22 @@ func (w *streamPassage) run() {
 	c := w.stream
 	var err error
 	if w.socket, err = c.open(); err != nil {
-		c.listener.passed(c, nil)
+		c.listener.failed(c)
 		w.loop.log.Debug("connection refused", "conn", c.id, "peer", c.remote, "error", err)
 		return
 	}
 	conn, refused := w.through()
-	switch {
-	case refused != nil:
+	if refused != nil {
 		w.refuse(refused)
-	case !c.listener.passed(c, conn):
+		return
+	}
+	secure, _ := conn.(*tls.Conn)
+	resumed := secure != nil && secure.ConnectionState().DidResume
+	switch {
+	case !c.listener.passed(c, conn, secure):
 		_ = conn.Close() // the peer may be gone
+	case secure != nil:
+		w.loop.refusals.shook(resumed)
 	}
 }
 
@@ -86,7 +93,6 @@ func (w *streamPassage) through() (conn net.Conn, refused *refusal) {
 		if err != nil {
 			return nil, refusedServe(err)
 		}
-		w.loop.refusals.shook(secure.ConnectionState().DidResume)
 		conn = secure
 	}
 	_ = w.socket.SetDeadline(time.Time{}) // it fails for one that is closed, which the program will see
@@ -218,15 +224,11 @@ func refusedServe(err error) *refusal {
 // why lingers, as linger.go says.
 func (w *streamPassage) refuse(r *refusal) {
 	c := w.stream
-	c.listener.mu.Lock()
-	dropped := c.dropped
-	c.listener.mu.Unlock()
-	if !dropped {
+	if c.listener.failed(c) {
 		w.loop.refusals.note(c.id, w.peer, c.name, *r)
-	}
-	c.listener.passed(c, nil)
-	if r.lingers && !dropped {
-		w.linger(r.answer)
+		if r.lingers {
+			w.linger(r.answer)
+		}
 	}
 	_ = w.socket.Close() // it has nothing to flush
 }
