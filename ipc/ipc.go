@@ -5,7 +5,7 @@
 //
 //	3 QueueFD       packets of connections: envelopes, one descriptor each; a large
 //	                state travels alone with its connection, as a second descriptor
-//	4 ControlFD     JSON messages, one a packet
+//	4 ControlFD     JSON messages, one a packet; with two of the master's comes a memfd
 //	5 ScoreboardFD  shared memory, one entry a slot
 //
 // and with its identity in the environment (see [Identity]). Both sockets are

@@ -39,17 +39,21 @@ const (
 	descriptorsAtLeast   = 13 // standard ones, epoll sets and their wakers, timers, control, its own program
 	descriptorsAcceptor  = 2  // of each further accept goroutine
 	descriptorsPerWorker = 5  // both ends of the queue, control, standard error, scoreboard
+	descriptorsOfTLS     = 3  // the credentials of both generations, and ticket keys for a moment
 	descriptorsToStart   = 14 // for a moment, to start workers and to answer commands
 )
 
 // enoughDescriptors refuses a limit with which the server would start and then fail
 // to reload: both generations have workers then.
 func enoughDescriptors(c *Config, listeners, limit int) error {
-	need := limit
+	need, secrets := limit, 0
+	if len(c.TLSCerts) > 0 {
+		secrets = descriptorsOfTLS
+	}
 	for before := 0; before < need; { // a larger limit has a larger batch
 		before = need
 		need = max(need, descriptorsAtLeast+descriptorsAcceptor*(c.Acceptors-1)+listeners*c.Acceptors+
-			dispatch.MostAtOnce(need)+2*descriptorsPerWorker*c.Workers+descriptorsToStart)
+			dispatch.MostAtOnce(need)+2*descriptorsPerWorker*c.Workers+secrets+descriptorsToStart)
 	}
 	if need == limit {
 		return nil

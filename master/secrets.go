@@ -128,12 +128,10 @@ func (s *secrets) restore(config *Config, memory int) error {
 	return nil
 }
 
-// forgetSecrets drops the secrets of configurations that no worker is started with any
-// more.
+// forgetSecrets drops the secrets of configurations with which no worker is started any
+// more, though some may go on that were.
 func (s *supervisor) forgetSecrets() {
-	s.secrets.forget(func(of *loadedTLS) bool {
-		return of == s.config.tls || of == s.newestConfig().tls || s.slots.some(func(slot *slot) bool { return slot.config.tls == of })
-	})
+	s.secrets.forget(func(of *loadedTLS) bool { return of == s.config.tls || of == s.newestConfig().tls })
 }
 
 // hasCredentials reports whether there is something to prove the server with. Without a

@@ -80,11 +80,11 @@ func sealTicketKeys(keys *credentials.TicketKeys) (memory int, err error) {
 	return fdpass.Seal("usher-ticket-keys", message)
 }
 
-// tlsOf returns whose ticket keys a slot's worker is to have: those of its own
-// configuration, or, if it is of an earlier generation, of that which serves.
+// tlsOf returns whose ticket keys a slot's worker is to have: those of the configuration in
+// force, unless it is of the generation that a reload is starting.
 func (s *supervisor) tlsOf(slot *slot) *loadedTLS {
-	if slot.generation < s.generation {
-		return s.config.tls
+	if slot.generation == s.newest() {
+		return s.newestConfig().tls
 	}
-	return slot.config.tls
+	return s.config.tls
 }
