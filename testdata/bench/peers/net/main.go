@@ -1,9 +1,11 @@
-// An echo server of package net: a goroutine for each connection.
+// An echo server of package net, or crypto/tls if it gets a certificate: a goroutine for
+// each connection.
 //
-//	net PORT
+//	net PORT [CERT KEY]
 package main
 
 import (
+	"crypto/tls"
 	"log"
 	"net"
 	"os"
@@ -14,18 +16,27 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	size := 4096
+	if len(os.Args) > 3 {
+		pair, err := tls.LoadX509KeyPair(os.Args[2], os.Args[3])
+		if err != nil {
+			log.Fatal(err)
+		}
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}})
+		size = 16 << 10 // a whole record
+	}
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			log.Fatal(err)
 		}
-		go echo(conn)
+		go echo(conn, size)
 	}
 }
 
-func echo(conn net.Conn) {
+func echo(conn net.Conn, size int) {
 	defer conn.Close()
-	buffer := make([]byte, 4096)
+	buffer := make([]byte, size)
 	for {
 		n, err := conn.Read(buffer)
 		if err != nil {
