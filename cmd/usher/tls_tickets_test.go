@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,6 +90,58 @@ func TestTicketsOutliveWorkers(t *testing.T) {
 		t.Errorf("of %d connections %d did a handshake, %d resumed, want all, and all but 2", status.Connections.Accepted, done, resumed)
 	}
 	s.stop()
+}
+
+// Servers that share a file of ticket keys resume each other's sessions, also while the
+// keys are changed, as docs/tls has it; a ticket of a key that is gone does not resume.
+func TestTicketsOfSeveralServers(t *testing.T) {
+	t.Parallel()
+	cert, key := certify(t)
+	file := filepath.Join(t.TempDir(), "ticket-keys")
+	write := func(lines ...string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const first, second = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY="
+	write(first)
+	var servers [2]*server
+	var visitors [2]*visitor
+	config := trust(t, cert)
+	config.ServerName, config.ClientSessionCache = "127.0.0.1", tls.NewLRUClientSessionCache(1)
+	for i := range servers {
+		servers[i] = serve(t, "--listen", "tls://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--tls-ticket-keys", file, "--workers", "1", "--app", "lines")
+		visitors[i] = &visitor{address: servers[i].until("it is ready", ready(1)).Listeners[1].Address, config: config}
+	}
+	reload := func(i int) {
+		t.Helper()
+		if got := usher(t, "reload", "--control", servers[i].control); got.code != 0 {
+			t.Fatalf("%+v", got)
+		}
+	}
+	visit := func(i int, when string, want bool) {
+		t.Helper()
+		if _, resumed := visitors[i].visit(t); resumed != want {
+			t.Errorf("%s: resumed %t at server %d, want %t", when, resumed, i, want)
+		}
+	}
+	visit(0, "first", false)
+	visit(1, "the other", true)
+	for _, lines := range [][]string{{first, second}, {second, first}, {second}} {
+		write(lines...)
+		for i := range servers {
+			reload(i)
+			visit(i, "reloaded", true)
+			visit(1-i, "one of them is reloaded", true)
+		}
+	}
+	write(first)
+	reload(0)
+	visit(0, "another key alone", false)
+	for _, s := range servers {
+		s.stop()
+	}
 }
 
 // takeAway takes files away, and bringBack brings them back.
