@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"testing"
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
 
@@ -153,16 +150,7 @@ func TestUnixSocket(t *testing.T) {
 		return c.Write(in)
 	})
 	s := newRig(t, h)
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	check(t, err)
-	file := os.NewFile(uintptr(pair[0]), "client")
-	conn, err := net.FileConn(file)
-	check(t, err)
-	check(t, file.Close())
-	c := newClient(t, conn)
-	s.packet.Reset()
-	s.packet.Add(&ipc.Envelope{ID: 1, Transport: s.transport}, pair[1])
-	check(t, s.packets.Send(s.queue, &s.packet))
+	c := s.connectUnix()
 	c.send("x")
 	c.expect("x")
 	check(t, c.Close())

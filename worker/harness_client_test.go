@@ -4,9 +4,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
+	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,4 +65,20 @@ func (c *client) reset() {
 	c.t.Helper()
 	check(c.t, c.Conn.(interface{ SetLinger(seconds int) error }).SetLinger(0))
 	check(c.t, c.Close())
+}
+
+// connectUnix is connect by a Unix socket.
+func (s *rig) connectUnix() *client {
+	s.t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	check(s.t, err)
+	file := os.NewFile(uintptr(pair[0]), "client")
+	conn, err := net.FileConn(file)
+	check(s.t, err)
+	check(s.t, file.Close())
+	s.packet.Reset()
+	s.lastID++
+	s.packet.Add(&ipc.Envelope{ID: s.lastID, Transport: s.transport}, pair[1])
+	check(s.t, s.packets.Send(s.queue, &s.packet))
+	return newClient(s.t, conn)
 }
