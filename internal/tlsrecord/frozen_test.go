@@ -54,6 +54,7 @@ func frozenCases(t testing.TB) map[string]*Layer {
 		layers[name] = l
 	}
 	with("half a ticket", 0, func(l *Layer) { l.message = message{4, [4]byte{newSessionTicket, 1, 2, 3}} })
+	with("the longest ticket to come", 0, func(l *Layer) { l.message = message{4, [4]byte{newSessionTicket, 2, 1, 9}} })
 	with("half a header", 0, func(l *Layer) { l.message = message{2, [4]byte{keyUpdate}} })
 	with("half a HelloRequest", 3, func(l *Layer) { l.message = message{3, [4]byte{helloRequest}} })
 	with("an answer owed", 0, func(l *Layer) { l.owed, l.idle = owedAnswer, 16 })
