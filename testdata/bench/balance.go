@@ -117,7 +117,7 @@ func (b *bench) acceptors() error {
 		for n, i := range instances {
 			master := i.cmd.Process.Pid
 			before, each := cpu([]int{master}), threads(master)
-			s, err := b.one(i, nil, "echo", "--churn", "--conns=200", "--duration", b.slice.String())
+			s, err := b.one(i, nil, "--churn", "--conns=200", "--duration", b.slice.String())
 			if err != nil {
 				return err
 			}

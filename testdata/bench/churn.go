@@ -21,7 +21,7 @@ func (b *bench) churn() error {
 }
 
 func (b *bench) churnOf(instances []*instance, on cores, column, what, aim string) error {
-	all, err := b.interleave(instances, on, "echo", "--churn", "--conns=100")
+	all, err := b.interleave(instances, on, "--churn", "--conns=100")
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,13 @@ import (
 // sample is one slice of one server.
 type sample struct {
 	*load.Report
-	cpu time.Duration // of the server, for an answer
+	used time.Duration // of the server's CPU
+	cpu  time.Duration // likewise, for an answer
+}
+
+// newSample is a slice in which a server has used so much CPU.
+func newSample(r *load.Report, used time.Duration) sample {
+	return sample{r, used, used / time.Duration(max(r.Answers, 1))}
 }
 
 // ask runs usher bench on some cores.
@@ -37,25 +43,44 @@ func (b *bench) ask(on cores, args ...string) (*load.Report, error) {
 	return &r, nil
 }
 
+// speak is what usher bench is told to talk to a server.
+func (b *bench) speak(i *instance) []string {
+	args := []string{"echo", i.address}
+	if i.server.http {
+		args[0] = "http"
+	}
+	if i.server.tls {
+		args = append(args, "--tls", "--ca", b.certFile())
+	}
+	return args
+}
+
 // one takes one slice of a server.
-func (b *bench) one(i *instance, on cores, mode string, args ...string) (sample, error) {
+func (b *bench) one(i *instance, on cores, args ...string) (sample, error) {
 	pids := i.tree()
 	before := cpu(pids)
-	r, err := b.ask(on, append([]string{mode, i.address}, args...)...)
+	r, err := b.ask(on, append(b.speak(i), args...)...)
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: %w", i.server.name, err)
 	}
-	return sample{r, (cpu(pids) - before) / time.Duration(max(r.Answers, 1))}, nil
+	return newSample(r, cpu(pids)-before), nil
 }
 
-// rounds takes slices of all servers in turn. The first is of what is not measured:
+// interleave takes slices of all servers in turn. The first is of what is not measured:
 // programs warm up.
-func (b *bench) interleave(instances []*instance, on cores, mode string, args ...string) (all [][]sample, err error) {
+func (b *bench) interleave(instances []*instance, on cores, args ...string) (all [][]sample, err error) {
+	return b.inTurn(instances, b.rounds, func(i *instance) (sample, error) {
+		return b.one(i, on, append(args, "--duration", b.slice.String())...)
+	})
+}
+
+// inTurn is interleave for slices of any kind.
+func (b *bench) inTurn(instances []*instance, rounds int, take func(i *instance) (sample, error)) (all [][]sample, err error) {
 	all = make([][]sample, len(instances))
-	for round := range b.rounds + 1 {
+	for round := range rounds + 1 {
 		for n := range instances {
 			n = (n + round) % len(instances) // so that none is always the first
-			s, err := b.one(instances[n], on, mode, append(args, "--duration", b.slice.String())...)
+			s, err := take(instances[n])
 			if err != nil {
 				return nil, err
 			}

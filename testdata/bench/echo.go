@@ -30,7 +30,7 @@ func (b *bench) echo() error {
 		return err
 	}
 	for _, c := range echoCases {
-		all, err := b.interleave(instances, oneCore, "echo", c.args...)
+		all, err := b.interleave(instances, oneCore, c.args...)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (b *bench) latency() error {
 	if err != nil {
 		return err
 	}
-	all, err := b.interleave(instances, cores{1}, "echo", "--conns=50")
+	all, err := b.interleave(instances, cores{1}, "--conns=50")
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (b *bench) roundTrip() error {
 	if err != nil {
 		return err
 	}
-	all, err := b.interleave(instances, oneCore, "echo", "--conns=1")
+	all, err := b.interleave(instances, oneCore, "--conns=1")
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (b *bench) dispatch() error {
 	if err != nil {
 		return err
 	}
-	all, err := b.interleave(instances, nil, "echo", "--churn", "--rate=1000", "--conns=10")
+	all, err := b.interleave(instances, nil, "--churn", "--rate=1000", "--conns=10")
 	if err != nil {
 		return err
 	}

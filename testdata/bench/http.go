@@ -14,7 +14,7 @@ func (b *bench) http() error {
 	if err != nil {
 		return err
 	}
-	all, err := b.interleave(instances, cores{1}, "http", "--conns=50")
+	all, err := b.interleave(instances, cores{1}, "--conns=50")
 	if err != nil {
 		return err
 	}

@@ -10,23 +10,35 @@ import (
 // crowd is a client that holds idle connections.
 type crowd struct{ *process }
 
-// hold opens connections and returns when the server has them all.
-func (b *bench) hold(i *instance, count, processes int) (*crowd, error) {
+// hold opens connections and returns when the server has them all. more is what else
+// usher bench is told.
+func (b *bench) hold(i *instance, count, processes int, more ...string) (*crowd, error) {
 	before := descriptors(i.tree())
 	var out bytes.Buffer
-	p, err := start("idle clients", nil, &out, b.program("usher"), "bench", "echo", i.address,
-		"--idle", strconv.Itoa(count), "--duration", "1h", "--processes", strconv.Itoa(processes))
+	argv := append([]string{b.program("usher"), "bench"}, b.speak(i)...)
+	argv = append(argv, "--idle", strconv.Itoa(count), "--duration", "1h", "--processes", strconv.Itoa(processes))
+	p, err := start("idle clients", nil, &out, append(argv, more...)...)
 	if err != nil {
 		return nil, err
 	}
 	err = until(fmt.Sprintf("%s has %d connections", i.server.name, count), time.Minute, func() bool {
 		return descriptors(i.tree())-before >= count*99/100 // its own may come and go, and were counted before
 	})
+	if err == nil && i.server.tls {
+		err = until("all hands are shaken", time.Minute, func() bool { return rests(append(i.tree(), p.tree()...)) })
+	}
 	if err != nil {
 		p.end()
 		return nil, fmt.Errorf("%w: %s%s", err, p.log, &out)
 	}
 	return &crowd{p}, nil
+}
+
+// leave ends a crowd of so many, and returns when the server has noticed.
+func (c *crowd) leave(i *instance, count int) error {
+	many := descriptors(i.tree())
+	c.end()
+	return until("they are gone", 20*time.Second, func() bool { return descriptors(i.tree()) < many-count/2 })
 }
 
 // footprint is the memory of an idle connection.
@@ -35,9 +47,7 @@ func (b *bench) footprint(i *instance, count, processes int) (bytes int64, err e
 	if err != nil {
 		return 0, err
 	}
-	many := descriptors(i.tree())
-	warm.end()
-	if err := until("they are gone", 20*time.Second, func() bool { return descriptors(i.tree()) < many-min(count, 500)/2 }); err != nil {
+	if err := warm.leave(i, min(count, 500)); err != nil {
 		return 0, err
 	}
 	before := memory(i.tree())

@@ -111,6 +111,31 @@ func cpu(pids []int) (total time.Duration) {
 	return total
 }
 
+// rests reports whether processes use next to nothing, for a moment in which it looks.
+func rests(pids []int) bool {
+	before := cpu(pids)
+	time.Sleep(100 * time.Millisecond) // this is what is measured
+	return cpu(pids)-before < time.Millisecond
+}
+
+// lifetimeCPU is what a process and all that it has started have used so far, those that
+// have ended included, to within a tick for each (proc_pid_stat(5)).
+func lifetimeCPU(p *process) (total time.Duration) {
+	const tick = 10 * time.Millisecond // USER_HZ is 100 everywhere
+	for _, pid := range p.tree() {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		for _, ticks := range fields[13:15] { // cutime and cstime: of those that have ended
+			n, _ := strconv.ParseInt(ticks, 10, 64)
+			total += time.Duration(n) * tick
+		}
+	}
+	return total + cpu(p.tree())
+}
+
 // threads is what each thread of a process has used so far.
 func threads(pid int) map[string]time.Duration {
 	used := make(map[string]time.Duration)

@@ -92,7 +92,7 @@ func (b *bench) costOf(flags []string, idle int, args ...string) (time.Duration,
 		}
 		defer c.end()
 	}
-	all, err := b.interleave([]*instance{i}, nil, "echo", args...)
+	all, err := b.interleave([]*instance{i}, nil, args...)
 	if err != nil {
 		return 0, err
 	}

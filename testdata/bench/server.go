@@ -14,6 +14,8 @@ import (
 type server struct {
 	name    string
 	missing string // why it cannot be run; empty: it can
+	http    bool   // it answers GETs; others echo
+	tls     bool
 	argv    func(b *bench, port, workers int) []string
 }
 
@@ -31,16 +33,16 @@ var (
 	gnet       = alone("gnet")
 	goNet      = &server{name: "Go net, a goroutine each", argv: alone("net").argv}
 	netpoll    = alone("netpoll")
-	netHTTP    = &server{name: "net/http", argv: alone("nethttp").argv}
-	fastHTTP   = alone("fasthttp")
-	streamHTTP = &server{name: "**usher**, net/http over worker.Streams", argv: func(b *bench, port, workers int) []string {
+	netHTTP    = &server{name: "net/http", http: true, argv: alone("nethttp").argv}
+	fastHTTP   = &server{name: "fasthttp", http: true, argv: alone("fasthttp").argv}
+	streamHTTP = &server{name: "**usher**, net/http over worker.Streams", http: true, argv: func(b *bench, port, workers int) []string {
 		return b.usher(port, "--workers", strconv.Itoa(workers), "--", b.program("streams"))
 	}}
 	node = &server{name: "Node cluster", argv: func(b *bench, port, workers int) []string {
 		return []string{"node", filepath.Join(b.source, "node", "cluster.js"), strconv.Itoa(port), strconv.Itoa(workers)}
 	}}
-	nginx = &server{name: "nginx", argv: func(b *bench, port, workers int) []string {
-		return []string{"nginx", "-p", b.scratch, "-e", "stderr", "-c", b.nginxConfig(port, workers)}
+	nginx = &server{name: "nginx", http: true, argv: func(b *bench, port, workers int) []string {
+		return []string{"nginx", "-p", b.scratch, "-e", "stderr", "-c", b.nginxConfig(port, workers, "")}
 	}}
 
 	echoServers = []*server{reference, usher, passing, gnet, goNet, netpoll, node}
@@ -69,13 +71,19 @@ func (b *bench) usher(port int, more ...string) []string {
 		"--control", filepath.Join(b.scratch, fmt.Sprintf("%d.sock", port))}, more...)
 }
 
-func (b *bench) nginxConfig(port, workers int) string {
-	path := filepath.Join(b.scratch, "nginx.conf")
+// nginxConfig writes one. tls is empty, or the directives for it.
+func (b *bench) nginxConfig(port, workers int, tls string) string {
+	path := filepath.Join(b.scratch, fmt.Sprintf("nginx%d.conf", port))
+	ssl := ""
+	if tls != "" {
+		ssl = " ssl"
+	}
 	text := fmt.Sprintf(`daemon off; pid %[1]s/nginx.pid; worker_processes %[2]d; worker_rlimit_nofile 20000;
 events { worker_connections 10000; }
-http { access_log off; keepalive_requests 100000000; server { listen 127.0.0.1:%[3]d reuseport;
+http { access_log off; keepalive_requests 100000000; keepalive_timeout 1h; %[5]s
+server { listen 127.0.0.1:%[3]d%[4]s reuseport;
 location / { default_type text/plain; return 200 "hello\n"; } } }
-`, b.scratch, workers, port)
+`, b.scratch, workers, port, ssl, tls)
 	_ = os.WriteFile(path, []byte(text), 0o600) // nginx says that it is not there
 	return path
 }
@@ -138,25 +146,34 @@ func (b *bench) build() error {
 		}
 	}
 	if !b.peers {
-		for _, s := range []*server{gnet, goNet, netpoll, node, fastHTTP, nginx} {
+		for _, s := range []*server{gnet, goNet, netpoll, node, fastHTTP, nginx, tlsNet, tlsNginx} {
 			s.missing = "left out"
 		}
 	}
-	for name, s := range map[string]*server{"net": goNet, "netpoll": netpoll, "gnet": gnet, "nethttp": netHTTP, "fasthttp": fastHTTP, "streams": streamHTTP} {
-		if s.missing != "" {
+	for name, all := range map[string][]*server{
+		"net": {goNet, tlsNet}, "netpoll": {netpoll}, "gnet": {gnet}, "nethttp": {netHTTP, tlsHTTP}, "fasthttp": {fastHTTP},
+		"streams": {streamHTTP}, "collecting": {tlsCollecting},
+	} {
+		if all[0].missing != "" {
 			continue
 		}
 		if err := b.make(b.source, "go", "build", "-o", b.program(name), "./peers/"+name); err != nil {
-			s.missing = "it does not build here"
-			b.say("%s: %v", s.name, err)
+			b.say("%s: %v", name, err)
+			miss(all, "it does not build here")
 		}
 	}
-	for name, s := range map[string]*server{"node": node, "nginx": nginx} {
+	for name, all := range map[string][]*server{"node": {node}, "nginx": {nginx, tlsNginx}} {
 		if _, err := exec.LookPath(name); err != nil {
-			s.missing = "not installed"
+			miss(all, "not installed")
 		}
 	}
-	return nil
+	return b.buildTLS()
+}
+
+func miss(all []*server, why string) {
+	for _, s := range all {
+		s.missing = why
+	}
 }
 
 func (b *bench) make(directory string, argv ...string) error {

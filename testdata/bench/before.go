@@ -1,0 +1,36 @@
+package main
+
+// before compares plain traffic with another build's, most of all that of the tree
+// before a change.
+func (b *bench) before() error {
+	if b.also == nil {
+		b.say("without --also there is nothing to compare with")
+		return nil
+	}
+	for _, c := range []echoCase{
+		{"plain echo, 64 B, 50 connections: CPU per echo, one core", "≤ 1.01", []string{"--conns=50"}},
+		{"plain connect, echo, close: CPU per connection, one core", "≤ 1.01", []string{"--conns=100", "--churn"}},
+	} {
+		instances, err := b.runAll([]*server{b.also, usher}, 1, oneCore)
+		if err == nil {
+			err = b.beforeOf(c, instances)
+		}
+		endAll(instances)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beforeOf takes three times as many slices as elsewhere: a percent is to be told.
+func (b *bench) beforeOf(c echoCase, instances []*instance) error {
+	all, err := b.inTurn(instances, 3*b.rounds, func(i *instance) (sample, error) {
+		return b.one(i, oneCore, append(c.args, "--duration", b.slice.String())...)
+	})
+	if err != nil {
+		return err
+	}
+	b.reached(c.name+", to the build before", c.aim, ratios(all[1], all[0], perAnswer).String())
+	return nil
+}
