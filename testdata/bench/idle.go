@@ -16,12 +16,12 @@ func (b *bench) hold(i *instance, count, processes int, more ...string) (*crowd,
 	before := descriptors(i.tree())
 	var out bytes.Buffer
 	argv := append([]string{b.program("usher"), "bench"}, b.speak(i)...)
-	argv = append(argv, "--idle", strconv.Itoa(count), "--duration", "1h", "--processes", strconv.Itoa(processes))
+	argv = append(argv, "--idle", strconv.Itoa(count), "--duration", "1h", "--timeout", "1m", "--processes", strconv.Itoa(processes))
 	p, err := start("idle clients", nil, &out, append(argv, more...)...)
 	if err != nil {
 		return nil, err
 	}
-	err = until(fmt.Sprintf("%s has %d connections", i.server.name, count), time.Minute, func() bool {
+	err = until(fmt.Sprintf("%s has %d connections", i.server.name, count), 5*time.Minute, func() bool {
 		return descriptors(i.tree())-before >= count*99/100 // its own may come and go, and were counted before
 	})
 	if err == nil && i.server.tls {
