@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -133,13 +134,21 @@ func read(setting, path string) ([]byte, error) {
 	return nil, &Error{setting, path, problem}
 }
 
+// readFile reads a file, or so much that it is too large. It makes no copies on the way
+// that nobody could wipe, of a file that has a size.
 func readFile(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxFile+1))
+	room := bytes.MinRead // what the buffer wants to have when it asks for more
+	if info, err := file.Stat(); err == nil {
+		room += int(min(info.Size(), maxFile+1))
+	}
+	data := bytes.NewBuffer(make([]byte, 0, room))
+	_, err = data.ReadFrom(io.LimitReader(file, maxFile+1))
+	return data.Bytes(), err
 }
 
 // readSecret is read, of a file that should be its owner's alone.

@@ -46,6 +46,7 @@ func readCertificates(setting, path string) ([]*x509.Certificate, error) {
 	for _, block := range blocks {
 		if block.Type != "CERTIFICATE" {
 			others = block.Type
+			clear(block.Bytes)
 			continue
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)

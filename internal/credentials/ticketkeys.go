@@ -1,13 +1,13 @@
 package credentials
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 )
 
@@ -139,14 +139,14 @@ func LoadTicketKeys(file string) (k *TicketKeys, warnings []string, err error) {
 	defer clear(data)
 	k = &TicketKeys{fromFile: true}
 	number := 0
-	for line := range strings.Lines(string(data)) {
+	for line := range bytes.Lines(data) {
 		number++
-		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+		if line = bytes.TrimSpace(line); len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		if err := k.addLine(line); err != "" {
+		if problem := k.addLine(line); problem != "" {
 			k.Wipe()
-			return nil, nil, &Error{settingTicketKeys, file, fmt.Sprintf("line %d %s", number, err)}
+			return nil, nil, &Error{settingTicketKeys, file, fmt.Sprintf("line %d %s", number, problem)}
 		}
 	}
 	if len(k.keys) == 0 {
@@ -156,9 +156,9 @@ func LoadTicketKeys(file string) (k *TicketKeys, warnings []string, err error) {
 }
 
 // addLine adds a key as the last one, or says what is wrong with its line.
-func (k *TicketKeys) addLine(line string) (problem string) {
+func (k *TicketKeys) addLine(line []byte) (problem string) {
 	const advice = "; make it by: openssl rand -base64 32"
-	secret, err := base64.StdEncoding.DecodeString(line)
+	secret, err := base64.StdEncoding.AppendDecode(nil, line)
 	defer clear(secret)
 	key := &ticketKey{secret: new(ticketSecret)}
 	switch {
