@@ -41,13 +41,25 @@ var parts = []part{
 	{"profile", "where a worker's time goes under steady echo; draws it", (*bench).profile},
 	{"paths", "the Go benchmarks of the hot paths", (*bench).paths},
 	{"migrate", "moving connections by one reload", (*bench).migrate},
-	{"tls-echo", "TLS: steady echo, CPU per answer, one core", (*bench).tlsEcho},
-	{"tls-handshakes", "TLS: handshakes, full and resumed", (*bench).tlsHandshakes},
-	{"tls-memory", "TLS: memory of idle connections after a collection", (*bench).tlsMemory},
-	{"tls-moves", "TLS: a reload of 16,000 idle connections, to plain ones, and to their connecting anew", (*bench).tlsMoves},
-	{"before", "plain echo and churn, to the build of --also", (*bench).before},
 	{"acceptors", "what one accept goroutine, and several, can do", (*bench).acceptors},
 	{"scale", "how cost grows with workers, connections, listeners and policies; draws plots", (*bench).scale},
+	{"tls-echo", "steady echo over TLS, CPU per answer, one core", (*bench).tlsEcho},
+	{"tls-handshakes", "handshakes, full and resumed", (*bench).tlsHandshakes},
+	{"tls-memory", "memory of idle TLS connections after a collection", (*bench).tlsMemory},
+	{"tls-moves", "a reload of 16,000 idle TLS connections, to plain ones, and to their connecting anew", (*bench).tlsMoves},
+	{"tls-plain", "plain echo and churn, to the build of --also", (*bench).tlsPlain},
+}
+
+// chapter is what docs/performance.md has a table of: parts whose names begin with prefix.
+type chapter struct{ prefix, mark string }
+
+var chapters = []chapter{{"", "scripts/bench"}, {"tls-", "scripts/bench tls"}}
+
+func (c chapter) has(p part) bool {
+	if c.prefix == "" {
+		return !strings.HasPrefix(p.name, chapters[1].prefix)
+	}
+	return strings.HasPrefix(p.name, c.prefix)
 }
 
 // bench is one run.
@@ -59,15 +71,13 @@ type bench struct {
 	rounds  int
 	slice   time.Duration
 
-	reach   []reach
-	grid    *grid
-	figures []string
-	also    *server // another build of usher; nil: none
+	also *server // another build of usher; nil: none
+	tables
 }
 
 func main() {
-	b := &bench{grid: newGrid()}
-	write := flag.Bool("write", false, "write the tables into docs/performance.md, and the plots into testdata/bench/plots; needs all parts")
+	b := new(bench)
+	write := flag.Bool("write", false, "write the tables into docs/performance.md, and the plots into testdata/bench/plots; needs all parts, or all of tls")
 	flag.BoolVar(&b.quick, "quick", false, "fewer and shorter slices, for a look")
 	flag.BoolVar(&b.peers, "peers", true, "measure others than the references in C too")
 	also := flag.String("also", "", "another build of usher, to measure beside this one")
@@ -103,8 +113,8 @@ func (b *bench) main(names []string, write bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if write && (len(chosen) < len(parts) || b.quick || !b.peers) {
-		return errors.New("--write needs all parts, not quick and with the peers: the table is of one run")
+	if write && (!whole(chosen) || b.quick || !b.peers) {
+		return errors.New("--write needs all parts of a table, not quick and with the peers: it is of one run")
 	}
 	if b.source, err = filepath.Abs(b.source); err != nil {
 		return err
@@ -129,18 +139,59 @@ func (b *bench) main(names []string, write bool) (err error) {
 	if err := b.build(); err != nil {
 		return err
 	}
+	for _, c := range chapters {
+		if err := b.runChapter(c, chosen, write); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("%v in all\n", time.Since(began).Round(time.Second))
+	return nil
+}
+
+// runChapter runs those of the chosen parts that the chapter has.
+func (b *bench) runChapter(c chapter, chosen []part, write bool) error {
+	b.tables = tables{grid: newGrid()}
+	some := false
 	for _, p := range chosen {
+		if !c.has(p) {
+			continue
+		}
+		some = true
 		b.say("\n== %s: %s", p.name, p.doc)
 		if err := p.run(b); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
+	if !some {
+		return nil
+	}
 	text := b.markdown()
-	fmt.Printf("\n%s\n%v in all\n", text, time.Since(began).Round(time.Second))
+	fmt.Printf("\n%s\n", text)
 	if write {
-		return writePage(filepath.Join(b.source, "..", "..", "docs", "performance.md"), text)
+		return writePage(filepath.Join(b.source, "..", "..", "docs", "performance.md"), c.mark, text)
 	}
 	return nil
+}
+
+// whole reports whether the parts are all of one chapter, or of each.
+func whole(chosen []part) bool {
+	for _, c := range chapters {
+		n, all := 0, 0
+		for _, p := range parts {
+			if c.has(p) {
+				all++
+			}
+		}
+		for _, p := range chosen {
+			if c.has(p) {
+				n++
+			}
+		}
+		if n != 0 && n != all {
+			return false
+		}
+	}
+	return true
 }
 
 func choose(names []string) ([]part, error) {

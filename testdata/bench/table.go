@@ -32,6 +32,13 @@ func with(names []string, name string) []string {
 	return append(names, name)
 }
 
+// tables are what a chapter has come to.
+type tables struct {
+	reach   []reach
+	grid    *grid
+	figures []string
+}
+
 func (b *bench) reached(what, aim, measured string) {
 	b.reach = append(b.reach, reach{what, aim, measured})
 	b.say("%s: %s (aim %s)", what, measured, aim)
@@ -71,24 +78,23 @@ func (b *bench) markdown() string {
 	return out.String()
 }
 
-// The marks in docs/performance.md between which the tables stand.
-const (
-	beginMark = "<!-- scripts/bench writes from here -->\n"
-	endMark   = "<!-- to here -->\n"
-)
+// The marks in docs/performance.md between which a table stands.
+func beginMark(who string) string { return "<!-- " + who + " writes from here -->\n" }
 
-// writePage puts text between the marks of the page at path.
-func writePage(path, text string) error {
+const endMark = "<!-- to here -->\n"
+
+// writePage puts text between the marks of the page at path that are who's.
+func writePage(path, who, text string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, found := strings.Cut(string(page), beginMark)
+	before, rest, found := strings.Cut(string(page), beginMark(who))
 	_, after, closed := strings.Cut(rest, endMark)
 	if !found || !closed {
-		return fmt.Errorf("%s has no marks to write between", path)
+		return fmt.Errorf("%s has no marks of %s to write between", path, who)
 	}
-	return os.WriteFile(path, []byte(before+beginMark+text+endMark+after), 0o644)
+	return os.WriteFile(path, []byte(before+beginMark(who)+text+endMark+after), 0o644)
 }
 
 func (b *bench) commit() string {

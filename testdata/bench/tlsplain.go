@@ -1,8 +1,7 @@
 package main
 
-// before compares plain traffic with another build's, most of all that of the tree
-// before a change.
-func (b *bench) before() error {
+// tlsPlain compares plain traffic with that of another build, from before there was TLS.
+func (b *bench) tlsPlain() error {
 	if b.also == nil {
 		b.say("without --also there is nothing to compare with")
 		return nil
@@ -13,7 +12,7 @@ func (b *bench) before() error {
 	} {
 		instances, err := b.runAll([]*server{b.also, usher}, 1, oneCore)
 		if err == nil {
-			err = b.beforeOf(c, instances)
+			err = b.plainOf(c, instances)
 		}
 		endAll(instances)
 		if err != nil {
@@ -23,8 +22,8 @@ func (b *bench) before() error {
 	return nil
 }
 
-// beforeOf takes three times as many slices as elsewhere: a percent is to be told.
-func (b *bench) beforeOf(c echoCase, instances []*instance) error {
+// plainOf takes three times as many slices as elsewhere: a percent is to be told.
+func (b *bench) plainOf(c echoCase, instances []*instance) error {
 	all, err := b.inTurn(instances, 3*b.rounds, func(i *instance) (sample, error) {
 		return b.one(i, oneCore, append(c.args, "--duration", b.slice.String())...)
 	})
