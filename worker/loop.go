@@ -91,6 +91,7 @@ type loop struct {
 	thawing        *Conn  // the one that is being thawed, or nil
 	thawingVersion string // of the session's state: see Conn.StateVersion
 	opening        *Conn  // thawing, while its Open runs, or nil
+	marshals       bool   // a MarshalBinary runs: connections may be packed
 
 	transports transports
 	reported   func(id uint64, cause error) // told of each connection that has ended; nil but in workertest

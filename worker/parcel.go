@@ -66,7 +66,9 @@ func (p *parcel) pack(c *Conn) bool {
 	f := frozen{version: p.mover.version, read: frozenNever, write: frozenNever, at: p.mover.member.intake.clock.Now()}
 	if session, ok := c.session.(MovableSession); ok {
 		var err error
+		l.marshals = true
 		f.sessionState, err = c.callMarshal(session)
+		l.marshals = false
 		if l.corked != nil || len(l.dirty) > 0 {
 			p.unpack() // MarshalBinary may have touched one of those already packed
 			l.settle()

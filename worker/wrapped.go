@@ -134,6 +134,9 @@ func (c *Conn) sendWrapped(first, second []byte) error {
 func (c *Conn) encode(first, second []byte) error {
 	t, l := c.origin.transport, c.loop
 	l.keepSwept()
+	if l.marshals {
+		c.touch() // if it is packed, that is not what it is any more: see parcel.pack
+	}
 	for len(first)+len(second) > 0 {
 		wire := l.wire[:0]
 		for len(wire) < encodeChunk && len(first)+len(second) > 0 {
