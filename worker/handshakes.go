@@ -7,9 +7,10 @@ import (
 )
 
 // handshakes are what a loop has of the connections that are not open yet: the list of
-// those that wait for their peers, the oldest first. Peers are strangers, so the list is bounded, and for a newcomer the oldest is
-// closed. Those that wait for a place in the pool are not in it, for they are kept by this
-// worker, not by their peers. It belongs to the loop's goroutine.
+// those that wait for their peers, the oldest first. Peers are strangers, so the list is
+// bounded, and for a newcomer the oldest is closed. Those that wait for a place in the pool
+// before they have waited for their peer are not in it, for they are kept by this worker.
+// It belongs to the loop's goroutine.
 //
 //	taken in ──► waits ──(ClientHello)──► computes ──(our flight)──► waits ──(theirs)──► open
 type handshakes struct {

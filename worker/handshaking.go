@@ -183,7 +183,7 @@ func (s *handshaking) start(hello []byte) {
 }
 
 // news is called on the loop's goroutine when the handshake may have something to send, may
-// be fed again, or is done.
+// be fed again, waits for its peer, or is done.
 func (s *handshaking) news(*Conn) {
 	c := s.conn
 	if c.state.phase() != phaseHandshaking || c.unfinished.handshaking != s {
@@ -196,8 +196,8 @@ func (s *handshaking) news(*Conn) {
 		}
 	}
 	if !done {
-		if !s.waits && len(out) > 0 {
-			c.loop.handshakes.await(s) // the server's flight is out
+		if !s.waits {
+			c.loop.handshakes.await(s) // as a rule, the server's flight is out
 		}
 		c.state.unhold(holdWork)
 		c.touch()

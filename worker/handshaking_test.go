@@ -294,3 +294,19 @@ func TestHandshakesAreBounded(t *testing.T) {
 		secure.expect("y")
 	})
 }
+
+// A client that sends so much of a ClientHello that its handshake begins, and then no more, is
+// one of those that are waited for, too.
+func TestHandshakesWithoutAWholeHelloAreBounded(t *testing.T) {
+	s, config := newPassing(t, ipc.Hello{}, withTLS, worker.DataFunc(echo), worker.WithMaxWaiting(2))
+	const record = 8 << 10
+	begun := strings.Repeat("\x16\x03\x01\x20\x00"+"\x01\x00\xf0\x00"+strings.Repeat("x", record-4), 2)
+	clients := []*client{s.connect(), s.connect(), s.connect()}
+	for _, c := range clients {
+		c.send(begun)
+	}
+	secure := s.connect().secure(config)
+	secure.send("x")
+	secure.expect("x")
+	s.expectCounts(1, 0, 2)
+}

@@ -78,8 +78,8 @@ func (h *Handshake) waitLocked() {
 	p := h.pool
 	h.state = waiting
 	next := p.giveLocked()
-	news := len(h.output) > 0 || h.full
-	h.full = false
+	news := len(h.output) > 0 || h.full || !h.waited
+	h.full, h.waited = false, true
 	p.mu.Unlock()
 	if news {
 		h.wake()

@@ -20,6 +20,7 @@ type Handshake struct {
 	eof          bool       // nothing follows input
 	full         bool       // Feed has said that no more may come
 	overfed      bool       // more has come nevertheless
+	waited       bool       // it has waited for its peer
 	abandoned    bool
 	output       []byte // to be taken
 	result       *Result

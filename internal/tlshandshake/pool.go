@@ -39,9 +39,10 @@ func NewPool(computing int) *Pool {
 // may change at any time, seal and open the tickets. remote and local are what its
 // callbacks see as the addresses of ClientHelloInfo.Conn, on which they can do nothing else.
 //
-// wake is called when Take may give something new, or Feed may be called again after it
-// has said no. The caller of any method or a goroutine of the pool calls it, with no lock held,
-// and it must not block. It may still be called once after Abandon has returned.
+// wake is called when Take may give something new, when Feed may be called again after it
+// has said no, and when the handshake begins to wait for its peer, the first time. The
+// caller of any method or a goroutine of the pool calls it, with no lock held, and it must
+// not block. It may still be called once after Abandon has returned.
 func (p *Pool) Start(config *tls.Config, hello []byte, remote, local net.Addr, wake func()) *Handshake {
 	h := &Handshake{
 		pool:  p,
