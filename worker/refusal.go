@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,6 +58,8 @@ func refusedHandshake(err error) refusal {
 	r := refusal{counted: countHandshake, reason: string(tlshandshake.Malformed), err: err, lingers: true}
 	if e, ok := errors.AsType[*tlshandshake.Error](err); ok {
 		r.reason, r.answer, r.ours = string(e.Reason), e.Answer(), e.Ours()
+	} else if _, ok := errors.AsType[tls.AlertError](err); ok {
+		r.reason = string(tlshandshake.Refused)
 	}
 	return r
 }
