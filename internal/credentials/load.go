@@ -117,7 +117,7 @@ func read(setting, path string) ([]byte, error) {
 	problem := ""
 	switch {
 	case err == nil && len(data) == 0:
-		return nil, &Error{setting, path, "is empty"}
+		return nil, &Error{setting, path, "is empty, as one that was cut off; write it anew"}
 	case err == nil && len(data) > maxFile:
 		return nil, &Error{setting, path, fmt.Sprintf("is larger than %d bytes; is it the right file?", maxFile)}
 	case err == nil:

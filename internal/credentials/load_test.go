@@ -95,7 +95,7 @@ func TestBadFiles(t *testing.T) {
 		"no such file":       {func(p *place) Files { return certified(p, p.path("none.pem")) }, "tls-cert DIR/none.pem: there is no such file; mend the path"},
 		"no such key":        {func(p *place) Files { return keyed(p, p.path("none.pem")) }, "tls-key DIR/none.pem: there is no such file; mend the path"},
 		"a folder":           {func(p *place) Files { return certified(p, p.dir) }, "tls-cert DIR: is a folder; name the file in it"},
-		"an empty file":      {func(p *place) Files { return certified(p, p.write("empty.pem", nil)) }, "tls-cert DIR/empty.pem: is empty"},
+		"an empty file":      {func(p *place) Files { return certified(p, p.write("empty.pem", nil)) }, "tls-cert DIR/empty.pem: is empty, as one that was cut off; write it anew"},
 		"an endless file":    {func(p *place) Files { return certified(p, "/dev/zero") }, "tls-cert /dev/zero: is larger than 4194304 bytes; is it the right file?"},
 		"no PEM":             {func(p *place) Files { return certified(p, p.write("x.pem", []byte("hello"))) }, "tls-cert DIR/x.pem: is not PEM, which has a line -----BEGIN"},
 		"DER":                {func(p *place) Files { return certified(p, p.data("cert.der")) }, "tls-cert DIR/cert.der: is not PEM, which has a line -----BEGIN; openssl x509 -in FILE makes it of a certificate in DER"},
@@ -105,7 +105,10 @@ func TestBadFiles(t *testing.T) {
 		"parameters as key":  {func(p *place) Files { return keyed(p, p.data("request.pem")) }, "tls-key DIR/request.pem: holds no PRIVATE KEY, but a CERTIFICATE REQUEST"},
 		"cut off": {func(p *place) Files {
 			return certified(p, p.write("cut.pem", append(p.one.CertPEM(), p.ca.CertPEM()[:100]...)))
-		}, "tls-cert DIR/cut.pem: has 2 blocks, each of which begins with -----BEGIN, and 1 can be read; is it cut off or damaged?"},
+		}, "tls-cert DIR/cut.pem: of its 2 blocks, which begin with -----BEGIN, 1 cannot be read; is the file cut off or damaged?"},
+		"byte order mark": {func(p *place) Files {
+			return certified(p, p.write("marked.pem", append([]byte("\xef\xbb\xbf"), p.one.CertPEM()...)))
+		}, "tls-cert DIR/marked.pem: begins with a byte order mark, as some editors write; take it out: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE"},
 		"damaged": {func(p *place) Files {
 			return certified(p, p.write("damaged.pem", bytes.Replace(p.one.CertPEM(), []byte("MII"), []byte("MIJ"), 1)))
 		}, "tls-cert DIR/damaged.pem: its certificate 1 cannot be read: "},
@@ -139,7 +142,7 @@ func TestBadFiles(t *testing.T) {
 		"Ed448":             {func(p *place) Files { return p.kind("ed448") }, "tls-cert DIR/ed448-cert.pem: its key is of the kind Ed448, which Go's crypto/tls cannot use; ask for one of ECDSA P-256 or RSA 2048"},
 		"DSA":               {func(p *place) Files { return p.kind("dsa") }, "tls-cert DIR/dsa-cert.pem: its key is of the kind DSA, which"},
 		"RSA-PSS":           {func(p *place) Files { return p.kind("rsapss") }, "tls-cert DIR/rsapss-cert.pem: its key is of the kind RSA-PSS, which"},
-		"secp256k1":         {func(p *place) Files { return p.kind("secp256k1") }, "tls-cert DIR/secp256k1-cert.pem: its certificate 1 cannot be read: x509: unsupported elliptic curve"},
+		"secp256k1":         {func(p *place) Files { return p.kind("secp256k1") }, "tls-cert DIR/secp256k1-cert.pem: its certificate 1 cannot be read: x509: unsupported elliptic curve; copy it anew or, if it is whole, ask for one of ECDSA P-256 or RSA 2048"},
 		"P-224":             {func(p *place) Files { return p.kind("p224") }, "tls-cert DIR/p224-cert.pem: its key is an ECDSA key on the curve P-224, which Go's crypto/tls cannot use"},
 		"RSA of 512 bits":   {func(p *place) Files { return p.kind("rsa512") }, "tls-cert DIR/rsa512-cert.pem: its key is an RSA key of 512 bits, which Go does not sign with: 1024 are the least"},
 		"key of Ed448":      {func(p *place) Files { return keyed(p, p.data("ed448-key.pem")) }, "tls-key DIR/ed448-key.pem: is a key of the kind Ed448, which"},

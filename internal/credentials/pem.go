@@ -8,7 +8,10 @@ import (
 	"strings"
 )
 
-var pemBegin = []byte("-----BEGIN ")
+var (
+	pemBegin      = []byte("-----BEGIN ")
+	byteOrderMark = []byte("\xef\xbb\xbf") // U+FEFF in UTF-8
+)
 
 // pemBlocks returns the blocks of a file, all of which must be whole.
 func pemBlocks(setting, path string, data []byte) ([]*pem.Block, error) {
@@ -24,8 +27,11 @@ func pemBlocks(setting, path string, data []byte) ([]*pem.Block, error) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		blocks = append(blocks, block)
 	}
+	if bytes.HasPrefix(data, byteOrderMark) {
+		return nil, &Error{setting, path, "begins with a byte order mark, as some editors write; take it out: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE"}
+	}
 	if len(blocks) < begun {
-		return nil, &Error{setting, path, fmt.Sprintf("has %d blocks, each of which begins with -----BEGIN, and %d can be read; is it cut off or damaged?", begun, len(blocks))}
+		return nil, &Error{setting, path, fmt.Sprintf("of its %d blocks, which begin with -----BEGIN, %d cannot be read; is the file cut off or damaged?", begun, begun-len(blocks))}
 	}
 	return blocks, nil
 }
@@ -51,7 +57,7 @@ func readCertificates(setting, path string) ([]*x509.Certificate, error) {
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, &Error{setting, path, fmt.Sprintf("its certificate %d cannot be read: %v", len(certificates)+1, err)}
+			return nil, &Error{setting, path, fmt.Sprintf("its certificate %d cannot be read: %v; copy it anew or, if it is whole, ask for one of ECDSA P-256 or RSA 2048", len(certificates)+1, err)}
 		}
 		certificates = append(certificates, certificate)
 	}

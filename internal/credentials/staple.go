@@ -54,7 +54,13 @@ func about(answer []byte, certificates []*certificate) (*certificate, error) {
 			return one, nil
 		}
 	}
-	return nil, fmt.Errorf("is no OCSP answer, in DER, about one of the certificates: %w", err)
+	const problem = "is no OCSP answer, in DER, about one of the certificates"
+	if _, is := errors.AsType[ocsp.ResponseError](err); !is {
+		if _, is := errors.AsType[ocsp.ParseError](err); !is {
+			return nil, errors.New(problem) // package asn1's errors tell a reader nothing
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", problem, err)
 }
 
 // notValidNow is an answer that is too old, or too new.
