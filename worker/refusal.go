@@ -39,13 +39,19 @@ const (
 
 // What is refused without an error of another package.
 var (
-	refusedUntrusted = refusal{counted: countUntrusted, reason: "PROXY header from an untrusted address"}
+	refusedUntrusted = refusal{counted: countUntrusted, reason: "PROXY header from an untrusted address", err: errHeaderUntrusted}
 	refusedNoHeader  = refusal{counted: countLate, reason: "PROXY header missing"}
-	refusedLate      = refusal{counted: countLate, reason: "PROXY header late"}
+	refusedLate      = refusal{counted: countLate, reason: "PROXY header late", err: errHeaderLate}
 	refusedTimeout   = refusal{counted: countHandshake, reason: string(tlshandshake.Timeout)}
 	refusedCrowd     = refusal{counted: countHandshake, reason: "too many wait for their peers"}
 	refusedGone      = refusal{counted: countNothing, reason: "gone before it began"}
 	refusedClosed    = refusal{counted: countHandshake, reason: string(tlshandshake.Closed)}
+)
+
+// What an operator may do about them.
+var (
+	errHeaderUntrusted = errors.New("if the peer is your proxy, add its address to trust= of the listener's")
+	errHeaderLate      = errors.New("if none comes, have the proxy send one, or take proxy=on from the listener's address")
 )
 
 // refusedHeader refuses what is no PROXY header.
@@ -134,9 +140,16 @@ type refusals struct {
 
 	mu      sync.Mutex
 	reasons map[string]int // how many there were since the last warning
-	last    error          // the one that is to be told
-	ours    bool           // that one is our own doing
+	told    toldRefusal    // the one of them that is to be told in full
 	next    *time.Timer    // when it is to be warned again; nil: at once
+}
+
+// toldRefusal is a refusal with who was refused, and where. The zero value is none.
+type toldRefusal struct {
+	err      error
+	peer     netip.AddrPort
+	listener string
+	ours     bool
 }
 
 // refusalLog is the least time between two warnings.
@@ -158,8 +171,8 @@ func (s *refusals) note(id uint64, peer netip.AddrPort, listener string, r refus
 		s.reasons = make(map[string]int)
 	}
 	s.reasons[r.reason]++
-	if s.last == nil || r.ours || !s.ours {
-		s.last, s.ours = r.cause(), r.ours
+	if r.ours || !s.told.ours {
+		s.told = toldRefusal{err: r.cause(), peer: peer, listener: listener, ours: r.ours}
 	}
 	if s.next == nil {
 		s.warn()
@@ -181,12 +194,13 @@ func (s *refusals) warn() {
 		list = append(list, fmt.Sprintf("%s: %d", reason, s.reasons[reason]))
 	}
 	log := s.log.Warn
-	if s.ours {
+	if s.told.ours {
 		log = s.log.Error
 	}
-	log("connections refused before they were open", "count", total, "reason", strings.Join(list, ", "), "error", s.last)
+	log("connections refused before they were open", "count", total, "reason", strings.Join(list, ", "),
+		"peer", s.told.peer, "listener", s.told.listener, "error", s.told.err)
 	clear(s.reasons)
-	s.last, s.ours = nil, false
+	s.told = toldRefusal{}
 	s.next = time.AfterFunc(refusalLog, s.warnAgain)
 }
 

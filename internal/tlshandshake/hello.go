@@ -93,6 +93,16 @@ func LooksLikeHTTP(raw []byte) bool {
 	return false
 }
 
+// looksLikePROXY reports whether raw begins as a PROXY header, of version 1 or 2, does. As
+// many bytes are looked at as a record's header has.
+func looksLikePROXY(raw []byte) bool {
+	if len(raw) < headerLength {
+		return false
+	}
+	begins := string(raw[:headerLength])
+	return begins == "PROXY" || begins == "\r\n\r\n\x00"
+}
+
 // httpAnswer is net/http's answer to such a request.
 const httpAnswer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 
@@ -100,6 +110,9 @@ const httpAnswer = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request 
 func notTLS(raw []byte) *Error {
 	if LooksLikeHTTP(raw) {
 		return &Error{Reason: PlainHTTP, text: "client sent an HTTP request to a TLS port", answer: httpAnswer}
+	}
+	if looksLikePROXY(raw) {
+		return &Error{Reason: NotTLS, text: "first bytes are a PROXY header: write proxy=on at the listener's address, or have the proxy send none"}
 	}
 	return &Error{Reason: NotTLS, text: "first bytes do not look like a TLS handshake"}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -74,6 +75,7 @@ func TestWholeHello(t *testing.T) {
 		{"HTTP, less", []byte("GET "), false, ""},
 		{"SSH", []byte("SSH-2.0-OpenSSH_9.2\r\n"), false, NotTLS},
 		{"zeros", make([]byte, 100), false, NotTLS},
+		{"a PROXY header", []byte("PROXY TCP4 192.0.2.1 192.0.2.2 1 443\r\n"), false, NotTLS},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -89,6 +91,19 @@ func TestWholeHello(t *testing.T) {
 				t.Errorf("%v, %v; want %v, %v", whole, err, test.want, test.err)
 			}
 		})
+	}
+}
+
+// TestPROXYInPlaceOfTLS: who has forgotten proxy=on is told.
+func TestPROXYInPlaceOfTLS(t *testing.T) {
+	for raw, want := range map[string]bool{
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 443\r\n": true,
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c":   true,
+		"PROBE\r\n":                                false,
+	} {
+		if err := notTLS([]byte(raw)); strings.Contains(err.Error(), "write proxy=on") != want {
+			t.Errorf("%q: %v", raw, err)
+		}
 	}
 }
 
