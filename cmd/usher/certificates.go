@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,4 +37,18 @@ func transportOf(l master.ListenerStatus) string {
 		text += " from " + l.Trust
 	}
 	return text
+}
+
+// printPassages prints what became of TLS handshakes and PROXY headers, where a listener
+// has them. Connections that are refused by them are among those closed.
+func printPassages(w io.Writer, s master.Status) {
+	n := s.Counters
+	if slices.ContainsFunc(s.Listeners, func(l master.ListenerStatus) bool { return l.TLS }) {
+		fmt.Fprintf(w, "TLS handshakes: %d done, %d of them resumed a session, %d refused\n",
+			n["handshakes"], n["resumed"], n["handshakes_refused"])
+	}
+	if slices.ContainsFunc(s.Listeners, func(l master.ListenerStatus) bool { return l.Proxy }) {
+		fmt.Fprintf(w, "PROXY headers refused: %d untrusted, %d malformed, %d late\n",
+			n["proxy_untrusted"], n["proxy_malformed"], n["proxy_late"])
+	}
 }

@@ -158,13 +158,13 @@ var settings = []*setting{
 	},
 	{
 		key: "tls-cert", field: func(v *values) any { return &v.TLSCerts },
-		placeholder: "FILE,...",
+		placeholder: "FILE",
 		help:        "Certificates for TLS, PEM files, each with those of its issuers after it. Repeatable. A client gets the one with the name that it asks for, else the first.",
 		more:        "Each needs its key at the same place of `tls-key`. This and all other files of TLS are read at the start and at each reload, by the master alone; a reload that finds one bad is refused. Several may have one name: a client gets the first that it can use, of ECDSA or of RSA.",
 	},
 	{
 		key: "tls-key", field: func(v *values) any { return &v.TLSKeys },
-		placeholder: "FILE,...",
+		placeholder: "FILE",
 		help:        "Private keys, PEM files without a passphrase: of the certificates at the same places. Repeatable.",
 		more:        "ECDSA (P-256, P-384, P-521), RSA or Ed25519, in PKCS #8, PKCS #1 or SEC 1.",
 	},
@@ -186,7 +186,7 @@ var settings = []*setting{
 	},
 	{
 		key: "tls-ocsp", field: func(v *values) any { return &v.TLSOCSP },
-		placeholder: "FILE,...",
+		placeholder: "FILE",
 		help:        "OCSP answers to pass on with certificates, DER files. Repeatable.",
 		more:        "Each finds its certificate itself. One that is about none, not its CA's, or not good is refused; one that has expired is left out, with a warning at a start or reload.",
 	},

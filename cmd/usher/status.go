@@ -43,8 +43,10 @@ func printStatus(w io.Writer, s master.Status) error {
 	}
 	printCertificates(w, s.Certificates)
 	c := s.Connections
-	fmt.Fprintf(w, "connections: %d active, %d queued, %d accepted, %d closed, %d refused, %d moved, %d lost, %d cut\n\n",
+	fmt.Fprintf(w, "connections: %d active, %d queued, %d accepted, %d closed, %d refused, %d moved, %d lost, %d cut\n",
 		c.Active, c.Queued, c.Accepted, c.Closed, c.Refused, c.Moved, c.Lost, c.Cut)
+	printPassages(w, s)
+	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "slot\tpid\tgeneration\tstate\tconnections\tstaying\tqueued\treceived\trestarts\t")
 	for _, worker := range s.Workers {
