@@ -42,7 +42,8 @@ func (t *transports) learn(hello ipc.Hello, memfd int, protos []string) error {
 		p := &passage{proxied: said.Proxy, trust: said.Trust}
 		if said.TLS {
 			if t.credentials == nil {
-				continue // of a listener that is gone, as is all TLS: who has not shaken hands is refused
+				t.passages[said.Number] = nil // of a listener that is gone, as is all TLS: who has not shaken hands is refused
+				continue
 			}
 			p.config = t.credentials.Config(said.Cert, protos, keys)
 		}

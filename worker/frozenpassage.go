@@ -143,21 +143,23 @@ func (c *Conn) thawTLS(b []byte) error {
 	return c.loop.transports.verify(interned)
 }
 
-// thawWaiting has c go on to wait for its peer. Nothing else is unfinished about it.
+// thawWaiting has c go on to wait for its peer, or refuses it. Nothing else is unfinished
+// about it.
 func (c *Conn) thawWaiting(f *frozen, h Handler) error {
 	b := f.transport
 	if len(b) < waitingFixed || stage(b[1]) >= stageShaking || f.flags != 0 || len(f.in)+len(f.out)+len(f.sessionState) > 0 {
 		return errPassage
 	}
-	p, err := c.loop.transports.passage(c.origin.number)
-	if err == nil && p == nil {
-		err = errPassage
-	}
-	if err == nil {
-		err = c.thawProxy(b[waitingFixed:])
-	}
-	if err != nil {
+	if err := c.thawProxy(b[waitingFixed:]); err != nil {
 		return err
+	}
+	p, err := c.loop.transports.passage(c.origin.number)
+	switch {
+	case err != nil: // as if it came just now: nothing is lost that a session has had
+		c.refuse(refusedTransport(err))
+		return nil
+	case p == nil:
+		return errPassage
 	}
 	s := &handshaking{conn: c, handler: h, passage: p, stage: stage(b[1])}
 	if (s.stage == stageHeader) != (p.proxied && c.origin.proxy == nil) || s.stage == stageHello && p.config == nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
+	"golang.org/x/sys/unix"
 )
 
 // halting is a client's socket that stops in the middle of its handshake: before its
@@ -85,6 +86,36 @@ func TestMoveInTheMiddleOfAClientHello(t *testing.T) {
 		secure.expect("x")
 		next.expectCounts(1, 0, 0)
 		check(t, secure.Close())
+	}
+}
+
+// A worker without credentials refuses who has not shaken hands yet, and loses nobody: that
+// is no state of a session. Who has goes on.
+func TestMoveToWhereTLSIsGone(t *testing.T) {
+	for _, after := range []int{0, 100} {
+		old, config := newPassing(t, ipc.Hello{}, withTLS, worker.DataFunc(echo))
+		s := newSealed(t, 0)
+		s.transports, s.secrets = []ipc.Transport{{Number: 7, TLS: true}}, nil
+		sealing = s
+		next := newRigWith(t, ipc.Hello{Protocol: ipc.Version}, worker.DataFunc(echo))
+		sealing = nil
+		c := old.connect()
+		c.halt(config, 1, after)
+		open := old.connect().secure(config)
+		old.tell(ipc.Drain{Mode: ipc.DrainMove})
+		old.route(next, 2)
+		old.expectDrained()
+		next.expectCounts(0, 0, 1)
+		if got, err := io.ReadAll(c); len(got) > 0 || err != nil && !errors.Is(err, unix.ECONNRESET) {
+			t.Errorf("after %d bytes: got %q, %v", after, got, err)
+		}
+		open.send("x")
+		open.expect("x")
+		next.until(func() bool { return next.entry.Closed.Load() == 1 })
+		if lost := next.entry.Lost.Load(); lost > 0 {
+			t.Errorf("after %d bytes: %d are lost", after, lost)
+		}
+		check(t, open.Close())
 	}
 }
 

@@ -70,8 +70,12 @@ func refusedHandshake(err error) refusal {
 	return r
 }
 
-// refusedTransport refuses what the master has sent and not announced.
+// refusedTransport refuses what the master has sent and not announced, or has announced as
+// gone.
 func refusedTransport(err error) refusal {
+	if err == errTransportGone {
+		return refusal{counted: countHandshake, reason: "TLS is gone", err: err}
+	}
 	return refusal{counted: countHandshake, reason: "unknown transport", err: err, ours: true}
 }
 

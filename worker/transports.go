@@ -17,7 +17,7 @@ import (
 // has started, so any goroutine may read it; only the keys of tickets are replaced, within
 // the configurations, which are made for that.
 type transports struct {
-	passages    map[uint8]*passage       // by the transport number of an envelope
+	passages    map[uint8]*passage       // by the transport number of an envelope; nil: it has gone
 	credentials *credentials.Credentials // nil: the master has given none
 	pool        *tlshandshake.Pool       // where handshakes compute; nil: there is no TLS
 	// handshakeTime is how long a connection may take until its Open, from its taking in.
@@ -55,8 +55,13 @@ func (t *transports) forPlace(at place, dialled bool) transport {
 // processor, as a rule, and its loop wants that too.
 const maxComputing = 2
 
-// errTransport: the master has sent what it has not announced.
-var errTransport = errors.New("worker: the connection's transport was not announced by the master")
+var (
+	// errTransport: the master has sent what it has not announced.
+	errTransport = errors.New("worker: the connection's transport was not announced by the master")
+	// errTransportGone: a reload has left no listener with TLS, and this worker has no
+	// credentials.
+	errTransportGone = errors.New("worker: no listener has TLS any more")
+)
 
 // passage returns what the connections of a transport number pass; nil, of number 0:
 // nothing.
@@ -64,10 +69,14 @@ func (t *transports) passage(number uint8) (*passage, error) {
 	if number == 0 {
 		return nil, nil
 	}
-	if p := t.passages[number]; p != nil {
-		return p, nil
+	p, announced := t.passages[number]
+	switch {
+	case !announced:
+		return nil, fmt.Errorf("%w: number %d", errTransport, number)
+	case p == nil:
+		return nil, errTransportGone
 	}
-	return nil, fmt.Errorf("%w: number %d", errTransport, number)
+	return p, nil
 }
 
 // caHash tells the CAs by which clients are verified now from others; zero: there are none.
