@@ -52,8 +52,17 @@ type Packet struct {
 }
 
 // Reset empties the packet and closes nothing: every descriptor in it was taken,
-// or is given back to the one who added it.
-func (p *Packet) Reset() { p.count, p.large = 0, false }
+// or is given back to the one who added it. Frozen states, in which keys of TLS may be,
+// are overwritten.
+func (p *Packet) Reset() {
+	for i := range p.count {
+		if p.Frozen(i) {
+			clear(p.buffer[:p.ends[p.count-1]])
+			break
+		}
+	}
+	p.count, p.large = 0, false
+}
 
 // Len returns the number of connections.
 func (p *Packet) Len() int { return p.count }

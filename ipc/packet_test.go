@@ -105,6 +105,18 @@ func TestPacketUsedAgain(t *testing.T) {
 	}
 }
 
+// What was frozen may hold keys, which are not to be found once the packet is sent or used.
+func TestResetOverwritesStates(t *testing.T) {
+	var p Packet
+	p.Add(&Envelope{ID: 1}, -1)
+	p.Add(&Envelope{ID: 2, State: []byte("secret")}, -1)
+	p.Add(&Envelope{ID: 3}, -1)
+	p.Reset()
+	if bytes.Contains(p.buffer[:], []byte("secret")) {
+		t.Error("a state is still there")
+	}
+}
+
 func TestPacketIsFull(t *testing.T) {
 	state := func(n int) []byte { return make([]byte, n) }
 	tests := []struct {

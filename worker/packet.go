@@ -135,6 +135,7 @@ func (q *intake) thaw(c *Conn) (frozenAt time.Duration, err error) {
 	if err := f.decode(state); err != nil {
 		return frozenAt, err
 	}
+	defer clear(f.transport) // it may hold keys
 	return f.at, c.thaw(&f, q.member.handler)
 }
 

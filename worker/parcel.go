@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/killpoint"
@@ -87,12 +88,16 @@ func (p *parcel) pack(c *Conn) bool {
 		}
 	}
 	c.describe(&f, l.turnTime())
+	defer clear(f.transport) // it may hold keys
 	if size := f.size(); size > ipc.MaxLargeState {
 		p.large += size // to make it took as long as a state of that size
 		c.postponeMove(fmt.Errorf("%d bytes, at most %d", size, ipc.MaxLargeState))
 		return false
 	}
-	p.state = f.append(p.state[:0])
+	p.state = f.append(slices.Grow(p.state[:0], f.size())) // at once: what append grows leaves copies
+	if f.wrapped {
+		defer clear(p.state) // the packet, or a memfd, has it
+	}
 	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener, Transport: c.origin.number}
 	if len(p.state) > ipc.MaxState {
 		return p.freezeLarge(c, &envelope)

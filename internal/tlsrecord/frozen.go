@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // What Freeze writes (all numbers little-endian):
@@ -34,6 +35,7 @@ const (
 // the two may. Of a layer that was wiped nothing is left: Thaw refuses the state.
 func (l *Layer) Freeze(dst []byte) []byte {
 	s := &suites[l.suite]
+	dst = slices.Grow(dst, frozenHeader+2*s.kept) // at once: what append grows leaves copies
 	dst = append(dst, frozenVersion, byte(l.role))
 	dst = binary.LittleEndian.AppendUint16(dst, s.id)
 	dst = append(dst, oneIf(l.peerDone), oneIf(l.selfDone), byte(l.fault), l.alert, byte(l.owed), l.idle, l.message.have)
