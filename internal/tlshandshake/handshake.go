@@ -41,7 +41,7 @@ const (
 	computing              // holds one
 	waiting                // for the peer's next record, or its end
 	leaving                // abandoned while it waited: its goroutine ends, and needs no place for that
-	ended                  // its goroutine is as good as gone
+	ended                  // its goroutine does no more for it
 )
 
 // maxHeld is how many bytes may wait to be read by crypto/tls before Feed says that no
@@ -126,9 +126,11 @@ func (h *Handshake) Abandon() {
 		p.leaveLocked(h)
 		p.computing.Add(-1)
 		leave = h.started
-		h.state = ended
 		if leave {
 			h.state = leaving
+		} else {
+			h.state = ended
+			p.idle.endedLocked()
 		}
 	case waiting:
 		leave = true
@@ -148,29 +150,25 @@ func (h *Handshake) Abandon() {
 // Format prints nothing: a handshake holds secrets.
 func (h *Handshake) Format(s fmt.State, _ rune) { io.WriteString(s, "tlshandshake.Handshake") }
 
-// goOn has the handshake's goroutine begin or go on. Who has moved it to computing or
-// leaving calls it, once.
-func (h *Handshake) goOn() {
-	if h.started {
-		h.resume <- struct{}{}
-		return
-	}
-	h.started = true
-	h.resume = make(chan struct{}, 1)
-	go h.run()
-}
-
-// run is the handshake's goroutine.
-func (h *Handshake) run() {
+// run does the handshake, on its goroutine. It returns another one for that goroutine to
+// begin with, or nil.
+func (h *Handshake) run() (next *Handshake) {
 	var result *Result
-	var err error = errGoexit
+	var err error
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			result, err = nil, panicked(v)
+		v := recover()
+		switch {
+		case v != nil:
+			err = panicked(v)
+		case !returned:
+			err = errGoexit // this goroutine is ending
 		}
-		h.end(result, err)
+		next = h.end(result, err, returned || v != nil)
 	}()
 	result, err = h.shake()
+	returned = true
+	return nil
 }
 
 // shake does the handshake.
@@ -186,12 +184,12 @@ func (h *Handshake) shake() (*Result, error) {
 	return h.finish(c.ConnectionState())
 }
 
-// end is the end of the goroutine: it gives its place to another.
-func (h *Handshake) end(result *Result, err error) {
+// end is the end of the handshake: it gives its place to another. It returns that one if it
+// has no goroutine, and takes says that it can have this one.
+func (h *Handshake) end(result *Result, err error, takes bool) (next *Handshake) {
 	h.secrets = secrets{}
 	p := h.pool
 	p.mu.Lock()
-	var next *Handshake
 	if h.state == computing {
 		next = p.giveLocked()
 	}
@@ -203,11 +201,18 @@ func (h *Handshake) end(result *Result, err error) {
 		result = nil
 	}
 	h.result, h.err = result, err
+	p.idle.endedLocked()
 	p.mu.Unlock()
-	if next != nil {
-		next.goOn()
-	}
 	if !abandoned {
 		h.wake()
 	}
+	switch {
+	case next == nil:
+		return nil
+	case takes && !next.started:
+		next.start()
+		return next
+	}
+	next.goOn()
+	return nil
 }

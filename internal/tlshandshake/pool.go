@@ -23,6 +23,8 @@ type Pool struct {
 	places      int        // that nobody holds
 	first, last *Handshake // those that want one, in the order in which they came
 
+	idle idle
+
 	computing atomic.Int32 // those that want one or hold one
 }
 
@@ -52,6 +54,7 @@ func (p *Pool) Start(config *tls.Config, hello []byte, remote, local net.Addr, w
 	}
 	h.conn = conn{h: h, remote: remote, local: local}
 	p.mu.Lock()
+	p.idle.live++
 	granted := p.wantLocked(h)
 	p.mu.Unlock()
 	if granted {

@@ -26,12 +26,13 @@ func (s *seen) received(record []byte) { s.read.note(record) }
 
 // written notes records that crypto/tls writes: always whole ones.
 func (s *seen) written(records []byte) {
+	var last []byte
 	for len(records) >= headerLength {
 		n := min(recordLength(records), len(records))
-		s.wrote.note(records[:n])
-		s.last = append(s.last[:0], records[:n]...)
-		records = records[n:]
+		last, records = records[:n], records[n:]
+		s.wrote.note(last)
 	}
+	s.last = append(s.last[:0], last...)
 }
 
 func (d *direction) note(record []byte) {
