@@ -145,7 +145,7 @@ func TestTicketsOfSeveralServers(t *testing.T) {
 }
 
 // takeAway takes files away, and bringBack brings them back.
-func takeAway(t *testing.T, files ...string) { rename(t, files, "", ".hidden") }
+func takeAway(t *testing.T, files ...string)  { rename(t, files, "", ".hidden") }
 func bringBack(t *testing.T, files ...string) { rename(t, files, ".hidden", "") }
 
 func rename(t *testing.T, files []string, from, to string) {
