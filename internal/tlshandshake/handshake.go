@@ -40,7 +40,7 @@ const (
 	queued    state = iota // wants a place
 	computing              // holds one
 	waiting                // for the peer's next record, or its end
-	leaving                // abandoned while it waited: its goroutine ends, and needs no place for that
+	leaving                // abandoned while it waited: its goroutine comes to the end, and needs no place for that
 	ended                  // its goroutine does no more for it
 )
 
@@ -112,7 +112,7 @@ func (h *Handshake) Result() (*Result, error) {
 	return r, nil
 }
 
-// Abandon gives the handshake up: its connection is closed. Its goroutine ends soon, at
+// Abandon gives the handshake up: its connection is closed. Its goroutine leaves it soon, at
 // the latest when crypto/tls next reads or writes. Nothing is to be called afterwards. It
 // does nothing after Result.
 func (h *Handshake) Abandon() {
