@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"syscall"
@@ -168,6 +169,7 @@ func (w *fakeWorker) receive(n int) (e ipc.Envelope) {
 			}
 			w.fds = append(w.fds, w.packet.Take(i))
 		}
+		e.State = bytes.Clone(e.State) // Reset overwrites what the packet has of it
 		w.packet.Reset()
 	}
 	return e
