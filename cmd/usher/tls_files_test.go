@@ -83,6 +83,7 @@ func TestTrustInLists(t *testing.T) {
 	withoutVariables(t)
 	for _, test := range []struct{ text, want string }{
 		{":1,:2", ":1 :2"},
+		{":1, a=:2 ,:3?proxy=on&trust=10.0.0.0/8, ::1", ":1 a=:2 :3?proxy=on&trust=10.0.0.0/8,::1"},
 		{":1?proxy=on&trust=10.0.0.0/8,192.0.2.0/24", ":1?proxy=on&trust=10.0.0.0/8,192.0.2.0/24"},
 		{":1?proxy=on&trust=10.0.0.0/8,::1,:2,a=tls://:3", ":1?proxy=on&trust=10.0.0.0/8,::1 :2 a=tls://:3"},
 		{":1?trust=10.0.0.0/8,2001:db8::/32&proxy=on,unix:///a", ":1?trust=10.0.0.0/8,2001:db8::/32&proxy=on unix:///a"},

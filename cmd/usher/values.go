@@ -36,9 +36,10 @@ func (v *values) place(o origin) {
 
 // joinTrust mends addresses that were cut at the commas of their lists of networks, as
 // flags and variables are: what begins with a network, or an address without a port, is
-// none to listen on, and belongs to the one before.
+// none to listen on, and belongs to the one before. A blank beside a comma is no part of one.
 func joinTrust(addresses []string) (joined []string) {
 	for _, part := range addresses {
+		part = strings.TrimSpace(part)
 		network, _, _ := strings.Cut(part, "&")
 		_, isNetwork := netip.ParsePrefix(network)
 		_, isAddress := netip.ParseAddr(network)
