@@ -55,7 +55,7 @@ func readTLSPage(t *testing.T) *tlsPage {
 	}
 	want := map[string]int{
 		"sh Quick start":  2, // TestQuickStartOfTLS
-		"sh Certificates": 1, "toml Certificates": 1, "sh Renewing": 2, "sh Client certificates": 2, "sh OCSP": 1,
+		"sh Certificates": 1, "toml Certificates": 1, "sh Renewing": 2, "ini Renewing": 1, "sh Client certificates": 2, "sh OCSP": 1,
 		"sh Session tickets, and several machines": 3, "sh PROXY headers": 1,
 		"PROXY headers": 2, // TestProxiesInFront
 	}
@@ -174,6 +174,7 @@ func TestCommandsOfTLSPage(t *testing.T) {
 	if out, err := p.command("sh", "-c", "usher check --config usher.toml").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	p.checkUnit()
 	p.mustRun("Client certificates", 1)
 	p.mustRun("Client certificates", 0)
 	p.mustRun("Session tickets, and several machines", 0)
@@ -187,6 +188,23 @@ func TestCommandsOfTLSPage(t *testing.T) {
 	p.staple(ca, responder, lines)
 	p.renew(ca, lines)
 	p.server.stop()
+}
+
+// checkUnit has systemd read the page's unit, where it is there, and usher take its flags.
+func (p *tlsPage) checkUnit() {
+	p.Helper()
+	unit := strings.ReplaceAll(p.blocks["ini Renewing"][0], "/usr/local/bin/usher", filepath.Join(p.dir, "bin/usher"))
+	for _, command := range []string{"serve --config " + filepath.Join(p.dir, "usher.toml"), "reload"} {
+		command += " --control /run/usher/usher.sock\n"
+		if text := strings.ReplaceAll(unit, "/etc/usher/", p.dir+"/"); !strings.Contains(text, "bin/usher "+command) {
+			p.Errorf("no %q in %s", command, text)
+		}
+	}
+	p.put("usher.service", []byte(unit))
+	output, err := p.command("sh", "-c", "systemd-analyze verify ./usher.service").CombinedOutput()
+	if strings.Contains(string(output), "usher.service:") { // it tells of the machine's other units, too
+		p.Errorf("systemd-analyze verify: %v\n%s", err, output)
+	}
 }
 
 func (p *tlsPage) setting(key, file string) string {
