@@ -14,7 +14,7 @@ import (
 // handshake has a client meet a server in this process, and returns what each saw.
 func handshake(t *testing.T, server, client *tls.Config) (seen tls.ConnectionState, serverErr, clientErr error) {
 	t.Helper()
-	near, far := net.Pipe()
+	near, far := socketPair(t) // a pipe holds nothing: both ends may write at a time
 	defer near.Close()
 	ended := make(chan error, 1)
 	go func() {
@@ -23,7 +23,7 @@ func handshake(t *testing.T, server, client *tls.Config) (seen tls.ConnectionSta
 		if err == nil {
 			_, err = conn.Write([]byte{1}) // the client has read tickets when it has this
 		}
-		_ = far.Close() // a pipe's end
+		_ = far.Close() // nothing is to be flushed
 		ended <- err
 	}()
 	conn := tls.Client(near, client)
@@ -32,6 +32,23 @@ func handshake(t *testing.T, server, client *tls.Config) (seen tls.ConnectionSta
 	}
 	_ = near.Close() // the server may wait for it
 	return conn.ConnectionState(), <-ended, clientErr
+}
+
+// socketPair returns both ends of a connection.
+func socketPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if far, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return near, far
 }
 
 // mustLoad reads pairs of a place.
