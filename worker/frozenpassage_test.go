@@ -225,7 +225,6 @@ func TestHostilePassages(t *testing.T) {
 		{"of another kind", 2, state("hello", func(f *frozen) { f.transport[0] = 9 })},
 		{"of a test's transport", 2, state("hello", func(f *frozen) { f.transport[0] = byte(passageOther) })},
 		{"waiting, where nothing is passed", 0, states["hello"].state},
-		{"waiting for a number that there is not", 77, states["hello"].state},
 		{"waiting for a header, where there is none", 2, states["header"].state},
 		{"waiting for TLS, where there is none", 1, states["hello behind a header"].state},
 		{"waiting without its header", 3, states["hello"].state},

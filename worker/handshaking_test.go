@@ -336,6 +336,7 @@ func TestHandshakesWithoutAWholeHelloAreBounded(t *testing.T) {
 	for _, c := range clients {
 		c.send(begun)
 	}
+	s.expectCounts(0, 0, 1) // so all three wait, but the one that was closed
 	secure := s.connect().secure(config)
 	secure.send("x")
 	secure.expect("x")

@@ -33,7 +33,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown log-format", []string{"serve", "--log-format", "xml"}, []string{"--log-format", `"text","json"`, `"xml"`}},
 		{"address without a port", []string{"serve", "--listen", "localhost"}, []string{`"localhost"`, "want HOST:PORT", "127.0.0.1:8888"}},
 		{"port out of range", []string{"serve", "--listen", "127.0.0.1:65536"}, []string{`port "65536"`, "0 to 65535"}},
-		{"port not a number", []string{"serve", "--listen", "127.0.0.1:http?"}, []string{`port "http?"`, "0 to 65535"}},
+		{"port not a number", []string{"serve", "--listen", "127.0.0.1:http?"}, []string{`port "http"`, "0 to 65535"}},
 		{"unknown scheme", []string{"serve", "--listen", "udp://127.0.0.1:0"}, []string{`unknown kind "udp"`, "want tcp, tcp4, "}},
 		{"program without --", []string{"serve", "./echo"}, []string{"unexpected argument ./echo", "after --"}},
 	}
