@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -129,6 +130,8 @@ func (p *place) take(c *worker.Conn, in []byte) (int, error) {
 		p.answered++
 	}
 	switch {
+	case err != nil && p.alerted(in):
+		return 0, errAlert
 	case err != nil:
 		return 0, err
 	case used < len(in) && p.answered == p.sent:
@@ -148,6 +151,8 @@ func (p *place) take(c *worker.Conn, in []byte) (int, error) {
 // EOF is called when the server has finished sending.
 func (p *place) EOF(c *worker.Conn, rest []byte) error {
 	switch {
+	case p.alerted(rest):
+		return errAlert
 	case p.tunnel == nil:
 		return p.finished(c, len(rest))
 	case p.tunnel.shaking():
@@ -162,6 +167,14 @@ var (
 	errNoHandshake = fmt.Errorf("%w: the server has ended the connection during the handshake", io.EOF)
 	errCut         = fmt.Errorf("%w: the server has ended the connection without a close_notify", io.EOF)
 )
+
+// alerted reports whether a server that wants TLS has said so to a plain client: by an alert
+// (RFC 8446, section 5.1).
+func (p *place) alerted(in []byte) bool {
+	return p.tunnel == nil && p.answered == 0 && bytes.HasPrefix(in, []byte{21, 3})
+}
+
+var errAlert = tlsError{errors.New("the server answers with an alert of TLS: give --tls")}
 
 // finished takes note that the server has finished sending, with so many bytes that are
 // of no use, which may be how it says that the answer is whole.

@@ -200,6 +200,22 @@ func TestTLSErrors(t *testing.T) {
 	}
 }
 
+// A plain client of a server that wants TLS is told so, whatever it speaks.
+func TestTLSIsWanted(t *testing.T) {
+	for _, mode := range []string{Echo, Lines} {
+		p := plan()
+		p.Mode, p.Conns, p.Requests = mode, 1, 1
+		p.Address = serveConns(t, func(c net.Conn) {
+			_, _ = io.ReadFull(c, make([]byte, 64))  // the client's error says what went wrong
+			write(c, "\x15\x03\x01\x00\x02\x02\x0a") // as OpenSSL does: unexpected_message
+		})
+		r, err := Run(t.Context(), &p, nil, nil)
+		if err != nil || r.Errors[KindTLS] != 1 || len(r.Advice) != 1 || !strings.Contains(r.Advice[0], "give --tls") {
+			t.Errorf("%s: %+v, %v", mode, r, err)
+		}
+	}
+}
+
 // Answers that end with their connection are whole if TLS has said so.
 func TestTLSEndsAnswer(t *testing.T) {
 	config := newAuthority(t).config(t, "server.example")
