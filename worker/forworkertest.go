@@ -3,7 +3,6 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"runtime"
 	"time"
@@ -54,13 +53,19 @@ func newManualLoop(handler, opts any, closed func(uint64, error)) (forworkertest
 }
 
 // Connect gives the loop one end of a socket pair, and returns the other, owned.
-func (t *manualLoop) Connect(id uint64, listener string, local, remote netip.AddrPort) (int, error) {
+func (t *manualLoop) Connect(said forworkertest.Connection) (int, error) {
 	t.bind()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socketpair", err)
 	}
-	c := t.adopt(&ipc.Envelope{ID: id, Listener: listener, Local: local, Remote: remote}, pair[1])
+	c := t.adopt(&ipc.Envelope{ID: said.ID, Listener: said.Listener, Local: said.Local, Remote: said.Remote}, pair[1])
+	o := *c.origin
+	if state, _ := said.TLS.(*TLSState); state != nil {
+		o.tls = &tlsFacts{TLSState: *state}
+	}
+	o.proxy, _ = said.Proxy.(*Proxy)
+	c.origin = &o
 	c.openNew(t.handler)
 	if t.loop.drains {
 		c.askToDrain()

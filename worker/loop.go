@@ -79,11 +79,6 @@ type loop struct {
 	memory      memory
 	freeRecords []*unfinished // to be used again
 	origins     map[place]*origin
-	facts       factsTable
-	handshakes  handshakes
-	ciphers     ciphers
-	refusals    refusals
-	drains      bool // connections that come are asked to finish
 
 	maxInput, maxOutput, highWater, lowWater int
 	flushTime                                time.Duration
@@ -94,6 +89,11 @@ type loop struct {
 	marshals       bool   // a MarshalBinary runs: connections may be packed
 
 	transports transports
+	handshakes handshakes
+	facts      factsTable
+	ciphers    ciphers
+	refusals   refusals
+	drains     bool                         // connections that come are asked to finish
 	reported   func(id uint64, cause error) // told of each connection that has ended; nil but in workertest
 }
 

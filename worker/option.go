@@ -62,7 +62,7 @@ func WithMaxInput(bytes int) Option {
 }
 
 // WithMaxOutput bounds the bytes written but not yet taken by the kernel, for
-// each connection. The default is 16 MiB.
+// each connection: with TLS, as Conn.Buffered counts them. The default is 16 MiB.
 func WithMaxOutput(bytes int) Option {
 	return func(o *options) { o.maxOutput = bytes }
 }

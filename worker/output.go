@@ -75,7 +75,8 @@ func (c *Conn) Writev(bs ...[]byte) (int, error) {
 }
 
 // Buffered returns how many bytes were written and not yet taken by the kernel;
-// those of SendFile are not among them.
+// those of SendFile are not among them. With TLS they count as they are sent: with 22 to
+// 29 more for each record, of 16 KiB at most.
 func (c *Conn) Buffered() int {
 	if !c.loop.here() {
 		_ = c.loop.stray("Conn.Buffered") // logged

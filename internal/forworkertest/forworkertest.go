@@ -13,7 +13,7 @@ import (
 type Loop interface {
 	// Connect gives the loop a connection, which the handler opens, and returns the
 	// owned descriptor of its other end, a non-blocking stream socket.
-	Connect(id uint64, listener string, local, remote netip.AddrPort) (peer int, err error)
+	Connect(c Connection) (peer int, err error)
 	// Serve serves until nothing is ready or due, and no work is outstanding.
 	Serve() error
 	// Advance moves the clock on.
@@ -22,6 +22,15 @@ type Loop interface {
 	Drain()
 	// End closes all connections, and the loop.
 	End()
+}
+
+// Connection is what a handler can learn of a connection.
+type Connection struct {
+	ID            uint64
+	Listener      string
+	Local, Remote netip.AddrPort
+	TLS           any // *worker.TLSState, which this package cannot name; nil: no TLS
+	Proxy         any // *worker.Proxy, likewise; nil: no PROXY header
 }
 
 // New makes a loop for a worker.Handler and []worker.Option, which this package cannot

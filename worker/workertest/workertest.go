@@ -74,11 +74,37 @@ func (w *Worker) Connect() *Client {
 // ConnectTo is Connect for a connection that comes by the listener of that name.
 func (w *Worker) ConnectTo(listener string) *Client {
 	w.t.Helper()
+	return w.ConnectAs(Peer{Listener: listener})
+}
+
+// Peer is what a handler can learn of a connection.
+type Peer struct {
+	Listener      string           // by which it comes
+	Remote, Local netip.AddrPort   // those that are not valid are made up
+	TLS           *worker.TLSState // what Conn.TLS returns; nil: it has no TLS
+	Proxy         *worker.Proxy    // what Conn.Proxy returns; nil: it had no PROXY header
+}
+
+// ConnectAs is Connect for a connection of that peer. What is sent and received is plain,
+// with TLS too. The addresses of a PROXY header, unless it is local, are those of the
+// connection.
+func (w *Worker) ConnectAs(p Peer) *Client {
+	w.t.Helper()
 	id := uint64(len(w.clients) + 1)
 	c := &Client{worker: w}
 	w.clients[id] = c
+	if p.Proxy != nil && !p.Proxy.Local {
+		p.Remote, p.Local = p.Proxy.Source, p.Proxy.Destination
+	}
+	if !p.Remote.IsValid() {
+		p.Remote = netip.AddrPortFrom(remote, uint16(id))
+	}
+	if !p.Local.IsValid() {
+		p.Local = local
+	}
+	said := forworkertest.Connection{ID: id, Listener: p.Listener, Local: p.Local, Remote: p.Remote, TLS: p.TLS, Proxy: p.Proxy}
 	var err error
-	if c.fd, err = w.loop.Connect(id, listener, local, netip.AddrPortFrom(remote, uint16(id))); err != nil {
+	if c.fd, err = w.loop.Connect(said); err != nil {
 		w.t.Fatal(err)
 	}
 	w.serve()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -158,4 +159,32 @@ func TestWrongGoroutinePanics(t *testing.T) {
 		c.Send("y")
 		<-panics
 	})
+}
+
+// A session that asks who is there sees what the test says.
+func TestConnectAs(t *testing.T) {
+	w := workertest.New(t, worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+		state, secure := c.TLS()
+		proxy, behind := c.Proxy()
+		_, err := fmt.Fprint(c, c.Listener(), " ", c.RemoteAddr(), " ", c.LocalAddr(), " ", secure, state.ServerName, " ", behind, proxy.Version)
+		return len(in), err
+	}))
+	from, to := netip.MustParseAddrPort("192.0.2.7:4000"), netip.MustParseAddrPort("198.51.100.1:443")
+	tests := []struct {
+		peer workertest.Peer
+		want string
+	}{
+		{workertest.Peer{}, " 192.0.2.2:1 192.0.2.1:80 false false0"},
+		{workertest.Peer{Listener: "web", Remote: from, Local: to}, "web 192.0.2.7:4000 198.51.100.1:443 false false0"},
+		{workertest.Peer{TLS: &worker.TLSState{ServerName: "a.test"}}, " 192.0.2.2:3 192.0.2.1:80 truea.test false0"},
+		{workertest.Peer{Proxy: &worker.Proxy{Version: 2, Source: from, Destination: to}}, " 192.0.2.7:4000 198.51.100.1:443 false true2"},
+		{workertest.Peer{Proxy: &worker.Proxy{Version: 1, Local: true}}, " 192.0.2.2:5 192.0.2.1:80 false true1"},
+	}
+	for _, test := range tests {
+		c := w.ConnectAs(test.peer)
+		c.Send("?")
+		if got := c.Received(); got != test.want {
+			t.Errorf("%+v: got %q, want %q", test.peer, got, test.want)
+		}
+	}
 }
