@@ -174,11 +174,11 @@ func TestConnectAs(t *testing.T) {
 		peer workertest.Peer
 		want string
 	}{
-		{workertest.Peer{}, " 192.0.2.2:1 192.0.2.1:80 false false0"},
-		{workertest.Peer{Listener: "web", Remote: from, Local: to}, "web 192.0.2.7:4000 198.51.100.1:443 false false0"},
-		{workertest.Peer{TLS: &worker.TLSState{ServerName: "a.test"}}, " 192.0.2.2:3 192.0.2.1:80 truea.test false0"},
-		{workertest.Peer{Proxy: &worker.Proxy{Version: 2, Source: from, Destination: to}}, " 192.0.2.7:4000 198.51.100.1:443 false true2"},
-		{workertest.Peer{Proxy: &worker.Proxy{Version: 1, Local: true}}, " 192.0.2.2:5 192.0.2.1:80 false true1"},
+		{workertest.Peer{}, " 192.0.2.2:1 192.0.2.1:80 false false 0"},
+		{workertest.Peer{Listener: "web", Remote: from, Local: to}, "web 192.0.2.7:4000 198.51.100.1:443 false false 0"},
+		{workertest.Peer{TLS: &worker.TLSState{ServerName: "a.test"}}, " 192.0.2.2:3 192.0.2.1:80 truea.test false 0"},
+		{workertest.Peer{Proxy: &worker.Proxy{Version: 2, Source: from, Destination: to}}, " 192.0.2.7:4000 198.51.100.1:443 false true 2"},
+		{workertest.Peer{Proxy: &worker.Proxy{Version: 1, Local: true}}, " 192.0.2.2:5 192.0.2.1:80 false true 1"},
 	}
 	for _, test := range tests {
 		c := w.ConnectAs(test.peer)
