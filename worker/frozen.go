@@ -34,7 +34,8 @@ import (
 //	56       the application's version, the input, the output, the raw input, the
 //	         transport's state, and the session's own to the end
 //
-// The output is what is to be sent as it is: of a connection with a transport, encoded.
+// What the transport's state is of says frozenpassage.go. The output is what is to be sent
+// as it is: of a connection with a transport, encoded.
 type frozen struct {
 	wrapped      bool // it has a transport, though that may have no state
 	flags        frozenFlags
