@@ -92,7 +92,7 @@ func (c *Conn) readHandshaking() {
 	case errno == unix.EAGAIN:
 		return
 	case errno != 0:
-		c.refuse(s.closed(os.NewSyscallError("read", errno)))
+		c.refuse(s.closed(have > 0, os.NewSyscallError("read", errno)))
 		return
 	}
 	c.dropRaw()
@@ -110,7 +110,7 @@ func (s *handshaking) took(in []byte, eof bool) {
 			c.refuse(refusedHeader(err))
 			return
 		case n == 0 && eof:
-			c.refuse(s.closed(nil))
+			c.refuse(s.closed(len(in) > 0, nil))
 			return
 		case n == 0:
 			c.keepRawInput(in)
@@ -132,7 +132,7 @@ func (s *handshaking) took(in []byte, eof bool) {
 		case whole:
 			s.start(in)
 		case eof:
-			c.refuse(s.closed(nil))
+			c.refuse(s.closed(len(in) > 0, nil))
 		default:
 			c.keepRawInput(in)
 		}

@@ -269,6 +269,19 @@ func TestHandshakesRefused(t *testing.T) {
 	}
 }
 
+// A client that leaves within its ClientHello has failed; one that has not begun, such as a
+// browser that connects in advance, has not.
+func TestClientLeavesBeforeItsHandshake(t *testing.T) {
+	for send, refused := range map[string]uint64{"": 0, "\x16": 1, "\x16\x03\x01\x02\x00\x01": 1} {
+		s, _ := newPassing(t, ipc.Hello{}, withTLS, worker.DataFunc(echo))
+		c := s.connect()
+		c.send(send)
+		check(t, c.Close())
+		s.until(func() bool { return s.entry.Closed.Load() == 1 })
+		s.expectCounts(0, 0, refused)
+	}
+}
+
 // clientHello returns what a client begins with.
 func clientHello(change func(*tls.Config)) string {
 	config := &tls.Config{ServerName: "server.test"}

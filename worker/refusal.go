@@ -90,13 +90,14 @@ func refusedClient(layer tlsTransport, err error) refusal {
 // alertBadCertificate is the alert for that: RFC 8446, section 6.2.
 const alertBadCertificate = 42
 
-// closed refuses a connection that has come to its end, or by err has failed.
-func (s *handshaking) closed(err error) refusal {
+// closed refuses a connection that has come to its end, or by err has failed. begun says
+// that something of its stage had come.
+func (s *handshaking) closed(begun bool, err error) refusal {
 	r := refusedClosed
 	switch {
 	case s.stage == stageHeader:
 		r = refusedNoHeader
-	case s.stage == stageHello && s.conn.unfinished.raw == nil:
+	case s.stage == stageHello && !begun:
 		r = refusedGone
 	}
 	r.err = err
