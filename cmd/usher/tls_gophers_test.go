@@ -181,11 +181,19 @@ func dialVoice(address string, config *tls.Config, rest time.Duration) (*voice, 
 		return nil, err
 	}
 	conn := tls.Client(halting{wire, rest}, config)
+	v, err := voiceOf(conn, rest)
+	if err == nil {
+		v.over = wasSecured(conn.ConnectionState().Version, config.CipherSuites[0], config.ServerName)
+	}
+	return v, err
+}
+
+// voiceOf shakes hands.
+func voiceOf(conn *tls.Conn, rest time.Duration) (*voice, error) {
 	if err := errors.Join(conn.SetDeadline(time.Now().Add(patience)), conn.Handshake()); err != nil {
 		return nil, err
 	}
-	state := conn.ConnectionState()
-	v := &voice{in: bufio.NewReader(conn), rest: rest, over: wasSecured(state.Version, config.CipherSuites[0], config.ServerName)}
+	v := &voice{in: bufio.NewReader(conn), rest: rest}
 	v.say = func(text string) error {
 		err := conn.SetDeadline(time.Now().Add(patience))
 		if err == nil {
