@@ -22,7 +22,7 @@ func TestScanned(t *testing.T) {
 	address := s.until("all are ready", ready(2)).Listeners[1].Address // the first is plain
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program, "--no-colour", address).CombinedOutput()
+	out, err := exec.CommandContext(ctx, program, "--no-colour", "--sni-name=both.example", address).CombinedOutput()
 	if err != nil {
 		t.Fatalf("sslscan: %v\n%s", err, out)
 	}
