@@ -65,7 +65,7 @@ func (t *transports) renewTicketKeys(memfd int) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	for _, p := range t.passages {
-		if p.config != nil {
+		if p != nil && p.config != nil { // nil: TLS has gone
 			keys.SetOn(p.config)
 		}
 	}
