@@ -42,8 +42,8 @@ var (
 
 // Conn is one connection. Its methods are for callbacks, on the loop's goroutine, and
 // none of them blocks. On another goroutine they do nothing, and those that return an
-// error return ErrWrongGoroutine; but Post, ID, Listener, RemoteAddr, LocalAddr, TLS and
-// Proxy are for any goroutine.
+// error return ErrWrongGoroutine; but Post, ID, Listener, RemoteAddr, LocalAddr, TLS,
+// Proxy and AccessLog are for any goroutine.
 //
 // A Conn may be kept after its end: it is never used for another connection, its
 // methods then return ErrClosed or do nothing, and ID, Listener and RemoteAddr still

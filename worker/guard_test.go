@@ -19,7 +19,7 @@ import (
 // forAny are the methods that any goroutine may call.
 var forAny = map[string]bool{
 	"Conn.Post": true, "Conn.ID": true, "Conn.Listener": true, "Conn.RemoteAddr": true, "Conn.LocalAddr": true,
-	"Conn.TLS": true, "Conn.Proxy": true,
+	"Conn.TLS": true, "Conn.Proxy": true, "Conn.AccessLog": true,
 	"Dialer.Post": true,
 }
 

@@ -38,9 +38,10 @@ type loop struct {
 	serveOther func(tag uint64) error // acts on an event of a descriptor that the owner added to set
 	ledger     *ledger                // counts accepted connections; nil: nobody counts them
 
-	log   hclog.Logger
-	hooks Hooks
-	ticks []tick
+	log       hclog.Logger
+	accessLog *AccessLog // for any goroutine
+	hooks     Hooks
+	ticks     []tick
 
 	set       *poller.Set
 	events    []poller.Event
@@ -100,7 +101,7 @@ type loop struct {
 // newLoop makes a loop, on the goroutine that is to run it. The caller closes it.
 func newLoop(o options) (*loop, error) {
 	l := &loop{
-		strict: o.strict, log: o.log, hooks: o.hooks, ticks: o.ticks,
+		strict: o.strict, log: o.log, accessLog: o.accessLog, hooks: o.hooks, ticks: o.ticks,
 		events: make([]poller.Event, eventsPerTurn),
 		beats:  new(atomic.Uint64),
 		epoch:  time.Now(),

@@ -24,12 +24,16 @@ type options struct {
 	transports   transports
 	protos       []string
 	maxWaiting   int
+	accessLog    *AccessLog
 }
 
 func newOptions(opts []Option) options {
 	o := options{maxInput: 1 << 20, maxOutput: 16 << 20, flushTime: flushTime, strict: debugging(), maxWaiting: maxWaiting}
 	for _, opt := range opts {
 		opt(&o)
+	}
+	if o.accessLog == nil {
+		o.accessLog = new(AccessLog)
 	}
 	if o.log == nil {
 		o.log = hclog.New(&hclog.LoggerOptions{
@@ -72,4 +76,10 @@ func WithMaxOutput(bytes int) Option {
 // served. Without this option none is agreed on. Conn.TLS has what was.
 func WithALPN(protos ...string) Option {
 	return func(o *options) { o.protos = protos }
+}
+
+// WithAccessLog has the worker's access log be l, for a program that has no Conn to ask
+// (Conn.AccessLog), as one of Streams. A worker has one; l serves no other.
+func WithAccessLog(l *AccessLog) Option {
+	return func(o *options) { o.accessLog = l }
 }
