@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,19 +48,29 @@ var parts = []part{
 	{"tls-handshakes", "handshakes, full and resumed", (*bench).tlsHandshakes},
 	{"tls-memory", "memory of idle TLS connections after a collection", (*bench).tlsMemory},
 	{"tls-moves", "a reload of 16,000 idle TLS connections, to plain ones, and to their connecting anew", (*bench).tlsMoves},
-	{"tls-plain", "plain echo and churn, to the build of --also", (*bench).tlsPlain},
+	{"tls-plain", "plain echo and churn, to the build of --also", (*bench).plain},
+	{"web-hello", "a small answer over HTTP: on the loop, on goroutines, nginx, net/http", (*bench).webHello},
+	{"web-plain", "plain echo and churn, to the build of --also", (*bench).plain},
 }
 
-// chapter is what docs/performance.md has a table of: parts whose names begin with prefix.
-type chapter struct{ prefix, mark string }
+// chapter is what docs/performance.md has a table of: parts whose names begin with
+// prefix, or with no other chapter's.
+type chapter struct {
+	prefix, mark string
+	reference    string // what ratios are to
+}
 
-var chapters = []chapter{{"", "scripts/bench"}, {"tls-", "scripts/bench tls"}}
+var chapters = []chapter{
+	{"", "scripts/bench", "the C reference"},
+	{"tls-", "scripts/bench tls", "the C reference"},
+	{"web-", "scripts/bench web", "nginx"},
+}
 
 func (c chapter) has(p part) bool {
-	if c.prefix == "" {
-		return !strings.HasPrefix(p.name, chapters[1].prefix)
+	if c.prefix != "" {
+		return strings.HasPrefix(p.name, c.prefix)
 	}
-	return strings.HasPrefix(p.name, c.prefix)
+	return !slices.ContainsFunc(chapters[1:], func(other chapter) bool { return other.has(p) })
 }
 
 // bench is one run.
@@ -77,7 +88,7 @@ type bench struct {
 
 func main() {
 	b := new(bench)
-	write := flag.Bool("write", false, "write the tables into docs/performance.md, and the plots into testdata/bench/plots; needs all parts, or all of tls")
+	write := flag.Bool("write", false, "write the tables into docs/performance.md, and the plots into testdata/bench/plots; needs all parts, or all of tls or of web")
 	flag.BoolVar(&b.quick, "quick", false, "fewer and shorter slices, for a look")
 	flag.BoolVar(&b.peers, "peers", true, "measure others than the references in C too")
 	also := flag.String("also", "", "another build of usher, to measure beside this one")
@@ -100,7 +111,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: bench [flags] [PART...]\n\nparts, all of them by default; tls is all that begin with it:")
+	fmt.Fprintln(os.Stderr, "usage: bench [flags] [PART...]\n\nparts, all of them by default; tls and web are all that begin with it:")
 	for _, p := range parts {
 		fmt.Fprintf(os.Stderr, "  %-14s %s\n", p.name, p.doc)
 	}
@@ -165,7 +176,7 @@ func (b *bench) runChapter(c chapter, chosen []part, write bool) error {
 	if !some {
 		return nil
 	}
-	text := b.markdown()
+	text := b.markdown(c.reference)
 	fmt.Printf("\n%s\n", text)
 	if write {
 		return writePage(filepath.Join(b.source, "..", "..", "docs", "performance.md"), c.mark, text)

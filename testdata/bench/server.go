@@ -82,7 +82,7 @@ func (b *bench) nginxConfig(port, workers int, tls string) string {
 events { worker_connections 10000; }
 http { access_log off; keepalive_requests 100000000; keepalive_timeout 1h; %[5]s
 server { listen 127.0.0.1:%[3]d%[4]s reuseport;
-location / { default_type text/plain; return 200 "hello\n"; } } }
+location / { default_type text/plain; return 200 "hello, world\n"; } } }
 `, b.scratch, workers, port, ssl, tls)
 	_ = os.WriteFile(path, []byte(text), 0o600) // nginx says that it is not there
 	return path
@@ -146,13 +146,13 @@ func (b *bench) build() error {
 		}
 	}
 	if !b.peers {
-		for _, s := range []*server{gnet, goNet, netpoll, node, fastHTTP, nginx, tlsNet, tlsNginx} {
+		for _, s := range []*server{gnet, goNet, netpoll, node, fastHTTP, nginx, tlsNet, tlsNginx, webStreams} {
 			s.missing = "left out"
 		}
 	}
 	for name, all := range map[string][]*server{
-		"net": {goNet, tlsNet}, "netpoll": {netpoll}, "gnet": {gnet}, "nethttp": {netHTTP, tlsHTTP}, "fasthttp": {fastHTTP},
-		"streams": {streamHTTP}, "collecting": {tlsCollecting},
+		"net": {goNet, tlsNet}, "netpoll": {netpoll}, "gnet": {gnet}, "nethttp": {netHTTP, tlsHTTP, webHTTP}, "fasthttp": {fastHTTP},
+		"streams": {streamHTTP, webStreams}, "collecting": {tlsCollecting}, "web": {webInline, webRunning},
 	} {
 		if all[0].missing != "" {
 			continue
@@ -162,7 +162,7 @@ func (b *bench) build() error {
 			miss(all, "it does not build here")
 		}
 	}
-	for name, all := range map[string][]*server{"node": {node}, "nginx": {nginx, tlsNginx}} {
+	for name, all := range map[string][]*server{"node": {node}, "nginx": {nginx, tlsNginx, webNginx}} {
 		if _, err := exec.LookPath(name); err != nil {
 			miss(all, "not installed")
 		}

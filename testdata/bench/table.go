@@ -49,18 +49,18 @@ func (b *bench) figure(format string, args ...any) {
 	b.say("%s", b.figures[len(b.figures)-1])
 }
 
-// markdown is the tables, as they stand in docs/performance.md.
-func (b *bench) markdown() string {
+// markdown is the tables, as they stand in docs/performance.md, with ratios to reference.
+func (b *bench) markdown(reference string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "On %s.\n", b.machine())
 	if len(b.reach) > 0 {
-		out.WriteString("\n| usher to the C reference, or as it says | aim | measured: the median, and the range of the rounds |\n|---|---|---|\n")
+		fmt.Fprintf(&out, "\n| usher to %s, or as it says | aim | measured: the median, and the range of the rounds |\n|---|---|---|\n", reference)
 		for _, r := range b.reach {
 			fmt.Fprintf(&out, "| %s | %s | %s |\n", r.what, r.aim, r.measured)
 		}
 	}
 	if g := b.grid; len(g.rows) > 0 {
-		fmt.Fprintf(&out, "\n| ratio to the C reference | %s |\n|---%s|\n", strings.Join(g.columns, " | "), strings.Repeat("|---", len(g.columns)))
+		fmt.Fprintf(&out, "\n| ratio to %s | %s |\n|---%s|\n", reference, strings.Join(g.columns, " | "), strings.Repeat("|---", len(g.columns)))
 		for _, row := range g.rows {
 			fmt.Fprintf(&out, "| %s |", row)
 			for _, column := range g.columns {

@@ -13,6 +13,6 @@ import (
 func main() {
 	log.Fatal(fasthttp.ListenAndServe("127.0.0.1:"+os.Args[1], func(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType("text/plain")
-		ctx.SetBodyString("hello\n")
+		ctx.SetBodyString("hello, world\n")
 	}))
 }

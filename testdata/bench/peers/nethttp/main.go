@@ -27,7 +27,7 @@ func main() {
 		IdleTimeout: time.Hour,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
-			_, _ = w.Write([]byte("hello\n")) // the client sees what it lacks
+			_, _ = w.Write([]byte("hello, world\n")) // the client sees what it lacks
 		}),
 	}
 	if len(os.Args) < 4 {

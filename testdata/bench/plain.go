@@ -1,7 +1,7 @@
 package main
 
-// tlsPlain compares plain traffic with that of another build, from before there was TLS.
-func (b *bench) tlsPlain() error {
+// plain compares plain traffic with that of another build, from before what a chapter is about.
+func (b *bench) plain() error {
 	if b.also == nil {
 		b.say("without --also there is nothing to compare with")
 		return nil
