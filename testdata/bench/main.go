@@ -50,6 +50,7 @@ var parts = []part{
 	{"tls-moves", "a reload of 16,000 idle TLS connections, to plain ones, and to their connecting anew", (*bench).tlsMoves},
 	{"tls-plain", "plain echo and churn, to the build of --also", (*bench).plain},
 	{"web-hello", "a small answer over HTTP: on the loop, on goroutines, nginx, net/http", (*bench).webHello},
+	{"web-files", "files of three sizes, to nginx's sendfile", (*bench).webFiles},
 	{"web-plain", "plain echo and churn, to the build of --also", (*bench).plain},
 }
 

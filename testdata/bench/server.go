@@ -167,6 +167,9 @@ func (b *bench) build() error {
 			miss(all, "not installed")
 		}
 	}
+	if !b.has("--root") {
+		webFileServer.missing = "this build has no files"
+	}
 	return b.buildTLS()
 }
 

@@ -28,6 +28,9 @@ var (
 	webRunning = &server{name: "**usher**, a goroutine for each request", http: true, argv: func(b *bench, port, workers int) []string {
 		return b.usher(port, "--workers", strconv.Itoa(workers), "--", b.program("web"))
 	}}
+	webFileServer = &server{name: "**usher**, --app files", http: true, argv: func(b *bench, port, workers int) []string {
+		return b.usher(port, "--workers", strconv.Itoa(workers), "--app", "files", "--root", b.filesRoot())
+	}}
 	webHTTP    = &server{name: netHTTP.name, http: true, argv: netHTTP.argv}
 	webStreams = &server{name: streamHTTP.name, http: true, argv: streamHTTP.argv}
 
@@ -44,7 +47,7 @@ func (b *bench) nginxWebConfig(port, workers int) string {
 	text := fmt.Sprintf(`daemon off; %[6]s pid %[1]s/nginx%[3]d.pid; worker_processes %[2]d; worker_rlimit_nofile 20000;
 events { worker_connections 16000; }
 http { access_log off; keepalive_requests 100000000; keepalive_timeout 1h; sendfile on; tcp_nopush on;
-open_file_cache max=1000 inactive=1h; open_file_cache_valid 1m;
+open_file_cache max=1000 inactive=1h; open_file_cache_valid 1m; types { image/png png; }
 server { listen 127.0.0.1:%[3]d reuseport; root %[4]s;
 location = %[5]s { default_type text/plain; return 200 "%[7]s"; } } }
 `, b.scratch, workers, port, b.filesRoot(), helloPath, user, `hello, world\n`)
