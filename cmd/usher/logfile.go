@@ -1,15 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/usher-go/usher/internal/logfile"
 )
 
 // logFile is where the log goes with --log-file, by way of a master.LogWriter.
@@ -26,35 +24,11 @@ type logFile struct {
 }
 
 func openLogFile(path string, tell io.Writer) (*logFile, error) {
-	file, err := createLog(path)
+	file, err := logfile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("log file: %w", err)
 	}
 	return &logFile{path: path, tell: tell, file: file}, nil
-}
-
-// createLog opens a file to append to. What this process has open already, such as
-// /dev/stderr, is taken as it is. A FIFO is opened for reading as well, which
-// does not wait for a reader (fifo(7)): readers may come and go, and what fits
-// into it waits for the next one. Where that is not permitted, it has to have a
-// reader: with O_NONBLOCK it is an error that there is none, and not a master that
-// stands still.
-func createLog(path string) (*os.File, error) {
-	if fd, ok := descriptorAt(path); ok {
-		return duplicateDescriptor(fd, path)
-	}
-	const flags = os.O_APPEND | os.O_CREATE | unix.O_NONBLOCK
-	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
-		file, err := os.OpenFile(path, os.O_RDWR|flags, 0o644)
-		if !errors.Is(err, fs.ErrPermission) {
-			return file, err
-		}
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|flags, 0o644)
-	if errors.Is(err, unix.ENXIO) {
-		err = fmt.Errorf("%w; nobody reads it: start its reader first, or permit this user to read it", err)
-	}
-	return file, err
 }
 
 // Write writes lines. Only the goroutine of a master.LogWriter calls it.
@@ -94,7 +68,7 @@ const reopenLimit = 5 * time.Second
 func (l *logFile) reopen() error {
 	opened := make(chan error, 1)
 	go func() {
-		fresh, err := createLog(l.path)
+		fresh, err := logfile.Open(l.path)
 		if err != nil {
 			opened <- fmt.Errorf("log file: %w; the old one stays in use", err)
 			return
