@@ -42,6 +42,10 @@ type Hello struct {
 	// TLSHandshakeTimeoutMS: a connection whose TLS handshake is not done so long after
 	// it was received is closed; 0: not said.
 	TLSHandshakeTimeoutMS int64 `json:"tls_handshake_timeout_ms,omitempty"`
+	// AccessLog is the format in which a worker that can is to log what it serves
+	// (AccessCombined, AccessJSON); empty: it is to log none. The file comes by AccessLog,
+	// once it has said so in Ready.
+	AccessLog string `json:"access_log,omitempty"`
 }
 
 // Transport says what the bytes of a connection with this number pass before they are
@@ -53,6 +57,12 @@ type Transport struct {
 	Proxy  bool           `json:"proxy,omitempty"` //
 	Trust  []netip.Prefix `json:"trust,omitempty"` // sources whose PROXY headers are believed
 }
+
+// The formats of an access log: a line for each request.
+const (
+	AccessCombined = "combined" // as nginx and Apache httpd write it
+	AccessJSON     = "json"     // an object
+)
 
 // ReportIDs in Hello asks the worker for the ids of the connections it closes.
 const ReportIDs = "ids"
@@ -68,11 +78,29 @@ type Ready struct {
 	TLS   bool     `json:"tls,omitempty"`
 	ALPN  []string `json:"alpn,omitempty"`
 	Proxy bool     `json:"proxy,omitempty"`
+	// AccessLog: it can log what it serves, and takes AccessLog.
+	AccessLog bool `json:"access_log,omitempty"`
 }
 
 // TicketKeys brings new keys for session tickets to a worker that said TLS, in a memfd
 // that comes with the packet. They take the place of those that it has.
 type TicketKeys struct{}
+
+// AccessLog brings the file of the access log to a worker that said AccessLog: its
+// descriptor comes with the packet. It takes the place of the one that the worker has, which
+// was renamed, or is no longer to be written to. Lines are appended, each whole, to a file
+// that others write to as well. Without a Format there is none any more, and no descriptor
+// comes.
+type AccessLog struct {
+	ID     uint64 `json:"id"` // for the answer, AccessLogTaken
+	Format string `json:"format,omitempty"`
+}
+
+// AccessLogTaken is a worker's word that it has taken what the AccessLog of that ID
+// brought: it writes nothing more to the file that it had before.
+type AccessLogTaken struct {
+	ID uint64 `json:"id"`
+}
 
 // Draining is a worker's word that it was asked, not by the master, to finish
 // (SIGTERM): it is to be sent nothing more, and replaced.
@@ -145,55 +173,63 @@ type Unknown struct {
 	Type string `json:"-"`
 }
 
-func (Hello) typeName() string      { return "hello" }
-func (Ready) typeName() string      { return "ready" }
-func (Draining) typeName() string   { return "draining" }
-func (Moved) typeName() string      { return "moved" }
-func (Closed) typeName() string     { return "closed" }
-func (Lost) typeName() string       { return "lost" }
-func (Drain) typeName() string      { return "drain" }
-func (Move) typeName() string       { return "move" }
-func (Stop) typeName() string       { return "stop" }
-func (TicketKeys) typeName() string { return "ticket-keys" }
-func (u Unknown) typeName() string  { return u.Type }
+func (Hello) typeName() string          { return "hello" }
+func (Ready) typeName() string          { return "ready" }
+func (Draining) typeName() string       { return "draining" }
+func (Moved) typeName() string          { return "moved" }
+func (Closed) typeName() string         { return "closed" }
+func (Lost) typeName() string           { return "lost" }
+func (Drain) typeName() string          { return "drain" }
+func (Move) typeName() string           { return "move" }
+func (Stop) typeName() string           { return "stop" }
+func (TicketKeys) typeName() string     { return "ticket-keys" }
+func (AccessLog) typeName() string      { return "access-log" }
+func (AccessLogTaken) typeName() string { return "access-log-taken" }
+func (u Unknown) typeName() string      { return u.Type }
 
 func (m Hello) negative() bool {
 	return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 || m.QueueTimeoutMS < 0 || m.MemoryBytes < 0 ||
 		m.TLSHandshakeTimeoutMS < 0
 }
-func (m Ready) negative() bool    { return m.Protocol < 0 || m.Capacity < 0 }
-func (Draining) negative() bool   { return false }
-func (m Moved) negative() bool    { return m.Staying < 0 || m.Count < 0 }
-func (m Closed) negative() bool   { return m.Count < 0 }
-func (m Lost) negative() bool     { return m.Count < 0 }
-func (m Drain) negative() bool    { return m.DeadlineMS < 0 }
-func (m Move) negative() bool     { return m.Count < 0 }
-func (Stop) negative() bool       { return false }
-func (TicketKeys) negative() bool { return false }
-func (Unknown) negative() bool    { return false }
+func (m Ready) negative() bool        { return m.Protocol < 0 || m.Capacity < 0 }
+func (Draining) negative() bool       { return false }
+func (m Moved) negative() bool        { return m.Staying < 0 || m.Count < 0 }
+func (m Closed) negative() bool       { return m.Count < 0 }
+func (m Lost) negative() bool         { return m.Count < 0 }
+func (m Drain) negative() bool        { return m.DeadlineMS < 0 }
+func (m Move) negative() bool         { return m.Count < 0 }
+func (Stop) negative() bool           { return false }
+func (TicketKeys) negative() bool     { return false }
+func (AccessLog) negative() bool      { return false }
+func (AccessLogTaken) negative() bool { return false }
+func (Unknown) negative() bool        { return false }
 
 // parsers is the one list of message types: how each is read.
 var parsers = map[string]func([]byte) (Message, error){
-	Hello{}.typeName():      parse[Hello],
-	Ready{}.typeName():      parse[Ready],
-	Draining{}.typeName():   parse[Draining],
-	Moved{}.typeName():      parse[Moved],
-	Closed{}.typeName():     parse[Closed],
-	Lost{}.typeName():       parse[Lost],
-	Drain{}.typeName():      parse[Drain],
-	Move{}.typeName():       parse[Move],
-	Stop{}.typeName():       parse[Stop],
-	TicketKeys{}.typeName(): parse[TicketKeys],
+	Hello{}.typeName():          parse[Hello],
+	Ready{}.typeName():          parse[Ready],
+	Draining{}.typeName():       parse[Draining],
+	Moved{}.typeName():          parse[Moved],
+	Closed{}.typeName():         parse[Closed],
+	Lost{}.typeName():           parse[Lost],
+	Drain{}.typeName():          parse[Drain],
+	Move{}.typeName():           parse[Move],
+	Stop{}.typeName():           parse[Stop],
+	TicketKeys{}.typeName():     parse[TicketKeys],
+	AccessLog{}.typeName():      parse[AccessLog],
+	AccessLogTaken{}.typeName(): parse[AccessLogTaken],
 }
 
-// BringsMemory reports whether a memfd comes with the message, in the same packet. With
-// all others comes no descriptor.
-func BringsMemory(m Message) bool {
+// BringsDescriptor reports whether a descriptor comes with the message, in the same packet:
+// a memfd, or the access log's file. With all others comes none.
+func BringsDescriptor(m Message) bool {
 	switch m := m.(type) {
 	case Hello:
 		return m.TLS
 	case TicketKeys:
 		return true
+	case AccessLog:
+		return m.Format != ""
 	}
 	return false
 }

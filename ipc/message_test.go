@@ -38,6 +38,11 @@ func goldenMessages() []Message {
 		Move{ID: 7, Count: 100},
 		Moved{ID: 7, Count: 97, Staying: 3},
 		Move{ID: 7},
+		Hello{Protocol: 1, AccessLog: AccessCombined},
+		Ready{Protocol: 1, AccessLog: true},
+		AccessLog{ID: 1, Format: AccessJSON},
+		AccessLog{ID: 2},
+		AccessLogTaken{ID: 2},
 	}
 	for _, m := range emptyMessages() {
 		if !slices.ContainsFunc(messages, func(other Message) bool { return other.typeName() == m.typeName() }) {
@@ -116,6 +121,9 @@ func TestParseMessage(t *testing.T) {
 		{"a transport beyond 255", `{"type":"hello","transports":[{"number":256}]}`, nil, "parse hello"},
 		{"a network that is none", `{"type":"hello","transports":[{"number":1,"trust":["10.0.0.0/33"]}]}`, nil, "parse hello"},
 		{"keys, and a field of the future", `{"type":"ticket-keys","count":7}`, TicketKeys{}, ""},
+		{"an access log, and a field of the future", `{"type":"access-log","id":3,"format":"json","level":9}`, AccessLog{ID: 3, Format: AccessJSON}, ""},
+		{"no access log any more", `{"type":"access-log","id":3}`, AccessLog{ID: 3}, ""},
+		{"an access log with a negative id", `{"type":"access-log","id":-3}`, nil, "parse access-log"},
 		{"a negative limit", `{"type":"hello","max_conns":-1}`, nil, "negative number"},
 	}
 	for _, test := range tests {
@@ -145,12 +153,13 @@ func TestMessagesAreBounded(t *testing.T) {
 }
 
 // What comes with a message is known from the message alone.
-func TestWhatBringsMemory(t *testing.T) {
-	for _, m := range append(emptyMessages(), Hello{TLS: true}, Unknown{Type: "sing"}) {
+func TestWhatBringsADescriptor(t *testing.T) {
+	for _, m := range append(emptyMessages(), Hello{TLS: true}, AccessLog{ID: 1, Format: AccessJSON}, Unknown{Type: "sing"}) {
 		hello, isHello := m.(Hello)
 		_, isKeys := m.(TicketKeys)
-		if got, want := BringsMemory(m), isKeys || isHello && hello.TLS; got != want {
-			t.Errorf("%#v brings a memfd: %t, want %t", m, got, want)
+		access, isAccess := m.(AccessLog)
+		if got, want := BringsDescriptor(m), isKeys || isHello && hello.TLS || isAccess && access.Format != ""; got != want {
+			t.Errorf("%#v brings a descriptor: %t, want %t", m, got, want)
 		}
 	}
 }

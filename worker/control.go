@@ -15,7 +15,7 @@ import (
 // control is a member's end of the control socket, by which the master and its worker
 // send each other messages. The listener, a goroutine of its own, reads from it, so that
 // the end of the master is seen while a handler is stuck. Any goroutine may send, and
-// none of them waits for the master. A message may bring a memfd, which has one owner all
+// none of them waits for the master. A message may bring a descriptor, which has one owner all
 // the way. control knows neither the loop nor its connections.
 type control struct {
 	file *os.File // non-blocking: Go's poller waits for it
@@ -56,15 +56,15 @@ func (c *control) hello() (hello ipc.Hello, memory int, err error) {
 
 // listen starts the listener, which close ends. It calls hear for each message, and gone
 // when the other end is closed, both on its own goroutine. hear takes ownership of the
-// memfd that the message brings: memory is -1 if there is none (ipc.BringsMemory).
-func (c *control) listen(hear func(m ipc.Message, memory int), gone func()) {
+// descriptor that the message brings: fd is -1 if there is none (ipc.BringsDescriptor).
+func (c *control) listen(hear func(m ipc.Message, fd int), gone func()) {
 	c.done.Go(func() {
 		var in inbox
 		for {
-			m, memory, err := in.next(c)
+			m, fd, err := in.next(c)
 			switch {
 			case err == nil:
-				hear(m, memory)
+				hear(m, fd)
 			case errors.Is(err, ipc.ErrMalformed), errors.Is(err, fdpass.ErrRightsTruncated):
 				c.log.Error("control message ignored", "error", err)
 			case errors.Is(err, os.ErrClosed):
@@ -84,24 +84,24 @@ type inbox struct {
 	fds      [1]int
 }
 
-// next waits for one message, and returns it with the memfd that it brings, owned by the
-// caller, or -1. With an error there is none. What came along without being announced is
+// next waits for one message, and returns it with the descriptor that it brings, owned by
+// the caller, or -1. With an error there is none. What came along without being announced is
 // closed.
 //
 // Errors: ipc.ErrMalformed, wrapped; fdpass.ErrRightsTruncated (this process is at its
 // limit of descriptors) after which the next message can be received; fdpass.ErrPeerClosed;
 // os.ErrClosed, after close.
-func (in *inbox) next(c *control) (m ipc.Message, memory int, err error) {
+func (in *inbox) next(c *control) (m ipc.Message, fd int, err error) {
 	n, descriptors, err := in.receive(c)
 	if err != nil {
 		return nil, -1, err
 	}
 	m, err = ipc.ParseMessage(in.payload[:n])
-	switch brings := err == nil && ipc.BringsMemory(m); {
+	switch brings := err == nil && ipc.BringsDescriptor(m); {
 	case brings && descriptors == 1:
 		return m, in.fds[0], nil
 	case brings:
-		err = fmt.Errorf("%w: %T without its memfd", ipc.ErrMalformed, m)
+		err = fmt.Errorf("%w: %T without its descriptor", ipc.ErrMalformed, m)
 	}
 	fdpass.CloseAll(in.fds[:descriptors])
 	if err != nil {

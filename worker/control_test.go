@@ -80,7 +80,7 @@ func TestHelloBringsMemory(t *testing.T) {
 		{"none", nil, plain, 0, ""},
 		{"one", nil, keys, 1, ""},
 		{"one that is not announced", nil, plain, 1, ""},
-		{"none, though it is announced", nil, keys, 0, "malformed: ipc.Hello without its memfd"},
+		{"none, though it is announced", nil, keys, 0, "malformed: ipc.Hello without its descriptor"},
 		{"one more than announced", nil, keys, 2, "surplus descriptors"},
 		{"more than is thinkable", nil, keys, fdpass.MaxFDs, "surplus descriptors"},
 		{"with another message", nil, ipc.TicketKeys{}, 1, "ipc.TicketKeys came first"},

@@ -39,12 +39,12 @@ const stopTime = 500 * time.Millisecond
 
 // hear makes an order of a message from the master. It is called on the goroutine of
 // control's listener. It does not wait for the loop, but for a stop: if the loop does
-// not obey that in time, it ends the process. It takes ownership of memory.
-func (m *member) hear(message ipc.Message, memory int) {
+// not obey that in time, it ends the process. It takes ownership of fd.
+func (m *member) hear(message ipc.Message, fd int) {
 	l := m.loop
 	switch message := message.(type) {
 	case ipc.TicketKeys:
-		if err := l.transports.renewTicketKeys(memory); err != nil {
+		if err := l.transports.renewTicketKeys(fd); err != nil {
 			l.log.Error("ticket keys not renewed", "error", err)
 		}
 		return
@@ -64,7 +64,7 @@ func (m *member) hear(message ipc.Message, memory int) {
 			m.exit(0) // a handler is stuck
 		}
 	default:
-		fdpass.CloseAll([]int{memory})
+		fdpass.CloseAll([]int{fd})
 		l.log.Debug("control message ignored", "reason", fmt.Sprintf("%T", message))
 	}
 }

@@ -14,16 +14,16 @@ import (
 // control is the master's end of control: non-blocking, in Go's poller.
 type control struct{ *os.File }
 
-// tell sends a message, without waiting for room, and with it a copy of the memfd that it
-// brings (ipc.BringsMemory), which is borrowed. memory is of no account if it brings none.
-func (c control) tell(m ipc.Message, memory int) error {
+// tell sends a message, without waiting for room, and with it a copy of the descriptor that
+// it brings (ipc.BringsDescriptor), which is borrowed. fd is of no account if it brings none.
+func (c control) tell(m ipc.Message, fd int) error {
 	b, err := ipc.EncodeMessage(m)
 	if err != nil {
 		return err
 	}
 	var fds []int
-	if ipc.BringsMemory(m) {
-		fds = []int{memory}
+	if ipc.BringsDescriptor(m) {
+		fds = []int{fd}
 	}
 	conn, err := c.SyscallConn()
 	if err != nil {

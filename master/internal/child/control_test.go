@@ -101,7 +101,7 @@ func TestTellFails(t *testing.T) {
 			t.Errorf("%v, want EBADF", err)
 		}
 		if n, _ := unix.Read(its, make([]byte, 1)); n > 0 {
-			t.Error("it was sent without its memfd")
+			t.Error("it was sent without its descriptor")
 		}
 	})
 	t.Run("the worker does not read", func(t *testing.T) {
