@@ -1,0 +1,47 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+)
+
+// expectsContinue tells whether a client waits for 100 Continue before it sends the body
+// (RFC 9110, section 10.1.1), as net/http tells: the token is anywhere in the first line
+// of Expect, between commas, spaces and tabs.
+func expectsContinue(r *http.Request) bool {
+	lines := r.Header["Expect"]
+	return len(lines) > 0 && hasToken(lines[0], "100-continue")
+}
+
+func hasToken(value, token string) bool {
+	for _, part := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' }) {
+		if strings.EqualFold(part, token) {
+			return true
+		}
+	}
+	return false
+}
+
+// expect is asked by newBody: the first Read tells a client that waits to go on.
+func (b *body) expect(r *http.Request) {
+	if r.ProtoAtLeast(1, 1) && expectsContinue(r) {
+		b.expecting = true
+		b.due.Store(true)
+	}
+}
+
+// quiet is called when the head of an answer is about to be written: no 100 Continue is
+// sent any more. It does not wait for one that is being sent: proceed is for that. It is
+// for any goroutine; b may be nil.
+func (b *body) quiet() {
+	if b != nil && b.expecting {
+		b.due.Store(false)
+	}
+}
+
+// unasked tells whether the client waited, or waits, for 100 Continue, and the body has
+// not been read to its end: it may never be sent, so that the connection is not to serve
+// another request. It is for any goroutine; b may be nil.
+func (b *body) unasked() bool {
+	return b != nil && b.expecting && !b.whole.Load()
+}
