@@ -1,9 +1,6 @@
 package web
 
-import (
-	"net/http"
-	"strings"
-)
+import "net/http"
 
 // expectsContinue tells whether a client waits for 100 Continue before it sends the body
 // (RFC 9110, section 10.1.1), as net/http tells: the token is anywhere in the first line
@@ -11,15 +8,6 @@ import (
 func expectsContinue(r *http.Request) bool {
 	lines := r.Header["Expect"]
 	return len(lines) > 0 && hasToken(lines[0], "100-continue")
-}
-
-func hasToken(value, token string) bool {
-	for _, part := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' }) {
-		if strings.EqualFold(part, token) {
-			return true
-		}
-	}
-	return false
 }
 
 // expect is asked by newBody: the first Read tells a client that waits to go on.
