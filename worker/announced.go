@@ -78,3 +78,29 @@ func readSecret(memfd int) ([]byte, error) {
 	defer func() { _ = unix.Close(memfd) }() // it was only read
 	return fdpass.ReadSealed(memfd, credentials.MaxEncoded)
 }
+
+// accessFormatOf returns the format of an access log by its name in messages. known is false
+// for one of which this program knows nothing; it logs none then.
+func accessFormatOf(name string) (format accessFormat, known bool) {
+	switch name {
+	case "":
+		return accessOff, true
+	case ipc.AccessCombined:
+		return accessCombined, true
+	case ipc.AccessJSON:
+		return accessJSON, true
+	}
+	return accessOff, false
+}
+
+// takeAccessLog has the access log go on as the master says, and tells it when that is so.
+// It takes ownership of the file's descriptor, which is -1 where there is none.
+func (m *member) takeAccessLog(message ipc.AccessLog, fd int) {
+	format, known := accessFormatOf(message.Format)
+	if !known {
+		m.loop.log.Error("access log is off, this program does not know its format", "reason", message.Format)
+		fdpass.CloseAll([]int{fd})
+		fd = -1
+	}
+	m.loop.accessLog.take(format, fd, func() { m.control.send(ipc.AccessLogTaken{ID: message.ID}) })
+}

@@ -127,7 +127,7 @@ func (m *member) begin(hello ipc.Hello, programMemory int64) error {
 
 // ready is what the member says when it is. protos are those that it offers by ALPN.
 func (m *member) ready(protos []string) ipc.Ready {
-	r := ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(m.handler), Closes: true, Proxy: true}
+	r := ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(m.handler), Closes: true, Proxy: true, AccessLog: true}
 	if m.loop.transports.credentials != nil {
 		r.TLS, r.ALPN = true, protos
 	}

@@ -77,9 +77,3 @@ func WithMaxOutput(bytes int) Option {
 func WithALPN(protos ...string) Option {
 	return func(o *options) { o.protos = protos }
 }
-
-// WithAccessLog has the worker's access log be l, for a program that has no Conn to ask
-// (Conn.AccessLog), as one of Streams. A worker has one; l serves no other.
-func WithAccessLog(l *AccessLog) Option {
-	return func(o *options) { o.accessLog = l }
-}

@@ -48,6 +48,8 @@ func (m *member) hear(message ipc.Message, fd int) {
 			l.log.Error("ticket keys not renewed", "error", err)
 		}
 		return
+	case ipc.AccessLog:
+		m.takeAccessLog(message, fd)
 	case ipc.Drain:
 		deadline := never
 		if message.DeadlineMS > 0 {
@@ -61,6 +63,7 @@ func (m *member) hear(message ipc.Message, fd int) {
 		select {
 		case <-m.ended:
 		case <-time.After(stopTime):
+			l.accessLog.end(hastyAccessWrites)
 			m.exit(0) // a handler is stuck
 		}
 	default:

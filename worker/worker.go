@@ -166,6 +166,9 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	if err := m.loop.transports.learn(hello, memory, o.protos); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
+	format, _ := accessFormatOf(hello.AccessLog) // access-log says of one that is not known
+	o.accessLog.announce(format, o.log)
+	defer o.accessLog.end(lastAccessWrites) // when all connections are closed
 	if err := m.loop.hookStart(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
@@ -180,7 +183,10 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	m.control.send(m.ready(o.protos))
 	m.loop.hookReady()
 
-	m.control.listen(m.hear, func() { e.exit(1) }) // not logged: the master reads the log, and is gone
+	m.control.listen(m.hear, func() { // not logged: the master reads the log, and is gone
+		o.accessLog.end(hastyAccessWrites)
+		e.exit(1)
+	})
 	defer context.AfterFunc(ctx, m.terminate)()
 	if err := m.run(); err != nil {
 		return fmt.Errorf("worker: %w", err)
