@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // Every call into a handler is made by one of these functions, on the loop's goroutine:
@@ -45,6 +46,17 @@ func (c *Conn) callDrain(session DrainSession) (err error) {
 	defer c.contain("Drain", &err)
 	session.Drain(c)
 	return nil
+}
+
+func (c *Conn) callDrainBegins(session engagedSession, deadline time.Time) (err error) {
+	defer c.contain("DrainBegins", &err)
+	session.DrainBegins(c, deadline)
+	return nil
+}
+
+func (c *Conn) callLastCall(session engagedSession) (stay bool, err error) {
+	defer c.contain("LastCall", &err)
+	return session.LastCall(c), nil
 }
 
 func (c *Conn) callClose(session CloseSession, cause error) {

@@ -35,6 +35,14 @@ func (l *loop) clockTime(t time.Time) time.Duration {
 	return min(max(t.Sub(l.epoch), 1), never-1)
 }
 
+// wallTime returns a time on the loop's clock as others read it; of never, the zero time.
+func (l *loop) wallTime(d time.Duration) time.Time {
+	if d == never {
+		return time.Time{}
+	}
+	return l.epoch.Add(d)
+}
+
 // until makes a timeout for wait of a deadline.
 func (l *loop) until(deadline time.Duration) time.Duration {
 	if deadline == never {

@@ -165,6 +165,10 @@ func (c *Conn) proceed() {
 			return
 		}
 	}
+	if c.state.due(dueDrain) {
+		c.state.clear(dueDrain)
+		c.askToDrain()
+	}
 	replay := c.state.due(dueReplay) && !c.state.held(holdPassing)
 	if replay {
 		c.state.clear(dueReplay)
@@ -211,6 +215,7 @@ func (c *Conn) release() {
 		l.takeCork()
 	}
 	c.closePosts()
+	c.forgetEngaged()
 	c.stopShaking()
 	c.dropTransport()
 	c.dropFiles()

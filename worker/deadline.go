@@ -8,7 +8,7 @@ import (
 // What is timed about a connection takes one alarm in the loop's wheel, set to the
 // earliest of
 //
-//	idle      no progress for the idle timeout ──► end(ErrIdleTimeout); work of Go is progress
+//	idle      no progress for the idle timeout ──► end(ErrIdleTimeout); work of Go, and a request under way, is progress
 //	read      no input by the read deadline    ──► end(ErrReadTimeout)
 //	write     output at the write deadline     ──► fail(ErrWriteTimeout)
 //	phase     the bound for dialling, for header and handshake, for flushing after Close, or
@@ -227,8 +227,8 @@ func (c *Conn) expire(now time.Duration) {
 			}
 		}
 	}
-	if c.state.held(holdWork) {
-		c.progressed() // work of Go is progress
+	if c.state.held(holdWork) || c.state.is(traitEngaged) {
+		c.progressed() // work of Go is progress, and so is a request
 	}
 	if c.idleDeadline() <= now {
 		c.end(ErrIdleTimeout)

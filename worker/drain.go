@@ -59,8 +59,8 @@ func (d *drain) begin(deadline time.Duration, move bool) {
 	if d.step == stepCut {
 		return
 	}
-	defer d.decide()
 	m := d.member
+	l, wasToFinish, wasKnown := m.loop, d.begun() && !d.move, d.begun() && d.deadline == deadline
 	d.deadline = deadline
 	d.mayReturn = move && !d.move // to be told a second time says that none comes back
 	switch {
@@ -70,14 +70,16 @@ func (d *drain) begin(deadline time.Duration, move bool) {
 		d.move = true
 		m.mover.begin(0, math.MaxInt)
 	}
-	if d.begun() {
-		return
+	if !d.begun() {
+		d.step = stepDraining
+		l.log.Info("draining", "conns", l.accepted()+m.streaming, "move", move)
+		l.hook("Drain", l.hooks.Drain)
 	}
-	d.step = stepDraining
-	l := m.loop
-	l.log.Info("draining", "conns", l.accepted()+m.streaming, "move", move)
-	l.hook("Drain", l.hooks.Drain)
-	if !move { // else the mover asks those that cannot move
+	d.decide()
+	if !wasKnown {
+		l.drainBegins(deadline)
+	}
+	if !move && !wasToFinish { // else the mover asks those that cannot move
 		l.drainSessions()
 	}
 }
@@ -93,8 +95,11 @@ func (d *drain) stopMoving() {
 // says drain again.
 func (d *drain) keep() {
 	d.stopMoving()
-	if d.step != stepCut {
+	if d.step != stepCut && d.deadline != never {
 		d.deadline = never
+		if d.begun() {
+			d.member.loop.drainBegins(never)
+		}
 	}
 }
 
@@ -105,7 +110,11 @@ func (d *drain) cutShort() {
 	l := m.loop
 	if d.step == stepCut {
 		l.table.each(func(c *Conn) {
-			if c.hasOutput() {
+			stayed := c.state.is(traitEngaged) && c.state.phase() == phaseOpen
+			if stayed {
+				m.ledger.cut(1)
+			}
+			if stayed || c.hasOutput() {
 				c.blame(ErrDrained)
 			}
 			c.closeNow()
@@ -115,13 +124,20 @@ func (d *drain) cutShort() {
 		return
 	}
 	l.log.Warn("drain deadline, closing", "conns", l.table.live+m.streaming)
-	m.ledger.cut(d.open())
+	cut := d.open()
 	m.intake.drop()
-	d.step, l.dialer.closed = stepCut, true
+	d.step, l.dialer.closed, l.called = stepCut, true, true
 	m.mover.retry = never
 	d.deadline = l.now() + drainFlushTime
 	m.intake.stop()
-	l.table.each(func(c *Conn) { c.end(ErrDrained) })
+	l.table.each(func(c *Conn) {
+		if c.lastCall() {
+			cut--
+			return
+		}
+		c.end(ErrDrained)
+	})
+	m.ledger.cut(cut)
 	m.kind.cutShort()
 }
 

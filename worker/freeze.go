@@ -83,7 +83,7 @@ func (c *Conn) classify() {
 // busy reports whether a connection cannot move now, though it is movable: it is about
 // to end, or something of it would be lost.
 func (c *Conn) busy() bool {
-	if !c.state.allows(mayMove) || c.state.watch() == hungUp || c.state.held(holdWork) || c.hasPosts() {
+	if !c.state.allows(mayMove) || c.state.watch() == hungUp || c.state.held(holdWork) || c.state.is(traitEngaged) || c.hasPosts() {
 		return true
 	}
 	u := c.unfinished

@@ -74,7 +74,7 @@ const (
 	frozenLow     // Low is due
 	frozenReplay  // Data is due for the input left
 	frozenOwnIdle // the idle timeout is its own; else it is the worker's, whatever that is
-	frozenEnd     // the end of the input is due: of a connection with a transport
+	frozenEnd     // the end of the input is due: by the transport's word, or told before to a session that was busy
 )
 
 // frozenStates pairs each flag with the fact that it stands for, those of FIN aside.

@@ -63,7 +63,7 @@ func (s *handshakes) forget(h *handshaking) {
 func (l *loop) mindYield() {
 	s, pool := &l.handshakes, l.transports.pool
 	s.yields = pool != nil && pool.Computing() > 0
-	l.set.Yield(l.mustYield || l.offloop.working > 0 || s.yields)
+	l.set.Yield(l.mustYield || l.offloop.working+l.engaged > 0 || s.yields)
 }
 
 // ciphers are those of connections with TLS that were busy lately. Without them a

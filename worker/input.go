@@ -140,7 +140,8 @@ func (c *Conn) dropInput() {
 	}
 }
 
-// endInput is called when the peer has finished sending. A session without an EOF ends.
+// endInput is called when the peer has finished sending, and once more if the connection was
+// engaged then. A session without an EOF ends.
 func (c *Conn) endInput() {
 	c.state.hold(holdEOF)
 	c.touch()
@@ -158,6 +159,9 @@ func (c *Conn) endInput() {
 	c.loop.reading = nil
 	if err != nil {
 		c.end(err)
+	}
+	if c.state.is(traitEngaged) && !c.ending() {
+		return // the end is told again when the request is over, with what is left then
 	}
 	c.dropInput()
 }

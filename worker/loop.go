@@ -36,6 +36,7 @@ type loop struct {
 	// test, nothing.
 	obey       func(order)            // acts on an order
 	serveOther func(tag uint64) error // acts on an event of a descriptor that the owner added to set
+	leaves     func(c *Conn) bool     // reports whether c, which was engaged, is to leave; nil: none do
 	ledger     *ledger                // counts accepted connections; nil: nobody counts them
 
 	log       hclog.Logger
@@ -94,6 +95,10 @@ type loop struct {
 	facts      factsTable
 	ciphers    ciphers
 	refusals   refusals
+	engaged    int                          // connections: see engaged.go
+	draining   bool                         // connections are to move or to finish
+	drainBy    time.Duration                // the deadline of that, or never
+	called     bool                         // that deadline has come
 	drains     bool                         // connections that come are asked to finish
 	reported   func(id uint64, cause error) // told of each connection that has ended; nil but in workertest
 }
@@ -120,6 +125,7 @@ func newLoop(o options) (*loop, error) {
 	l.bind()
 	l.refusals.log = o.log
 	l.dialer = newDialer(l)
+	l.drainBy = never
 	l.handshakes.most = o.maxWaiting
 	l.boundMemory(math.MaxInt64) // until its owner sets a bound
 	l.clock = func() time.Duration { return time.Since(l.epoch) }

@@ -89,7 +89,7 @@ func newMember(e endpoint, h Handler, o options) (*member, error) {
 	m.intake = intake{member: m, fd: e.queue, clock: ipc.NewClock(), retry: never}
 	m.mover = mover{member: m, retry: never, version: o.stateVersion}
 	m.drain = drain{member: m, deadline: never}
-	l.obey, l.serveOther, l.ledger = m.obey, m.serveOther, &m.ledger
+	l.obey, l.serveOther, l.ledger, l.leaves = m.obey, m.serveOther, &m.ledger, m.mover.release
 	l.refusals.ledger = &m.ledger
 	l.beats = &e.entry.Sequence
 	err = m.chooseKind()
@@ -177,6 +177,9 @@ func (m *member) turn(mayWait bool) error {
 	if _, err := l.act(n, ofLoop); err != nil {
 		return err
 	}
+	if len(m.mover.released) > 0 {
+		m.mover.leave()
+	}
 	if ofMember != never {
 		m.expire(l.turnTime())
 	}
@@ -191,7 +194,7 @@ func (m *member) turn(mayWait bool) error {
 // nextDeadline returns when the member has something to do by the clock, beside the
 // loop, or never.
 func (m *member) nextDeadline() time.Duration {
-	return min(m.drain.next(), m.intake.next(), m.mover.retry, m.lookAt)
+	return min(m.drain.next(), m.intake.next(), m.mover.next(), m.lookAt)
 }
 
 // expire acts on what is due, of the member's parts.

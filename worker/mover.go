@@ -30,7 +30,10 @@ type mover struct {
 	delay   time.Duration // from the next refusal to its retry
 	blocked bool          // the queue took no packet in this turn
 	told    bool          // the master knows that no connection is left that can move
+	waited  bool          // the order has waited for those that were engaged
 	parcel  *parcel       // nil until connections are to move: it is large
+
+	released []*Conn // those that are to leave at the end of this turn: see leaving.go
 }
 
 const (
@@ -60,7 +63,7 @@ func (m *mover) begin(order uint64, wanted int) {
 		m.parcel = &parcel{mover: m, loop: m.member.loop}
 	}
 	m.order, m.given = order, 0
-	m.told = false
+	m.told, m.waited = false, false
 	m.cursor, m.wanted, m.retry, m.delay = 0, wanted, m.member.loop.now(), moveRetryMin
 	m.window = 1
 }
@@ -76,6 +79,14 @@ func (m *mover) cancel(order uint64) {
 	if m.order == order {
 		m.stop()
 	}
+}
+
+// next returns when the mover has something to do by the clock, or never.
+func (m *mover) next() time.Duration {
+	if len(m.released) > 0 {
+		return 0
+	}
+	return m.retry
 }
 
 // answer tells the master how many connections have left by its order, once.
@@ -138,10 +149,19 @@ func (m *mover) catchUp() bool {
 	if !m.parcel.send() {
 		return false
 	}
-	unread, err := unix.IoctlGetInt(m.member.intake.fd, unix.SIOCOUTQ)
-	if err == nil && unread > 0 {
+	if !m.taken() {
 		m.retry = l.now() + m.delay
 		m.delay = min(2*m.delay, moveRetryMax)
+		return false
+	}
+	return true
+}
+
+// taken reports whether the master has taken all that was sent, and then opens the window
+// further.
+func (m *mover) taken() bool {
+	unread, err := unix.IoctlGetInt(m.member.intake.fd, unix.SIOCOUTQ)
+	if err == nil && unread > 0 {
 		return false
 	}
 	m.ahead, m.delay = 0, moveRetryMin // also if the kernel does not say: then the queue's length is the bound
@@ -150,7 +170,8 @@ func (m *mover) catchUp() bool {
 }
 
 // swept ends a sweep. While the worker drains another one follows, for connections that
-// could not move before.
+// could not move before; and so it does once for an order that wants more than it has got,
+// if some were engaged: those leave meanwhile (leaving.go).
 func (m *mover) swept() {
 	l := m.member.loop
 	if m.cursor == l.table.size {
@@ -158,6 +179,10 @@ func (m *mover) swept() {
 	}
 	m.retry = never
 	if !m.member.drain.move {
+		if m.order != 0 && m.wanted > 0 && l.engaged > 0 && !m.waited {
+			m.waited, m.retry = true, l.now()+moveAgain
+			return
+		}
 		m.answer()
 		return
 	}

@@ -84,8 +84,8 @@ func TestStatePartsAreApart(t *testing.T) {
 	full.setWatch(hungUp)
 	full.setFin(finSent)
 	full.hold(holdAny)
-	full.owe(dueSettle | dueLow | dueReplay | dueEnd)
-	parts := []state{phaseMask, watchMask, finMask, state(holdAny), state(dueSettle | dueLow | dueReplay | dueEnd), aside, state(traitWrapped)}
+	full.owe(dueSettle | dueLow | dueReplay | dueEnd | dueDrain)
+	parts := []state{phaseMask, watchMask, finMask, state(holdAny), state(dueSettle | dueLow | dueReplay | dueEnd | dueDrain), aside, state(traitWrapped)}
 	var all state
 	for i, part := range parts {
 		if all&part != 0 {
@@ -104,7 +104,7 @@ func TestStatePartsAreApart(t *testing.T) {
 	s.setWatch(unwatched)
 	s.setFin(finNone)
 	s.unhold(holdAny)
-	s.clear(dueSettle | dueLow | dueReplay | dueEnd)
+	s.clear(dueSettle | dueLow | dueReplay | dueEnd | dueDrain)
 	if s&^aside&^state(traitWrapped) != state(phaseClosing) {
 		t.Errorf("%b is left", s&^aside)
 	}

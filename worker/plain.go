@@ -11,7 +11,7 @@ import "golang.org/x/sys/unix"
 
 // A plain connection's state is plainState; the traits in aside make no difference.
 const (
-	aside      = state(traitDialled | traitMoved | traitPinned | traitOwnIdle | traitDrained | traitLarge)
+	aside      = state(traitDialled | traitMoved | traitPinned | traitOwnIdle | traitDrained | traitLarge | traitEngaged)
 	plainState = state(phaseOpen) | state(watched)<<watchShift
 )
 

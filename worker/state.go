@@ -7,9 +7,9 @@ package worker
 //	bits  0 to 2   phase   where it is in its life
 //	      3 and 4  watch   whether epoll reports it
 //	      5 and 6  fin     whether this side has finished
-//	      8 to 11  hold    what holds its reading up
-//	     12 to 15  due     what is to be done for it
-//	     16 to 22  trait   what it is, which changes seldom
+//	      8 to 12  hold    what holds its reading up
+//	     13 to 17  due     what is to be done for it
+//	     18 to 25  trait   what it is, which changes seldom
 type state uint32
 
 const (
@@ -42,12 +42,13 @@ const (
 type hold state
 
 const (
-	holdPaused hold = 1 << (8 + iota) // by Pause
-	holdWork                          // by Go: work is outstanding
-	holdChoked                        // output was above the high-water mark, and not yet below the low one
-	holdEOF                           // the peer has finished: nothing more comes
+	holdPaused  hold = 1 << (8 + iota) // by Pause
+	holdWork                           // by Go: work is outstanding
+	holdChoked                         // output was above the high-water mark, and not yet below the low one
+	holdEOF                            // the peer has finished: nothing more comes
+	holdLeaving                        // it is to leave for another worker in this turn, unless it cannot (engaged.go)
 
-	holdPassing = holdPaused | holdWork | holdChoked // those that end again
+	holdPassing = holdPaused | holdWork | holdChoked | holdLeaving // those that end again
 	holdAny     = holdPassing | holdEOF
 )
 
@@ -55,10 +56,11 @@ const (
 type due state
 
 const (
-	dueSettle due = 1 << (12 + iota) // it is in the loop's list of those to settle
+	dueSettle due = 1 << (13 + iota) // it is in the loop's list of those to settle
 	dueLow                           // call the session's Low: holdChoked has ended
 	dueReplay                        // call Data for the input that it left: a hold has ended
 	dueEnd                           // end the input, as the transport has said, once nothing holds it up
+	dueDrain                         // call the session's Drain
 )
 
 // trait is a set of what a connection is. Only traitWrapped keeps it from the short way
@@ -66,13 +68,14 @@ const (
 type trait state
 
 const (
-	traitDialled trait = 1 << (16 + iota) // by this program: the master does not know it
+	traitDialled trait = 1 << (18 + iota) // by this program: the master does not know it
 	traitMoved                            // it comes from another worker
 	traitPinned                           // it does not move: its session cannot be marshalled
 	traitOwnIdle                          // SetIdleTimeout was called
 	traitDrained                          // its session's Drain was called
 	traitWrapped                          // its bytes pass a transport
 	traitLarge                            // its state was too large to move, once at least, and that was logged
+	traitEngaged                          // a request of it is under way on another goroutine (engaged.go)
 )
 
 // newState is the state of a connection that begins in p.
@@ -104,3 +107,4 @@ func (s *state) clear(d due)   { *s &^= state(d) }
 // is reports whether the connection has any of t.
 func (s state) is(t trait) bool { return s&state(t) != 0 }
 func (s *state) mark(t trait)   { *s |= state(t) }
+func (s *state) unmark(t trait) { *s &^= state(t) }
