@@ -19,7 +19,8 @@ const minSendfile = 8 << 10
 // As net/http's it sends the head as soon as there are 512 bytes, unless the header says
 // what those would be read for.
 func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
-	direct, err := w.readyFor()
+	part, isFile := filePartOf(src)
+	direct, err := w.readyFor(isFile)
 	if err != nil {
 		return 0, err
 	}
@@ -32,7 +33,10 @@ func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
-	if part, ok := filePartOf(src); ok && part.size >= minSendfile {
+	if !direct && isFile {
+		part, isFile = filePartOf(src) // it has been read from
+	}
+	if isFile && part.size >= minSendfile {
 		sent, err := w.sendPart(&part)
 		if n += sent; err != nil {
 			return n, err
@@ -42,17 +46,19 @@ func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
 	return n + rest, err
 }
 
-// readyFor reports whether the head is made, or could be made without a look at the body.
-func (w *response) readyFor() (direct bool, err error) {
+// readyFor reports whether the head is made, or could be made without a look at the body. It
+// makes it for a file alone: another reader may be the request's body, and a client that
+// waits for 100 Continue gets that before the head.
+func (w *response) readyFor(isFile bool) (direct bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.usable("ReadFrom", 1); err != nil {
 		return false, err
 	}
-	if w.stage == fresh {
+	if w.stage == fresh && isFile {
 		w.begin(http.StatusOK)
 	}
-	if w.stage == begun && w.length >= 0 && !w.sniffs() {
+	if w.stage == begun && isFile && w.length >= 0 && !w.sniffs() {
 		if w.flushPending(); w.stage == begun {
 			w.completeHead(nil)
 		}

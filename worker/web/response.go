@@ -308,6 +308,14 @@ func (w *response) complete() ending {
 	return closeAfter
 }
 
+// sent is how many bytes of the body the client was sent, for the log of accesses.
+func (w *response) sent() int64 {
+	if w.isHead {
+		return 0
+	}
+	return w.written
+}
+
 // isWhole reports whether the body is as long as was said.
 func (w *response) isWhole() bool {
 	return w.isHead || w.length < 0 || !bodyAllowed(w.status) || w.length == w.written && !w.exceeded
