@@ -256,7 +256,7 @@ var answers = []struct {
 	{"limit", post("Content-Length: 5\r\n", "hello"), func(w rw, r req) {
 		r.Body = http.MaxBytesReader(w, r.Body, 3)
 		_, err := io.ReadAll(r.Body)
-		http.Error(w, errText(err), 413)
+		http.Error(w, errText(err), http.StatusRequestEntityTooLarge)
 	}},
 	{"limit not reached", post("Content-Length: 5\r\n", "hello"), func(w rw, r req) {
 		r.Body = http.MaxBytesReader(w, r.Body, 5)
@@ -285,7 +285,7 @@ var answers = []struct {
 	{"serve content, ranges", "GET / HTTP/1.1\r\nHost: h\r\nRange: bytes=90000-\r\n\r\n", func(w rw, r req) {
 		http.ServeContent(w, r, "", time.Time{}, file(100_000).(io.ReadSeeker))
 	}},
-	{"redirect", "", func(w rw, r req) { http.Redirect(w, r, "/a?b", 302) }},
+	{"redirect", "", func(w rw, r req) { http.Redirect(w, r, "/a?b", http.StatusFound) }},
 	{"error", "", func(w rw, r req) { http.Error(w, "no", 500) }},
 	{"not found", head11, http.NotFound},
 }
