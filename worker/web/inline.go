@@ -1,0 +1,229 @@
+package web
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// InlineHandler is a handler that serves some requests on the loop, since all that they
+// need is at hand, and the others on a goroutine.
+type InlineHandler interface {
+	http.Handler
+	// ServeInline is called on the loop, for requests without a body, and must not block. If
+	// it returns false it has written nothing, and ServeHTTP is called on a goroutine, with
+	// the same request.
+	ServeInline(w http.ResponseWriter, r *http.Request) (served bool)
+}
+
+const (
+	// maxInlineBody is the longest body, in bytes, that is waited for to serve its request
+	// on the loop.
+	maxInlineBody = 64 << 10
+	// maxAttempts is how often a chunked body is read in the hope that it is here whole.
+	maxAttempts = 8
+)
+
+// inlined is a request that is served on the loop, within Data, and the wire of its answer:
+// the connection itself.
+type inlined struct {
+	requestContext
+	ending ending
+	final  bool  // the connection is to end behind this answer
+	err    error // of Write
+}
+
+// beginInline is begin where requests may be served on the loop.
+func (t *incoming) beginInline(in []byte, end int) (used int, on bool) {
+	x := new(inlined)
+	x.final = t.heading != nil && t.heading.last
+	r, b, err := t.read(&x.requestContext, in[:end])
+	switch {
+	case err != nil:
+		return t.refuse(err, in), false
+	case b == nil:
+		if served, on := t.tryInline(x, r, nil); served {
+			return end, on
+		}
+	case t.server.inline && !b.expecting:
+		if used, on, decided := t.gather(x, r, b, in, end); decided {
+			return used, on
+		}
+		if r, b, err = t.read(&x.requestContext, in[:end]); err != nil {
+			return t.refuse(err, in), false
+		}
+	}
+	y := &exchange{requestContext: &x.requestContext}
+	return t.start(y, r, b, in, end), false
+}
+
+// gather serves a request with a body once that is here whole. used is 0 while it waits for
+// more. decided is false if it does not wait: then it has used up r and b.
+func (t *incoming) gather(x *inlined, r *http.Request, b *body, in []byte, end int) (used int, on, decided bool) {
+	defer func() { b.finish(false) }()
+	if r.ContentLength > maxInlineBody {
+		return 0, false, false
+	}
+	if n := int(r.ContentLength); n >= 0 {
+		if len(in) < end+n {
+			t.waitFor(end+n, len(in))
+			return 0, false, true
+		}
+		b.feed.put(in[end : end+n])
+		_, on = t.tryInline(x, r, b)
+		return end + n, on, true
+	}
+	put := b.feed.put(in[end:])
+	b.feed.end(io.EOF)
+	whole, err := io.ReadAll(b)
+	switch {
+	case err == nil:
+		rest, _ := b.finish(false)
+		dead := &wholeBody{bytes: bytes.NewReader(whole)}
+		r.Body = dead
+		_, on = t.tryInline(x, r, nil)
+		dead.over.Store(true)
+		return end + put - len(rest), on, true
+	case err == io.ErrUnexpectedEOF && put < maxInlineBody:
+		h := t.remember()
+		if h.attempts++; h.attempts < maxAttempts {
+			t.waitFor(len(in)+1, len(in))
+			return 0, false, true
+		}
+	}
+	return 0, false, false // too long, or malformed, which the handler is to see
+}
+
+// waitFor has the request wait until n bytes of it are here.
+func (t *incoming) waitFor(n, have int) {
+	h := t.remember()
+	h.whole, h.searched = n, 0
+	if d := t.server.readTimeout; d > 0 {
+		if h.began.IsZero() {
+			h.began = time.Now()
+		}
+		h.bound(t.conn, time.Until(h.began.Add(d)))
+	} else {
+		h.stop() // of the head alone
+	}
+	t.conn.SetMaxInput(t.server.maxInput())
+}
+
+// tryInline serves a request on the loop. served is false, and nothing is done, if its
+// handler wants a goroutine; on says whether the next one may begin.
+func (t *incoming) tryInline(x *inlined, r *http.Request, b *body) (served, on bool) {
+	s, c := t.server, t.conn
+	w := newResponse(r, b, x, &s.settings)
+	if s.inline {
+		began := t.headDone()
+		x.serve(w, r, s.handlerFor(r))
+		s.logAccess(c, r, w, began)
+	} else {
+		began := time.Time{}
+		if c.AccessLog().Enabled() {
+			began = time.Now()
+		}
+		if !x.ask(w, r, s.inlineHandler) {
+			return false, false
+		}
+		if h := t.headDone(); !h.IsZero() {
+			began = h
+		}
+		s.logAccess(c, r, w, began)
+	}
+	if s.writeTimeout > 0 && c.Buffered() > 0 {
+		c.SetWriteDeadline(time.Now().Add(s.writeTimeout))
+	}
+	if x.after(); x.ending != keepAlive {
+		return true, false
+	}
+	t.goOn(r)
+	return true, c.Flowing()
+}
+
+// serve calls the handler, and ends its answer.
+func (x *inlined) serve(w *response, r *http.Request, h http.Handler) {
+	defer func() {
+		panicked := recover()
+		x.requestContext.end(nil)
+		w.end(panicked)
+	}()
+	h.ServeHTTP(w, r)
+}
+
+// ask asks the handler whether it serves r on the loop. If not, nothing has been done.
+func (x *inlined) ask(w *response, r *http.Request, h InlineHandler) (served bool) {
+	defer func() {
+		if panicked := recover(); served || panicked != nil {
+			served = true
+			x.requestContext.end(nil)
+			w.end(panicked)
+		}
+	}()
+	return h.ServeInline(w, r)
+}
+
+// after ends the connection if the answer was its last.
+func (x *inlined) after() {
+	switch {
+	case x.ending == abort:
+		_ = x.conn.Abort() // else it has ended already
+	case x.ending == closeAfter:
+		closeQuietly(x.conn)
+	}
+}
+
+// send is wire's.
+func (x *inlined) send(b []byte) error {
+	if x.err == nil && len(b) > 0 {
+		_, x.err = x.conn.Write(b)
+	}
+	putBuffer(b)
+	return x.err
+}
+
+// sendFile is wire's.
+func (x *inlined) sendFile(f *os.File, off, n int64) error {
+	return fileError(x.conn.SendFile(f, off, n))
+}
+
+// finish is wire's.
+func (x *inlined) finish(b []byte, e ending) error {
+	x.ending = e
+	return x.send(b)
+}
+
+// setWriteDeadline is wire's.
+func (x *inlined) setWriteDeadline(d time.Time) error {
+	x.conn.SetWriteDeadline(d)
+	return nil
+}
+
+// last is wire's.
+func (x *inlined) last() bool { return x.final }
+
+// streams is wire's.
+func (x *inlined) streams() {}
+
+// wholeBody is the Body of a request whose chunked body was here whole.
+type wholeBody struct {
+	bytes *bytes.Reader
+	over  atomic.Bool // the request is
+}
+
+// Read is io.Reader's.
+func (b *wholeBody) Read(p []byte) (int, error) {
+	if b.over.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return b.bytes.Read(p)
+}
+
+// Close is io.Closer's.
+func (b *wholeBody) Close() error {
+	b.over.Store(true)
+	return nil
+}

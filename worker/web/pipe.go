@@ -1,0 +1,236 @@
+package web
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/usher-go/usher/internal/forweb"
+	"github.com/usher-go/usher/worker"
+)
+
+// pipe takes what a handler's goroutine writes to the loop, in batches: one Post for all
+// that was written since the loop last came by.
+//
+//	send, sendFile ──► queue ──one Post──► obey: Conn.Write, Conn.SendFile
+//	      ▲                                        │
+//	      └──── waits: more than maxQueued, or Choked ◄── Low, Close, deadline
+//
+// Its methods are for the handler's goroutine, but for those that say otherwise.
+type pipe struct {
+	conn *worker.Conn
+
+	mu       sync.Mutex
+	moved    sync.Cond // of mu: there is room, an error, or another deadline
+	queue    []piece
+	first    [2]piece // what queue begins in
+	queued   int      // bytes in queue
+	posted   bool     // obey is about to be called
+	choked   bool     // the connection's output is above its high-water mark
+	err      error    // nothing can be written any more
+	deadline time.Time
+	over     func(c *worker.Conn) // to be called behind the last piece; nil: that is to come
+}
+
+// piece is something to send: bytes of getBuffer, or a part of a file.
+type piece struct {
+	b     []byte
+	file  *os.File // borrowed, until something is sent to taken
+	off   int64
+	n     int64
+	taken chan error
+}
+
+// maxQueued is how many bytes wait for the loop before send waits.
+const maxQueued = 128 << 10
+
+// postPause is how long a goroutine waits if the loop's mailbox is full: it has a
+// million entries for all connections, so that is as good as never.
+const postPause = time.Millisecond
+
+// init makes a zero pipe ready.
+func (p *pipe) init(c *worker.Conn) {
+	p.conn = c
+	p.moved.L = &p.mu
+	p.queue = p.first[:0]
+}
+
+// send is wire's.
+func (p *pipe) send(b []byte) error {
+	if len(b) == 0 {
+		putBuffer(b)
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.wait(); err != nil {
+		putBuffer(b)
+		return err
+	}
+	p.add(piece{b: b})
+	return nil
+}
+
+// sendFile is wire's. It returns once the loop has a descriptor of its own.
+func (p *pipe) sendFile(f *os.File, off, n int64) error {
+	taken := make(chan error, 1)
+	p.mu.Lock()
+	if err := p.wait(); err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	p.add(piece{file: f, off: off, n: n, taken: taken})
+	p.mu.Unlock()
+	return <-taken
+}
+
+// end has the loop call over behind all that was sent, and b first. It takes ownership of
+// b.
+func (p *pipe) end(b []byte, over func(c *worker.Conn)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		putBuffer(b)
+		return p.err
+	}
+	p.over = over
+	p.add(piece{b: b})
+	return p.err
+}
+
+// setWriteDeadline is wire's. It is for any goroutine.
+func (p *pipe) setWriteDeadline(t time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deadline = t
+	p.moved.Broadcast()
+	return p.err
+}
+
+// wait returns once there is room. The caller holds mu.
+func (p *pipe) wait() error {
+	for p.err == nil {
+		late := time.Duration(0)
+		if !p.deadline.IsZero() {
+			if late = time.Until(p.deadline); late <= 0 {
+				return os.ErrDeadlineExceeded
+			}
+		}
+		if !p.choked && p.queued < maxQueued {
+			return nil
+		}
+		if late == 0 {
+			p.moved.Wait()
+			continue
+		}
+		alarm := time.AfterFunc(late, p.wake)
+		p.moved.Wait()
+		alarm.Stop()
+	}
+	return p.err
+}
+
+// wake has who waits look again. It is for any goroutine.
+func (p *pipe) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moved.Broadcast()
+}
+
+// add puts a piece into the queue, and has the loop come by. The caller holds mu.
+func (p *pipe) add(o piece) {
+	p.queue = append(p.queue, o)
+	p.queued += len(o.b)
+	if p.posted {
+		return
+	}
+	p.posted = true
+	for !p.conn.Post(p.obey) && p.err == nil { // it is closed, and fail about to be called; or the mailbox is full
+		p.mu.Unlock()
+		time.Sleep(postPause)
+		p.mu.Lock()
+	}
+}
+
+// obey writes what is in the queue. It is for the loop.
+func (p *pipe) obey(c *worker.Conn) {
+	p.mu.Lock()
+	queue, deadline, over := p.queue, p.deadline, p.over
+	p.queue, p.queued, p.posted = nil, 0, false
+	p.mu.Unlock()
+	var failed error
+	for i := range queue {
+		if err := p.write(c, &queue[i]); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	if failed != nil {
+		p.fail(failed)
+		_ = c.Close() // what it has is sent; it may be closed already
+		return
+	}
+	if !deadline.IsZero() && c.Buffered() > 0 {
+		c.SetWriteDeadline(deadline)
+	}
+	if over != nil {
+		over(c)
+	}
+}
+
+// write gives one piece to the connection, and takes note whether that is choked now.
+func (p *pipe) write(c *worker.Conn, o *piece) (err error) {
+	if o.file == nil {
+		if len(o.b) > 0 {
+			_, err = c.Write(o.b)
+		}
+		putBuffer(o.b)
+	} else {
+		err = c.SendFile(o.file, o.off, o.n)
+	}
+	p.mu.Lock()
+	p.choked = forweb.Of(c).Choked()
+	p.moved.Broadcast()
+	p.mu.Unlock()
+	if o.file == nil {
+		return err
+	}
+	o.taken <- fileError(err)
+	if errors.Is(err, worker.ErrFull) {
+		return err
+	}
+	return nil // the handler has the error, and may go on; else the connection has ended
+}
+
+// fileError returns the error of a wire's sendFile for one of Conn.SendFile.
+func fileError(err error) error {
+	if err == nil || errors.Is(err, worker.ErrClosed) {
+		return err
+	}
+	return errors.Join(errNotSendable, err)
+}
+
+// low says that the connection's output is below its low-water mark. It is for the loop.
+func (p *pipe) low() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.choked = false
+	p.moved.Broadcast()
+}
+
+// fail has everything fail with err from now on. It is for any goroutine.
+func (p *pipe) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
+	}
+	for i := range p.queue {
+		putBuffer(p.queue[i].b)
+		if p.queue[i].taken != nil {
+			p.queue[i].taken <- p.err
+		}
+	}
+	p.queue, p.queued = nil, 0
+	p.moved.Broadcast()
+}

@@ -1,0 +1,120 @@
+// Package web serves an [http.Handler] in a worker, by HTTP/1.1 and 1.0, and keeps both
+// requests and connections through every deploy.
+//
+//	func main() {
+//		mux := http.NewServeMux()
+//		mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
+//			io.WriteString(w, "Hello, world!\n")
+//		})
+//		worker.Main(web.Handler(mux))
+//	}
+//
+// A handler that net/http's Server serves is served here as it is: streamed bodies both
+// ways, [http.Flusher], [http.Hijacker], [http.ResponseController], trailers, 100-continue,
+// Upgrade, pipelining, and a [http.Request.Context] that ends with its client. The head of
+// a request is read by net/http itself.
+//
+// # What differs
+//
+// Between requests a connection is a session of the worker's loop. It has no goroutine and
+// no buffer, and moves to the next worker when this one leaves, with what has come of the
+// next request. While a request is served its handler runs on a goroutine of its own, of
+// which there are at most [MaxRunning]; the connection moves once the answer is out.
+// So nobody is told "Connection: close" because of a deploy, unless there is no worker to
+// move to.
+//
+// When ServeHTTP has returned, its ResponseWriter, its Request's Body and its
+// ResponseController are dead: they fail with [ErrFinished] or [http.ErrBodyReadAfterClose],
+// and touch nothing, whatever has become of the connection.
+//
+// A handler that never blocks may run on the loop itself, with [Inline]: that is
+// twice as fast for small answers.
+//
+// A handler can see coming that its worker leaves ([Draining], [DrainDeadline]). When the
+// deadline is there its context is cancelled, with worker.ErrDrained as the cause; what it
+// has written a second later is all that the client gets.
+//
+// r.TLS is rebuilt from what the worker keeps of a handshake; its ExportKeyingMaterial
+// fails. HTTP/2 is not served here: see worker.Streams.
+package web
+
+import (
+	"io"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/usher-go/usher/worker"
+)
+
+// Handler returns a worker's handler that serves h; nil is [http.DefaultServeMux]. It is
+// for one worker. An h that is also an [InlineHandler] is asked first on the loop.
+func Handler(h http.Handler, opts ...Option) worker.Handler {
+	s := &server{settings: newSettings(h, opts)}
+	s.parser = parser{maxHeaderBytes: s.maxHeaderBytes, trusted: s.trusted, forwarded: s.forwarded}
+	for before := range s.idle {
+		s.idle[before] = idle{server: s, before: previous(before)}
+	}
+	return s
+}
+
+// server is what the connections of one Handler share.
+type server struct {
+	settings
+	parser  parser
+	running running
+	idle    [aPost + 1]idle // the sessions of all connections between requests
+}
+
+// Open returns the session of a connection that comes, or that comes from another worker.
+func (s *server) Open(c *worker.Conn) (worker.Session, error) {
+	if s.idleTimeout > 0 {
+		c.SetIdleTimeout(s.idleTimeout)
+	}
+	if c.Moved() {
+		return &thawed{server: s, conn: c}, nil
+	}
+	if s.readHeaderTimeout > 0 {
+		h := &heading{server: s, before: nothing}
+		h.bound(c, s.readHeaderTimeout)
+		return h, nil
+	}
+	return &s.idle[nothing], nil
+}
+
+// handlerFor returns the handler of r.
+func (s *settings) handlerFor(r *http.Request) http.Handler {
+	if r.Method == http.MethodOptions && r.RequestURI == "*" && !s.noGeneralOptions {
+		return http.HandlerFunc(generalOptions)
+	}
+	return s.handler
+}
+
+// generalOptions answers "OPTIONS *", as net/http does.
+func generalOptions(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Length", "0")
+	if r.ContentLength != 0 {
+		// As much as a client may send with it; more closes the connection.
+		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 4<<10)) // the response says what came of it
+	}
+}
+
+// logAccess logs that a request was answered, if there is an access log.
+func (s *server) logAccess(c *worker.Conn, r *http.Request, w *response, began time.Time) {
+	log := c.AccessLog()
+	if began.IsZero() || !log.Enabled() {
+		return
+	}
+	user, _, _ := r.BasicAuth()
+	log.Log(&worker.Access{
+		Time: began, Duration: time.Since(began), Remote: remoteOf(r), User: user, Host: r.Host,
+		Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Referer: r.Referer(), UserAgent: r.UserAgent(),
+		Status: w.status, Bytes: w.written,
+	})
+}
+
+// remoteOf returns the client's address.
+func remoteOf(r *http.Request) netip.Addr {
+	at, _ := netip.ParseAddrPort(r.RemoteAddr) // none of a Unix socket
+	return at.Addr()
+}
