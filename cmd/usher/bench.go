@@ -18,7 +18,7 @@ import (
 type benchCommand struct {
 	Echo  benchEcho  `cmd:"" help:"Send bytes; the same must come back."`
 	Lines benchLines `cmd:"" help:"Send lines; each answer must be a line that ends with the one sent."`
-	HTTP  benchHTTP  `cmd:"" name:"http" help:"Send GETs; each answer must be whole, with a status from 200 to 399."`
+	HTTP  benchHTTP  `cmd:"" name:"http" help:"Send requests of HTTP; each answer must be whole, and what is expected."`
 }
 
 // benchBytes are the flags of echo and lines.
@@ -36,12 +36,6 @@ type (
 		benchBytes `embed:""`
 	}
 )
-
-type benchHTTP struct {
-	benchFlags `embed:""`
-
-	Path string `env:"" default:"/" help:"What to GET."`
-}
 
 // benchFlags are those that all kinds of load have.
 type benchFlags struct {
@@ -74,12 +68,6 @@ func (c *benchBytes) run(mode string) error {
 
 func (c *benchEcho) Run() error  { return c.run(load.Echo) }
 func (c *benchLines) Run() error { return c.run(load.Lines) }
-
-func (c *benchHTTP) Run() error {
-	plan := c.plan(load.HTTP)
-	plan.Path = c.Path
-	return c.benchFlags.run(plan)
-}
 
 // plan returns the load that the flags describe.
 func (c *benchFlags) plan(mode string) *load.Plan {

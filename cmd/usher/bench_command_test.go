@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +77,55 @@ func TestBench(t *testing.T) {
 	for _, s := range []*server{echo, lines} {
 		s.until("all are gone", empty)
 		s.stop()
+	}
+}
+
+// Requests of HTTP are what the flags say, and so are answers: by a program that sends back
+// what it gets, in an order that shows what the client has done.
+func TestBenchHTTP(t *testing.T) {
+	t.Parallel()
+	var seen atomic.Value
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.Store(fmt.Sprint(r.Method, " ", r.URL, " ", r.Host, " ", r.Header.Get("X-A"), " ", r.TransferEncoding, " ", r.Close))
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		if len(body) == 0 {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		_, _ = w.Write(body) // the client sees what it lacks
+	}))
+	t.Cleanup(server.Close)
+	address := server.Listener.Addr().String()
+	file := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("0123456789"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args  []string
+		seen  string
+		conns int64
+	}{
+		{[]string{"--body=3000", "--expect=sent"}, "POST / " + address + "  [] false", 2},
+		{[]string{"--body=3000", "--expect=3000", "-X", "PUT", "--path=/a?b", "-H", "X-A: b, c", "-H", "Host: example"}, "PUT /a?b example b, c [] false", 2},
+		{[]string{"--body=@" + file, "--expect=@" + file, "--chunked"}, "POST / " + address + "  [chunked] false", 2},
+		{[]string{"--body=1MiB", "--expect=sent", "--close"}, "POST / " + address + "  [] true", 20},
+		{[]string{"-X", "HEAD", "--status=418", "--processes=2"}, "HEAD / " + address + "  [] false", 2},
+	} {
+		r := bench(t, 0, append([]string{"http", address, "--conns=2", "--requests=20"}, test.args...)...)
+		if r.Requests != 20 || r.Connections != test.conns || seen.Load() != test.seen || r.HTTP.Statuses["200"]+r.HTTP.Statuses["418"] != 20 {
+			t.Errorf("%v: %+v, seen %q", test.args, r, seen.Load())
+		}
+	}
+	if r := bench(t, 1, "http", address, "--conns=2", "--requests=20"); r.Errors[load.KindStatus] != 20 || len(r.Errors) != 1 || r.HTTP.Statuses["418"] != 20 || r.Connections != 2 {
+		t.Errorf("%+v", r)
+	}
+	if r := bench(t, 1, "http", address, "--conns=2", "--requests=20", "--body=10", "--expect=@"+file); r.Errors[load.KindWrong] == 0 || len(r.Errors) != 1 {
+		t.Errorf("%+v", r)
+	}
+	if got := usher(t, "bench", "http", address, "--requests=50", "--body=10"); got.code != 0 || !containsAll(got.stdout, "answers by status: 50 of 200") {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -230,6 +283,11 @@ func TestBenchRefuses(t *testing.T) {
 		{[]string{"echo", "127.0.0.1:1", "--size=0"}, "size"},
 		{[]string{"http", "127.0.0.1:1", "--size=10"}, "--size"},
 		{[]string{"http", "127.0.0.1:1", "--path=x"}, "slash"},
+		{[]string{"http", "127.0.0.1:1", "-H", "x"}, "NAME: VALUE"},
+		{[]string{"http", "127.0.0.1:1", "--body=x"}, "64KiB or @FILE"},
+		{[]string{"http", "127.0.0.1:1", "--body=@"}, "file's name"},
+		{[]string{"http", "127.0.0.1:1", "--body=@/nowhere"}, "/nowhere"},
+		{[]string{"http", "127.0.0.1:1", "--expect=sent"}, "no body is sent"},
 		{[]string{"echo", "127.0.0.1:1", "--against", "127.0.0.1:2", "--idle=1"}, "idle or against"},
 		{[]string{"echo", "127.0.0.1:1", "--against", "nowhere"}, "nowhere"},
 		{[]string{"echo", "127.0.0.1:1", "--against", "127.0.0.1:2", "--slices=0"}, "slices"},

@@ -24,6 +24,7 @@ func printReport(r *load.Report) string {
 	fmt.Fprintf(&b, "\n%d answers in %.2f s: %.0f a second; %d connections made; %s sent, %s received; %.2f s of CPU here\n",
 		r.Requests, r.Seconds, r.PerSecond, r.Connections, bytesText(r.BytesSent), bytesText(r.BytesReceived), r.CPUSeconds)
 	printHandshakes(&b, r.TLS)
+	printAnswers(&b, r.HTTP)
 	b.WriteByte('\n')
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\tmin\tmean\tp50\tp90\tp99\tp99.9\tmax\t")
@@ -53,6 +54,23 @@ func printHandshakes(b *strings.Builder, h *load.Handshakes) {
 		h.Handshakes, h.PerSecond, h.Resumed, 100*float64(h.Resumed)/float64(max(h.Handshakes, 1)))
 	for _, session := range slices.Sorted(maps.Keys(h.Sessions)) {
 		fmt.Fprintf(b, "  %s: %d\n", session, h.Sessions[session])
+	}
+}
+
+// printAnswers tells what HTTP has come to; nil: it was not HTTP.
+func printAnswers(b *strings.Builder, a *load.Answers) {
+	if a == nil {
+		return
+	}
+	if len(a.Statuses) > 0 {
+		b.WriteString("answers by status:")
+		for _, status := range slices.Sorted(maps.Keys(a.Statuses)) {
+			fmt.Fprintf(b, " %d of %s", a.Statuses[status], status)
+		}
+		b.WriteByte('\n')
+	}
+	if a.IdleClosed > 0 {
+		fmt.Fprintf(b, "%d connections were ended by the server between requests\n", a.IdleClosed)
 	}
 }
 

@@ -81,7 +81,11 @@ func run(ctx context.Context, plan *Plan, progress func(Progress)) (*tally, erro
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{plan: plan, protocol: plan.protocol(), to: to, tls: config, tally: newTally(), progress: progress, epoch: time.Now()}
+	protocol, err := plan.protocol()
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{plan: plan, protocol: protocol, to: to, tls: config, tally: newTally(), progress: progress, epoch: time.Now()}
 	before := cpuTime()
 	err = worker.RunClient(context.WithoutCancel(ctx), func(d *worker.Dialer) error {
 		e.dialer = d
@@ -90,6 +94,9 @@ func run(ctx context.Context, plan *Plan, progress func(Progress)) (*tally, erro
 		return nil
 	}, worker.WithLogger(hclog.NewNullLogger()))
 	e.tally.CPUSeconds = (cpuTime() - before).Seconds()
+	if h, ok := protocol.(*http); ok {
+		e.tally.countStatuses(h)
+	}
 	return e.tally, err
 }
 
@@ -178,7 +185,7 @@ func (e *engine) stop() {
 		close(e.pacer)
 	}
 	for _, p := range e.places {
-		if p.conn != nil && (!p.open || p.sent == p.answered) {
+		if p.conn != nil && (!p.open || p.settled()) {
 			_ = p.hangUp() // it may be closing already
 		}
 	}

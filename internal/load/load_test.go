@@ -42,6 +42,22 @@ func TestPlanCheck(t *testing.T) {
 		"timeout is more":          func(p *Plan) { p.Timeout = 0 },
 		"size is for echo":         func(p *Plan) { p.Mode, p.Path = HTTP, "/" },
 		"begin it with a slash":    func(p *Plan) { p.Mode, p.Size, p.Path = HTTP, 0, "index" },
+		"are for http":             func(p *Plan) { p.Method = "PUT" },
+		"NAME: VALUE":              func(p *Plan) { asHTTP(p); p.Headers = []string{"a b: c"} },
+		"want NAME":                func(p *Plan) { asHTTP(p); p.Headers = []string{"a: b\r\nc: d"} },
+		"the body says that":       func(p *Plan) { asHTTP(p); p.Headers = []string{"content-length: 3"} },
+		"there is no method":       func(p *Plan) { asHTTP(p); p.Method = "GET /" },
+		"no HTTP":                  func(p *Plan) { asHTTP(p); p.Method = "CONNECT" },
+		"a status is":              func(p *Plan) { asHTTP(p); p.Status = 100 },
+		"send in chunks":           func(p *Plan) { asHTTP(p); p.Chunked = true },
+		"HEAD has no body":         func(p *Plan) { asHTTP(p); p.Method, p.Expect = "HEAD", new(Content) },
+		"what Connection is":       func(p *Plan) { asHTTP(p); p.Churn, p.Close, p.Headers = true, true, []string{"Connection: close"} },
+		"churn that the server":    func(p *Plan) { asHTTP(p); p.Close = true },
+		"a body has":               func(p *Plan) { asHTTP(p); p.Body = &Content{Size: maxBody + 1} },
+		"body: stat":               func(p *Plan) { asHTTP(p); p.Body = &Content{File: "nowhere"} },
+		"is not a file":            func(p *Plan) { asHTTP(p); p.Expect = &Content{File: "/"} },
+		"no body is sent":          func(p *Plan) { asHTTP(p); p.Expect = &Content{Sent: true} },
+		"what an answer has":       func(p *Plan) { asHTTP(p); p.Body = &Content{Sent: true} },
 		"size times pipeline":      func(p *Plan) { p.Size = maxEcho + 1 },
 		"a line has":               func(p *Plan) { p.Mode, p.Size = Lines, 1 },
 		"processes are from":       func(p *Plan) { p.Processes = 0 },
@@ -58,6 +74,8 @@ func TestPlanCheck(t *testing.T) {
 		}
 	}
 }
+
+func asHTTP(p *Plan) { p.Mode, p.Size, p.Path = HTTP, 0, "/" }
 
 // The parts of a plan are together what it was, and dial from addresses of their
 // own.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/worker"
-	"golang.org/x/sys/unix"
 )
 
 // place is one of the plan's connections: the present one, which is dialled again
@@ -16,18 +15,22 @@ import (
 //
 //	dialling ──► open ──(with TLS: hands are shaken)──► ready ──► ending
 type place struct {
-	engine *engine
-	conn   *worker.Conn // or nil
-	tunnel *tunnel      // nil: the connection is plain, or not open
-	held   bool         // it is idle, but for a request when it opens, and the probe
-	heard  bool         // of: the first attempt of one that is held has ended
-	open   bool
-	parked bool // it waits in the engine for a request to be due
-	ending bool // this side closes the connection, and nothing is wrong
-	failed bool // the last attempt was in vain
-	tardy  bool // it was ended because an answer did not come
+	engine  *engine
+	conn    *worker.Conn // or nil
+	tunnel  *tunnel      // nil: the connection is plain, or not open
+	held    bool         // it is idle, but for a request when it opens, and the probe
+	heard   bool         // of: the first attempt of one that is held has ended
+	open    bool
+	parked  bool // it waits in the engine for a request to be due
+	ending  bool // this side closes the connection, and nothing is wrong
+	failed  bool // the last attempt was in vain
+	tardy   bool // it was ended because an answer did not come
+	begun   bool // a part of an answer has come
+	leaving bool // all has come, and the server is to end the connection
 
 	sent, answered uint64
+	unsent         []byte          // of a long request
+	pusher         *worker.Timer   // that sends it; or nil
 	began          []time.Duration // by number of the request, modulo its length: when it was sent, or due
 	position       position
 	active         time.Duration // the last progress
@@ -46,7 +49,8 @@ func newPlace(e *engine, held bool) *place {
 // dial asks for a connection.
 func (p *place) dial() {
 	e := p.engine
-	p.tunnel, p.conn, p.open, p.ending, p.tardy, p.sent, p.answered, p.position = nil, nil, false, false, false, 0, 0, position{}
+	p.tunnel, p.conn, p.open, p.ending, p.tardy, p.begun, p.leaving = nil, nil, false, false, false, false, false
+	p.sent, p.answered, p.position = 0, 0, position{}
 	*p.count()++
 	p.dialled = e.now()
 	p.active = p.dialled
@@ -116,36 +120,92 @@ func (p *place) decrypt(c *worker.Conn, raw []byte) error {
 }
 
 // take verifies answers, and sends what may follow. It returns how much it has used.
-func (p *place) take(c *worker.Conn, in []byte) (int, error) {
+func (p *place) take(c *worker.Conn, in []byte) (used int, err error) {
 	e := p.engine
 	now := e.now()
-	used, answers, last, err := e.protocol.scan(&p.position, p.answered, in)
 	p.active = now
-	e.tally.Received += int64(used)
-	for range answers {
-		if p.answered == p.sent {
-			return 0, errUnasked
+	before, last := p.answered, false
+	for more := true; more; {
+		var n, answers int
+		n, answers, last, err = e.protocol.scan(&p.position, p.answered, in[used:])
+		used += n
+		e.tally.Received += int64(n)
+		for range answers {
+			if err := p.gotAnswer(now); err != nil {
+				return 0, err
+			}
 		}
-		e.gotAnswer(p, p.began[p.answered%uint64(len(p.began))], now)
-		p.answered++
+		if more = errors.Is(err, errStatus); more {
+			if err := p.gotRefusal(err); err != nil {
+				return 0, err
+			}
+			more, err = !last, nil
+		}
 	}
+	p.begun = used < len(in) || p.position != position{}
 	switch {
 	case err != nil && p.alerted(in):
 		return 0, errAlert
 	case err != nil:
 		return 0, err
-	case used < len(in) && p.answered == p.sent:
+	case used < len(in) && p.sent == p.answered:
 		return 0, errUnasked
-	case answers == 0:
+	case p.answered == before:
+		if len(p.unsent) > 0 {
+			p.push(now) // the server may have taken more
+		}
 		return used, nil
 	case p.held && !e.probing && !last:
 		e.heard(p)
-	case last || p.answered == p.sent && (p.held || e.plan.Churn || e.over || e.spent()):
-		return used, p.hangUp()
-	default:
+	}
+	return used, p.next(now, last)
+}
+
+// next does what may follow when answers have come, the last of the connection perhaps,
+// or when a long request is out.
+func (p *place) next(now time.Duration, last bool) error {
+	e := p.engine
+	enough := e.over || e.plan.Churn || e.spent()
+	if p.held {
+		enough = e.probing
+	}
+	switch {
+	case last || enough && p.settled():
+		return p.leave()
+	case !p.held && !e.plan.Churn:
 		p.fill(now)
 	}
-	return used, nil
+	return nil
+}
+
+// gotAnswer takes note of an answer that is right.
+func (p *place) gotAnswer(now time.Duration) error {
+	if p.answered == p.sent {
+		return errUnasked
+	}
+	p.engine.gotAnswer(p, p.began[p.answered%uint64(len(p.began))], now)
+	p.answered++
+	return nil
+}
+
+// gotRefusal takes note of an answer that is none of those that are wanted.
+func (p *place) gotRefusal(err error) error {
+	if p.answered == p.sent {
+		return errUnasked
+	}
+	p.engine.count(err)
+	p.answered++
+	return nil
+}
+
+// leave ends the connection behind its last answer, or leaves that to the server.
+func (p *place) leave() error {
+	e := p.engine
+	if p.leaving = e.plan.Close && !e.over && p.settled(); p.leaving {
+		return nil
+	}
+	e.giveBack(p.sent - p.answered) // what follows a last answer the server does not serve
+	return p.hangUp()
 }
 
 // EOF is called when the server has finished sending.
@@ -179,77 +239,27 @@ var errAlert = tlsError{errors.New("the server answers with an alert of TLS: giv
 // finished takes note that the server has finished sending, with so many bytes that are
 // of no use, which may be how it says that the answer is whole.
 func (p *place) finished(c *worker.Conn, rest int) error {
-	e := p.engine
-	if rest > 0 || !e.protocol.endsAnswer(&p.position) {
+	if p.leaving && rest == 0 {
+		return p.hangUp()
+	}
+	answer, err := p.engine.protocol.end(&p.position)
+	switch {
+	case rest > 0 || !answer:
 		return c.Close()
+	case errors.Is(err, errStatus):
+		err = p.gotRefusal(err)
+	case err == nil:
+		err = p.gotAnswer(p.engine.now())
 	}
-	if p.answered == p.sent {
-		return errUnasked
+	if err != nil {
+		return err
 	}
-	now := e.now()
-	p.active, p.position = now, position{}
-	e.gotAnswer(p, p.began[p.answered%uint64(len(p.began))], now)
-	p.answered++
+	p.engine.giveBack(p.sent - p.answered)
 	return p.hangUp()
 }
 
 // errUnasked: there was an answer too many.
 var errUnasked = errors.New("an answer to no request")
-
-// fill sends as many requests as may be under way.
-func (p *place) fill(now time.Duration) {
-	e := p.engine
-	for p.open && p.sent-p.answered < uint64(len(p.began)) {
-		began, ok := now, e.plan.Churn // whose request was issued before it dialled
-		if !ok {
-			began, ok = e.issue(p, now)
-		}
-		if !ok {
-			break
-		}
-		if p.send(began, now); e.plan.Churn {
-			break
-		}
-	}
-	if (e.over || e.spent()) && p.open && p.sent == p.answered {
-		_ = p.hangUp() // if it is closing already, that is reported
-	}
-}
-
-// hangUp closes the connection, whose end is then no error.
-func (p *place) hangUp() error {
-	p.ending = true
-	if p.tunnel != nil {
-		p.tunnel.end()
-		p.flush()
-	}
-	return p.conn.Close()
-}
-
-// flush writes what the tunnel has to say.
-func (p *place) flush() {
-	if sealed := &p.engine.sealed; sealed.Len() > 0 {
-		_, _ = p.conn.Write(sealed.Bytes()) // an error is the end of the connection
-		sealed.Reset()
-	}
-}
-
-func (p *place) send(began, now time.Duration) {
-	e := p.engine
-	if p.sent == p.answered {
-		p.active = now // only now something is due
-	}
-	request := e.protocol.request(p.sent)
-	p.began[p.sent%uint64(len(p.began))] = began
-	p.sent++
-	e.tally.Sent += int64(len(request))
-	if p.tunnel != nil {
-		p.tunnel.seal(request)
-		p.flush()
-		return
-	}
-	_, _ = p.conn.Write(request) // an error is the end of the connection
-}
 
 // Close is called when the connection has ended.
 func (p *place) Close(_ *worker.Conn, err error) {
@@ -258,13 +268,18 @@ func (p *place) Close(_ *worker.Conn, err error) {
 		p.tunnel.abandon()
 	}
 	switch {
+	case p.tardy && p.leaving:
+		err = errLingers
 	case p.tardy:
 		err = errTimeout
 	case p.ending:
 		err = nil
 	case err == nil:
-		err = io.EOF
+		err = p.broken(io.EOF)
+	default:
+		err = p.broken(err)
 	}
+	p.dropUnsent()
 	p.ended(err)
 }
 
@@ -297,31 +312,6 @@ func (p *place) count() *int {
 
 // late reports whether an answer, or the connection, is overdue.
 func (p *place) late(now time.Duration) bool {
-	waits := p.sent > p.answered || p.tunnel != nil && p.tunnel.shaking()
+	waits := !p.settled() || p.leaving || p.tunnel != nil && p.tunnel.shaking()
 	return p.open && waits && now-p.active > p.engine.plan.Timeout
-}
-
-// kind tells errors apart, and says what to do about those of this side.
-func kind(err error) (name, advice string) {
-	switch {
-	case errors.Is(err, errTimeout), errors.Is(err, worker.ErrDialTimeout), errors.Is(err, unix.ETIMEDOUT), errors.Is(err, worker.ErrWriteTimeout):
-		return KindTimeout, ""
-	case errors.Is(err, errWrong), errors.Is(err, errUnasked), errors.Is(err, worker.ErrInputFull):
-		return KindWrong, err.Error()
-	case errors.As(err, new(tlsError)):
-		return KindTLS, explainTLS(err)
-	case errors.Is(err, errNoHandshake), errors.Is(err, errCut):
-		return KindClosed, err.Error()
-	case errors.Is(err, io.EOF):
-		return KindClosed, ""
-	case errors.Is(err, unix.ECONNREFUSED):
-		return KindRefused, ""
-	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
-		return KindReset, ""
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		return KindDescriptors, "out of descriptors: raise the limit (ulimit -n), or use more --processes"
-	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return KindPorts, "out of ports: those of a closed connection are free again after a while (TIME_WAIT); give more addresses to dial from with --source, or fewer connections"
-	}
-	return KindOther, err.Error()
 }

@@ -31,7 +31,7 @@ import (
 const (
 	Echo  = "echo"  // bytes; the same come back
 	Lines = "lines" // a line; a line comes back that ends with it
-	HTTP  = "http"  // a GET; a response of status 200 to 399, whole
+	HTTP  = "http"  // a request; an answer to it, whole, with the status and the body that are expected
 )
 
 // Plan says what to do. Check has to pass first.
@@ -48,7 +48,14 @@ type Plan struct {
 	Churn    bool          `json:"churn"`    // a connection for each request
 	Idle     int           `json:"idle"`     // connections that are held, and probed at the end
 	Timeout  time.Duration `json:"timeout"`  // for connecting, and for progress when an answer is due
-	Path     string        `json:"path"`     // of HTTP requests
+	Path     string        `json:"path"`     // of HTTP requests, as what follows
+	Method   string        `json:"method"`   // "": GET, or POST if there is a body
+	Headers  []string      `json:"headers"`  // lines without their end
+	Body     *Content      `json:"body"`     // nil: none
+	Chunked  bool          `json:"chunked"`  // the body is sent in chunks
+	Expect   *Content      `json:"expect"`   // of answers whose status is right; nil: whatever comes, as long as it says
+	Status   int           `json:"status"`   // that is right; 0: 200 to 399
+	Close    bool          `json:"close"`    // with Churn: requests say Connection: close, and the server ends the connection
 	Sources  []netip.Addr  `json:"sources"`  // addresses to dial from, in turn; none: the kernel's choice
 	TLS      *TLS          `json:"tls"`      // nil: connections are plain
 
@@ -87,7 +94,7 @@ func (p *Plan) Check() error {
 		{p.Requests > 0 && p.Warmup > 0, "warmup goes with duration: requests are all measured"},
 		{p.Requests > 0 && p.Conns == 0, "requests need conns to send on"},
 		{p.Timeout <= 0, "timeout is more than 0: without it a server that stalls would never be reported"},
-		{p.Mode == HTTP && p.Size != 0, "size is for echo and lines: an HTTP server decides what it answers"},
+		{p.Mode == HTTP && p.Size != 0, "size is for echo and lines: of HTTP there is body"},
 		{p.Mode == HTTP && (!strings.HasPrefix(p.Path, "/") || strings.ContainsAny(p.Path, " \r\n")), fmt.Sprintf("path %q: begin it with a slash, and escape blanks", p.Path)},
 		{p.Mode == Echo && (p.Size < 1 || p.Size > maxEcho/max(p.Pipeline, 1)), fmt.Sprintf("size times pipeline is from 1 to %d bytes", maxEcho)},
 		{p.Mode == Lines && (p.Size < 2 || p.Size > maxLine), fmt.Sprintf("a line has from 2 to %d bytes, its end included", maxLine)},
@@ -97,6 +104,9 @@ func (p *Plan) Check() error {
 		if rule.broken {
 			return errors.New(rule.reason)
 		}
+	}
+	if err := p.checkHTTP(); err != nil {
+		return err
 	}
 	_, err := p.encryption()
 	return err

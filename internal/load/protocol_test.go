@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -24,8 +23,8 @@ func fed(p protocol, in []byte, piece int) (answers int, last bool, err error) {
 		}
 		rest = rest[used:]
 	}
-	if p.endsAnswer(&position) {
-		return answers + 1, true, nil
+	if answer, err := p.end(&position); answer {
+		return answers + 1, true, err
 	}
 	return answers, false, nil
 }
@@ -75,64 +74,6 @@ func TestEchoAndLines(t *testing.T) {
 	if n, _, err := fed(p, answers, 7); n != 3 || err != nil {
 		t.Errorf("with something before: %d, %v", n, err)
 	}
-}
-
-func TestHTTP(t *testing.T) {
-	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n\r\n"
-	tests := []struct {
-		name, in string
-		answers  int
-		last     bool
-		wrong    bool
-	}{
-		{name: "a length", in: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", answers: 1},
-		{name: "none", in: "HTTP/1.1 204 No Content\r\n\r\n", answers: 1},
-		{name: "of nothing", in: "HTTP/1.1 301 Moved\r\ncontent-length:0\r\n\r\n", answers: 1},
-		{name: "chunks", in: chunked, answers: 1},
-		{name: "a trailer", in: strings.Replace(chunked, "0\r\n\r\n", "0\r\nA: b\r\n\r\n", 1), answers: 1},
-		{name: "two", in: chunked + "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", answers: 2},
-		{name: "the last", in: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", answers: 1, last: true},
-		{name: "of HTTP/1.0", in: "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", answers: 1, last: true},
-		{name: "of HTTP/1.0, kept", in: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx", answers: 1},
-		{name: "unfinished", in: "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello"},
-		{name: "an error", in: "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", wrong: true},
-		{name: "something else", in: "SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n", wrong: true},
-		{name: "no length", in: "HTTP/1.1 200 OK\r\n\r\nhello", answers: 1, last: true},
-		{name: "no length, of HTTP/1.0", in: "HTTP/1.0 200 OK\r\n\r\nhello", answers: 1, last: true},
-		{name: "no length, and no body", in: "HTTP/1.1 200 OK\r\n\r\n", answers: 1, last: true},
-		{name: "no length, after others", in: chunked + "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", answers: 2, last: true},
-		{name: "coded, without chunks", in: "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: gzip\r\n\r\nhello", answers: 1, last: true},
-		{name: "coded, in chunks", in: strings.Replace(chunked, "chunked", "gzip, Chunked", 1), answers: 1},
-		{name: "an early hint", in: "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + chunked, answers: 1},
-		{name: "continue, and a hint", in: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\nConnection: close\r\n\r\n" + chunked, answers: 1},
-		{name: "a hint alone", in: "HTTP/1.1 103 Early Hints\r\n\r\n"},
-		{name: "another protocol", in: "HTTP/1.1 101 Switching Protocols\r\n\r\nhello", wrong: true},
-		{name: "a wrong length", in: "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", wrong: true},
-		{name: "a wrong chunk", in: strings.Replace(chunked, "5\r\n", "5g\r\n", 1), wrong: true},
-	}
-	for _, test := range tests {
-		for _, piece := range []int{1, 5, len(test.in)} {
-			answers, last, err := fed(newHTTP("/", "host"), []byte(test.in), piece)
-			if answers != test.answers || last != test.last || errors.Is(err, errWrong) != test.wrong {
-				t.Errorf("%s, in pieces of %d: %d answers, last %v, %v", test.name, piece, answers, last, err)
-			}
-		}
-	}
-}
-
-// Whatever a server sends, the scan takes no more than there is, and pieces make
-// no difference.
-func FuzzHTTP(f *testing.F) {
-	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 204 No Content\r\n\r\n"), 3)
-	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), 7)
-	f.Fuzz(func(t *testing.T, in []byte, piece int) {
-		p := newHTTP("/", "host")
-		whole, lastWhole, errWhole := fed(p, in, max(len(in), 1))
-		pieces, lastPieces, errPieces := fed(p, in, min(max(piece, 1), 1000))
-		if whole != pieces || lastWhole != lastPieces || (errWhole == nil) != (errPieces == nil) {
-			t.Errorf("whole: %d, %v, %v; in pieces: %d, %v, %v", whole, lastWhole, errWhole, pieces, lastPieces, errPieces)
-		}
-	})
 }
 
 func BenchmarkScan(b *testing.B) {

@@ -32,11 +32,14 @@ func (e *engine) issue(p *place, now time.Duration) (due time.Duration, ok bool)
 	return due, true
 }
 
+// giveBack takes back requests that were sent and that no server will have looked at.
+func (e *engine) giveBack(count uint64) { e.issued -= int64(count) }
+
 // closeDone closes the connections that have nothing more to send or to receive, but for
 // p's.
 func (e *engine) closeDone(p *place) {
 	for _, other := range e.places {
-		if other != p && other.ready() && other.sent == other.answered {
+		if other != p && other.ready() && other.settled() {
 			_ = other.hangUp() // it may be closing already
 		}
 	}

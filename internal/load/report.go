@@ -24,6 +24,7 @@ type Report struct {
 	Latency       *Summary         `json:"latency,omitempty"` // of a request: from when it was sent, or with a rate was due
 	Connect       *Summary         `json:"connect,omitempty"`
 	TLS           *Handshakes      `json:"tls,omitempty"`
+	HTTP          *Answers         `json:"http,omitempty"`
 	Cycle         *Summary         `json:"cycle,omitempty"` // of churn: connect, exchange, close
 	Idle          *Idle            `json:"idle,omitempty"`
 	CPUSeconds    float64          `json:"cpu_seconds"` // of this side
@@ -44,6 +45,12 @@ type Handshakes struct {
 	PerSecond  float64          `json:"per_second"` // while measuring
 	Latency    *Summary         `json:"latency,omitempty"`
 	Sessions   map[string]int64 `json:"sessions"` // handshakes by version and suite
+}
+
+// Answers is what HTTP has come to.
+type Answers struct {
+	Statuses   map[string]int64 `json:"statuses"`    // answers by status, over all
+	IdleClosed int64            `json:"idle_closed"` // connections that the server has ended between requests; no error, since none was lost
 }
 
 // Summary describes latencies.
@@ -76,6 +83,10 @@ const (
 	KindReset       = "reset"       // by the server
 	KindTimeout     = "timeout"     // no connection, or no progress of an answer
 	KindClosed      = "closed"      // by the server, before the answer
+	KindUnanswered  = "unanswered"  // HTTP: the connection ended before any byte of the first answer
+	KindStale       = "stale"       // HTTP: likewise, on a connection that had answered before: the request met its end
+	KindCut         = "cut"         // HTTP: the connection ended within an answer
+	KindStatus      = "status"      // HTTP: the answer has another than is wanted
 	KindWrong       = "wrong"       // the answer
 	KindDescriptors = "descriptors" // none left on this side
 	KindPorts       = "ports"       // likewise
@@ -116,6 +127,9 @@ func (t *tally) report(p *Plan) *Report {
 		if t.Seconds > 0 {
 			r.TLS.PerSecond = float64(t.Shaken) / t.Seconds
 		}
+	}
+	if p.Mode == HTTP {
+		r.HTTP = &Answers{Statuses: t.Statuses, IdleClosed: t.IdleClosed}
 	}
 	if p.Idle > 0 {
 		r.Idle = &Idle{Opened: t.Held, Answered: t.Alive, Probe: t.Probe.summary()}

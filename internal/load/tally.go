@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -24,14 +25,16 @@ type tally struct {
 	Received    int64            `json:"received"`
 	CPUSeconds  float64          `json:"cpu_seconds"`
 	Handshakes  int64            `json:"handshakes"`
-	Resumed     int64            `json:"resumed"`  // of those
-	Shaken      int64            `json:"shaken"`   // of those, while measuring
-	Sessions    map[string]int64 `json:"sessions"` // handshakes by version and suite
-	Held        int64            `json:"held"`     // idle connections that were opened
-	Alive       int64            `json:"alive"`    // and answered at the end
-	Errors      map[string]int64 `json:"errors"`   // by kind
-	Advice      map[string]bool  `json:"advice"`   // what the errors mean, once each
-	Series      []int64          `json:"series"`   // answers in each interval of the measuring
+	Resumed     int64            `json:"resumed"`     // of those
+	Shaken      int64            `json:"shaken"`      // of those, while measuring
+	Sessions    map[string]int64 `json:"sessions"`    // handshakes by version and suite
+	Held        int64            `json:"held"`        // idle connections that were opened
+	Alive       int64            `json:"alive"`       // and answered at the end
+	Statuses    map[string]int64 `json:"statuses"`    // answers of HTTP by status, those that are not wanted too
+	IdleClosed  int64            `json:"idle_closed"` // connections of HTTP that the server has ended between requests
+	Errors      map[string]int64 `json:"errors"`      // by kind
+	Advice      map[string]bool  `json:"advice"`      // what the errors mean, once each
+	Series      []int64          `json:"series"`      // answers in each interval of the measuring
 
 	Latency   histogram `json:"latency"` // of a request
 	Connect   histogram `json:"connect"`
@@ -68,8 +71,16 @@ func (h *histogram) UnmarshalJSON(b []byte) error {
 
 func newTally() *tally {
 	return &tally{
-		Errors: make(map[string]int64), Advice: make(map[string]bool), Sessions: make(map[string]int64),
+		Errors: make(map[string]int64), Advice: make(map[string]bool), Sessions: make(map[string]int64), Statuses: make(map[string]int64),
 		Latency: newHistogram(), Connect: newHistogram(), Handshake: newHistogram(), Cycle: newHistogram(), Probe: newHistogram(),
+	}
+}
+
+func (t *tally) countStatuses(h *http) {
+	for status, count := range h.statuses {
+		if count > 0 {
+			t.Statuses[strconv.Itoa(status)] = count
+		}
 	}
 }
 
@@ -105,6 +116,10 @@ func (t *tally) add(other *tally) {
 	for session, count := range other.Sessions {
 		t.Sessions[session] += count
 	}
+	for status, count := range other.Statuses {
+		t.Statuses[status] += count
+	}
+	t.IdleClosed += other.IdleClosed
 	t.Held += other.Held
 	t.Alive += other.Alive
 	for kind, count := range other.Errors {

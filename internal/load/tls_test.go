@@ -234,7 +234,7 @@ func TestTLSEndsAnswer(t *testing.T) {
 		p.TLS = &TLS{Insecure: true}
 		p.Conns, p.Requests = 1, 3
 		r, err := Run(t.Context(), p, nil, nil)
-		if err != nil || r.OK != whole || whole && r.Requests != 3 || !whole && (r.Requests != 2 || r.Errors[KindClosed] != 1) {
+		if err != nil || r.OK != whole || whole && r.Requests != 3 || !whole && (r.Requests != 2 || r.Errors[KindCut] != 1) {
 			t.Errorf("whole %v: %+v, %v", whole, r, err)
 		}
 	}
