@@ -1,6 +1,7 @@
 // Package forworkertest is how package worker/workertest drives a loop of package worker
-// by hand. It exists so that package worker need not export what that takes: worker sets
-// New, and workertest, which programs import for their tests, calls it.
+// by hand, or has a whole worker in its process. It exists so that package worker need not
+// export what that takes: worker sets New and Serve, and workertest, which programs import
+// for their tests, calls them.
 package forworkertest
 
 import (
@@ -37,3 +38,24 @@ type Connection struct {
 // name. Package worker sets it before main begins. closed is called within the methods
 // of Loop, for each connection that ended, with its cause.
 var New func(handler, options any, closed func(id uint64, cause error)) (Loop, error)
+
+// Worker is a whole worker in this process, with a clock, and goroutines of its own. Any
+// goroutine may call its methods.
+type Worker interface {
+	// Adopt hands it an accepted, non-blocking socket, for a connection of that listener and
+	// those addresses; it numbers them itself. It takes ownership of fd, even on error. It
+	// blocks while too many wait.
+	Adopt(c Connection, fd int) error
+	// Drain has the connections finish, for no longer than deadline; 0: without limit. It
+	// does not wait for that.
+	Drain(deadline time.Duration) error
+	// Wait waits until it has ended, and returns its error.
+	Wait() error
+	// Close stops it, if it has not ended, waits until it has, and returns its error. It is
+	// called once.
+	Close() error
+}
+
+// Serve starts a worker for a worker.Handler and []worker.Option. Package worker sets it
+// before main begins.
+var Serve func(handler, options any) (Worker, error)

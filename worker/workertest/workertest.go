@@ -13,6 +13,9 @@
 // included. All are for one goroutine at a time, on which the loop then runs: a method
 // of a worker.Conn called on another one panics (worker.ErrWrongGoroutine). A Streams
 // handler needs no such thing: call its function with a listener of package net.
+//
+// For tests with real clients there is Serve: a whole worker in the test's process, which
+// serves what a listener of package net accepts, with goroutines and a clock of its own.
 package workertest
 
 import (
