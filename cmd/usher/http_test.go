@@ -21,14 +21,14 @@ import (
 )
 
 func init() {
-	helpers["worker-web"] = func() { web(func(s *http.Server, l net.Listener) error { return s.Serve(l) }) }
+	helpers["worker-web"] = func() { streamsWeb(func(s *http.Server, l net.Listener) error { return s.Serve(l) }) }
 	helpers["worker-web-tls"] = func() { // with the files of a certificate and its key
-		web(func(s *http.Server, l net.Listener) error { return s.ServeTLS(l, os.Args[2], os.Args[3]) })
+		streamsWeb(func(s *http.Server, l net.Listener) error { return s.ServeTLS(l, os.Args[2], os.Args[3]) })
 	}
 }
 
-// web is a worker made of net/http, with a bit of everything.
-func web(serve func(*http.Server, net.Listener) error) {
+// streamsWeb is a worker made of net/http, with a bit of everything.
+func streamsWeb(serve func(*http.Server, net.Listener) error) {
 	server := &http.Server{Handler: webMux()}
 	worker.Main(worker.Streams(func(l net.Listener) error {
 		if err := serve(server, l); !errors.Is(err, net.ErrClosed) {

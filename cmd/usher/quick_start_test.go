@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -138,7 +139,7 @@ func checkEcho(t *testing.T, conn net.Conn, text string) {
 // is only looked for.
 func TestReadmeQuickStart(t *testing.T) {
 	const root = "../.."
-	want := []string{"go run ./cmd/usher serve", "go test ./..."}
+	want := []string{"go run ./cmd/usher serve", "go test ./...", "go run ./cmd/usher serve --app files --root ."}
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +161,25 @@ func TestReadmeQuickStart(t *testing.T) {
 		t.Skipf("the default address is not free: %v", err)
 	}
 	_ = probe.Close() // nobody has connected
-	runQuickStart(t, freshCopy(t, root), commands[0], address)
+	fresh := freshCopy(t, root)
+	runQuickStart(t, fresh, commands[0], address, func() {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkEcho(t, conn, "hello\n")
+	})
+	runQuickStart(t, fresh, commands[2], address, func() {
+		answer, err := http.Get("http://" + address + "/README.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if got, err := io.ReadAll(answer.Body); string(got) != string(readme) || err != nil {
+			t.Errorf("got %d bytes of README.md, %v; want %d", len(got), err, len(readme))
+		}
+		http.DefaultClient.CloseIdleConnections()
+	})
 }
 
 // quickStart returns the lines of the first sh block under the heading Quick start.
@@ -197,10 +216,10 @@ func freshCopy(t *testing.T, root string) string {
 	return fresh
 }
 
-// runQuickStart runs a command line, talks to the server, and ends it by a
+// runQuickStart runs a command line, has talk talk to the server, and ends that by a
 // signal to the master. Ctrl-C would reach go run too, which then fails whatever
 // the master does.
-func runQuickStart(t *testing.T, dir, line, address string) {
+func runQuickStart(t *testing.T, dir, line, address string, talk func()) {
 	t.Helper()
 	words := strings.Fields(line)
 	cmd := exec.Command(words[0], words[1:]...)
@@ -229,11 +248,7 @@ func runQuickStart(t *testing.T, dir, line, address string) {
 	if match == nil {
 		t.Fatalf("start line %q, want it to match %s", start, startLine)
 	}
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkEcho(t, conn, "hello\n")
+	talk()
 	master, err := strconv.Atoi(match[2])
 	if err != nil {
 		t.Fatal(err)

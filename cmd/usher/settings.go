@@ -45,7 +45,17 @@ var settings = []*setting{
 		key: "app", field: func(v *values) any { return &v.App },
 		byDefault: "echo", choices: appNames(),
 		help: "Built-in worker to run when no program is given.",
-		more: "`echo` sends the bytes back, `lines` answers each line after the worker's pid and the client's address.",
+		more: "`echo` sends the bytes back, `lines` answers each line after the worker's pid and the client's address. `files` serves the files of the folder `root` by HTTP, `hello` answers every request with a short text, for measuring.",
+	},
+	{
+		key: "root", field: func(v *values) any { return &v.root },
+		placeholder: "PATH", kept: true,
+		help: "Folder that --app files serves: nothing outside of it, and nothing that begins with a dot, but for /.well-known.",
+		more: "A symlink is followed at the start and by each reload; those within the folder are if they are relative and stay in it. A change of a file shows within a second. `index.html` is the page of its folder. What lies beside a file with `.zst`, `.br` or `.gz` added to its name is sent in its place to clients that take it, whichever of the two is newer, as with nginx's `gzip_static`. ETags are strong: of size, time in nanoseconds and coding.",
+	},
+	{
+		key: "list", field: func(v *values) any { return &v.list },
+		help: "Have --app files answer with a page of what is in a folder that has no index.html; without it the answer is 403.",
 	},
 	{
 		key: "dispatch", field: func(v *values) any { return &v.Dispatch },

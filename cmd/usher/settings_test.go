@@ -204,8 +204,11 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 		"listen":  `["127.0.0.2:0"]`,
 		"workers": "2",
 		"program": fmt.Sprintf("[%q, %q, %q]", self(), "worker", "lines"),
+		"app":     `"lines"`,
 	}
-	certificates := tlsLines(t)
+	several := tlsLines(t) // lines where one will not do
+	several["root"] = []string{`app = "files"`, fmt.Sprintf("root = %q", t.TempDir())}
+	several["list"] = append(several["root"], `list = true`)
 	for _, row := range settings {
 		if row.beforeFile {
 			continue
@@ -215,7 +218,7 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 			value = row.kind().inFile(examples(row)[0])
 		}
 		lines := []string{row.key + " = " + value}
-		if own := certificates[row.key]; own != nil {
+		if own := several[row.key]; own != nil {
 			lines = own
 		}
 		switch {
@@ -229,6 +232,9 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 		}
 		if row.key != "tls-client-ca" {
 			lines = append(lines, `tls-client-ca = ""`) // nor that
+		}
+		if row.key != "root" && row.key != "list" {
+			lines = append(lines, `root = ""`) // nor that
 		}
 		t.Log(lines)
 		s.write(lines...)

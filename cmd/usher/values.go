@@ -23,6 +23,8 @@ type values struct {
 	logFile    madePath
 	logLevel   string
 	logFormat  string
+	root       string // of the app files; relative ones count from Config.Directory
+	list       bool
 }
 
 // place has the paths of what is made at the start count from where they did then.
@@ -70,7 +72,14 @@ func (r *reading) config(s *sources) (master.Config, error) {
 	r.values.FillIn() // so that allows takes a 0 that stands for a default for that default
 	config := r.values.Config
 	var err error
-	if config.Program, config.ProgramGiven, err = r.program(s); err != nil {
+	if err := r.values.checkFiles(); err != nil {
+		return master.Config{}, r.locate(err)
+	}
+	config.Program, config.ProgramGiven, err = r.program(s)
+	switch {
+	case errors.Is(err, master.ErrConfig):
+		return master.Config{}, r.locate(err)
+	case err != nil:
 		return master.Config{}, usageError{err}
 	}
 	config.PrivateControl = config.Control == defaultControl().path && defaultControl().private
@@ -97,5 +106,13 @@ func (r *reading) program(s *sources) (program []string, given string, err error
 	if err != nil {
 		return nil, "", errors.New("cannot find this program's own file; give a worker program after --")
 	}
-	return []string{self, "worker", r.values.App}, "usher's own file, which has the app " + r.values.App, nil
+	program, given = []string{self, "worker", r.values.App}, "usher's own file, which has the app "+r.values.App
+	if r.values.App == filesApp {
+		args, err := r.filesArguments()
+		if err != nil {
+			return nil, "", err
+		}
+		program = append(program, args...)
+	}
+	return program, given, nil
 }
