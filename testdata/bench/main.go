@@ -51,6 +51,9 @@ var parts = []part{
 	{"tls-plain", "plain echo and churn, to the build of --also", (*bench).plain},
 	{"web-hello", "a small answer over HTTP: on the loop, on goroutines, nginx, net/http", (*bench).webHello},
 	{"web-files", "files of three sizes, to nginx's sendfile", (*bench).webFiles},
+	{"web-idle", "memory of idle keep-alive connections, plain and TLS", (*bench).webIdle},
+	{"web-rate", "latencies of hello at 20,000 requests a second", (*bench).webRate},
+	{"web-deploy", "idle keep-alive connections and requests through 20 reloads", (*bench).webDeploy},
 	{"web-plain", "plain echo and churn, to the build of --also", (*bench).plain},
 }
 

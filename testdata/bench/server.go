@@ -152,7 +152,7 @@ func (b *bench) build() error {
 	}
 	for name, all := range map[string][]*server{
 		"net": {goNet, tlsNet}, "netpoll": {netpoll}, "gnet": {gnet}, "nethttp": {netHTTP, tlsHTTP, webHTTP}, "fasthttp": {fastHTTP},
-		"streams": {streamHTTP, webStreams}, "collecting": {tlsCollecting}, "web": {webInline, webRunning},
+		"streams": {streamHTTP, webStreams}, "collecting": {tlsCollecting}, "web": {webInline, webRunning, tlsWeb},
 	} {
 		if all[0].missing != "" {
 			continue
@@ -162,7 +162,7 @@ func (b *bench) build() error {
 			miss(all, "it does not build here")
 		}
 	}
-	for name, all := range map[string][]*server{"node": {node}, "nginx": {nginx, tlsNginx, webNginx}} {
+	for name, all := range map[string][]*server{"node": {node}, "nginx": {nginx, tlsNginx, webNginx}, "haproxy": {haproxy}} {
 		if _, err := exec.LookPath(name); err != nil {
 			miss(all, "not installed")
 		}

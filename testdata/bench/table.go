@@ -60,7 +60,7 @@ func (b *bench) markdown(reference string) string {
 		}
 	}
 	if g := b.grid; len(g.rows) > 0 {
-		fmt.Fprintf(&out, "\n| ratio to %s | %s |\n|---%s|\n", reference, strings.Join(g.columns, " | "), strings.Repeat("|---", len(g.columns)))
+		fmt.Fprintf(&out, "\n| ratio to %s, or as a column says | %s |\n|---%s|\n", reference, strings.Join(g.columns, " | "), strings.Repeat("|---", len(g.columns)))
 		for _, row := range g.rows {
 			fmt.Fprintf(&out, "| %s |", row)
 			for _, column := range g.columns {

@@ -78,9 +78,9 @@ func (b *bench) tlsFootprint(i *instance, count int) (asIs, collected int64, err
 func collect(i *instance) error {
 	pids := i.tree()
 	switch i.server {
-	case tlsCollecting:
+	case tlsCollecting, tlsWeb, webRunning:
 		pids = pids[1:] // its workers
-	case tlsHTTP:
+	case tlsHTTP, webHTTP:
 	default:
 		return nil
 	}

@@ -28,6 +28,9 @@ var (
 	webRunning = &server{name: "**usher**, a goroutine for each request", http: true, argv: func(b *bench, port, workers int) []string {
 		return b.usher(port, "--workers", strconv.Itoa(workers), "--", b.program("web"))
 	}}
+	tlsWeb = &server{name: webRunning.name, http: true, tls: true, argv: func(b *bench, port, workers int) []string {
+		return b.usherTLS(port, "--workers", strconv.Itoa(workers), "--", b.program("web"))
+	}}
 	webFileServer = &server{name: "**usher**, --app files", http: true, argv: func(b *bench, port, workers int) []string {
 		return b.usher(port, "--workers", strconv.Itoa(workers), "--app", "files", "--root", b.filesRoot())
 	}}
