@@ -152,7 +152,7 @@ func (b *bench) build() error {
 	}
 	for name, all := range map[string][]*server{
 		"net": {goNet, tlsNet}, "netpoll": {netpoll}, "gnet": {gnet}, "nethttp": {netHTTP, tlsHTTP, webHTTP}, "fasthttp": {fastHTTP},
-		"streams": {streamHTTP, webStreams}, "collecting": {tlsCollecting}, "web": {webInline, webRunning, tlsWeb},
+		"streams": {streamHTTP, webStreams}, "collecting": {tlsCollecting}, "web": {webRunning, tlsWeb},
 	} {
 		if all[0].missing != "" {
 			continue
@@ -166,9 +166,6 @@ func (b *bench) build() error {
 		if _, err := exec.LookPath(name); err != nil {
 			miss(all, "not installed")
 		}
-	}
-	if !b.has("--root") {
-		webFileServer.missing = "this build has no files"
 	}
 	return b.buildTLS()
 }

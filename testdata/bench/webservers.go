@@ -22,8 +22,8 @@ var (
 	webNginx = &server{name: "nginx", http: true, argv: func(b *bench, port, workers int) []string {
 		return []string{"nginx", "-p", b.scratch, "-e", "stderr", "-c", b.nginxWebConfig(port, workers)}
 	}}
-	webInline = &server{name: "**usher**, on the loop", http: true, argv: func(b *bench, port, workers int) []string {
-		return b.usher(port, "--workers", strconv.Itoa(workers), "--", b.program("web"), "inline")
+	webInline = &server{name: "**usher**, --app hello, on the loop", http: true, argv: func(b *bench, port, workers int) []string {
+		return b.usher(port, "--workers", strconv.Itoa(workers), "--app", "hello")
 	}}
 	webRunning = &server{name: "**usher**, a goroutine for each request", http: true, argv: func(b *bench, port, workers int) []string {
 		return b.usher(port, "--workers", strconv.Itoa(workers), "--", b.program("web"))

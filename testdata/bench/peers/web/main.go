@@ -1,6 +1,5 @@
-// A worker of usher that says hello over HTTP by package web: a request's handler runs on
-// a goroutine, or with the argument "inline" on the loop. SIGUSR2 has it collect its
-// garbage.
+// A worker of usher that says hello over HTTP by package web, each request's handler on a
+// goroutine. SIGUSR2 has it collect its garbage.
 package main
 
 import (
@@ -23,12 +22,8 @@ func main() {
 			debug.FreeOSMemory()
 		}
 	}()
-	var options []web.Option
-	if len(os.Args) > 1 && os.Args[1] == "inline" {
-		options = append(options, web.Inline())
-	}
 	worker.Main(web.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = io.WriteString(w, "hello, world\n") // the client sees what it lacks
-	}), options...))
+	})))
 }
