@@ -37,6 +37,7 @@ type exchange struct {
 	ending    ending      // set before the pipe's end
 
 	// The loop's:
+	ended  bool // the peer has finished sending
 	paused bool
 	held   bool // the connection's input has a bound of its own (SetMaxInput)
 }
@@ -91,7 +92,7 @@ func (x *exchange) leave() {
 // finish is wire's.
 func (x *exchange) finish(b []byte, e ending) error {
 	x.ending = e
-	return x.pipe.end(b, x.answered)
+	return x.pipe.end(b, x.answered, nil)
 }
 
 // last is wire's.
@@ -155,6 +156,7 @@ func (x *exchange) resume() {
 // EOF says that the client has finished sending. As with net/http that may mean that it
 // has gone, so the context ends; what the handler writes is sent all the same.
 func (x *exchange) EOF(*worker.Conn, []byte) error {
+	x.ended = true
 	if x.body != nil {
 		x.body.feed.end(io.EOF)
 	}
@@ -165,7 +167,7 @@ func (x *exchange) EOF(*worker.Conn, []byte) error {
 }
 
 // Low lets the handler write on.
-func (x *exchange) Low(*worker.Conn) { x.pipe.low() }
+func (x *exchange) Low(*worker.Conn) { x.pipe.setChoked(false) }
 
 // Close lets the handler know that the connection is gone.
 func (x *exchange) Close(_ *worker.Conn, err error) {

@@ -17,7 +17,7 @@ import (
 //	          │                                   ▼
 //	          └──answered── inlined (on the loop), exchange (on a goroutine)
 //	                                                  │
-//	                                                  └──Hijack──► hijacked
+//	                                                  └──Hijack──► hijackedSession
 //
 // idle is the session of all connections between requests. There are three, by what was
 // served before; they keep nothing of a connection.

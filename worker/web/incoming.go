@@ -136,7 +136,7 @@ func (t *incoming) start(x *exchange, r *http.Request, b *body, in []byte, end i
 	x.began, x.request, x.body = t.headDone(), r, b
 	x.finishing.Store(t.heading != nil && t.heading.last)
 	x.held = t.heading != nil
-	x.pipe.init(c)
+	x.pipe.open(c)
 	if s.writeTimeout > 0 {
 		x.pipe.deadline = time.Now().Add(s.writeTimeout)
 	}

@@ -27,7 +27,7 @@ type settings struct {
 	baseContext       context.Context
 	noGeneralOptions  bool
 	trusted           []netip.Prefix
-	forwarded         bool // they are believed by Forwarded
+	forwarded         bool         // they are believed by Forwarded
 	facade            *http.Server // what http.ServerContextKey leads to; it serves nothing
 }
 

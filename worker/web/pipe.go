@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -30,16 +31,17 @@ type pipe struct {
 	choked   bool     // the connection's output is above its high-water mark
 	err      error    // nothing can be written any more
 	deadline time.Time
-	over     func(c *worker.Conn) // to be called behind the last piece; nil: that is to come
 }
 
-// piece is something to send: bytes of getBuffer, or a part of a file.
+// piece is something to send: bytes of getBuffer, or a part of a file. The last one may
+// have a function, which the loop calls behind it.
 type piece struct {
 	b     []byte
 	file  *os.File // borrowed, until something is sent to taken
 	off   int64
 	n     int64
-	taken chan error
+	call  func(c *worker.Conn)
+	taken chan error // gets an error, or nil when all is done; nil: nobody waits
 }
 
 // maxQueued is how many bytes wait for the loop before send waits.
@@ -49,8 +51,8 @@ const maxQueued = 128 << 10
 // million entries for all connections, so that is as good as never.
 const postPause = time.Millisecond
 
-// init makes a zero pipe ready.
-func (p *pipe) init(c *worker.Conn) {
+// open makes a zero pipe ready.
+func (p *pipe) open(c *worker.Conn) {
 	p.conn = c
 	p.moved.L = &p.mu
 	p.queue = p.first[:0]
@@ -85,18 +87,31 @@ func (p *pipe) sendFile(f *os.File, off, n int64) error {
 	return <-taken
 }
 
-// end has the loop call over behind all that was sent, and b first. It takes ownership of
-// b.
-func (p *pipe) end(b []byte, over func(c *worker.Conn)) error {
+// end has the loop call over behind all that was sent, and b first, of which it takes
+// ownership. Nothing is sent behind that until over was called.
+func (p *pipe) end(b []byte, over func(c *worker.Conn), taken chan error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
 		putBuffer(b)
 		return p.err
 	}
-	p.over = over
-	p.add(piece{b: b})
-	return p.err
+	p.add(piece{b: b, call: over, taken: taken})
+	return nil
+}
+
+// shut has the loop call over behind all that was sent. Whatever is called later fails
+// with net.ErrClosed, and so does a send that waits.
+func (p *pipe) shut(over func(c *worker.Conn)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return p.err
+	}
+	p.add(piece{call: over})
+	p.err = net.ErrClosed
+	p.moved.Broadcast()
+	return nil
 }
 
 // setWriteDeadline is wire's. It is for any goroutine.
@@ -156,7 +171,7 @@ func (p *pipe) add(o piece) {
 // obey writes what is in the queue. It is for the loop.
 func (p *pipe) obey(c *worker.Conn) {
 	p.mu.Lock()
-	queue, deadline, over := p.queue, p.deadline, p.over
+	queue, deadline := p.queue, p.deadline
 	p.queue, p.queued, p.posted = nil, 0, false
 	p.mu.Unlock()
 	var failed error
@@ -165,16 +180,20 @@ func (p *pipe) obey(c *worker.Conn) {
 			failed = err
 		}
 	}
-	if failed != nil {
-		p.fail(failed)
-		_ = c.Close() // what it has is sent; it may be closed already
-		return
-	}
-	if !deadline.IsZero() && c.Buffered() > 0 {
+	if failed == nil && !deadline.IsZero() && c.Buffered() > 0 {
 		c.SetWriteDeadline(deadline)
 	}
-	if over != nil {
-		over(c)
+	if last := &queue[len(queue)-1]; last.call != nil {
+		if failed == nil {
+			last.call(c)
+		}
+		if last.taken != nil {
+			last.taken <- failed
+		}
+	}
+	if failed != nil {
+		p.fail(failed)
+		closeQuietly(c) // what it has is sent
 	}
 }
 
@@ -188,10 +207,11 @@ func (p *pipe) write(c *worker.Conn, o *piece) (err error) {
 	} else {
 		err = c.SendFile(o.file, o.off, o.n)
 	}
-	p.mu.Lock()
-	p.choked = forweb.Of(c).Choked()
-	p.moved.Broadcast()
-	p.mu.Unlock()
+	if forweb.Of(c).Choked() {
+		p.setChoked(true)
+	} else {
+		p.wake()
+	}
 	if o.file == nil {
 		return err
 	}
@@ -202,20 +222,21 @@ func (p *pipe) write(c *worker.Conn, o *piece) (err error) {
 	return nil // the handler has the error, and may go on; else the connection has ended
 }
 
+// setChoked says whether the connection's output is above the high-water mark, or has
+// fallen below the low one. It is for the loop.
+func (p *pipe) setChoked(choked bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.choked = choked
+	p.moved.Broadcast()
+}
+
 // fileError returns the error of a wire's sendFile for one of Conn.SendFile.
 func fileError(err error) error {
 	if err == nil || errors.Is(err, worker.ErrClosed) {
 		return err
 	}
 	return errors.Join(errNotSendable, err)
-}
-
-// low says that the connection's output is below its low-water mark. It is for the loop.
-func (p *pipe) low() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.choked = false
-	p.moved.Broadcast()
 }
 
 // fail has everything fail with err from now on. It is for any goroutine.
