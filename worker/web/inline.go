@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -61,36 +62,43 @@ func (t *incoming) beginInline(in []byte, end int) (used int, on bool) {
 }
 
 // gather serves a request with a body once that is here whole. used is 0 while it waits for
-// more. decided is false if it does not wait: then it has used up r and b.
+// more. decided is false if it does not wait. r and b are used up in any case.
 func (t *incoming) gather(x *inlined, r *http.Request, b *body, in []byte, end int) (used int, on, decided bool) {
-	defer func() { b.finish(false) }()
-	if r.ContentLength > maxInlineBody {
+	n := int(min(r.ContentLength, maxInlineBody+1))
+	switch {
+	case n < 0:
+		return t.gatherChunks(x, r, b, in, end)
+	case n > maxInlineBody:
+		b.finish(false)
 		return 0, false, false
+	case len(in) < end+n:
+		b.finish(false)
+		t.waitFor(end + n)
+		return 0, false, true
 	}
-	if n := int(r.ContentLength); n >= 0 {
-		if len(in) < end+n {
-			t.waitFor(end+n, len(in))
-			return 0, false, true
-		}
-		b.feed.put(in[end : end+n])
-		_, on = t.tryInline(x, r, b)
-		return end + n, on, true
-	}
+	b.feed.put(in[end : end+n])
+	_, on = t.tryInline(x, r, b)
+	return end + n, on, true
+}
+
+// gatherChunks is gather for a chunked body, whose end only reading it tells. To read it
+// again and again costs time, so that the number of attempts is bounded.
+func (t *incoming) gatherChunks(x *inlined, r *http.Request, b *body, in []byte, end int) (used int, on, decided bool) {
 	put := b.feed.put(in[end:])
 	b.feed.end(io.EOF)
 	whole, err := io.ReadAll(b)
+	rest, _ := b.finish(false)
 	switch {
 	case err == nil:
-		rest, _ := b.finish(false)
 		dead := &wholeBody{bytes: bytes.NewReader(whole)}
 		r.Body = dead
 		_, on = t.tryInline(x, r, nil)
 		dead.over.Store(true)
 		return end + put - len(rest), on, true
-	case err == io.ErrUnexpectedEOF && put < maxInlineBody:
+	case errors.Is(err, io.ErrUnexpectedEOF) && put < maxInlineBody:
 		h := t.remember()
 		if h.attempts++; h.attempts < maxAttempts {
-			t.waitFor(len(in)+1, len(in))
+			t.waitFor(len(in) + 1)
 			return 0, false, true
 		}
 	}
@@ -98,7 +106,7 @@ func (t *incoming) gather(x *inlined, r *http.Request, b *body, in []byte, end i
 }
 
 // waitFor has the request wait until n bytes of it are here.
-func (t *incoming) waitFor(n, have int) {
+func (t *incoming) waitFor(n int) {
 	h := t.remember()
 	h.whole, h.searched = n, 0
 	if d := t.server.readTimeout; d > 0 {
