@@ -36,7 +36,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, res *resource) 
 	if f.coding != nil {
 		w = &lengthWriter{w, f}
 	}
-	http.ServeContent(w, r, "", f.info.ModTime(), io.NewSectionReader(f, 0, f.info.Size()))
+	http.ServeContent(w, r, "", f.info.ModTime(), io.NewSectionReader(f.File, 0, f.info.Size()))
 	return true
 }
 
@@ -71,7 +71,7 @@ func sendWhole(w http.ResponseWriter, res *resource, f *file) (done bool) {
 	if size > smallSize {
 		f.describeWhole(w.Header(), res)
 		// A writer of ours takes the file from it, and sends it by sendfile(2).
-		if _, err := io.Copy(w, io.NewSectionReader(f, 0, size)); err != nil {
+		if _, err := io.Copy(w, io.NewSectionReader(f.File, 0, size)); err != nil {
 			panic(http.ErrAbortHandler) // the file has shrunk, or the client has gone
 		}
 		return true

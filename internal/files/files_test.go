@@ -242,3 +242,34 @@ func TestCompressedBeside(t *testing.T) {
 		t.Errorf("by its own name: %q, %v", body, answer.Header)
 	}
 }
+
+// fileTaker is a writer that sends files itself, as those of servers do.
+type fileTaker struct {
+	*httptest.ResponseRecorder
+	taken *os.File
+}
+
+func (w *fileTaker) ReadFrom(r io.Reader) (int64, error) {
+	if limit, is := r.(*io.LimitedReader); is {
+		r = limit.R
+	}
+	if section, is := r.(*io.SectionReader); is {
+		at, _, _ := section.Outer()
+		w.taken, _ = at.(*os.File)
+	}
+	return io.Copy(w.ResponseRecorder, r)
+}
+
+// What is not small is left to the writer as a file: the whole, a part, one that is
+// compressed.
+func TestFilesAreSentByTheWriter(t *testing.T) {
+	s := newSite(t, Options{})
+	s.write("a.bin", strings.Repeat("x", smallSize+1))
+	s.write("a.bin.gz", strings.Repeat("z", smallSize+1))
+	for _, header := range []string{"X: y", "Range: bytes=1-9999", "Accept-Encoding: gzip", "If-None-Match: x"} {
+		w := &fileTaker{ResponseRecorder: httptest.NewRecorder()}
+		if s.ServeHTTP(w, request("GET", "/a.bin", header, "Accept-Encoding: gzip")); w.taken == nil || w.Body.Len() < smallSize {
+			t.Errorf("%s: %d bytes, of file %v", header, w.Body.Len(), w.taken)
+		}
+	}
+}
