@@ -91,6 +91,10 @@ func (x *exchange) leave() {
 
 // finish is wire's.
 func (x *exchange) finish(b []byte, e ending) error {
+	if len(b) > 0 && x.pipe.late() {
+		putBuffer(b)
+		b, e = nil, abort
+	}
 	x.ending = e
 	return x.pipe.end(b, x.answered, nil)
 }

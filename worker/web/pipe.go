@@ -114,6 +114,13 @@ func (p *pipe) shut(over func(c *worker.Conn)) error {
 	return nil
 }
 
+// late reports whether the deadline has passed.
+func (p *pipe) late() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.deadline.IsZero() && time.Until(p.deadline) <= 0
+}
+
 // setWriteDeadline is wire's. It is for any goroutine.
 func (p *pipe) setWriteDeadline(t time.Time) error {
 	p.mu.Lock()

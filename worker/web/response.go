@@ -244,7 +244,7 @@ func (w *response) end(panicked any) {
 		how = w.interrupt()
 	}
 	if w.err != nil {
-		how = abort
+		how = w.cutShort()
 	}
 	taken := w.stage == hijacked
 	w.stage = finished
@@ -322,8 +322,7 @@ func (w *response) isWhole() bool {
 }
 
 // interrupt ends a response whose handler has panicked, and returns how the connection
-// ends. A client sees by the length or by the last chunk that it is not whole, if it
-// has those.
+// ends.
 func (w *response) interrupt() ending {
 	if w.body != nil {
 		w.body.finish(false)
@@ -332,6 +331,12 @@ func (w *response) interrupt() ending {
 		putBuffer(w.out) // as net/http: the head was not sent
 		w.out = nil
 	}
+	return w.cutShort()
+}
+
+// cutShort returns how the connection ends behind a response that is not whole. A client
+// sees that by the length or by the last chunk, if it has those.
+func (w *response) cutShort() ending {
 	if w.stage == headed && !w.chunking && w.length < 0 && bodyAllowed(w.status) && !w.isHead {
 		return abort
 	}

@@ -13,7 +13,7 @@ import (
 //
 // A response calls it from one goroutine at a time, but for setWriteDeadline and last,
 // which any goroutine calls, and never again once finish has been called. An error of a
-// wire is final: the response sends nothing more, and ends by abort.
+// wire is final: the response sends nothing more, and ends by closeAfter or abort.
 type wire interface {
 	// send takes ownership of b, a buffer of getBuffer or getLargeBuffer. It blocks while
 	// the peer is slow, but not on the loop. The bytes are on their way when it returns:
