@@ -24,7 +24,8 @@ import (
 //	                  connections of the one before have moved as far as they can
 //	POST /v1/upgrade  answers {"version":"…"} when the new program has taken over
 //	POST /v1/stop     {"now":true} for a quick one; answers when all workers are gone
-//	POST /v1/logs     reopens the log file
+//	POST /v1/logs     reopens the log file and the access log; answers {"log_file":true,
+//	                  "access_log":true} when nothing more is written to the old ones
 //
 // scale, move and reload answer besides what became of the connections of workers
 // that left: {"moved":5,"drained":0,"staying":1,"lost":0}, and "incomplete", which
@@ -187,18 +188,14 @@ func (a api) stop(r *http.Request) (any, error) {
 	}
 }
 
-// logs reopens on the goroutine of the request, which alone waits for the file.
 func (a api) logs(r *http.Request) (any, error) {
-	answer := make(chan func() error, 1)
+	answer := make(chan logsAnswer, 1)
 	a.supervisor.inbox.Put(logsRequest{answer})
-	reopen, err := await(a, r, answer)
+	said, err := await(a, r, answer)
 	if err != nil {
 		return nil, err
 	}
-	if reopen == nil {
-		return nil, errors.New("logs go to standard error; there is no --log-file to reopen")
-	}
-	return struct{}{}, reopen()
+	return said, said.err
 }
 
 // upgrade gives the client's connection to the supervisor: the new program answers on

@@ -137,9 +137,14 @@ type Config struct {
 	Started func(Status)
 
 	// ReopenLogs opens the log file anew; nil: there is none. It is called by a goroutine
-	// that serves a client of the control socket, or by one that is there for nothing
-	// else: it may block for some seconds. Calls may overlap.
+	// that is there for nothing else: it may block for some seconds.
 	ReopenLogs func() error
+	// AccessLog is the file in which workers that can log each request that they serve;
+	// StandardOutput is the master's own; empty: there is none. It is opened at the start, by
+	// a reload that changes it, and when ReopenLogs is called, to append to.
+	AccessLog string
+	// AccessLogFormat is AccessCombined, which is also what empty means, or AccessJSON.
+	AccessLogFormat string
 	// LogLevel is set on Logger at a reload that changes it.
 	LogLevel hclog.Level
 	// Reread returns the configuration anew, for a reload, given the one that is in
@@ -153,6 +158,7 @@ type Config struct {
 	defaultCapacity int        // of a worker that does not say
 	memoryShare     int64      // of a worker: the default of WorkerMemory
 	tls             *loadedTLS // nil until loadTLS
+	access          *accessLog // nil until openAccessLog, and if there is none
 }
 
 // The values of Config.Overload.
@@ -196,6 +202,7 @@ func (c *Config) hello() ipc.Hello {
 		MaxConns: c.MaxConnsPerWorker, IdleTimeoutMS: atLeastOne(c.IdleTimeout.Milliseconds(), c.IdleTimeout),
 		QueueTimeoutMS: atLeastOne(c.QueueTimeout.Milliseconds(), c.QueueTimeout),
 		MemoryBytes:    c.WorkerMemory, TLS: c.servesTLS(),
+		AccessLog: c.access.formatName(),
 	}
 	if c.WorkerMemory == 0 {
 		hello.MemoryBytes, hello.MemoryIsDefault = c.memoryShare, true

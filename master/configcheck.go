@@ -69,7 +69,7 @@ func (c *Config) check() ([]Address, error) {
 			return nil, &ConfigError{Key: "listen", Problem: err.Error()}
 		}
 	}
-	if err := c.checkTransports(addresses); err != nil {
+	if err := errors.Join(c.checkAccessLog(), c.checkTransports(addresses)); err != nil {
 		return nil, err
 	}
 	return addresses, c.checkNumbers()
@@ -104,6 +104,9 @@ func (c *Config) FillIn() {
 	}
 	if c.Overload == "" {
 		c.Overload = OverloadWait
+	}
+	if c.AccessLogFormat == "" {
+		c.AccessLogFormat = AccessCombined
 	}
 	c.memoryShare = max(MinWorkerMemory, machine.Memory()/8/int64(max(1, c.Workers, runtime.NumCPU())))
 }

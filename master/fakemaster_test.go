@@ -33,6 +33,7 @@ type fakeMaster struct {
 	entries   []*ipc.Entry        // of the first workers, for the test to write as they do
 	mute      bool                // those started from now on never say ready
 	moves     bool                // they can move connections
+	noAccess  bool                // they write no access log
 	proxy     bool                // they read PROXY headers
 	failKeys  error               // telling them ticket keys fails with this
 	failStart error               // starting one fails with this
@@ -70,6 +71,8 @@ type fakeWorker struct {
 	pid         int
 	spec        child.Spec
 	fm          *fakeMaster
+	accessLogs  []ipc.AccessLog         // that it was told
+	accessFiles []uint64                // their inodes
 	keys        *credentials.TicketKeys // that it was told last; nil: none
 	certificate string                  // a name in that of its hello
 	hungUp      bool                    // by the supervisor
@@ -113,6 +116,9 @@ func (fm *fakeMaster) start(maxWorkers int, change ...func(*Config)) {
 	}
 	if _, err := config.check(); err != nil {
 		panic(err) // the test is wrong
+	}
+	if err := config.openAccessLog(nil); err != nil {
+		panic(err) // likewise
 	}
 	fm.supervisor = newSupervisor(&config, fm, processes{
 		launch: fm.launch,
@@ -223,6 +229,22 @@ func (w *fakeWorker) Tell(m ipc.Message) error {
 	return nil
 }
 
+func (w *fakeWorker) TellAccessLog(m ipc.AccessLog, file int) error {
+	w.accessLogs = append(w.accessLogs, m)
+	var stat unix.Stat_t
+	if m.Format != "" {
+		if err := unix.Fstat(file, &stat); err != nil {
+			w.fm.fault("pid %d: the file of %+v: %v", w.pid, m, err)
+		}
+	}
+	w.accessFiles = append(w.accessFiles, stat.Ino)
+	if w.deaf {
+		return nil
+	}
+	w.say(ipc.AccessLogTaken{ID: m.ID})
+	return nil
+}
+
 func (w *fakeWorker) TellKeys(memory int) error {
 	if w.fm.failKeys != nil {
 		return w.fm.failKeys
@@ -254,7 +276,7 @@ func (w *fakeWorker) say(m ipc.Message) { w.fm.inbox.Put(child.Said{ID: w.spec.I
 
 // ready is what a worker says that is.
 func (w *fakeWorker) ready() {
-	w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: w.fm.moves, TLS: w.keys != nil, Proxy: w.fm.proxy})
+	w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: w.fm.moves, TLS: w.keys != nil, Proxy: w.fm.proxy, AccessLog: !w.fm.noAccess})
 }
 
 // obey is what a worker does that is told something.

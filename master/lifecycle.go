@@ -74,6 +74,7 @@ func (s *supervisor) cutKept() {
 func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
 	slot.queueOpen, slot.killed, slot.ready, slot.readyAt, slot.keysDue = false, "", ipc.Ready{}, time.Time{}, false
+	slot.accessDue, slot.accessAsked = false, 0
 	process, err := s.launch(slot)
 	if err != nil {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
@@ -178,6 +179,8 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 	case ipc.Lost:
 		s.log.Error("connections lost: they could not be restored", "slot", slot.number, "pid", slot.pid(), "count", m.Count, "error", m.Error)
 		s.lossExplained(m.Error)
+	case ipc.AccessLogTaken:
+		s.accessTaken(slot, m)
 	case ipc.Closed:
 		s.dispatch.ConnsClosed(slot.number, m)
 	}
@@ -200,6 +203,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	slot.hang, slot.recycleAt = hangDetector{}, newRecycleLimits(slot.config)
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 	s.giveTicketKeys() // which may have changed since its hello
+	s.accessReady(slot)
 }
 
 // openQueues has the ready workers of the generation that serves be given connections:

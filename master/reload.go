@@ -145,6 +145,7 @@ func (s *supervisor) startReload(p reloadPlan) {
 	}
 	s.setProgram(r.generation, p.program)
 	r.config, r.target = &p.config, s.target
+	s.access.use(r.config.access)
 	r.config.logTLSWarnings()
 	if r.config.Workers != s.config.Workers {
 		s.target = r.config.Workers
@@ -174,6 +175,7 @@ func (s *supervisor) switchOver() {
 	before := s.config
 	s.config = r.config
 	s.switchTicketKeys(before.tls)
+	s.switchAccessLog(before.access)
 	s.openQueues()
 	s.dispatch.Guard(s.generation, r.config.moveFailures())
 	for _, slot := range old {

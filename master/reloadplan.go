@@ -15,6 +15,7 @@ type reloadPlan struct {
 	config  Config
 	sockets []listen.Resolved
 	program *child.Program // owned; nil with an error
+	access  *accessLog     // owned: that of config, if that was opened for it; nil: it was not
 	err     error
 }
 
@@ -24,6 +25,7 @@ func (p *reloadPlan) drop() {
 		p.program.Close()
 		p.config.tls.wipe()
 	}
+	p.access.close()
 }
 
 // readLimit is how long reading the configuration may take: a file may be a FIFO,
@@ -77,7 +79,16 @@ func planReload(old *Config, read func()) reloadPlan {
 		next.tls.wipe()
 		return reloadPlan{err: err}
 	}
+	if err := next.openAccessLog(old.access); err != nil {
+		worker.Close()
+		next.tls.wipe()
+		return reloadPlan{err: err}
+	}
 	read()
 	sockets, err := listen.Resolve(addresses, old.addresses())
-	return reloadPlan{next, sockets, worker, err}
+	p := reloadPlan{config: next, sockets: sockets, program: worker, err: err}
+	if next.access != old.access {
+		p.access = next.access
+	}
+	return p
 }

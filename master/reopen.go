@@ -1,43 +1,93 @@
 package master
 
-// reopening is a reopening of the log file that is under way, on a goroutine of its own:
-// a file system may not answer. All requests that come meanwhile cause one more. It
-// belongs to the supervisor's goroutine, but for wait. With the zero value none is under way.
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// reopening is a reopening of the log file and the access log that is under way, on a
+// goroutine of its own: a file system may not answer. All requests that come meanwhile
+// cause one more. It belongs to the supervisor's goroutine, but for wait. With the zero
+// value none is under way.
 type reopening struct {
-	over  chan struct{} // closed when the one under way is; nil: none is
-	again bool
+	over    chan struct{}       // closed when the one under way is; nil: none is
+	clients []chan<- logsAnswer // who waits for what comes of it
+	again   bool
+	next    []chan<- logsAnswer // who waits for the one more
 }
 
-// reopenLogs begins to reopen the log file, if there is one.
-func (s *supervisor) reopenLogs() {
+// logsAnswer is what was reopened.
+type logsAnswer struct {
+	LogFile   bool `json:"log_file"`
+	AccessLog bool `json:"access_log"`
+	err       error
+}
+
+var errNoLogs = errors.New("logs go to standard error; there is neither --log-file nor --access-log to reopen")
+
+// reopenLogs begins to reopen the log file and the access log, if there are any. The
+// channels of clients have room for the answer, which comes when nothing more is written to
+// the old files.
+func (s *supervisor) reopenLogs(clients ...chan<- logsAnswer) {
 	reopen := s.config.ReopenLogs
-	switch {
-	case reopen == nil:
-		return
-	case s.reopening.over != nil:
-		s.reopening.again = true
-		return
+	var logs []*accessLog
+	for _, log := range s.access.open {
+		if log.reopens() {
+			logs = append(logs, log)
+		}
 	}
+	switch {
+	case reopen == nil && len(logs) == 0:
+		for _, done := range clients {
+			done <- logsAnswer{err: errNoLogs}
+		}
+	case s.reopening.over != nil:
+		s.reopening.again, s.reopening.next = true, append(s.reopening.next, clients...)
+	default:
+		s.beginReopening(reopen, logs, clients)
+	}
+}
+
+func (s *supervisor) beginReopening(reopen func() error, logs []*accessLog, clients []chan<- logsAnswer) {
 	over := make(chan struct{})
-	s.reopening = reopening{over: over}
+	s.reopening = reopening{over: over, clients: clients}
 	go func() {
-		err := reopen()
+		e := logsReopened{said: logsAnswer{LogFile: reopen != nil, AccessLog: len(logs) > 0}, files: make(map[*accessLog]*os.File)}
+		if reopen != nil {
+			e.said.err = reopen()
+		}
+		for _, log := range logs {
+			file, err := openAccessFile(log.path)
+			if err != nil {
+				e.said.err = errors.Join(e.said.err, fmt.Errorf("access log: %w; the old one stays in use", err))
+				continue
+			}
+			e.files[log] = file
+		}
 		close(over)
-		s.inbox.Put(logsReopened{err})
+		s.inbox.Put(e)
 	}()
 }
 
-// logsReopened: Config.ReopenLogs has returned.
-type logsReopened struct{ err error }
+// logsReopened: the files are open.
+type logsReopened struct {
+	said  logsAnswer
+	files map[*accessLog]*os.File
+}
 
 func (s *supervisor) logsReopened(e logsReopened) {
-	if e.err != nil {
-		s.log.Error("log file not reopened", "error", e.err)
-	}
-	again := s.reopening.again
+	s.accessReopened(e.files)
+	r := s.reopening
 	s.reopening = reopening{}
-	if again {
-		s.reopenLogs()
+	if e.said.err != nil && len(r.clients) == 0 {
+		s.log.Error("log file not reopened", "error", e.said.err)
+	}
+	for _, done := range r.clients {
+		s.awaitAccess(done, e.said)
+	}
+	if r.again {
+		s.reopenLogs(r.next...)
 	}
 }
 

@@ -5,7 +5,7 @@ package master
 // answer, so that nobody waits for a client; see api.
 type (
 	statusRequest struct{ answer chan<- Status }
-	logsRequest   struct{ answer chan<- func() error } // Config.ReopenLogs, which the client's goroutine calls
+	logsRequest   struct{ answer chan<- logsAnswer }
 
 	// scaleRequest is answered by scaling when the workers are there.
 	scaleRequest struct {
@@ -31,7 +31,7 @@ func (s *supervisor) request(message any) bool {
 	case statusRequest:
 		m.answer <- s.status()
 	case logsRequest:
-		m.answer <- s.config.ReopenLogs
+		s.reopenLogs(m.answer)
 	case scaleRequest:
 		to := s.target
 		if m.by != nil {

@@ -112,6 +112,7 @@ func (s *supervisor) sample(now time.Time) {
 		moving = moving || !slot.hang.last.restsSince(before)
 	}
 	s.rotateTicketKeys(now)
+	s.giveAccessLogs()
 	s.recycle(now)
 	s.rebalance()
 	s.releaseEmpty()

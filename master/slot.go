@@ -30,7 +30,9 @@ type slot struct {
 	killed      string     // why the supervisor ended it; empty: it did not
 	hang        hangDetector
 	recycleAt   recycleLimits
-	keysDue     bool // it is to be told other ticket keys than its hello had, if it does TLS
+	accessDue   bool   // it is to be told of another access log than it has, if it writes one
+	accessAsked uint64 // the id of the last access-log, which it has not answered; 0: it has
+	keysDue     bool   // it is to be told other ticket keys than its hello had, if it does TLS
 
 	deaths    int    // of young workers in a row
 	accidents int    // times in a row that a signal meant for others ended it before it was ready

@@ -30,11 +30,19 @@ func start(config *Config, addresses []Address, limit int) (*actors, error) {
 
 // open builds the actors of a new server. It takes ownership of nothing: the caller
 // releases signals if there is an error.
-func open(config *Config, addresses []Address, limit int, signals *signals) (*actors, error) {
+func open(config *Config, addresses []Address, limit int, signals *signals) (_ *actors, err error) {
 	if err := config.loadTLS(time.Now()); err != nil {
 		return nil, err
 	}
 	config.logTLSWarnings()
+	if err := config.openAccessLog(nil); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			config.access.close()
+		}
+	}()
 	passed, err := listen.TakePassed()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

@@ -30,6 +30,7 @@ type supervisor struct {
 	numbers   listen.Numbers     // of the listeners' transports, and of those before them
 	processes processes
 	secrets   secrets
+	access    accessLogs
 
 	notifier notifier
 	sampling sampling
@@ -73,6 +74,7 @@ func newSupervisor(config *Config, d acceptor, p processes, sleeper sleeper) *su
 		rebindControl: func() {},
 		wake:          make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	s.access.use(config.access)
 	s.inbox.Notify = func() {
 		select {
 		case s.wake <- struct{}{}:
@@ -96,7 +98,8 @@ type process interface {
 	PID() int
 	Queue() (queue, workerEnd int)
 	Tell(ipc.Message) error
-	TellKeys(memory int) error // borrowed
+	TellKeys(memory int) error                     // borrowed
+	TellAccessLog(m ipc.AccessLog, file int) error // likewise
 	StderrTail() string
 	LeftOthers() bool
 	HangUp()
@@ -115,6 +118,7 @@ func (s *supervisor) run() error {
 			p.Close()
 		}
 		s.secrets.close()
+		s.access.close()
 	}()
 	s.alive(time.Now()) // at once: the program before may have done so a while ago
 	s.sampling.plan(time.Now(), sampleEvery)
@@ -157,6 +161,7 @@ func (s *supervisor) after(d time.Duration, f postponed) *time.Timer {
 // reconcile takes one step after another towards what is wanted. A step that is not
 // possible yet waits for an event or an alarm, after which reconcile is called again.
 func (s *supervisor) reconcile() {
+	s.proceedAccess()
 	if s.stopping != stopNot {
 		s.proceedStop()
 		return
@@ -174,6 +179,7 @@ func (s *supervisor) reconcile() {
 	s.proceedMoves()
 	s.closePrograms()
 	s.forgetSecrets()
+	s.forgetAccessLogs()
 	s.proceedUpgrade()
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/usher-go/usher/fdpass"
+	"github.com/usher-go/usher/internal/logfile"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
@@ -87,6 +88,25 @@ func (u *upgradeState) loadTLS(config *Config) error {
 	return config.loadTLS(time.Now())
 }
 
+// takeAccessLog has the configuration have the access log of the program before, so that no
+// worker goes on with a file that was renamed while others have a new one. If that had none,
+// or one of another name, it is opened as at a start.
+func (u *upgradeState) takeAccessLog(config *Config) error {
+	var before *accessLog
+	if u.AccessLog > 0 {
+		file, err := logfile.Duplicate(u.AccessLog, u.AccessLogPath) // the way back needs that one
+		if err != nil {
+			return err
+		}
+		before = &accessLog{u.AccessLogPath, u.AccessLogFormat, file}
+	}
+	err := config.openAccessLog(before)
+	if config.access != before {
+		before.close()
+	}
+	return err
+}
+
 // takeOver builds the actors from the state of the old program, to go on where that
 // stopped. Up to the commit nothing is changed: an error, or a panic, leads back to the old
 // program.
@@ -108,6 +128,9 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 		return nil, err
 	}
 	if err := state.loadTLS(config); err != nil {
+		return nil, err
+	}
+	if err := state.takeAccessLog(config); err != nil {
 		return nil, err
 	}
 	boards, err := openBoards(state)
@@ -187,6 +210,9 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 	if state.Accept.PerIPMemory > 0 {
 		_ = unix.Close(state.Accept.PerIPMemory) // it was read, too
 	}
+	if state.AccessLog > 0 {
+		_ = unix.Close(state.AccessLog) // there is a duplicate
+	}
 	a.program = state.Program
 	if state.Worker != nil {
 		a.super.setProgram(state.Generation, state.Worker.Restore(a.super.config.ProgramGiven))
@@ -210,7 +236,7 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 // restore takes over the slots, before run. It takes ownership of the scoreboards.
 func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
-	s.lastMove = state.LastMove
+	s.lastMove, s.access.last = state.LastMove, state.LastAccess
 	for i := range state.Slots {
 		from := &state.Slots[i]
 		slot := from.slot(s.config)

@@ -184,7 +184,7 @@ func (s *supervisor) proceedUpgrade() {
 // on with. An order that a worker has not answered in time does not count: what the
 // worker gives back by it later goes to whoever has fewest connections then.
 func (s *supervisor) busy() bool {
-	return s.reload != nil || len(s.scalings) > 0 || len(s.moves) > 0 ||
+	return s.reload != nil || s.reopening.over != nil || len(s.scalings) > 0 || len(s.moves) > 0 ||
 		s.slots.some(func(slot *slot) bool { return slot.order != nil && !slot.order.abandoned })
 }
 
@@ -277,7 +277,7 @@ func (s *supervisor) state(accept dispatch.State) (_ *upgradeState, err error) {
 		Format: upgradeFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
 		OldProgram: s.upgrader.executable, Clients: s.clients, IgnoresInterrupts: s.upgrader.ignoresInterrupts,
 		Listeners: listen.States(s.listeners), Transports: s.numbers, Accept: accept,
-		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove,
+		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove, LastAccess: s.access.last,
 	}
 	if program := s.programs[s.generation]; program != nil {
 		state.Worker = program.State()
@@ -286,6 +286,9 @@ func (s *supervisor) state(accept dispatch.State) (_ *upgradeState, err error) {
 		if state.Credentials, err = s.secrets.memory(s.config.tls); err != nil {
 			return nil, err
 		}
+	}
+	if log := s.config.access; log != nil {
+		state.AccessLog, state.AccessLogPath, state.AccessLogFormat = log.fd(), log.path, log.format
 	}
 	state.Control, state.ControlFile = s.upgrader.controlSocket()
 	for slot := range s.slots.all() {

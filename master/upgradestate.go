@@ -47,7 +47,12 @@ type upgradeState struct {
 	// Credentials is a descriptor: of the memfd with those of the configuration in force, and
 	// with the ticket keys; 0: there are none, or an older program wrote this.
 	Credentials int
-	LastMove    uint64 // the id of the last move order: no later one is to have an id that a late answer may name
+	// AccessLog is a descriptor: of the access log's file; 0: there is none, or an older
+	// program wrote this. AccessLogPath and AccessLogFormat are those of Config.
+	AccessLog                      int
+	AccessLogPath, AccessLogFormat string
+	LastAccess                     uint64 // the id of the last access-log
+	LastMove                       uint64 // the id of the last move order: no later one is to have an id that a late answer may name
 
 	Groups []child.GroupState // process groups left behind by workers that are gone
 }
@@ -142,6 +147,9 @@ func (u *upgradeState) descriptors() []int {
 	}
 	if u.Credentials > 0 {
 		fds = append(fds, u.Credentials)
+	}
+	if u.AccessLog > 0 {
+		fds = append(fds, u.AccessLog)
 	}
 	if u.Worker != nil {
 		fds = append(fds, u.Worker.Descriptors()...)

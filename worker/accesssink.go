@@ -102,8 +102,7 @@ func (s *accessSink) put(lines []byte) bool {
 // schedule has what waits be written, after a delay unless it is much. The lock is held.
 func (s *accessSink) schedule(delay time.Duration) {
 	much := len(s.queue) >= accessEager && len(s.left) == 0 // left, while nothing is writing: the last try has failed
-	switch {
-	case s.file == nil || s.writing || s.due && (s.eager || !much) || len(s.left)+len(s.queue) == 0:
+	if s.file == nil || s.writing || s.due && (s.eager || !much) || len(s.left)+len(s.queue) == 0 {
 		return
 	}
 	s.due, s.eager = true, much

@@ -18,7 +18,7 @@ type kind struct {
 // kindOf returns the kind of values that are stored where field points.
 func kindOf(field any) kind {
 	switch field.(type) {
-	case *string, *madePath:
+	case *string, *madePath, *outputPath:
 		return kind{"a string", is[string], strconv.Quote}
 	case *int:
 		return kind{"a whole number", is[int64], verbatim}

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 type logsCommands struct {
-	Reopen reopenCommand `cmd:"" help:"Open the log file anew, after it was renamed."`
+	Reopen reopenCommand `cmd:"" help:"Open the log file and the access log anew, after they were renamed."`
 }
 
 type reopenCommand struct {
@@ -11,9 +11,20 @@ type reopenCommand struct {
 }
 
 func (c *reopenCommand) Run() error {
-	if err := post(c.Control, "/v1/logs", nil, &struct{}{}); err != nil {
+	var reopened struct {
+		LogFile   bool `json:"log_file"`
+		AccessLog bool `json:"access_log"`
+	}
+	if err := post(c.Control, "/v1/logs", nil, &reopened); err != nil {
 		return err
 	}
-	_, err := fmt.Println("log file reopened")
+	what := "log file"
+	switch {
+	case reopened.LogFile && reopened.AccessLog:
+		what = "log file and access log"
+	case reopened.AccessLog:
+		what = "access log"
+	}
+	_, err := fmt.Println(what, "reopened")
 	return err
 }

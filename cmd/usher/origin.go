@@ -25,6 +25,9 @@ type origin struct {
 // it was made: a relative one counts from origin.Base.
 type madePath string
 
+// outputPath is a madePath, or - for standard output, which a reload may change.
+type outputPath string
+
 // newOrigin returns the folder that the process was started in, by the name that $PWD
 // has if that is one of it, else by that of getcwd(2).
 func newOrigin() origin {

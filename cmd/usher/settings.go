@@ -236,6 +236,17 @@ var settings = []*setting{
 		help: "Log lines for people or for programs.",
 	},
 	{
+		key: "access-log", field: func(v *values) any { return (*outputPath)(&v.AccessLog) },
+		placeholder: "FILE",
+		help:        "File in which workers log each request that they serve, or - for standard output; opened anew as the log file is. Without it there is none.",
+		more:        "Workers of any program write it that serve by `worker/web`, or log by `worker.AccessLog`; others do not. What nobody reads is dropped beyond 1 MiB a worker, and counted in the log.",
+	},
+	{
+		key: "access-log-format", field: func(v *values) any { return &v.AccessLogFormat },
+		byDefault: master.AccessCombined, choices: []string{master.AccessCombined, master.AccessJSON},
+		help: "Lines of the access log: as nginx and Apache write them, or JSON objects.",
+	},
+	{
 		key: "program", field: func(v *values) any { return &v.Program },
 		argument: true, kept: true,
 		help: "After --: the worker program and its arguments.",

@@ -30,8 +30,13 @@ type values struct {
 // place has the paths of what is made at the start count from where they did then.
 func (v *values) place(o origin) {
 	for _, row := range settings {
-		if path, ok := row.field(v).(*madePath); ok {
+		switch path := row.field(v).(type) {
+		case *madePath:
 			*path = madePath(o.placed(string(*path)))
+		case *outputPath:
+			if *path != master.StandardOutput {
+				*path = outputPath(o.placed(string(*path)))
+			}
 		}
 	}
 }

@@ -42,8 +42,9 @@ func isDescriptors(folder string) bool {
 	return err == nil && real == mine
 }
 
-// duplicateDescriptor returns a file of its own for what a descriptor is.
-func duplicateDescriptor(fd int, path string) (*os.File, error) {
+// Duplicate returns a file of its own for what a descriptor is, by a name for errors. The
+// caller owns it.
+func Duplicate(fd int, path string) (*os.File, error) {
 	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}

@@ -26,7 +26,7 @@ import (
 // Errors are those of open(2). It blocks for as long as a file system does.
 func Open(path string) (*os.File, error) {
 	if fd, ok := descriptorAt(path); ok {
-		return duplicateDescriptor(fd, path)
+		return Duplicate(fd, path)
 	}
 	const flags = os.O_APPEND | os.O_CREATE | unix.O_NONBLOCK
 	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {

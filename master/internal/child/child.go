@@ -83,6 +83,10 @@ func (p *Process) Tell(m ipc.Message) error { return p.link.control.tell(m, -1) 
 // again.
 func (p *Process) TellKeys(memory int) error { return p.link.control.tell(ipc.TicketKeys{}, memory) }
 
+// TellAccessLog sends an access log, whose file is borrowed; it is of no account if the
+// message has no format. It is as TellKeys.
+func (p *Process) TellAccessLog(m ipc.AccessLog, file int) error { return p.link.control.tell(m, file) }
+
 // StderrTail returns the last lines on its standard error. Once its end is heard of.
 func (p *Process) StderrTail() string { return p.link.stderr.String() }
 
