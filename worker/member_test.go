@@ -78,7 +78,7 @@ func TestLoopKnowsNoMember(t *testing.T) {
 // loop knows what an envelope says about a socket that it adopts.
 func TestProtocolIsTheMembers(t *testing.T) {
 	want := []string{
-		"adopt.go", "announced.go", "capacity.go", "control.go", "forworkertest.go", "intake.go", "ledger.go", "member.go",
+		"adopt.go", "announced.go", "capacity.go", "control.go", "forworkertest.go", "intake.go", "ledger.go", "localworker.go", "member.go",
 		"mover.go", "orders.go", "packet.go", "parcel.go", "streams.go", "testdoor.go", "worker.go",
 	}
 	var got []string
