@@ -31,8 +31,9 @@ type accessWait struct {
 	limit *time.Timer
 }
 
-// accessTakenLimit is how long workers have to take a file that was reopened.
-const accessTakenLimit = time.Second
+// accessTakenLimit is how long workers have to take a file that was reopened. They give the
+// one before up to a second, to write what waits.
+const accessTakenLimit = 2 * time.Second
 
 // use takes note of a configuration's log, which may be nil, and takes ownership of it.
 func (a *accessLogs) use(log *accessLog) {

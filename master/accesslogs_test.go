@@ -103,7 +103,7 @@ func TestAccessLogIsNotReopened(t *testing.T) {
 				w.deaf = w.spec.Slot == 1
 			}
 		})
-		if said := askReopen(fm); said.err == nil || !strings.Contains(said.err.Error(), "slots [1] have not answered within 1s") {
+		if said := askReopen(fm); said.err == nil || !strings.Contains(said.err.Error(), "slots [1] have not answered within 2s") {
 			t.Errorf("%+v", said)
 		}
 		fm.look(func() {

@@ -162,8 +162,8 @@ func (l *AccessLog) retired(s *accessSink, left []byte, why error) {
 	l.forget()
 }
 
-// lastAccessWrites is how long a file that is to be left, as at the end of the process, may
-// take to write what waits.
+// lastAccessWrites is how long a file that is to be left may take to write what waits: less
+// than the master waits for the answer, and at the end of the process as long as that waits.
 const lastAccessWrites = time.Second
 
 // hastyAccessWrites is that for a process that nobody waits for: its master is gone, or it

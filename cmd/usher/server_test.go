@@ -30,6 +30,8 @@ type server struct {
 	exited  chan struct{}
 	state   *os.ProcessState // once exited is closed
 
+	accessLog string // as the command line has it; empty: it has none
+
 	workers   int // as started
 	masterFDs int // descriptors at the start
 	workerFDs int
@@ -67,6 +69,7 @@ func (s *server) awaitStart() {
 	}
 	status := s.until("all workers are ready", allReady)
 	s.workers = len(status.Workers)
+	s.awaitAccessLog(pids(status))
 	s.masterFDs = s.descriptors()
 	for i, w := range status.Workers {
 		n := descriptors(w.PID)
@@ -80,15 +83,20 @@ func (s *server) awaitStart() {
 // launch starts a server and does not wait for it.
 func launch(t *testing.T, cmd *exec.Cmd, mark string, args ...string) *server {
 	t.Helper()
-	control := filepath.Join(shortDir(t), "c")
+	control, accessLog := filepath.Join(shortDir(t), "c"), ""
 	cmd.Args = append(cmd.Args, "serve", "--listen", "127.0.0.1:0", "--control", control)
 	cmd.Args = append(cmd.Args, args...)
 	for i, arg := range args { // a story may say otherwise
-		if arg == "--control" {
+		switch arg {
+		case "--control":
 			control = args[i+1]
+		case "--access-log":
+			accessLog = args[i+1]
 		}
 	}
-	return launchAs(t, cmd, mark, control)
+	s := launchAs(t, cmd, mark, control)
+	s.accessLog = accessLog
+	return s
 }
 
 // launchAs starts a server whose command line is complete.
