@@ -153,6 +153,20 @@ func (l *loop) uncork() {
 	}
 }
 
+// uncorkBefore is uncork ahead of a file, with which the cork's bytes may share a segment.
+// Something is corked.
+func (l *loop) uncorkBefore() {
+	c := l.corked
+	if c.state.is(traitWrapped) || len(l.cork) == 0 {
+		l.uncork()
+		return
+	}
+	l.corked = nil
+	b := l.takeCork()
+	n, errno := sendMore(c.fd, b)
+	_ = c.wrote(n, errno, b, nil) // as in uncork
+}
+
 // takeCork empties the cork. Its bytes are valid until the next append to it.
 func (l *loop) takeCork() []byte {
 	b := l.cork

@@ -58,7 +58,7 @@ func (c *Conn) writePlain() {
 	l := c.loop
 	l.corked = nil
 	b := l.takeCork()
-	n, _, errno := rawSend(c.fd, b)
+	n, _, errno := rawSend(c.fd, b, sendFlags)
 	switch {
 	case errno == 0 && int(n) == len(b):
 		c.progressed()

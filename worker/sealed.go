@@ -63,7 +63,7 @@ func (c *Conn) writeSealed(t tlsTransport) {
 	l.corked = nil
 	wire := t.Seal(l.wire[:0], l.takeCork())
 	l.wire = wire
-	n, _, errno := rawSend(c.fd, wire)
+	n, _, errno := rawSend(c.fd, wire, sendFlags)
 	if errno == 0 {
 		c.progressed()
 		wire = wire[n:]

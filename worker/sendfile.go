@@ -68,7 +68,7 @@ func (c *Conn) SendFile(f *os.File, off, n int64) error {
 		return nil
 	}
 	if c.loop.corked == c {
-		c.loop.uncork()
+		c.loop.uncorkBefore()
 		if err := c.admit(0); err != nil {
 			return err
 		}

@@ -39,10 +39,25 @@ func sendv(fd int32, first, second []byte) (int, syscall.Errno) {
 		var n uintptr
 		var errno syscall.Errno
 		if len(second) == 0 {
-			n, _, errno = rawSend(fd, first)
+			n, _, errno = rawSend(fd, first, sendFlags)
 		} else {
 			n, _, errno = rawSendTwo(fd, first, second)
 		}
+		switch errno {
+		case 0:
+			return int(n), 0
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// sendMore is send(2) of b, which is not empty, with more to come at once: the kernel may
+// keep a last part that fills no segment until then, for 200 ms at most (tcp(7), MSG_MORE).
+func sendMore(fd int32, b []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := rawSend(fd, b, sendFlags|unix.MSG_MORE)
 		switch errno {
 		case 0:
 			return int(n), 0
@@ -60,8 +75,8 @@ func rawRecv(fd int32, b []byte) (n, _ uintptr, errno syscall.Errno) {
 // sendFlags have a peer that is gone be an error, and not a signal too.
 const sendFlags = unix.MSG_NOSIGNAL
 
-func rawSend(fd int32, b []byte) (n, _ uintptr, errno syscall.Errno) {
-	return syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), sendFlags, 0, 0)
+func rawSend(fd int32, b []byte, flags uintptr) (n, _ uintptr, errno syscall.Errno) {
+	return syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
 }
 
 func rawSendTwo(fd int32, first, second []byte) (n, _ uintptr, errno syscall.Errno) {
