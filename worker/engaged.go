@@ -1,6 +1,11 @@
 package worker
 
-import "time"
+import (
+	"runtime"
+	"time"
+
+	"github.com/usher-go/usher/internal/caller"
+)
 
 // A connection is engaged while a request of it is under way on another goroutine: one of
 // package web's. What it has come for is done there, and the loop goes on reading for it.
@@ -26,6 +31,38 @@ type engagedSession interface {
 	LastCall(c *Conn) (stay bool)
 }
 
+// The goroutines that serve requests share the loop's thread. One that begins is started by
+// the scheduler when a thread is free, and a loop that is locked to its own would leave it
+// to another: to wake that, and to be woken by it, costs more than a short handler does. So
+// the loop lets go of its thread, for good, with the first connection that is engaged
+// (loosen), and before each wait it lets the goroutines run first (letWork). What they post
+// meanwhile it finds without being woken.
+
+// loosen frees the loop from its thread.
+func (l *loop) loosen() {
+	if !l.locked || caller.ByThread {
+		return
+	}
+	if l.loosened != nil {
+		l.loosened()
+	}
+	l.locked = false
+	runtime.UnlockOSThread()
+}
+
+// letWork lets goroutines that serve requests run, if there are any, before the loop waits.
+func (l *loop) letWork() {
+	if l.engaged == 0 || l.locked || l.messages.Left() || !l.waker.Mute() {
+		return
+	}
+	runtime.Gosched()
+	l.waker.Unmute()
+	l.messages.Collect()
+	if !l.orders.Empty() {
+		l.waker.Wake() // orders are obeyed when it rings
+	}
+}
+
 // engage says that a request is under way.
 func (c *Conn) engage() {
 	if c.ending() || c.state.is(traitEngaged) {
@@ -35,6 +72,7 @@ func (c *Conn) engage() {
 	l := c.loop
 	if l.engaged++; l.engaged == 1 {
 		l.mindYield()
+		l.loosen()
 	}
 }
 

@@ -47,6 +47,9 @@ const (
 	LowWater    = lowWater
 )
 
+// Ordered reports whether the loop of c has orders to obey.
+func Ordered(c *Conn) bool { return !c.loop.orders.Empty() }
+
 // Held returns the capacity of what the worker of c has buffered. It is for callbacks.
 func Held(c *Conn) int { return c.loop.buffers.Held() }
 

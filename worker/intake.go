@@ -101,7 +101,7 @@ func (q *intake) take() (empty bool, err error) {
 		}
 		n := q.packet.Len()
 		killpoint.Reach(killpoint.Received)
-		if !l.parks {
+		if l.locked {
 			q.scheduling.Came(n, l.turnTime())
 		}
 		q.member.ledger.received(n)

@@ -36,6 +36,7 @@ type loop struct {
 	// test, nothing.
 	obey       func(order)            // acts on an order
 	serveOther func(tag uint64) error // acts on an event of a descriptor that the owner added to set
+	loosened   func()                 // called when the loop is to be locked to its thread no more; nil: nobody minds
 	leaves     func(c *Conn) bool     // reports whether c, which was engaged, is to leave; nil: none do
 	ledger     *ledger                // counts accepted connections; nil: nobody counts them
 
@@ -47,6 +48,7 @@ type loop struct {
 	set       *poller.Set
 	events    []poller.Event
 	mustYield bool           // each wait goes through Go's scheduler
+	locked    bool           // to its thread
 	parks     bool           // the loop waits as a goroutine, without a thread: it has no connections of its own
 	sequence  uint64         // odd while handlers run, even while the loop waits; it grows with each step
 	beats     *atomic.Uint64 // a copy of sequence for others to read: a member's is in its scoreboard entry
@@ -150,6 +152,7 @@ func (l *loop) park() error {
 func (l *loop) start() {
 	if !l.parks {
 		runtime.LockOSThread()
+		l.locked = true
 	}
 	l.bind()
 	l.beat()
@@ -204,7 +207,7 @@ func (l *loop) end() {
 	if l.memory.news {
 		l.logMemory()
 	}
-	if !l.parks {
+	if l.locked {
 		runtime.UnlockOSThread()
 	}
 }

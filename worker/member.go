@@ -90,6 +90,7 @@ func newMember(e endpoint, h Handler, o options) (*member, error) {
 	m.mover = mover{member: m, retry: never, version: o.stateVersion}
 	m.drain = drain{member: m, deadline: never}
 	l.obey, l.serveOther, l.ledger, l.leaves = m.obey, m.serveOther, &m.ledger, m.mover.release
+	l.loosened = m.loosened
 	l.refusals.ledger = &m.ledger
 	l.beats = &e.entry.Sequence
 	err = m.chooseKind()
@@ -123,6 +124,13 @@ func (m *member) begin(hello ipc.Hello, programMemory int64) error {
 		m.ledger.entry.Thread.Store(uint64(unix.Gettid()))
 	}
 	return nil
+}
+
+// loosened is called when the loop is to be locked to its thread no more: who samples it has
+// no thread to look at, and none is a batch task.
+func (m *member) loosened() {
+	m.ledger.entry.Thread.Store(0)
+	m.intake.scheduling.End()
 }
 
 // ready is what the member says when it is. protos are those that it offers by ALPN.

@@ -31,6 +31,7 @@ func (l *loop) turn(next, timeout time.Duration) (int, error) {
 // wait begins a turn: it waits for events, not at all if messages are left, and returns
 // how many came.
 func (l *loop) wait(timeout time.Duration) (int, error) {
+	l.letWork()
 	if l.messages.Left() {
 		timeout = 0
 	}

@@ -70,6 +70,13 @@ func (t *Thread) EndWindow(now time.Duration) {
 	}
 }
 
+// End has the thread give way no more. It is the last call.
+func (t *Thread) End() {
+	if t.giving {
+		t.giving = !change(false)
+	}
+}
+
 // next says whether the thread is to give way in the next window.
 func (t *Thread) next(now time.Duration) bool {
 	limit := fast

@@ -42,8 +42,7 @@
 // whose other goroutines have work. After Park each Wait parks its goroutine instead,
 // for a process that lives by its other goroutines. What is reported is the same.
 //
-// Goroutines. All methods of a set are for one goroutine at a time, its loop's, which
-// is locked to its thread unless it parks. A Waker ends its Wait from others: only
+// Goroutines. All methods of a set are for one goroutine at a time, its loop's. A Waker ends its Wait from others: only
 // Wake may be called from any goroutine, and at any time before the Waker's Close. What
 // was published before Wake is seen after the Clear that follows it. Any number of
 // Wakes before a Clear are one event and one system call.

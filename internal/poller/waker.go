@@ -46,6 +46,14 @@ func (w *Waker) Wake() {
 	w.bell.ring()
 }
 
+// Mute has Wake do nothing until Unmute, and returns true; or false, if the waker has rung
+// and there is nothing to mute. The loop calls both, while it does not wait: what was
+// published meanwhile is seen after Unmute.
+func (w *Waker) Mute() bool { return !w.rung.Swap(true) }
+
+// Unmute undoes a Mute that has returned true. A Wake from here on rings.
+func (w *Waker) Unmute() { w.rung.Swap(false) }
+
 // Clear consumes the event. The loop calls it before it looks at what it was
 // woken for, so that a Wake in between is not lost.
 func (w *Waker) Clear() {

@@ -58,7 +58,7 @@ func (x *exchange) start() bool {
 		x.DrainBegins(x.pipe.conn, deadline)
 	}
 	if start {
-		go x.serve()
+		s.runners.serve(x)
 	}
 	return true
 }
@@ -84,7 +84,7 @@ func (x *exchange) serve() {
 func (x *exchange) leave() {
 	if x.counts.CompareAndSwap(true, false) {
 		if next := x.server.running.leave(); next != nil {
-			go next.serve()
+			x.server.runners.serve(next)
 		}
 	}
 }

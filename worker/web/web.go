@@ -63,6 +63,7 @@ type server struct {
 	settings
 	parser  parser
 	running running
+	runners runners
 	idle    [aPost + 1]idle // the sessions of all connections between requests
 }
 
