@@ -112,7 +112,7 @@ func (x *exchange) answered(c *worker.Conn) {
 		closeQuietly(c)
 		return
 	case abort:
-		_ = c.Abort() // else it has ended already
+		cut(c)
 		return
 	}
 	door := forweb.Of(c)
@@ -126,6 +126,14 @@ func (x *exchange) answered(c *worker.Conn) {
 	if !door.Release() && x.paused {
 		c.Resume()
 	}
+}
+
+// cut ends the connection by a reset, behind what the kernel takes of its output.
+func cut(c *worker.Conn) {
+	if c.Buffered() > 0 && c.Post(func(c *worker.Conn) { _ = c.Abort() }) { // else it has ended already
+		return
+	}
+	_ = c.Abort() // likewise
 }
 
 // Data takes what comes of the body. What comes behind it waits.

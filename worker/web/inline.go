@@ -178,7 +178,7 @@ func (x *inlined) ask(w *response, r *http.Request, h InlineHandler) (served boo
 func (x *inlined) after() {
 	switch {
 	case x.ending == abort:
-		_ = x.conn.Abort() // else it has ended already
+		cut(x.conn)
 	case x.ending == closeAfter:
 		closeQuietly(x.conn)
 	}

@@ -52,6 +52,7 @@ import (
 func Handler(h http.Handler, opts ...Option) worker.Handler {
 	s := &server{settings: newSettings(h, opts)}
 	s.parser = parser{maxHeaderBytes: s.maxHeaderBytes, trusted: s.trusted, forwarded: s.forwarded}
+	s.floor = heapFloor()
 	for before := range s.idle {
 		s.idle[before] = idle{server: s, before: previous(before)}
 	}
@@ -62,6 +63,7 @@ func Handler(h http.Handler, opts ...Option) worker.Handler {
 type server struct {
 	settings
 	parser  parser
+	floor   []byte // heapFloor, as long as this is in use
 	running running
 	runners runners
 	idle    [aPost + 1]idle // the sessions of all connections between requests
