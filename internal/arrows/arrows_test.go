@@ -42,6 +42,7 @@ var rules = []rule{
 	{"internal/mailbox", nil, nil},
 	{"internal/proxyheader", nil, []string{"github.com/pires/go-proxyproto"}},
 	{"internal/credentials", nil, append(slices.Clone(sys), "golang.org/x/crypto/ocsp")},
+	{"internal/webconform", []string{"worker...", "ipc", "fdpass", "internal/..."}, anything}, // of tests alone
 	{"internal/...", nil, sys},
 	{"master/internal/fileid", nil, sys},
 	{"master/internal/descriptor", nil, sys},
