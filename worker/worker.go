@@ -2,7 +2,8 @@
 //
 // One event loop on one locked thread owns every connection: each callback of a
 // [Handler] or [Session], and each method of [Conn] but [Conn.Post], runs on the
-// loop's goroutine and nowhere else (see [ErrWrongGoroutine]). So a handler needs no locks and must not block:
+// loop's goroutine and nowhere else (see [ErrWrongGoroutine]); only package web's
+// handlers have goroutines, and with their first request the loop lets go of its thread. So a handler needs no locks and must not block:
 // while it does, all other connections of this worker wait. Writing never
 // blocks; input and output that wait are bounded, so is the time that a closing
 // connection takes, and an idle connection owns no buffer.
