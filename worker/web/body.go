@@ -37,7 +37,6 @@ type body struct {
 	served *http.Request // which is handed on to this, the handler's
 	left   int64         // of a body with a length: bytes to come; negative: of one without
 	closed bool          // by the handler
-	broken bool          // what is behind it cannot be told from it
 }
 
 // newBody takes in over from the parser. The bytes behind the head are put into its feed.
@@ -102,11 +101,9 @@ func (b *body) Close() error {
 		return nil
 	}
 	if b.left > unreadBytes {
-		b.broken = true
 		return nil
 	}
-	n, err := io.CopyN(io.Discard, readerFunc(b.read), unreadBytes)
-	b.broken = n == unreadBytes || err != io.EOF
+	_, err := io.CopyN(io.Discard, readerFunc(b.read), unreadBytes)
 	if err == io.EOF {
 		err = nil
 	}
@@ -146,19 +143,7 @@ func (b *body) settle() bodyFate {
 	case io.EOF:
 		return bodyRead
 	}
-	b.broken = true
 	return bodyBroken
-}
-
-// closedEarly tells whether the body's end has not been found, and will not be, so that
-// the connection cannot serve another request, whatever the answer has said. b may be nil.
-func (b *body) closedEarly() bool {
-	if b == nil {
-		return false
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.broken
 }
 
 // finish ends the body: whoever keeps it reaches nothing any more. If the connection is
@@ -180,7 +165,7 @@ func (b *body) finish(keep bool) (rest []byte, kept bool) {
 	}
 	defer b.mu.Unlock()
 	if keep && !b.whole.Load() && !b.closed && b.left <= unreadBytes {
-		io.CopyN(io.Discard, readerFunc(b.read), unreadBytes) //nolint: what has come of it is asked below
+		_, _ = io.CopyN(io.Discard, readerFunc(b.read), unreadBytes) // whether the end was found is asked below
 	}
 	kept = keep && b.whole.Load()
 	if n := b.in.r.Buffered(); n > 0 {

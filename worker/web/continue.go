@@ -18,15 +18,6 @@ func (b *body) expect(r *http.Request) {
 	}
 }
 
-// quiet is called when the head of an answer is about to be written: no 100 Continue is
-// sent any more. It does not wait for one that is being sent: proceed is for that. It is
-// for any goroutine; b may be nil.
-func (b *body) quiet() {
-	if b != nil && b.expecting {
-		b.due.Store(false)
-	}
-}
-
 // unasked tells whether the client waited, or waits, for 100 Continue, and the body has
 // not been read to its end: it may never be sent, so that the connection is not to serve
 // another request. It is for any goroutine; b may be nil.

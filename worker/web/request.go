@@ -100,23 +100,23 @@ func tooEarlyError(in []byte, from int) error {
 	if last < 0 {
 		return nil
 	}
-	lines := in[bytes.LastIndexByte(in[:from], '\n')+1 : from+last+1]
-	folded := io.Reader(strings.NewReader("a:")) // a line that goes on with the one before
-	if len(in[from:])+len(lines) >= len(in) && bytes.LastIndexByte(in[:from], '\n') < 0 {
+	start := bytes.LastIndexByte(in[:from], '\n') + 1
+	lines := in[start : from+last+1]
+	before := "a:" // a line that goes on with the one before
+	if start == 0 {
 		var first []byte
 		first, lines, _ = bytes.Cut(lines, newline)
 		if err := wrongFirstLine(first); err != nil {
 			return err
 		}
-		folded = strings.NewReader("") // there is none before
+		before = "" // there is none
+	} else if lines[0] != ' ' && lines[0] != '\t' || bytes.IndexByte(in, '\n') == start-1 {
+		before = ""
 	}
 	if len(lines) == 0 {
 		return nil
 	}
-	r := bufio.NewReader(io.MultiReader(folded, bytes.NewReader(lines), strings.NewReader("\n")))
-	if lines[0] != ' ' && lines[0] != '\t' {
-		r.Reset(io.MultiReader(bytes.NewReader(lines), strings.NewReader("\n")))
-	}
+	r := bufio.NewReader(io.MultiReader(strings.NewReader(before), bytes.NewReader(lines), strings.NewReader("\n")))
 	if _, err := textproto.NewReader(r).ReadMIMEHeader(); err != nil {
 		return refused(err)
 	}

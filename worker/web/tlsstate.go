@@ -13,14 +13,13 @@ import (
 // nil.
 func connectionState(s worker.TLSState) *tls.ConnectionState {
 	state := &tls.ConnectionState{
-		Version:                    s.Version,
-		HandshakeComplete:          true,
-		DidResume:                  s.Resumed,
-		CipherSuite:                s.CipherSuite,
-		NegotiatedProtocol:         s.ALPN,
-		NegotiatedProtocolIsMutual: true,
-		ServerName:                 s.ServerName,
-		PeerCertificates:           s.PeerCertificates,
+		Version:            s.Version,
+		HandshakeComplete:  true,
+		DidResume:          s.Resumed,
+		CipherSuite:        s.CipherSuite,
+		NegotiatedProtocol: s.ALPN,
+		ServerName:         s.ServerName,
+		PeerCertificates:   s.PeerCertificates,
 	}
 	if len(s.PeerCertificates) > 0 {
 		state.VerifiedChains = [][]*x509.Certificate{s.PeerCertificates}
