@@ -8,7 +8,7 @@ import (
 
 // restAge is for how long a file stays open that nobody asks for: so the space of one that
 // was removed is free after some seconds, and its file system can be unmounted.
-const restAge = 10 * time.Second
+const restAge = 5 * time.Second
 
 // cache has resources open, by their names. Any goroutine may use it; none waits for the
 // disk in it, so that the loop may.
@@ -101,13 +101,16 @@ func (c *cache) close() {
 func (c *cache) sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.clock()
-	for c.recent.Len() > 0 && now-time.Duration(c.recent.Back().Value.(*resource).used.Load()) >= restAge {
-		c.remove(c.recent.Back())
-	}
 	c.sweeps = nil
-	if c.recent.Len() > 0 && !c.closed {
-		c.sweeps = time.AfterFunc(restAge, c.sweep)
+	now := c.clock()
+	for c.recent.Len() > 0 {
+		oldest := c.recent.Back()
+		left := time.Duration(oldest.Value.(*resource).used.Load()) + restAge - now
+		if left > 0 {
+			c.sweeps = time.AfterFunc(left, c.sweep)
+			return
+		}
+		c.remove(oldest)
 	}
 }
 
