@@ -250,6 +250,9 @@ func fileError(err error) error {
 func (p *pipe) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if errors.Is(err, worker.ErrWriteTimeout) {
+		err = os.ErrDeadlineExceeded // the deadline is the pipe's: the loop was first to see it pass
+	}
 	if p.err == nil {
 		p.err = err
 	}
