@@ -16,7 +16,8 @@ const helperVariable = "WORKER_TEST_HELPER"
 
 // helpers are the worker programs that the tests start.
 var helpers = map[string]func(){
-	"echo": func() { worker.Main(worker.DataFunc(echo)) },
+	"echo":       func() { worker.Main(worker.DataFunc(echo)) },
+	"access log": ExampleWithAccessLog,
 	// It never returns from a callback.
 	"stuck": func() {
 		worker.Main(worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
