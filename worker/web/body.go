@@ -24,6 +24,8 @@ type body struct {
 	// handler is called, and called by the first Read of a client that waits, with nothing
 	// of the body locked; it does nothing if the head of the answer has been written.
 	proceed func() error
+	// atEnd is called, if it is set, when the end has been read.
+	atEnd func()
 
 	expecting bool        // the client waits, or waited, for 100 Continue
 	due       atomic.Bool // it is to be sent
@@ -81,6 +83,9 @@ func (b *body) read(p []byte) (int, error) {
 	if err == io.EOF {
 		b.whole.Store(true)
 		b.served.Trailer = b.parsed.Trailer // it was nil if the head named none
+		if b.atEnd != nil {
+			b.atEnd()
+		}
 	}
 	return n, err
 }

@@ -36,8 +36,9 @@ type exchange struct {
 	waits     bool        // for a goroutine; running's
 	ending    ending      // set before the pipe's end
 
+	ended atomic.Bool // the peer has finished sending
+
 	// The loop's:
-	ended  bool // the peer has finished sending
 	paused bool
 	held   bool // the connection's input has a bound of its own (SetMaxInput)
 }
@@ -168,14 +169,24 @@ func (x *exchange) resume() {
 // EOF says that the client has finished sending. As with net/http that may mean that it
 // has gone, so the context ends; what the handler writes is sent all the same.
 func (x *exchange) EOF(*worker.Conn, []byte) error {
-	x.ended = true
-	if x.body != nil {
-		x.body.feed.end(io.EOF)
-	}
-	if x.body == nil || x.body.whole.Load() {
+	x.ended.Store(true)
+	if x.body == nil {
 		x.requestContext.end(io.EOF)
+		return nil
+	}
+	x.body.feed.end(io.EOF)
+	if x.body.whole.Load() {
+		x.bodyRead()
 	}
 	return nil
+}
+
+// bodyRead is called when the handler has read its body: if the client has finished
+// sending, the context ends, but not before that. It is for any goroutine.
+func (x *exchange) bodyRead() {
+	if x.ended.Load() {
+		x.requestContext.end(io.EOF)
+	}
 }
 
 // Low lets the handler write on.

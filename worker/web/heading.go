@@ -51,9 +51,12 @@ func (h *heading) EOF(c *worker.Conn, rest []byte) error {
 // Close is the end of its time.
 func (h *heading) Close(*worker.Conn, error) { h.timer = nil }
 
-// Drain is as idle's.
+// Drain is as idle's. A body that comes is waited for as long as the drain takes.
 func (h *heading) Drain(c *worker.Conn) {
 	h.last = true
+	if h.whole > 0 {
+		return
+	}
 	if h.timer == nil || time.Until(h.due) > farewell {
 		h.bound(c, farewell)
 	}

@@ -47,7 +47,7 @@ func (x *exchange) hijack(rest []byte) (net.Conn, *bufio.ReadWriter, error) {
 		c.SetIdleTimeout(0)
 		c.SetWriteDeadline(time.Time{})
 		c.SetMaxInput(x.server.maxInput())
-		if x.ended {
+		if x.ended.Load() {
 			h.feed.end(io.EOF)
 		}
 		door := forweb.Of(c)

@@ -141,7 +141,7 @@ func (t *incoming) start(x *exchange, r *http.Request, b *body, in []byte, end i
 		x.pipe.deadline = time.Now().Add(s.writeTimeout)
 	}
 	if b != nil {
-		b.feed.resume = x.resume
+		b.feed.resume, b.atEnd = x.resume, x.bodyRead
 		if s.readTimeout > 0 {
 			b.setReadDeadline(x.began.Add(s.readTimeout))
 		}

@@ -170,11 +170,12 @@ func (p *parser) read(ctx context.Context, head []byte) (r *http.Request, b *bod
 		putInput(in)
 		return nil, nil, refused(err)
 	}
-	r = parsed.WithContext(ctx)
 	if parsed.Body == http.NoBody {
 		putInput(in)
-		return r, nil, nil
+		*parsed = *parsed.WithContext(ctx) // copied back, it is no allocation
+		return parsed, nil, nil
 	}
+	r = parsed.WithContext(ctx)
 	return r, newBody(in, parsed, r), nil
 }
 

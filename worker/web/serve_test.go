@@ -210,11 +210,12 @@ func TestLargeBodiesBothWays(t *testing.T) {
 // A client that goes while its handler runs is noticed.
 func TestContextEndsWithTheClient(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		go1  func(c *net.TCPConn)
+		name, in string
+		goes     func(c *net.TCPConn)
 	}{
-		{"reset", func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() }},
-		{"end", func(c *net.TCPConn) { _ = c.CloseWrite() }},
+		{"reset", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() }},
+		{"end", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", func(c *net.TCPConn) { _ = c.CloseWrite() }},
+		{"end behind a body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", func(c *net.TCPConn) { _ = c.CloseWrite() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			begun, ended := make(chan bool), make(chan error, 1)
@@ -222,18 +223,21 @@ func TestContextEndsWithTheClient(t *testing.T) {
 				begun <- true
 				ctx, cancel := context.WithTimeout(r.Context(), patience)
 				defer cancel()
+				if b, err := io.ReadAll(r.Body); err != nil || int64(len(b)) != r.ContentLength {
+					t.Errorf("%q, %v", b, err)
+				}
 				<-ctx.Done()
 				ended <- ctx.Err()
 				_, _ = io.WriteString(w, "late") // the reset client does not get it
 			}))
 			c := connect(t, addr)
-			c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			c.send(test.in)
 			<-begun
-			test.go1(c.Conn.(*net.TCPConn))
+			test.goes(c.Conn.(*net.TCPConn))
 			if err := <-ended; !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
 			}
-			if test.name == "end" {
+			if test.name != "reset" {
 				c.expect("late")
 				c.expectEnd()
 			}
