@@ -15,9 +15,10 @@ var ErrShortFile = fmt.Errorf("worker: file too short: %w", io.ErrUnexpectedEOF)
 var errFileRange = errors.New("worker: negative offset or size")
 
 const (
-	// fileChunk bounds one sendfile(2), and so how long a file that is not in
-	// the page cache holds up the loop.
-	fileChunk = 256 << 10
+	// fileChunk bounds one sendfile(2), and so how long a file that is not in the page
+	// cache holds up the loop. It is about what a socket takes at a time: with less, the
+	// client is woken for each piece, and the loop, too, since there is room at once.
+	fileChunk = 2 << 20
 	// maxFiles bounds the files that wait on one connection, a descriptor each.
 	maxFiles = 16
 )
@@ -40,7 +41,7 @@ type filePart struct {
 // It does not wait for the peer: what the kernel does not take at once is sent as
 // the peer reads, and until then the connection's input is paused, as by much
 // output (see Write); at most 16 files wait so, and then SendFile returns ErrFull.
-// For the disk it does wait, at most for 256 KiB at a time.
+// For the disk it does wait, at most for 2 MiB at a time.
 //
 // A file that is too short now is refused with ErrShortFile, and nothing of it is
 // sent. One that is cut while it is sent ends the connection with ErrShortFile,
