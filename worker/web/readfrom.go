@@ -55,6 +55,10 @@ func (w *response) readyFor(isFile bool) (direct bool, err error) {
 	if err := w.usable("ReadFrom", 1); err != nil {
 		return false, err
 	}
+	if w.stage == headed {
+		w.flush() // as net/http: what was written does not wait for src
+		return true, w.err
+	}
 	if w.stage == fresh && isFile {
 		w.begin(http.StatusOK)
 	}
