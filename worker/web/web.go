@@ -27,8 +27,8 @@
 // ResponseController are dead: they fail with [ErrFinished] or [http.ErrBodyReadAfterClose],
 // and touch nothing, whatever has become of the connection.
 //
-// A handler that never blocks may run on the loop itself, with [Inline]: that is
-// twice as fast for small answers.
+// A handler that never blocks may run on the loop itself, with [Inline]: that saves about a
+// third of what a small answer costs (docs/performance.md).
 //
 // A handler can see coming that its worker leaves ([Draining], [DrainDeadline]). When the
 // deadline is there its context is cancelled, with worker.ErrDrained as the cause; what it
