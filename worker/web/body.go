@@ -172,7 +172,9 @@ func (b *body) finish(keep bool) (rest []byte, kept bool) {
 	if keep && !b.whole.Load() && !b.closed && b.left <= unreadBytes {
 		_, _ = io.CopyN(io.Discard, readerFunc(b.read), unreadBytes) // whether the end was found is asked below
 	}
-	kept = keep && b.whole.Load()
+	// Of a body with a length that its client has not sent whole, net/http's own says
+	// io.EOF at the second time.
+	kept = keep && b.whole.Load() && b.left <= 0
 	if n := b.in.r.Buffered(); n > 0 {
 		waiting, _ := b.in.r.Peek(n) // they are there
 		rest = append(rest, waiting...)

@@ -37,9 +37,15 @@ func (h *heading) Data(c *worker.Conn, in []byte) (int, error) {
 }
 
 // EOF ends a connection whose client has gone: with an answer if it has sent a part of a
-// head, as net/http has it.
+// head, as net/http has it. A request that waits for the rest of its body has its handler
+// called, which is to see that there is none.
 func (h *heading) EOF(c *worker.Conn, rest []byte) error {
 	h.stop()
+	if h.whole > 0 {
+		t := incoming{server: h.server, conn: c, before: h.before, heading: h, ended: true}
+		_, err := t.take(rest)
+		return err
+	}
 	if err := h.server.parser.atEOF(rest, h.before); err != nil {
 		h.server.refuse(c, err)
 		return nil

@@ -16,6 +16,7 @@ type incoming struct {
 	conn    *worker.Conn
 	before  previous
 	heading *heading // the session, unless that is one of the shared ones
+	ended   bool     // no more comes
 }
 
 // maxInput bounds what a connection of which input waits may keep: a head, or a body that
@@ -149,10 +150,13 @@ func (t *incoming) start(x *exchange, r *http.Request, b *body, in []byte, end i
 	if !x.start() {
 		return t.busy(r, b, in, end)
 	}
-	if end == len(in) {
-		return end
+	n := 0
+	if end < len(in) {
+		n, _ = x.Data(c, in[end:]) // it never fails
 	}
-	n, _ := x.Data(c, in[end:]) // it never fails
+	if t.ended {
+		_ = x.EOF(c, nil) // likewise
+	}
 	return end + n
 }
 

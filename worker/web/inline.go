@@ -49,7 +49,7 @@ func (t *incoming) beginInline(in []byte, end int) (used int, on bool) {
 		if served, on := t.tryInline(x, r, nil); served {
 			return end, on
 		}
-	case t.server.inline && !b.expecting:
+	case t.server.inline && !b.expecting && !t.ended:
 		if used, on, decided := t.gather(x, r, b, in, end); decided {
 			return used, on
 		}

@@ -7,7 +7,7 @@ import (
 
 // TestVectors: what we answer to what is known to be malicious, beside net/http.
 func TestVectors(t *testing.T) {
-	std := newNetHTTP(t, http.HandlerFunc(described))
+	std, whole := newNetHTTP(t, http.HandlerFunc(described)), newServed(t, http.HandlerFunc(described))
 	for _, v := range vectors {
 		t.Run(v.name, func(t *testing.T) {
 			theirs := parseAnswers(std.answer([]byte(v.input)))
@@ -22,11 +22,16 @@ func TestVectors(t *testing.T) {
 				if size < 1000 && len(v.input) > 10_000 {
 					continue
 				}
-				ours := parseAnswers(byParser(described, pieces([]byte(v.input), size)...))
-				if ours.statuses != v.ours {
-					t.Errorf("in pieces of %d: %q, not %q: %q", size, ours.statuses, v.ours, ours.texts)
-				} else if v.std == "" {
-					compareAnswers(t, ours, theirs)
+				for _, all := range []string{
+					byParser(described, pieces([]byte(v.input), size)...),
+					whole.answer(pieces([]byte(v.input), size)...),
+				} {
+					ours := parseAnswers(all)
+					if ours.statuses != v.ours {
+						t.Errorf("in pieces of %d: %q, not %q: %.2000q", size, ours.statuses, v.ours, ours.texts)
+					} else if v.std == "" {
+						compareAnswers(t, ours, theirs)
+					}
 				}
 			}
 		})

@@ -86,7 +86,6 @@ func newResponse(r *http.Request, body *body, w wire, s *settings) *response {
 		isHead:     r.Method == http.MethodHead,
 		keepsAlive: r.ProtoMajor == 1 && r.ProtoMinor == 0 && hasToken(connection, "keep-alive"),
 		wantsClose: r.Close || hasToken(connection, "close"),
-		closing:    r.ProtoMajor == 2, // PRI, the start of HTTP/2: the handler may take it over
 	}
 	if body != nil && body.expecting {
 		response.proceeds.Store(true)
