@@ -123,8 +123,13 @@ func BaseContext(ctx context.Context) Option { return func(s *settings) { s.base
 // 200 and no body.
 func DisableGeneralOptionsHandler() Option { return func(s *settings) { s.noGeneralOptions = true } }
 
-// TrustedProxies says from which addresses X-Forwarded-For is believed: r.RemoteAddr is
-// then the last address in it that is no trusted proxy's. The default is none.
+// TrustedProxies says at which addresses proxies stand whose X-Forwarded-For is believed:
+// r.RemoteAddr is then the last address in it that is no trusted proxy's, with the port 0
+// unless the proxy has named one. Who connects by a Unix socket is trusted too, once any
+// prefix is given. From all others the fields Forwarded, X-Forwarded-For, -Host, -Proto
+// and -Port are taken out of the request, so that those which a handler finds have passed
+// a trusted proxy; nothing else of a request changes by them. The default is none: the
+// fields are as the client has sent them, and mean nothing.
 func TrustedProxies(prefixes ...netip.Prefix) Option {
 	return func(s *settings) { s.trusted = prefixes }
 }
