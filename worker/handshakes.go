@@ -23,19 +23,26 @@ type handshakes struct {
 // maxWaiting bounds the list: some 40 KiB each once crypto/tls has begun.
 const maxWaiting = 4096
 
-// await adds one that waits for its peer, and closes the oldest if there are too many.
+// await adds one that waits for its peer, by its age: one that computed meanwhile is no
+// younger for that. If there are too many the oldest is closed, which may be this one.
 func (s *handshakes) await(h *handshaking) {
-	if s.waiting == s.most {
-		s.oldest.conn.refuse(refusedCrowd)
-	}
 	h.waits, h.older = true, s.newest
-	if s.newest == nil {
+	for h.older != nil && h.older.by > h.by {
+		h.older, h.newer = h.older.older, h.older
+	}
+	if h.newer == nil {
+		s.newest = h
+	} else {
+		h.newer.older = h
+	}
+	if h.older == nil {
 		s.oldest = h
 	} else {
-		s.newest.newer = h
+		h.older.newer = h
 	}
-	s.newest = h
-	s.waiting++
+	if s.waiting++; s.waiting > s.most {
+		s.oldest.conn.refuse(refusedCrowd)
+	}
 }
 
 // forget takes one out of the list, if it is in it.

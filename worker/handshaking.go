@@ -199,6 +199,9 @@ func (s *handshaking) news(*Conn) {
 		if !s.waits {
 			c.loop.handshakes.await(s) // as a rule, the server's flight is out
 		}
+		if c.ending() {
+			return // as the oldest of too many
+		}
 		c.state.unhold(holdWork)
 		c.touch()
 		return
