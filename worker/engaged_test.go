@@ -180,7 +180,9 @@ func TestMoveOrderTakesReleased(t *testing.T) {
 	c := old.connect()
 	c.send("a\n")
 	a, left := here.expectRequest(t, "a"), make(chan bool, 1)
+	begun := make(chan struct{})
 	a.conn.Post(func(c *worker.Conn) {
+		close(begun)
 		for !worker.Ordered(c) { // it is the loop's next business then, and before what is posted now
 			runtime.Gosched()
 		}
@@ -189,6 +191,7 @@ func TestMoveOrderTakesReleased(t *testing.T) {
 			left <- forweb.Of(c).Release()
 		})
 	})
+	await(t, begun) // or the order could be obeyed before, and no other come
 	old.tell(ipc.Move{ID: 7, Count: 1})
 	if !await(t, left) {
 		t.Error("it was not told that it leaves")

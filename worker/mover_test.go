@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/usher-go/usher/ipc"
@@ -16,18 +15,17 @@ func TestMovesWaitForTheMaster(t *testing.T) {
 	clients := old.connectAll(40)
 	old.tell(ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: patience.Milliseconds()})
 
-	var sizes []int
 	var packet ipc.Packet
-	for len(sizes) < 6 {
+	for most, left := 1, len(clients); left > 0; most *= 2 {
 		if err := whenReady(old.queue, unix.POLLIN, func() error { return old.packets.Receive(old.queue, &packet) }); err != nil {
-			t.Fatalf("packets of %v connections, and then: %v", sizes, err)
+			t.Fatalf("%d connections are left, and then: %v", left, err)
 		}
-		sizes = append(sizes, packet.Len())
+		if n := packet.Len(); n > most { // fewer, if the worker is slow: then its events have their turn first
+			t.Errorf("a packet of %d connections, want at most %d", n, most)
+		}
+		left -= packet.Len()
 		old.back += uint64(packet.Len())
 		check(t, next.packets.Send(next.queue, &packet))
-	}
-	if want := []int{1, 2, 4, 8, 16, 9}; !slices.Equal(sizes, want) {
-		t.Errorf("packets of %v connections, want %v", sizes, want)
 	}
 	old.expectDrained()
 	for _, c := range clients {
