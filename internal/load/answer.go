@@ -227,14 +227,17 @@ func (h *head) connection(value []byte) {
 }
 
 // field splits a line of a header (RFC 9112, section 5.1): there is no blank before the
-// colon, and no line that goes on with the one before.
+// colon, no line that goes on with the one before, and no control character but HTAB, as
+// net/http has it (RFC 9110, section 5.5).
 func field(line []byte) (name, value []byte, err error) {
 	name, value, found := bytes.Cut(line, []byte(":"))
-	if !found || !isToken(name) || bytes.ContainsAny(line, "\r\n\x00") {
+	if !found || !isToken(name) || bytes.ContainsFunc(value, isControl) {
 		return nil, nil, fmt.Errorf("%w: the line of a header is %.40q", errWrong, line)
 	}
 	return name, bytes.Trim(value, " \t"), nil
 }
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // isToken reports whether b is one (RFC 9110, section 5.6.2).
 func isToken(b []byte) bool {
