@@ -13,7 +13,7 @@ import (
 const unreadBytes = 256 << 10
 
 // body is the Body of a request: net/http's own, which reads chunks and trailers from the
-// feed, behind a door that closes when the request is over. A handler, or a goroutine that
+// feed, behind a guard that lets nobody in once the request is over. A handler, or a goroutine that
 // it has left behind, may keep it: all it gets then is http.ErrBodyReadAfterClose.
 //
 // The loop calls feed.put and feed.end; the rest is for the handler's goroutine, but what

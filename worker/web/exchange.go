@@ -116,15 +116,15 @@ func (x *exchange) answered(c *worker.Conn) {
 		cut(c)
 		return
 	}
-	door := forweb.Of(c)
+	conn := forweb.Of(c)
 	if x.held {
 		c.SetMaxInput(0)
 	}
-	door.Become(&x.server.idle[after(x.request)])
+	conn.Become(&x.server.idle[after(x.request)])
 	if rest := x.response.rest; len(rest) > 0 {
-		door.Unread(rest)
+		conn.Unread(rest)
 	}
-	if !door.Release() && x.paused {
+	if !conn.Release() && x.paused {
 		c.Resume()
 	}
 }

@@ -24,20 +24,20 @@ func headEnd(in []byte, from int) int {
 	}
 }
 
-// survey is what has to be known of a head's lines and cannot be seen of the request that
+// fieldCounts are what has to be known of a head's lines and cannot be seen of the request that
 // http.ReadRequest makes of them: it takes Host out, and Content-Length beside
 // Transfer-Encoding, and equal lengths for one.
-type survey struct {
+type fieldCounts struct {
 	hosts     int  // lines of Host,
 	lengths   int  // Content-Length,
 	encodings int  // Transfer-Encoding
 	spaced    bool // the name of one has a space in it, or behind it
 }
 
-// surveyHead looks at the lines of a whole head, the first one, which is the request's,
+// countFields looks at the lines of a whole head, the first one, which is the request's,
 // left aside. It allocates nothing. It takes lines for what net/http takes them for: one
 // that begins with a space or a tab goes on with the value of the one before.
-func surveyHead(head []byte) (s survey) {
+func countFields(head []byte) (s fieldCounts) {
 	_, lines, _ := bytes.Cut(head, newline)
 	for len(lines) > 0 {
 		end := bytes.IndexByte(lines, '\n')

@@ -68,22 +68,22 @@ func TestSurveyHead(t *testing.T) {
 	const first = "POST / HTTP/1.1\r\n"
 	tests := []struct {
 		name, lines string
-		want        survey
+		want        fieldCounts
 	}{
-		{"nothing", "", survey{}},
-		{"a host", "Host: x\r\n", survey{hosts: 1}},
-		{"in any case", "hOsT: x\r\ncontent-LENGTH: 1\r\nTRANSFER-encoding: chunked\r\n", survey{1, 1, 1, false}},
-		{"doubled", "Content-Length: 1\r\nContent-Length: 1\r\n", survey{lengths: 2}},
-		{"by line feeds alone", "Host: x\nContent-Length: 1\n", survey{hosts: 1, lengths: 1}},
-		{"in a line that goes on", "A: b\r\n Content-Length: 1\r\n\tHost: x\r\n", survey{}},
-		{"in a value", "A: Host: x\r\n", survey{}},
-		{"a space before the colon", "Content-Length : 1\r\n", survey{spaced: true}},
-		{"a space in the name", "A b: 1\r\n", survey{spaced: true}},
-		{"names as long", "Hose: x\r\nContent-Lengtg: 1\r\nTransfer_Encoding: x\r\n", survey{}},
+		{"nothing", "", fieldCounts{}},
+		{"a host", "Host: x\r\n", fieldCounts{hosts: 1}},
+		{"in any case", "hOsT: x\r\ncontent-LENGTH: 1\r\nTRANSFER-encoding: chunked\r\n", fieldCounts{1, 1, 1, false}},
+		{"doubled", "Content-Length: 1\r\nContent-Length: 1\r\n", fieldCounts{lengths: 2}},
+		{"by line feeds alone", "Host: x\nContent-Length: 1\n", fieldCounts{hosts: 1, lengths: 1}},
+		{"in a line that goes on", "A: b\r\n Content-Length: 1\r\n\tHost: x\r\n", fieldCounts{}},
+		{"in a value", "A: Host: x\r\n", fieldCounts{}},
+		{"a space before the colon", "Content-Length : 1\r\n", fieldCounts{spaced: true}},
+		{"a space in the name", "A b: 1\r\n", fieldCounts{spaced: true}},
+		{"names as long", "Hose: x\r\nContent-Lengtg: 1\r\nTransfer_Encoding: x\r\n", fieldCounts{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := surveyHead([]byte(first + test.lines + "\r\n")); got != test.want {
+			if got := countFields([]byte(first + test.lines + "\r\n")); got != test.want {
 				t.Errorf("%+v, want %+v", got, test.want)
 			}
 		})
@@ -91,7 +91,7 @@ func TestSurveyHead(t *testing.T) {
 }
 
 // FuzzHead: where we find a head's end, http.ReadRequest has read just as much, if it can
-// read the request at all; where we find none, it finds none; and what the survey counts
+// read the request at all; where we find none, it finds none; and what countFields counts
 // is what it reads.
 func FuzzHead(f *testing.F) {
 	for _, v := range vectors {
@@ -116,13 +116,13 @@ func FuzzHead(f *testing.F) {
 		if n == 0 || err != nil {
 			return
 		}
-		s := surveyHead(in[:n])
+		s := countFields(in[:n])
 		if s.hosts > 1 || s.hosts == 0 && request.Host != request.URL.Host {
 			t.Fatalf("%+v, Host %q", s, request.Host)
 		}
 		for name := range request.Header {
 			if strings.Contains(name, " ") && !s.spaced {
-				t.Fatalf("the survey overlooks %q", name)
+				t.Fatalf("countFields overlooks %q", name)
 			}
 		}
 		if len(request.TransferEncoding) > 0 && s.encodings != 1 {

@@ -50,9 +50,9 @@ func (x *exchange) hijack(rest []byte) (net.Conn, *bufio.ReadWriter, error) {
 		if x.ended.Load() {
 			h.feed.end(io.EOF)
 		}
-		door := forweb.Of(c)
-		door.Become(h)
-		door.Pin()
+		conn := forweb.Of(c)
+		conn.Become(h)
+		conn.Pin()
 		c.Resume()
 	}
 	if err := x.pipe.end(nil, takeOver, taken); err != nil {

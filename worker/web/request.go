@@ -185,7 +185,7 @@ func check(r *http.Request, head []byte) error {
 	if r.ProtoMajor != 1 && !(r.Method == "PRI" && r.RequestURI == "*" && r.Proto == "HTTP/2.0") {
 		return errVersion
 	}
-	s := surveyHead(head)
+	s := countFields(head)
 	if s.hosts == 0 && r.ProtoAtLeast(1, 1) && r.Method != http.MethodConnect && !upgradesToH2(r) {
 		return errHostMissing
 	}
