@@ -52,6 +52,8 @@ func (w *webConn) Draining() (time.Time, bool) {
 
 func (w *webConn) Finishing() bool { return w.conn("Finishing").loop.drains }
 
+func (w *webConn) Put(f any) bool { return (*Conn)(w).put(f.(func(*Conn))) }
+
 func (w *webConn) Pin() {
 	c := w.conn("Pin")
 	if c.session != nil && !c.state.is(traitPinned|traitDialled) {

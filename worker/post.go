@@ -34,6 +34,15 @@ func (c *Conn) Post(f func(c *Conn)) bool {
 	return false
 }
 
+// put is Post that is refused only once the connection is closed, or the loop has ended.
+func (c *Conn) put(f func(c *Conn)) bool {
+	if c.posted.Add(1) > 0 && c.loop.messages.Put(message{conn: c, f: f}) {
+		return true
+	}
+	c.posted.Add(-1)
+	return false
+}
+
 // receive calls what was posted. The loop calls it for each message.
 func (c *Conn) receive(f func(c *Conn)) {
 	c.posted.Add(-1)

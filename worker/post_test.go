@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/usher-go/usher/internal/forweb"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/worker"
 )
@@ -326,5 +327,32 @@ func TestGoAndMove(t *testing.T) {
 	old.wait()
 	for _, c := range []io.Closer{client, idle} {
 		check(t, c.Close())
+	}
+}
+
+// What package web puts is taken, in order, whatever else waits, until the connection is
+// closed.
+func TestPutWhateverWaits(t *testing.T) {
+	_, client, c, h := opened(t)
+	stands, goOn := make(chan bool), make(chan bool)
+	c.Post(func(*worker.Conn) { close(stands); <-goOn })
+	await(t, stands)
+	for c.Post(func(*worker.Conn) {}) {
+	}
+	for range 3 {
+		if !forweb.Of(c).Put(func(c *worker.Conn) { _, _ = c.Write([]byte("put")) }) { // expected below
+			t.Error("refused")
+		}
+	}
+	close(goOn)
+	client.expect("putputput")
+	if !c.Post(func(c *worker.Conn) { check(t, c.Close()) }) {
+		t.Error("there is no room again")
+	}
+	client.expectEnd()
+	check(t, client.Close())
+	h.expectClose(t, nil)
+	if forweb.Of(c).Put(func(*worker.Conn) { t.Error("called after the end") }) {
+		t.Error("accepted after the end")
 	}
 }

@@ -5,8 +5,8 @@ package forweb
 
 import "time"
 
-// Conn is a worker.Conn as web uses it. All methods are for the loop's goroutine, where they
-// do not block; on another one they panic.
+// Conn is a worker.Conn as web uses it. All methods but Put are for the loop's goroutine,
+// where they do not block; on another one they panic.
 type Conn interface {
 	// Become has session, a worker.Session, get every later callback, in the place of the
 	// present one, which hears nothing more. It may be called within callbacks. It does
@@ -38,6 +38,10 @@ type Conn interface {
 	// Finishing reports whether the worker is on its way out and asks sessions to finish,
 	// since they cannot move.
 	Finishing() bool
+	// Put is worker.Conn.Post of f, a func(*worker.Conn), whatever waits: false only once the
+	// connection is closed, or the worker ends. It is for who has at most a few under way at
+	// a time, so that they need no bound. It is for any goroutine, and does not block.
+	Put(f any) bool
 	// Pin says that the connection moves no more, for good.
 	Pin()
 }

@@ -131,10 +131,10 @@ func (x *exchange) answered(c *worker.Conn) {
 
 // cut ends the connection by a reset, behind what the kernel takes of its output.
 func cut(c *worker.Conn) {
-	if c.Buffered() > 0 && c.Post(func(c *worker.Conn) { _ = c.Abort() }) { // else it has ended already
-		return
+	abort := func(c *worker.Conn) { _ = c.Abort() } // unless it has ended already
+	if c.Buffered() == 0 || !forweb.Of(c).Put(abort) {
+		abort(c)
 	}
-	_ = c.Abort() // likewise
 }
 
 // Data takes what comes of the body. What comes behind it waits.
@@ -160,7 +160,7 @@ func (x *exchange) hold(c *worker.Conn) {
 
 // resume reads on: the feed has room again. It is for any goroutine.
 func (x *exchange) resume() {
-	x.pipe.conn.Post(func(c *worker.Conn) {
+	forweb.Of(x.pipe.conn).Put(func(c *worker.Conn) { // if not, it is closed
 		x.paused = false
 		c.Resume()
 	})

@@ -84,7 +84,7 @@ func (h *hijackedSession) Data(c *worker.Conn, in []byte) (n int, err error) {
 
 // resume reads on: the feed has room again. It is for any goroutine.
 func (h *hijackedSession) resume() {
-	h.conn.Post(func(c *worker.Conn) { c.Resume() })
+	forweb.Of(h.conn).Put(func(c *worker.Conn) { c.Resume() }) // if not, it is closed
 }
 
 // EOF says that the peer has finished sending.

@@ -45,6 +45,9 @@ func (t *incoming) take(in []byte) (n int, err error) {
 			return n, nil
 		}
 		if n += skip + used; !on {
+			if n < len(in) && forweb.Of(t.conn).Choked() {
+				t.hold()
+			}
 			return n, nil
 		}
 	}
@@ -59,6 +62,13 @@ func (t *incoming) wait(in []byte) {
 		t.conn.SetMaxInput(t.server.maxInput())
 	}
 	h.searched = len(in)
+}
+
+// hold makes room for requests that wait for the client to read: however many it has sent
+// ahead, no more than one read brings, it is not to blame.
+func (t *incoming) hold() {
+	t.remember()
+	t.conn.SetMaxInput(t.server.maxInput())
 }
 
 // remember has the connection get a session of its own.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/usher-go/usher/worker"
 	"github.com/usher-go/usher/worker/web"
 	"github.com/usher-go/usher/worker/workertest"
 )
@@ -53,6 +54,30 @@ func sorted(answer string) string {
 		}
 	}
 	return status + "\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n" + body
+}
+
+// Who sends many requests ahead, and reads late, is answered all of them, whatever input a
+// worker lets sessions leave: the loop stops when the client owes it some reading, and what
+// it has read by then waits.
+func TestInlinePipelinedBeyondMaxInput(t *testing.T) {
+	const requests, size = 200, 64 << 10
+	get := "GET / HTTP/1.1\r\nHost: x\r\nPadding: " + strings.Repeat("x", 150) + "\r\n\r\n"
+	handler := web.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, size)) // the client counts
+	}), web.Inline())
+	for _, most := range []int{1, 1 << 10, 16 << 10} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			c := workertest.New(t, handler, worker.WithMaxInput(most)).Connect()
+			c.Send(strings.Repeat(get, requests) + get[:20])
+			if closed, err := c.Closed(); closed {
+				t.Fatalf("closed: %v", err)
+			}
+			c.Send(get[20:])
+			if got := c.Received(); strings.Count(got, "200 OK") != requests+1 || len(got) < (requests+1)*size {
+				t.Errorf("%d answers of %d, %d bytes", strings.Count(got, "200 OK"), requests+1, len(got))
+			}
+		})
+	}
 }
 
 // A connection between requests that cannot move has two seconds for one more.

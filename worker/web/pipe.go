@@ -11,10 +11,10 @@ import (
 	"github.com/usher-go/usher/worker"
 )
 
-// pipe takes what a handler's goroutine writes to the loop, in batches: one Post for all
+// pipe takes what a handler's goroutine writes to the loop, in batches: one Put for all
 // that was written since the loop last came by.
 //
-//	send, sendFile ──► queue ──one Post──► obey: Conn.Write, Conn.SendFile
+//	send, sendFile ──► queue ──one Put──► obey: Conn.Write, Conn.SendFile
 //	      ▲                                        │
 //	      └──── waits: more than maxQueued, or Choked ◄── Low, Close, deadline
 //
@@ -46,10 +46,6 @@ type piece struct {
 
 // maxQueued is how many bytes wait for the loop before send waits.
 const maxQueued = 128 << 10
-
-// postPause is how long a goroutine waits if the loop's mailbox is full: it has a
-// million entries for all connections, so that is as good as never.
-const postPause = time.Millisecond
 
 // open makes a zero pipe ready.
 func (p *pipe) open(c *worker.Conn) {
@@ -168,11 +164,7 @@ func (p *pipe) add(o piece) {
 		return
 	}
 	p.posted = true
-	for !p.conn.Post(p.obey) && p.err == nil { // it is closed, and fail about to be called; or the mailbox is full
-		p.mu.Unlock()
-		time.Sleep(postPause)
-		p.mu.Lock()
-	}
+	forweb.Of(p.conn).Put(p.obey) // if not, it is closed, and fail about to be called
 }
 
 // obey writes what is in the queue. It is for the loop.

@@ -31,11 +31,17 @@ func serve(t *testing.T, h http.Handler, opts ...web.Option) string {
 
 func serveDraining(t *testing.T, h http.Handler, opts ...web.Option) (string, *workertest.Server) {
 	t.Helper()
+	l := listen(t)
+	return l.Addr().String(), workertest.Serve(t, l, web.Handler(h, opts...))
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l.Addr().String(), workertest.Serve(t, l, web.Handler(h, opts...))
+	return l
 }
 
 // client is a connection that says bytes and reads answers.
