@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,9 @@ type localWorker struct {
 	queue   int      // the master's end, owned
 	control *os.File // likewise
 	board   *ipc.Scoreboard
+	number  uint8         // the transport of all connections; 0: they are plain
 	ready   chan struct{} // closed when the worker serves, or has ended
+	serves  bool          // it has served; read after ready
 	done    chan struct{} // closed when both goroutines have ended
 	err     error         // what serve has returned; read after done
 
@@ -40,7 +43,7 @@ type localWorker struct {
 }
 
 // newLocalWorker is forworkertest.Serve.
-func newLocalWorker(handler, opts any) (forworkertest.Worker, error) {
+func newLocalWorker(handler, opts any, tls *forworkertest.TLS) (forworkertest.Worker, error) {
 	if running := int(clients.Add(1)); runtime.GOMAXPROCS(0) <= running {
 		runtime.GOMAXPROCS(running + 1) // as for a client: see RunClient
 	}
@@ -61,10 +64,12 @@ func newLocalWorker(handler, opts any) (forworkertest.Worker, error) {
 		<-messages // they end with the worker's end of control
 		clients.Add(-1)
 	}()
-	if err := w.tell(ipc.Hello{Protocol: ipc.Version}); err != nil {
-		return nil, errors.Join(err, w.Close())
+	if err := w.hello(tls); err != nil {
+		return nil, errors.Join(fmt.Errorf("worker: %w", err), w.Close())
 	}
-	<-w.ready
+	if <-w.ready; !w.serves {
+		return nil, cmp.Or(w.Close(), ErrStopped)
+	}
 	return w, nil
 }
 
@@ -100,7 +105,7 @@ func (w *localWorker) listen() {
 			m, err = ipc.ParseMessage(buffer[:n])
 			_, isReady := m.(ipc.Ready)
 			if isReady && !said {
-				said = true
+				said, w.serves = true, true
 				close(w.ready)
 			}
 		}
@@ -111,6 +116,37 @@ func (w *localWorker) listen() {
 			return
 		}
 	}
+}
+
+// hello says the first message, with what the worker needs for TLS in a sealed memfd, as a
+// master does.
+func (w *localWorker) hello(tls *forworkertest.TLS) error {
+	hello := ipc.Hello{Protocol: ipc.Version}
+	if tls == nil {
+		return w.tell(hello)
+	}
+	w.number = 1
+	hello.TLS, hello.Transports = true, []ipc.Transport{{Number: w.number, TLS: true}}
+	hello.TLSHandshakeTimeoutMS = milliseconds(tls.HandshakeTimeout)
+	b, err := ipc.EncodeMessage(hello)
+	if err != nil {
+		return err
+	}
+	memfd, err := fdpass.Seal("secrets", tls.Secrets)
+	if err != nil {
+		return err
+	}
+	defer fdpass.CloseAll([]int{memfd}) // the worker has one of its own
+	raw, err := w.control.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	waited := raw.Write(func(fd uintptr) bool {
+		sent = unix.Sendmsg(int(fd), b, unix.UnixRights(memfd), nil, unix.MSG_NOSIGNAL)
+		return sent != unix.EAGAIN && sent != unix.EINTR
+	})
+	return errors.Join(waited, os.NewSyscallError("sendmsg", sent))
 }
 
 func (w *localWorker) tell(m ipc.Message) error {
@@ -131,7 +167,7 @@ func (w *localWorker) Adopt(c forworkertest.Connection, fd int) error {
 	}
 	w.lastID++
 	w.packet.Reset()
-	e := ipc.Envelope{ID: w.lastID, Listener: c.Listener, Local: c.Local, Remote: c.Remote}
+	e := ipc.Envelope{ID: w.lastID, Listener: c.Listener, Local: c.Local, Remote: c.Remote, Transport: w.number}
 	if !w.packet.Add(&e, fd) {
 		_ = unix.Close(fd) // likewise
 		return errors.New("worker: the listener's name is too long")
@@ -152,7 +188,12 @@ func (w *localWorker) Adopt(c forworkertest.Connection, fd int) error {
 
 // Drain has the connections finish, for no longer than deadline; 0: without limit.
 func (w *localWorker) Drain(deadline time.Duration) error {
-	return w.tell(ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: int64((deadline + time.Millisecond - 1) / time.Millisecond)})
+	return w.tell(ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: milliseconds(deadline)})
+}
+
+// milliseconds rounds up.
+func milliseconds(d time.Duration) int64 {
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 // Wait waits until the worker has ended, and returns its error.

@@ -138,25 +138,35 @@ func decodePair(b []byte) (*certificate, error) {
 	if err != nil || !signs {
 		return nil, errors.New("its private key cannot be read")
 	}
-	if problem := unusable(key.Public()); problem != "" {
-		return nil, errors.New("its key " + problem)
-	}
-	var chain []*x509.Certificate
+	var chain [][]byte
 	for len(b) > 0 {
 		var der []byte
 		if der, b, err = cutField(b); err != nil {
 			return nil, err
 		}
-		link, err := x509.ParseCertificate(bytes.Clone(der))
+		chain = append(chain, bytes.Clone(der))
+	}
+	return checkPair(chain, key, answer)
+}
+
+// checkPair puts a certificate, its key and its OCSP answer together, and checks all but
+// dates. It keeps the chain, and a copy of the answer, which may be empty.
+func checkPair(chain [][]byte, key crypto.Signer, answer []byte) (*certificate, error) {
+	if problem := unusable(key.Public()); problem != "" {
+		return nil, errors.New("its key " + problem)
+	}
+	var links []*x509.Certificate
+	for _, der := range chain {
+		link, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, err
 		}
-		chain = append(chain, link)
+		links = append(links, link)
 	}
-	if len(chain) == 0 || !belongs(key, chain[0]) {
+	if len(links) == 0 || !belongs(key, links[0]) {
 		return nil, errors.New("the key is not the certificate's")
 	}
-	one := newCertificate("", chain, key)
+	one := newCertificate("", links, key)
 	return one, one.restoreStaple(answer)
 }
 

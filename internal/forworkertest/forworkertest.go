@@ -56,6 +56,13 @@ type Worker interface {
 	Close() error
 }
 
-// Serve starts a worker for a worker.Handler and []worker.Option. Package worker sets it
-// before main begins.
-var Serve func(handler, options any) (Worker, error)
+// TLS is what the connections of a Worker are taken over TLS by.
+type TLS struct {
+	Secrets          []byte        // as package credentials encodes them
+	HandshakeTimeout time.Duration // rounded up to a millisecond; 0: the worker's own
+}
+
+// Serve starts a worker for a worker.Handler and []worker.Option. tls is of all its
+// connections, and is borrowed; nil: they are plain. Package worker sets it before main
+// begins.
+var Serve func(handler, options any, tls *TLS) (Worker, error)

@@ -32,8 +32,13 @@ type Server struct {
 // too.
 func Serve(t testing.TB, l net.Listener, h worker.Handler, opts ...worker.Option) *Server {
 	t.Helper()
+	return serve(t, l, h, nil, opts)
+}
+
+func serve(t testing.TB, l net.Listener, h worker.Handler, tls *forworkertest.TLS, opts []worker.Option) *Server {
+	t.Helper()
 	opts = append([]worker.Option{worker.WithLogger(hclog.NewNullLogger())}, opts...)
-	w, err := forworkertest.Serve(h, opts)
+	w, err := forworkertest.Serve(h, opts, tls)
 	if err != nil {
 		_ = l.Close() // the error of Serve is the one to report
 		t.Fatal(err)

@@ -16,6 +16,7 @@
 //
 // For tests with real clients there is Serve: a whole worker in the test's process, which
 // serves what a listener of package net accepts, with goroutines and a clock of its own.
+// ServeTLS is the same with TLS.
 package workertest
 
 import (
