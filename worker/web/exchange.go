@@ -27,7 +27,7 @@ type exchange struct {
 	own requestContext // unless there was one before
 	pipe
 	request  *http.Request
-	response *response
+	response response
 	body     *body     // nil: none
 	began    time.Time // zero: nobody wants to know
 
@@ -47,7 +47,7 @@ type exchange struct {
 // its turn. It returns false when there are too many.
 func (x *exchange) start() bool {
 	s, c := x.server, forweb.Of(x.pipe.conn)
-	x.response = newResponse(x.request, x.body, x, &s.settings)
+	x.response.open(x.request, x.body, x, &s.settings)
 	x.counts.Store(true)
 	start, refuse := s.running.enter(x, s.maxRunning)
 	if refuse {
@@ -75,9 +75,9 @@ func (x *exchange) serve() {
 		x.requestContext.end(nil)
 		x.response.end(panicked)
 		x.leave()
-		x.server.logAccess(x.pipe.conn, x.request, x.response, x.began)
+		x.server.logAccess(x.pipe.conn, x.request, &x.response, x.began)
 	}()
-	x.server.handlerFor(x.request).ServeHTTP(x.response, x.request)
+	x.server.handlerFor(x.request).ServeHTTP(&x.response, x.request)
 	returned = true
 }
 

@@ -173,7 +173,8 @@ func (t *incoming) start(x *exchange, r *http.Request, b *body, in []byte, end i
 // busy answers that too many requests wait already. It consumes what it must not leave.
 func (t *incoming) busy(r *http.Request, b *body, in []byte, end int) int {
 	x := &inlined{requestContext: requestContext{server: t.server, conn: t.conn}, final: b != nil || len(in) > end}
-	x.serve(newResponse(r, nil, x, &t.server.settings), r, http.HandlerFunc(tooBusy))
+	x.response.open(r, nil, x, &t.server.settings)
+	x.serve(&x.response, r, http.HandlerFunc(tooBusy))
 	b.finish(false)
 	if x.after(); x.ending == keepAlive {
 		t.goOn(r)

@@ -32,9 +32,10 @@ const (
 // the connection itself.
 type inlined struct {
 	requestContext
-	ending ending
-	final  bool  // the connection is to end behind this answer
-	err    error // of Write
+	response response
+	ending   ending
+	final    bool  // the connection is to end behind this answer
+	err      error // of Write
 }
 
 // beginInline is begin where requests may be served on the loop.
@@ -124,7 +125,8 @@ func (t *incoming) waitFor(n int) {
 // handler wants a goroutine; on says whether the next one may begin.
 func (t *incoming) tryInline(x *inlined, r *http.Request, b *body) (served, on bool) {
 	s, c := t.server, t.conn
-	w := newResponse(r, b, x, &s.settings)
+	w := &x.response
+	w.open(r, b, x, &s.settings)
 	if s.inline {
 		began := t.headDone()
 		x.serve(w, r, s.handlerFor(r))

@@ -72,26 +72,23 @@ const (
 	finished              // ServeHTTP has returned
 )
 
-// newResponse makes the response to r, which was just read. body is r.Body, or nil if r has
-// none.
-func newResponse(r *http.Request, body *body, w wire, s *settings) *response {
+// open makes a zero response that to r, which was just read. body is r.Body, or nil if r
+// has none.
+func (w *response) open(r *http.Request, body *body, wire wire, s *settings) {
 	connection := ""
 	if v := r.Header["Connection"]; len(v) > 0 {
 		connection = v[0]
 	}
-	response := &response{
-		wire: w, request: r, body: body, settings: s, peer: r.RemoteAddr,
-		length:     -1,
-		http11:     r.ProtoAtLeast(1, 1),
-		isHead:     r.Method == http.MethodHead,
-		keepsAlive: r.ProtoMajor == 1 && r.ProtoMinor == 0 && hasToken(connection, "keep-alive"),
-		wantsClose: r.Close || hasToken(connection, "close"),
-	}
+	w.wire, w.request, w.body, w.settings, w.peer = wire, r, body, s, r.RemoteAddr
+	w.length = -1
+	w.http11 = r.ProtoAtLeast(1, 1)
+	w.isHead = r.Method == http.MethodHead
+	w.keepsAlive = r.ProtoMajor == 1 && r.ProtoMinor == 0 && hasToken(connection, "keep-alive")
+	w.wantsClose = r.Close || hasToken(connection, "close")
 	if body != nil && body.expecting {
-		response.proceeds.Store(true)
-		body.proceed = response.proceed
+		w.proceeds.Store(true)
+		body.proceed = w.proceed
 	}
-	return response
 }
 
 // Header is http.ResponseWriter's. It returns the same map each time; what is set in it

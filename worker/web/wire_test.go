@@ -129,3 +129,10 @@ func (l *lockedLog) text() string {
 	defer l.mu.Unlock()
 	return l.String()
 }
+
+// newResponse is open of a response of its own.
+func newResponse(r *http.Request, body *body, wire wire, s *settings) *response {
+	w := new(response)
+	w.open(r, body, wire, s)
+	return w
+}
