@@ -146,13 +146,13 @@ func (b *bench) build() error {
 		}
 	}
 	if !b.peers {
-		for _, s := range []*server{gnet, goNet, netpoll, node, fastHTTP, nginx, tlsNet, tlsNginx, webStreams} {
+		for _, s := range []*server{gnet, goNet, netpoll, node, fastHTTP, nginx, tlsNet, tlsNginx, webBare, webStreams} {
 			s.missing = "left out"
 		}
 	}
 	for name, all := range map[string][]*server{
 		"net": {goNet, tlsNet}, "netpoll": {netpoll}, "gnet": {gnet}, "nethttp": {netHTTP, tlsHTTP, webHTTP}, "fasthttp": {fastHTTP},
-		"streams": {streamHTTP, webStreams}, "collecting": {tlsCollecting}, "web": {webRunning, tlsWeb},
+		"streams": {streamHTTP, webStreams}, "collecting": {tlsCollecting}, "web": {webRunning, tlsWeb}, "bare": {webBare},
 	} {
 		if all[0].missing != "" {
 			continue

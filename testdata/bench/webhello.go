@@ -34,6 +34,9 @@ func (b *bench) webHello() error {
 			b.reached(what+", on the loop, to nginx's return 200", "≤ 1.10", s.String())
 		}
 	})
+	if ours, theirs := of(webInline), of(webBare); ours != nil && theirs != nil {
+		b.reached(what+", on the loop, to a bare loop with http.ReadRequest", "none", ratios(ours, theirs, perAnswer).String())
+	}
 	if ours, theirs := of(webRunning), of(webHTTP); ours != nil && theirs != nil {
 		b.reached(what+", on goroutines, to net/http's", "≤ 0.80", ratios(ours, theirs, perAnswer).String())
 	}

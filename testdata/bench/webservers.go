@@ -34,10 +34,11 @@ var (
 	webFileServer = &server{name: "**usher**, --app files", http: true, argv: func(b *bench, port, workers int) []string {
 		return b.usher(port, "--workers", strconv.Itoa(workers), "--app", "files", "--root", b.filesRoot())
 	}}
+	webBare    = &server{name: "a bare loop with http.ReadRequest", http: true, argv: alone("bare").argv}
 	webHTTP    = &server{name: netHTTP.name, http: true, argv: netHTTP.argv}
 	webStreams = &server{name: streamHTTP.name, http: true, argv: streamHTTP.argv}
 
-	helloServers = []*server{webNginx, webInline, webRunning, webHTTP, webStreams}
+	helloServers = []*server{webNginx, webBare, webInline, webRunning, webHTTP, webStreams}
 )
 
 // nginxWebConfig writes one for hello and for the files below filesRoot.
