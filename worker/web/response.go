@@ -136,7 +136,7 @@ func (w *response) inform(code int) {
 func (w *response) begin(status int) {
 	w.proceeds.Store(false)
 	w.stage, w.status = begun, status
-	if w.body != nil && overLimit(w.request.Body) {
+	if overLimit(w.request.Body) {
 		w.refuseRest()
 	}
 	w.out = w.head.compose(getBuffer(), w.http11, status, w.header)
