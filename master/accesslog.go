@@ -55,6 +55,19 @@ func (c *Config) openAccessLog(before *accessLog) error {
 	return nil
 }
 
+// CheckAccessLog returns the error that Run would, and each reload, of an access log that
+// cannot be opened, as far as that can be told without making the file (logfile.Check). It
+// wraps ErrConfig. It may block as long as a file system does.
+func (c Config) CheckAccessLog() error {
+	if c.AccessLog == "" || c.AccessLog == StandardOutput {
+		return nil
+	}
+	if err := logfile.Check(c.AccessLog); err != nil {
+		return &ConfigError{"access-log", "access-log: " + err.Error()}
+	}
+	return nil
+}
+
 // accessOpenLimit is how long a file may take to open: a file system may not answer.
 const accessOpenLimit = 5 * time.Second
 

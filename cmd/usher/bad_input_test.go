@@ -40,6 +40,9 @@ func TestBadInput(t *testing.T) {
 		{"port out of range", []string{"serve", "--listen", "127.0.0.1:65536"}, []string{`port "65536"`, "0 to 65535"}},
 		{"port not a number", []string{"serve", "--listen", "127.0.0.1:http?"}, []string{`port "http"`, "0 to 65535"}},
 		{"unknown scheme", []string{"serve", "--listen", "udp://127.0.0.1:0"}, []string{`unknown kind "udp"`, "want tcp, tcp4, "}},
+		{"access log in no folder", []string{"serve", "--access-log", "no/access.log"}, []string{"access-log: open ", "/no/access.log: no such file or directory"}},
+		{"access log in no folder, checked", []string{"check", "--access-log", "no/access.log"}, []string{"access-log: open ", "/no/access.log: no such file or directory"}},
+		{"access log below a file, checked", []string{"check", "--access-log", "main.go/access.log"}, []string{"access-log: open ", "/main.go/access.log: not a directory"}},
 		{"program without --", []string{"serve", "./echo"}, []string{"unexpected argument ./echo", "after --"}},
 	}
 	for _, test := range tests {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/usher-go/usher/internal/logfile"
 	"github.com/usher-go/usher/master"
 )
 
@@ -19,6 +20,9 @@ func (checkCommand) Run(s *sources, r *reading) error {
 	if _, err := config.ProgramPath(); err != nil {
 		return r.locate(&master.ConfigError{Key: "program", Problem: "program: " + err.Error()})
 	}
+	if err := r.checkLogs(&config); err != nil {
+		return err
+	}
 	certificates, warnings, err := config.CheckTLS()
 	if err != nil {
 		return r.locate(err)
@@ -30,4 +34,14 @@ func (checkCommand) Run(s *sources, r *reading) error {
 	_, err = fmt.Printf("ok: would serve on %s with %d workers of %s\n",
 		strings.Join(config.Listen, ", "), config.Workers, strings.Join(config.Program, " "))
 	return err
+}
+
+// checkLogs refuses a log that serve could not open.
+func (r *reading) checkLogs(config *master.Config) error {
+	if path := string(r.values.logFile); path != "" {
+		if err := logfile.Check(path); err != nil {
+			return fmt.Errorf("log file: %w", err)
+		}
+	}
+	return r.locate(config.CheckAccessLog())
 }

@@ -4,16 +4,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// wrongConfigs are files that must not be taken, and what is said of them.
-var wrongConfigs = []struct {
+// wrongConfig is a file that must not be taken, and what is said of it.
+type wrongConfig struct {
 	name string
 	line string   // the first of the file
 	want []string // besides the path
-}{
+}
+
+var wrongConfigs = []wrongConfig{
 	{"unknown key", `wat = 1`, []string{":1: ", `unknown key "wat"`, "flag of usher serve"}},
 	{"key in another spelling", `max_conns = 1`, []string{":1: ", `unknown key "max_conns"`, "want max-conns"}},
 	{"config in the file", `config = "other"`, []string{":1: ", `unknown key "config"`}},
@@ -53,12 +56,17 @@ var wrongConfigs = []struct {
 	{"no listener", `listen = []`, []string{":1: ", "listen is empty"}},
 	{"bad address", `listen = ["localhost"]`, []string{":1: ", `"localhost"`, "want HOST:PORT"}},
 	{"empty program", `program = [""]`, []string{":1: ", "program is empty"}},
+	{"unknown access-log-format", `access-log-format = "short"`, []string{":1: ", `access-log-format is "short", want one of combined, json`}},
 	{"zero byte in a program", `program = ["a\u0000"]`, []string{":1: ", "want strings without a zero byte"}},
 }
 
 // A wrong file: nothing is started, and one line says where and what.
 func TestWrongConfig(t *testing.T) {
-	for _, test := range wrongConfigs {
+	tests := append(slices.Clone(wrongConfigs), []wrongConfig{
+		{"access log in no folder", "\naccess-log = \"no/access.log\"", []string{":2: ", "access-log: open ", "/no/access.log: no such file or directory"}},
+		{"access log that is a folder", `access-log = "."`, []string{":1: ", "access-log: open ", ": is a directory"}},
+	}...)
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(shortDir(t), "usher.toml")

@@ -109,8 +109,10 @@ func TestLogFileCannotBeOpened(t *testing.T) {
 		filepath.Join(directory, "no", "log"): "no such file or directory",
 		directory:                             "is a directory",
 	} {
-		got := usher(t, "serve", "--listen", "127.0.0.1:0", "--control", filepath.Join(directory, "c"), "--log-file", path)
-		checkComplaint(t, got, exitFailed, "log file", path, reason)
+		for _, command := range []string{"serve", "check"} {
+			got := usher(t, command, "--listen", "127.0.0.1:0", "--control", filepath.Join(directory, "c"), "--log-file", path)
+			checkComplaint(t, got, exitFailed, "log file", path, reason)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func (serveCommand) Run(s *sources, r *reading, o *outputs) error {
 		announce(stdout, status)
 	}
 	config.Reread = func(inForce *master.Config) (master.Config, error) { return r.reload(s, inForce) }
-	return master.Run(context.Background(), config)
+	return r.locate(master.Run(context.Background(), config))
 }
 
 // reload reads the sources again for a reload, and returns what the master is to do from
