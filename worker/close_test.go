@@ -33,7 +33,7 @@ func TestCloseWithUnreadInput(t *testing.T) {
 	h.expectClose(t, nil)
 }
 
-// A client that never finishes sending is cut off, by bytes here.
+// A client that never finishes sending is not read from for ever, and cut off by time.
 func TestLingerIsBounded(t *testing.T) {
 	h := newRecorder(func(c *worker.Conn, in []byte) (int, error) { return len(in), c.Close() })
 	s := newRig(t, h)

@@ -8,7 +8,9 @@ import (
 
 // Why a connection lingers: close(2) sends a reset when input is unread or arrives
 // afterwards, and a reset can destroy the reply before the peer has read it. So FIN is
-// sent, and input is read and thrown away, until the peer finishes too or a bound comes.
+// sent, and input is read and thrown away, until the peer finishes too or a bound comes. Of
+// a peer that sends and sends no more than some is read: the rest stays with the kernel,
+// and then with the peer, which has time to find the reply all the same.
 //
 // The bound is short for a peer that has got everything. For one that reads slowly,
 // much of the reply is in the kernel's queue still: as long as that becomes shorter, the
@@ -17,7 +19,7 @@ import (
 const (
 	lingerTime  = 2 * time.Second  // while the peer takes nothing
 	lingerMost  = 30 * time.Second // in all; a drain's deadline may come before
-	lingerBytes = 1 << 20          // of input
+	lingerBytes = 1 << 20          // of input, about
 )
 
 // linger sends FIN and waits for the peer's.
@@ -51,14 +53,19 @@ func (c *Conn) lingerOn(now time.Duration) bool {
 	return true
 }
 
-// discard reads, and throws away, on a connection that lingers.
+// discard reads, and throws away, on a connection that lingers. When it has read enough, it
+// is called no more but when the peer is gone.
 func (c *Conn) discard() {
 	n, errno := recv(c.fd, c.loop.input)
 	if errno == unix.EAGAIN {
 		return
 	}
 	c.unfinished.discarded += n
-	if errno != 0 || n == 0 || c.unfinished.discarded > lingerBytes {
+	switch {
+	case errno != 0 || n == 0:
 		c.closeNow()
+	case c.unfinished.discarded >= lingerBytes:
+		c.state.hold(holdPaused)
+		c.arm()
 	}
 }

@@ -137,3 +137,75 @@ func TestLingeringIsBoundedForSlowReaders(t *testing.T) {
 		})
 	}
 }
+
+// A client that goes on with an upload of which the server wants no more gets the answer, and
+// not a reset in its place: it has as long for it as one that sends nothing.
+func TestUploaderGetsTheAnswerAfterClose(t *testing.T) {
+	const answer = 4 << 10
+	for _, test := range []struct {
+		name string
+		end  func(t *testing.T, c *still)
+	}{
+		{"by the bound", func(t *testing.T, c *still) {
+			c.pass(lingerTime - time.Millisecond)
+			if c.closed {
+				t.Error("closed before it has lingered")
+			}
+			c.pass(time.Millisecond + late(lingerTime))
+		}},
+		{"by its going", func(t *testing.T, c *still) {
+			must(t, unix.SetsockoptLinger(c.peer, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+			must(t, unix.Close(c.peer)) // with a reset
+			c.peer = -1
+			for deadline := time.Now().Add(20 * time.Second); !c.closed && time.Now().Before(deadline); runtime.Gosched() {
+				c.turn()
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newStillOn(t, 0, tcpPair(t))
+			c.write(answer)
+			must(t, c.Close())
+			c.l.settle()
+			if sent := c.upload(8 * lingerBytes); sent >= 8*lingerBytes {
+				t.Fatalf("it took all of %d bytes", sent)
+			}
+			if c.closed {
+				t.Fatal("closed while the client was sending")
+			}
+			buffer, got := make([]byte, 2*answer), 0
+			for {
+				n, err := unix.Read(c.peer, buffer)
+				must(t, err)
+				if got += n; n == 0 {
+					break
+				}
+			}
+			if got != answer {
+				t.Errorf("got %d bytes, want %d", got, answer)
+			}
+			if test.end(t, c); !c.closed || c.err != nil {
+				t.Errorf("closed %v: %v", c.closed, c.err)
+			}
+		})
+	}
+}
+
+// upload sends at most n bytes, with turns, until the loop takes no more: it has read what
+// it wants, and the kernel is full. It returns how many it sent.
+func (s *still) upload(n int) (sent int) {
+	s.t.Helper()
+	piece := make([]byte, 64<<10)
+	for deadline := time.Now().Add(20 * time.Second); sent < n && !s.closed && time.Now().Before(deadline); s.turn() {
+		got, err := unix.SendmsgN(s.peer, piece, nil, nil, unix.MSG_NOSIGNAL)
+		switch {
+		case err == unix.EAGAIN && s.unfinished.discarded >= lingerBytes:
+			return sent
+		case err == nil:
+			sent += got
+		case err != unix.EAGAIN:
+			must(s.t, err)
+		}
+	}
+	return sent
+}

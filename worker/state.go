@@ -38,7 +38,8 @@ const (
 	finSent
 )
 
-// hold is a set of what holds reading up. It is empty while the connection lingers.
+// hold is a set of what holds reading up. While the connection lingers it is empty, or
+// holdPaused once enough was read (discard).
 type hold state
 
 const (
