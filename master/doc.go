@@ -21,7 +21,7 @@
 // the return:
 //
 //   - Signals: HUP, INT, QUIT, TERM, USR1, USR2, TTIN and TTOU ask the master for
-//     something (the README has the list). INT and QUIT stay ignored if INT was. Signals
+//     something (docs/operations.md has the list). INT and QUIT stay ignored if INT was. Signals
 //     that the program itself has asked os/signal for, it gets as well.
 //   - Children: Run waits for every child of the process, and so takes the exit status
 //     of those that the program itself has started.

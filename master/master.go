@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run serves until ctx is done or a signal asks for the end (see the README),
+// Run serves until ctx is done or a signal asks for the end (see docs/operations.md),
 // and returns nil then. It blocks; a process runs one at a time, and must not
 // wait for children of its own elsewhere: Run reaps them all.
 //

@@ -1,5 +1,5 @@
 // Command usher serves TCP connections with worker processes, and talks to a
-// running server. See the README for how to use it.
+// running server. See docs/operations.md for how to use it.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The exit statuses, as the README lists them.
+// The exit statuses, as docs/operations.md lists them.
 const (
 	exitFailed  = 1 // failed while running
 	exitUsage   = 2 // bad flags or configuration

@@ -125,7 +125,7 @@ func comments(name, text string) string {
 }
 
 // The README has at most six figures, each with the command that repeats it; they
-// are those of docs/performance.md.
+// are those of docs/performance.md and docs/guarantees.md.
 func TestFiguresOfReadme(t *testing.T) {
 	texts, _ := texts(t)
 	_, speed, _ := strings.Cut(texts["README.md"], "\n## Speed\n")
@@ -134,11 +134,12 @@ func TestFiguresOfReadme(t *testing.T) {
 	if len(rows) == 0 || len(rows) > 6 {
 		t.Fatalf("%d figures", len(rows))
 	}
+	measured := texts["docs/performance.md"] + texts["docs/guarantees.md"]
 	number := regexp.MustCompile(`\d[\d.,]*`)
 	for _, row := range rows {
 		for _, figure := range number.FindAllString(row[2], -1) {
-			if figure = strings.TrimRight(figure, ".,"); !strings.Contains(texts["docs/performance.md"], figure) {
-				t.Errorf("%s: docs/performance.md has no %s", row[1], figure)
+			if figure = strings.TrimRight(figure, ".,"); !strings.Contains(measured, figure) {
+				t.Errorf("%s: neither page has %s", row[1], figure)
 			}
 		}
 		if script, _, _ := strings.Cut(row[3], " "); !strings.HasPrefix(script, "scripts/") {
@@ -152,7 +153,7 @@ func TestFiguresOfReadme(t *testing.T) {
 // The command beside a figure repeats it: what it is to run is there.
 func TestCommandsOfFigures(t *testing.T) {
 	texts, _ := texts(t)
-	commands := regexp.MustCompile("(?m)\\| `((?:go test|scripts/)[^`]+)` \\|$").FindAllStringSubmatch(texts["docs/performance.md"]+texts["README.md"], -1)
+	commands := regexp.MustCompile("(?m)\\| `((?:go test|scripts/)[^`]+)` \\|$").FindAllStringSubmatch(texts["docs/performance.md"]+texts["docs/guarantees.md"]+texts["README.md"], -1)
 	if len(commands) < 20 {
 		t.Fatalf("%d commands", len(commands))
 	}
