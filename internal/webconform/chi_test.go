@@ -17,6 +17,7 @@ var chiLeftOut = map[string]string{}
 
 // The tests of a router that many use, as they are, with package web below their servers.
 func TestChi(t *testing.T) {
+	t.Parallel() // it waits, as a rule
 	download := exec.Command("go", "mod", "download", "-json", chi+"@"+chiVersion)
 	download.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
 	out, err := download.Output()
@@ -33,20 +34,21 @@ func TestChi(t *testing.T) {
 	o.hook(t, dir, "chi")
 	o.hook(t, filepath.Join(dir, "middleware"), "middleware")
 	got := o.run(t, dir, ".", "./middleware")
-	var requests, passed int
+	var all served
+	passed := 0
 	for name, result := range got.results {
 		_, test, _ := strings.Cut(name, " ")
 		switch {
 		case test == "" || chiLeftOut[test] != "":
 		case result == "pass":
 			passed++
-			requests += got.served[name].requests
+			all.add(got.served[name])
 		default:
 			t.Errorf("%s: %s\n%s", name, result, got.output[name])
 		}
 	}
-	t.Logf("%d tests of chi %s pass, with %d requests that were served by web", passed, chiVersion, requests)
-	if requests == 0 {
+	t.Logf("%d tests of chi %s pass, with %d requests that were served by web, on %d connections", passed, chiVersion, all.requests, all.connections)
+	if all.requests == 0 {
 		t.Error("no request was served")
 	}
 }

@@ -13,36 +13,49 @@ import (
 // copyPath is the package that a copy of net/http's tests is in.
 const copyPath = "example.com/nethttp"
 
-// Packages of the standard library that only it can import.
-var unusable = map[string]bool{
-	"internal/synctest": true, "internal/testenv": true, "net/http/internal": true, "net/http/internal/testcert": true,
-	"testing/synctest": true, // its clock is not the kernel's
-}
+// Packages that only the standard library can import: those that a copy has instead, in
+// folders of these names, and those whose use makes a test unusable.
+var (
+	copied   = map[string]string{"internal/testenv": "testenv", "net/http/internal/testcert": "testcert"}
+	unusable = map[string]bool{
+		"internal/synctest": true, "net/http/internal": true,
+		"testing/synctest": true, // its clock is not the kernel's
+	}
+)
 
 // Reasons why a test of net/http's is left out though it compiles.
 const (
 	connContext = "it gives connections contexts by ConnContext"
 	connState   = "it looks at connections by ConnState"
 	keepAlives  = "it turns keep-alives off by SetKeepAlivesEnabled"
+	readAhead   = "it looks at how much was read of its connection, which is no socket"
 )
 
 // leftOut are those, with the reason.
 var leftOut = map[string]string{
-	"TestConnContextNotModifyingAllContexts": connContext,
-	"TestServerConnState":                    connState,
-	"TestHijackAfterCloseNotifier":           "it wants Hijack to return a *net.TCPConn",
-	"TestNewClientServerTest":                "it tests what is given here",
-	"TestServerAllowsBlockingRemoteAddr":     "its connections are no sockets, and block when they are asked for their address",
-	"TestTLSHandshakeTimeout":                "handshakes are the worker's, before web: --tls-handshake-timeout",
-	"TestTLSServerRejectHTTPRequests":        "handshakes are the worker's, before web",
-	"TestServerContexts":                     connContext,
-	"TestServerKeepAlivesEnabledResultClose": keepAlives,
+	"TestConnContextNotModifyingAllContexts":    connContext,
+	"TestServerUnreadRequestBodyLittle":         readAhead,
+	"TestServerUnreadRequestBodyLarge":          readAhead,
+	"TestHandlerFinishSkipBigContentLengthRead": readAhead,
+	"TestAcceptMaxFds":                          "what Accept returns is the listener's own affair: usher's master accepts",
+	"TestServerConnStateNew":                    connState,
+	"TestServerConnState":                       connState,
+	"TestHijackAfterCloseNotifier":              "it wants Hijack to return a *net.TCPConn",
+	"TestLinuxSendfile":                         "it wants sendfile(2) for 1 KiB, which is sooner copied",
+	"TestNewClientServerTest":                   "it tests what is given here",
+	"TestServerAllowsBlockingRemoteAddr":        "its connections are no sockets, and block when they are asked for their address",
+	"TestTLSServerWithoutTLSConn":               "its connection says that it has TLS, and has none",
+	"TestTLSHandshakeTimeout":                   "handshakes are the worker's, before web: --tls-handshake-timeout",
+	"TestTLSServerRejectHTTPRequests":           "handshakes are the worker's, before web",
+	"TestServerContexts":                        connContext,
+	"TestServerKeepAlivesEnabledResultClose":    keepAlives,
 }
 
 // Tests of net/http's own, as they are in GOROOT, judge package web: all that compile
 // without what is net/http's alone, but those of leftOut. They are copied into a module
 // for as long as this takes.
 func TestNetHTTP(t *testing.T) {
+	t.Parallel() // it waits, as a rule
 	given, err := os.ReadFile("testdata/nethttp/given_test.go")
 	if err != nil {
 		t.Fatal(err)
@@ -67,12 +80,17 @@ func TestNetHTTP(t *testing.T) {
 	put(t, filepath.Join(dir, "package.go"), []byte("package http\n"))
 	o.module(t, dir, copyPath)
 	o.hook(t, dir, "http_test")
-	if err := os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS(filepath.Join(source, "testdata"))); err != nil {
-		t.Fatal(err)
+	for to, from := range map[string]string{
+		"testdata": filepath.Join(source, "testdata"), "testcert": filepath.Join(source, "internal/testcert"), "testenv": "testdata/nethttp/testenv",
+	} {
+		if err := os.CopyFS(filepath.Join(dir, to), os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	got := o.run(t, dir, ".")
 
-	var requests, judges int
+	var all served
+	judges := 0
 	var silent []string
 	for _, d := range chosen {
 		name := copyPath + " " + d.name
@@ -85,14 +103,15 @@ func TestNetHTTP(t *testing.T) {
 			silent = append(silent, d.name)
 		default:
 			judges++
-			requests += got.served[name].requests
+			all.add(got.served[name])
 		}
 	}
-	t.Logf("%d tests of net/http's pass, with %d requests that were served by web", judges, requests)
-	if requests == 0 {
-		t.Error("no request was served")
+	t.Logf("%d tests of net/http's pass, with %d requests that were served by web, on %d connections, %d of them by TLS",
+		judges, all.requests, all.connections, all.byTLS)
+	if all.requests == 0 || all.byTLS == 0 {
+		t.Error("no request was served, or none by TLS")
 	}
-	t.Logf("pass, but connect to no httptest.Server: %s", strings.Join(silent, ", "))
+	t.Logf("pass, but have nothing served: %s", strings.Join(silent, ", "))
 	for _, name := range slices.Sorted(maps.Keys(leftOut)) {
 		if !slices.ContainsFunc(good, func(d *declaration) bool { return d.name == name }) {
 			t.Errorf("%s is left out, but there is no such test", name)

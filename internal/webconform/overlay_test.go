@@ -3,7 +3,6 @@ package webconform
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,42 +10,63 @@ import (
 	"testing"
 )
 
-// patches turn net/http/httptest's server.go into one that has something else serve, if
-// it is told to, where it does not speak HTTP/2. Each place is there once.
-var patches = [][2]string{
-	{"// A Server is an HTTP server listening", `// Serve, if it is not nil, serves in the place of Config.Serve.
-var Serve func(config *http.Server, l net.Listener) Serving
+// patches turn files of net/http into some that have something else serve. Each place is
+// there once.
+var patches = map[string][][2]string{
+	"net/http/server.go": {
+		{"// A Server defines parameters", `// ServeInstead, if it is not nil, serves in the place of a Server; if it returns nil, the
+// Server serves.
+var ServeInstead func(s *Server, original, l net.Listener, base context.Context) Serving
 
-// Serving is a server that runs.
+// Serving is what serves on one listener.
 type Serving interface {
-	Close()                  // returns when all requests are answered
-	CloseClientConnections() // cuts them
+	Accept() error // waits until nothing is accepted any more
+	Shutdown(ctx context.Context) error
+	Close()
 }
 
-// A Server is an HTTP server listening`},
-	{"	client *http.Client\n}", "	client *http.Client\n\n	serving Serving\n}"},
-	{"func (s *Server) wrap() {\n", `func (s *Server) wrap() {
-	if Serve != nil && !s.EnableHTTP2 {
-		s.serving = Serve(s.Config, s.Listener)
+// A Server defines parameters`},
+		{"	onShutdown []func()\n", "	onShutdown []func()\n	serving    []Serving\n"},
+		{"	var tempDelay time.Duration // how long to sleep", `	if ServeInstead != nil {
+		if i := ServeInstead(s, origListener, l, baseCtx); i != nil {
+			s.mu.Lock()
+			s.serving = append(s.serving, i)
+			s.mu.Unlock()
+			err := i.Accept()
+			if s.shuttingDown() {
+				return ErrServerClosed
+			}
+			return err
+		}
+	}
+	var tempDelay time.Duration // how long to sleep`},
+		{"	for c := range s.activeConn {\n		c.rwc.Close()", `	for _, i := range s.serving {
+		i.Close()
+	}
+	for c := range s.activeConn {
+		c.rwc.Close()`},
+		{"	s.listenerGroup.Wait()\n\n	pollIntervalBase", `	s.listenerGroup.Wait()
+	for _, i := range s.serving {
+		if err := i.Shutdown(ctx); err != nil {
+			return err
+		}
+	}
+
+	pollIntervalBase`},
+	},
+	// Where ConnState tells this one which connections there are, it need not know.
+	"net/http/httptest/server.go": {
+		{"func (s *Server) wrap() {\n", `func (s *Server) wrap() {
+	if http.ServeInstead != nil && !s.EnableHTTP2 {
 		return
 	}
 `},
-	{"func (s *Server) goServe() {\n", `func (s *Server) goServe() {
-	if s.serving != nil {
-		return
-	}
-`},
-	{"	s.wg.Wait()\n", `	if s.serving != nil {
-		s.serving.Close()
+		{"	s.wg.Wait()\n", `	if http.ServeInstead != nil && !s.EnableHTTP2 {
+		s.Config.Shutdown(context.Background())
 	}
 	s.wg.Wait()
 `},
-	{"func (s *Server) CloseClientConnections() {\n", `func (s *Server) CloseClientConnections() {
-	if s.serving != nil {
-		s.serving.CloseClientConnections()
-		return
-	}
-`},
+	},
 }
 
 // hook is a package that is added to this module: it can import what is internal, and
@@ -54,15 +74,20 @@ type Serving interface {
 const hook = `package webhook
 
 import (
+	"context"
 	"net"
 	"net/http"
-	"net/http/httptest"
 
 	"` + module + `/internal/webconform"
 )
 
 func init() {
-	httptest.Serve = func(config *http.Server, l net.Listener) httptest.Serving { return webconform.Serve(config, l) }
+	http.ServeInstead = func(s *http.Server, original, l net.Listener, base context.Context) http.Serving {
+		if serving := webconform.Serve(s, original, l, base); serving != nil {
+			return serving
+		}
+		return nil
+	}
 }
 `
 
@@ -81,28 +106,35 @@ func newOverlay(t *testing.T) *overlay {
 		t.Fatal(err)
 	}
 	o := &overlay{t.TempDir(), root}
-	path := filepath.Join(goroot(t), "src/net/http/httptest/server.go")
+	put(t, filepath.Join(o.dir, "hook.go"), []byte(hook))
+	replace := map[string]string{filepath.Join(root, "webhook/hook.go"): filepath.Join(o.dir, "hook.go")}
+	for name, patches := range patches {
+		path := filepath.Join(goroot(t), "src", name)
+		replace[path] = filepath.Join(o.dir, name)
+		put(t, replace[path], patched(t, path, patches))
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(o.dir, "overlay.json"), text)
+	return o
+}
+
+// patched returns a file with patches.
+func patched(t *testing.T, path string, patches [][2]string) []byte {
+	t.Helper()
 	source, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, patch := range patches {
 		if n := bytes.Count(source, []byte(patch[0])); n != 1 {
-			t.Fatalf("%q is %d times in %s, want once: httptest has changed, and so must the patches", patch[0], n, path)
+			t.Fatalf("%q is %d times in %s, want once: it has changed, and so must the patches", patch[0], n, path)
 		}
 		source = bytes.Replace(source, []byte(patch[0]), []byte(patch[1]), 1)
 	}
-	put(t, filepath.Join(o.dir, "server.go"), source)
-	put(t, filepath.Join(o.dir, "hook.go"), []byte(hook))
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{
-		path:                                   filepath.Join(o.dir, "server.go"),
-		filepath.Join(root, "webhook/hook.go"): filepath.Join(o.dir, "hook.go"),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, filepath.Join(o.dir, "overlay.json"), text)
-	return o
+	return source
 }
 
 // goroot is where go's own source is.
@@ -152,7 +184,13 @@ func (o *overlay) hook(t *testing.T, dir, name string) {
 type event struct{ Action, Package, Test, Output string }
 
 // served is what package web was given by a test.
-type served struct{ requests, connections int }
+type served struct{ requests, connections, byTLS int }
+
+func (s *served) add(more served) {
+	s.requests += more.requests
+	s.connections += more.connections
+	s.byTLS += more.byTLS
+}
 
 // outcome is what became of the tests of some packages.
 type outcome struct {
@@ -164,7 +202,7 @@ type outcome struct {
 // run runs tests of a module, built with the overlay.
 func (o *overlay) run(t *testing.T, dir string, args ...string) *outcome {
 	t.Helper()
-	args = append([]string{"test", "-json", "-vet=off", "-count=1", "-timeout=3m", "-mod=mod", "-overlay", filepath.Join(o.dir, "overlay.json")}, args...)
+	args = append([]string{"test", "-json", "-vet=off", "-count=1", "-timeout=3m", "-parallel=1", "-mod=mod", "-overlay", filepath.Join(o.dir, "overlay.json")}, args...)
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = dir
 	var stderr bytes.Buffer
@@ -190,10 +228,17 @@ func (o *outcome) add(e event) {
 	switch e.Action {
 	case "output":
 		o.output[name] += e.Output
-		var more served
-		if n, _ := fmt.Sscanf(e.Output, "served: %d requests on %d connections", &more.requests, &more.connections); n == 2 {
-			o.served[name] = served{o.served[name].requests + more.requests, o.served[name].connections + more.connections}
+		served := o.served[name]
+		switch strings.TrimSpace(e.Output) {
+		case requestServed:
+			served.requests++
+		case connectionOpened:
+			served.connections++
+		case connectionByTLS:
+			served.connections++
+			served.byTLS++
 		}
+		o.served[name] = served
 	case "run":
 		o.results[name] = "unfinished"
 	case "pass", "fail", "skip":

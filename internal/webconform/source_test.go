@@ -103,6 +103,9 @@ func (s *selection) text(file *ast.File, mine []*declaration, original []byte) (
 			return nil, err
 		}
 		name := path[strings.LastIndexByte(path, '/')+1:]
+		if folder := copied[path]; folder != "" {
+			path = copyPath + "/" + folder
+		}
 		switch {
 		case spec.Name != nil && spec.Name.Name == "." && names["."+path]:
 			fmt.Fprintf(&out, "\t. %q\n", path)

@@ -1,6 +1,6 @@
 // What is given to net/http's tests in the place of what they have of net/http's own:
-// see TestNetHTTP. Two modes are left: HTTP/1 by the server under test, plain and by TLS;
-// HTTP/2 is net/http's, for tests that compare the two.
+// see TestNetHTTP. HTTP/1 is the server under test's, plain and by TLS, which is in the place
+// of HTTP/2 too: that is net/http's, and left to tests that compare the two.
 
 package http_test
 
@@ -28,7 +28,7 @@ func SetRSTAvoidanceDelay(*testing.T, time.Duration) {}
 
 func run[T TBRun[T]](t T, f func(t T, mode testMode), opts ...any) {
 	t.Helper()
-	modes := []testMode{http1Mode}
+	modes := []testMode{http1Mode, https1Mode}
 	for _, opt := range opts {
 		switch opt := opt.(type) {
 		case testSkipMode:
