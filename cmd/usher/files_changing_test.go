@@ -47,8 +47,8 @@ func readPatterned(t *testing.T, r io.Reader, version byte) (n int, err error) {
 
 const patternedSize = 64 << 20 // more than sockets take
 
-// A download of a file that is replaced, removed or cut while it is sent: the first two are
-// as if nothing had been, and the last is seen to be cut by the client.
+// A download of a file that is replaced, removed, grown or cut while it is sent, or of a part
+// of it: all but the last are as if nothing had been, and that is seen to be cut by the client.
 func TestFilesChangeWhileTheyAreSent(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -68,6 +68,11 @@ func TestFilesChangeWhileTheyAreSent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, false, 404},
+		{"grown", func(t *testing.T, path string) {
+			if err := os.Truncate(path, 2*patternedSize); err != nil {
+				t.Fatal(err)
+			}
+		}, false, 200},
 		{"cut", func(t *testing.T, path string) {
 			if err := os.Truncate(path, patternedSize/2); err != nil {
 				t.Fatal(err)
@@ -75,19 +80,28 @@ func TestFilesChangeWhileTheyAreSent(t *testing.T) {
 		}, true, 200},
 	}
 	for _, test := range tests {
-		for _, open := range []bool{false, true} { // before, so that it is sent on the loop
-			t.Run(fmt.Sprintf("%s, open %v", test.name, open), func(t *testing.T) {
+		for _, how := range []struct {
+			name    string
+			open    bool // before, so that it is sent on the loop
+			headers []string
+			status  int
+		}{
+			{"the whole", false, nil, 200},
+			{"the whole, open", true, nil, 200},
+			{"a part", true, []string{"Range: bytes=0-"}, 206},
+		} {
+			t.Run(test.name+", "+how.name, func(t *testing.T) {
 				t.Parallel()
 				root := t.TempDir()
 				path := filepath.Join(root, "a.bin")
 				patterned(t, path, patternedSize, 'a')
 				s := serveFiles(t, root)
-				if open {
+				if how.open {
 					fetch(t, s.address, "HEAD", "/a.bin")
 				}
-				answer, conn := begin(t, s.address, "GET", "/a.bin")
+				answer, conn := begin(t, s.address, "GET", "/a.bin", how.headers...)
 				defer conn.Close()
-				if answer.StatusCode != 200 || answer.ContentLength != patternedSize {
+				if answer.StatusCode != how.status || answer.ContentLength != patternedSize {
 					t.Fatalf("%d, %d bytes promised", answer.StatusCode, answer.ContentLength)
 				}
 				test.change(t, path)

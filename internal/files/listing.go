@@ -7,8 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxListed is how many names of a folder are read for its page.
@@ -44,7 +47,7 @@ func (h *Handler) serveFolder(w http.ResponseWriter, r *http.Request, name strin
 
 // entries returns what can be asked for in a folder, sorted, and whether there may be more.
 func (h *Handler) entries(folder string) (entries []entry, more bool, err error) {
-	f, err := h.root.Open(folder)
+	f, err := h.root.OpenFile(folder, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO may have taken its place
 	if err != nil {
 		return nil, false, err
 	}
