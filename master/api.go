@@ -26,6 +26,7 @@ import (
 //	POST /v1/stop     {"now":true} for a quick one; answers when all workers are gone
 //	POST /v1/logs     reopens the log file and the access log; answers {"log_file":true,
 //	                  "access_log":true} when nothing more is written to the old ones
+//	GET  /v1/events   every transition, as server-sent events: see eventstream.go
 //
 // scale, move and reload answer besides what became of the connections of workers
 // that left: {"moved":5,"drained":0,"staying":1,"lost":0}, and "incomplete", which
@@ -53,6 +54,7 @@ func newAPI(s *supervisor) http.Handler {
 		})
 	}
 	mux.HandleFunc("POST /v1/upgrade", a.upgrade)
+	mux.HandleFunc("GET /v1/events", a.events)
 	return mux
 }
 
@@ -66,8 +68,11 @@ func write(w http.ResponseWriter, body any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
 		code := http.StatusConflict
-		if errors.Is(err, errRequest) {
+		switch {
+		case errors.Is(err, errRequest):
 			code = http.StatusBadRequest
+		case errors.Is(err, errBusy):
+			code = http.StatusServiceUnavailable
 		}
 		w.WriteHeader(code)
 		body = struct {

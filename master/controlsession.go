@@ -32,8 +32,9 @@ type session struct {
 	stop              sync.Once      // of closing that
 	over              chan struct{}  // closed when it accepts no more
 
-	mu     sync.Mutex
-	asking []net.Conn // clients whose request has not come to its end, in the order of their coming
+	mu      sync.Mutex
+	asking  []net.Conn            // clients whose request has not come to its end, in the order of their coming
+	reading map[net.Conn]struct{} // those that have left their place: they read events
 }
 
 // The bounds of what clients of the control socket can have of the master.
@@ -59,12 +60,13 @@ func newSession(listener *net.UnixListener, api http.Handler, log hclog.Logger) 
 	s := &session{
 		UnixListener: listener, places: make(chan struct{}, maxControlClients),
 		ending: make(chan struct{}), over: make(chan struct{}),
+		reading: make(map[net.Conn]struct{}),
 	}
 	s.server = http.Server{
 		ConnState:         s.state,
 		Handler:           s.answers(api),
 		ErrorLog:          log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
-		ConnContext:       withClient,
+		ConnContext:       s.withClient,
 		ReadHeaderTimeout: askingLimit,
 		MaxHeaderBytes:    maxControlHeader,
 	}
@@ -104,8 +106,23 @@ func (s *session) state(conn net.Conn, state http.ConnState) {
 	if state == http.StateClosed || state == http.StateHijacked {
 		s.doneAsking(conn)
 		s.clients.Done()
-		<-s.places
+		s.mu.Lock()
+		_, left := s.reading[conn]
+		delete(s.reading, conn)
+		s.mu.Unlock()
+		if !left {
+			<-s.places
+		}
 	}
+}
+
+// leavePlace lets another client have the place of one that has been heard. It is to be
+// called once for each, and by its own request.
+func (s *session) leavePlace(conn net.Conn) {
+	s.mu.Lock()
+	s.reading[conn] = struct{}{}
+	s.mu.Unlock()
+	<-s.places
 }
 
 // dropLongestAsking closes the connection of the client that has been asking for longest,
@@ -126,11 +143,16 @@ func (s *session) doneAsking(conn net.Conn) {
 	s.asking = slices.DeleteFunc(s.asking, func(c net.Conn) bool { return c == conn })
 }
 
-// clientKey is the key of a request's connection in its context.
+// clientKey is the key of a request's client in its context, a *controlClient.
 type clientKey struct{}
 
-func withClient(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, clientKey{}, conn)
+type controlClient struct {
+	session *session
+	conn    net.Conn
+}
+
+func (s *session) withClient(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, clientKey{}, &controlClient{s, conn})
 }
 
 // answers is the handler of a session. It reads a request to its end before the api
@@ -151,7 +173,7 @@ func (s *session) answers(api http.Handler) http.HandlerFunc {
 		}
 		_ = control.SetReadDeadline(time.Time{}) // likewise; from now on reading tells that the client is gone
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		s.doneAsking(r.Context().Value(clientKey{}).(net.Conn))
+		s.doneAsking(r.Context().Value(clientKey{}).(*controlClient).conn)
 		api.ServeHTTP(w, r)
 	}
 }

@@ -120,7 +120,7 @@ func (fm *fakeMaster) start(maxWorkers int, change ...func(*Config)) {
 	if err := config.openAccessLog(nil); err != nil {
 		panic(err) // likewise
 	}
-	fm.supervisor = newSupervisor(&config, fm, processes{
+	fm.supervisor = newSupervisor(&config, new(eventLog), fm, processes{
 		launch: fm.launch,
 		signal: func(pid int, sig unix.Signal) { fm.signal(pid, sig) },
 		signalThread: func(pid, _ int, sig unix.Signal) {

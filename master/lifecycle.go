@@ -34,7 +34,8 @@ func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
 		s.cutKept()
 	}
 	if held >= 2*s.config.MaxWorkers || kept+held >= maxSlots(s.config) {
-		s.log.Debug("no slot left, waiting for a worker that drains", "limit", 2*s.config.MaxWorkers, "kept", kept)
+		// Not an event: it is said again at each try.
+		s.config.Logger.Debug("no slot left, waiting for a worker that drains", "limit", 2*s.config.MaxWorkers, "kept", kept)
 		return false
 	}
 	slot := &slot{number: s.slots.free(), generation: generation, config: config, deaths: deaths}

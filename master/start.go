@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/master/internal/child"
 	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
@@ -91,7 +92,9 @@ func newActors(config *Config, listeners []*listen.Listener, numbers listen.Numb
 	if err := numbers.Use(transportsOf(listeners)); err != nil {
 		return nil, err
 	}
-	a := &actors{reap: child.NewReaper(config.Logger), pidFile: config.PIDFile, program: programPath()}
+	events := new(eventLog)
+	log := events.logger(config.Logger, hclog.Info)
+	a := &actors{reap: child.NewReaper(log), pidFile: config.PIDFile, program: programPath()}
 	var err error
 	var sleeper sleeper
 	if sleeper, a.endSleep, err = newSleeper(); err != nil {
@@ -99,7 +102,7 @@ func newActors(config *Config, listeners []*listen.Listener, numbers listen.Numb
 	}
 	sockets := socketsOf(config.Acceptors, listeners)
 	a.accept, err = dispatch.New(dispatch.Setup{
-		Settings: config.dispatchSettings(), Logger: config.Logger, Listeners: toAccept(listeners, &numbers), Acceptors: sockets,
+		Settings: config.dispatchSettings(), Logger: log, Listeners: toAccept(listeners, &numbers), Acceptors: sockets,
 		DescriptorLimit: limit, Report: a.happened,
 	})
 	if err != nil {
@@ -110,7 +113,7 @@ func newActors(config *Config, listeners []*listen.Listener, numbers listen.Numb
 		Reaper: a.reap, Log: config.Logger, AwaitRoom: config.LogWriter.awaitRoom, Private: managerVariables,
 		Owner: func(e child.Event) { a.super.inbox.Put(e) },
 	}
-	a.super = newSupervisor(config, a.accept, processes{
+	a.super = newSupervisor(config, events, a.accept, processes{
 		launch: func(s child.Spec) (process, error) {
 			p, err := launcher.Launch(s)
 			if err != nil {

@@ -19,11 +19,12 @@ import (
 // It waits for nobody but the accept goroutine, which answers it between two turns. For
 // what workers are to do it sets alarms; clients wait on channels that have room for the
 // answer; and what may take long, as reading a configuration, has a goroutine of its own.
-// After run has begun nobody else touches its fields, but for inbox, done and notifier,
-// and upgrader, which does not change any more.
+// After run has begun nobody else touches its fields, but for inbox, events, done and
+// notifier, and upgrader, which does not change any more.
 type supervisor struct {
-	config    *Config // of the generation that serves
-	log       hclog.Logger
+	config    *Config      // of the generation that serves
+	log       hclog.Logger // each line of it is an event
+	events    *eventLog
 	dispatch  acceptor
 	listeners []*listen.Listener // owned; dispatch accepts from them
 	sockets   int                // of each TCP address: one for each goroutine that accepts
@@ -66,9 +67,9 @@ type supervisor struct {
 	clients       []int    // who waits for what comes of it: descriptors of their connections, owned
 }
 
-func newSupervisor(config *Config, d acceptor, p processes, sleeper sleeper) *supervisor {
+func newSupervisor(config *Config, events *eventLog, d acceptor, p processes, sleeper sleeper) *supervisor {
 	s := &supervisor{
-		config: config, log: config.Logger, dispatch: d, processes: p,
+		config: config, events: events, log: events.logger(config.Logger, hclog.Trace), dispatch: d, processes: p,
 		generation: 1, target: config.Workers, programs: make(map[int]*child.Program),
 		notifier: newNotifier(), sampling: sampling{sleeper: sleeper}, hupFilter: newHUPFilter(),
 		rebindControl: func() {},

@@ -124,7 +124,7 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 			err = turnBack(state, memory, err, missingBefore()+config.LogWriter.handOver())
 		}
 	}()
-	if err := errors.Join(state.fits(config), state.open(), state.readPerIP()); err != nil {
+	if err := errors.Join(state.fits(config), state.open(), state.readPerIP(), state.readEvents()); err != nil {
 		return nil, err
 	}
 	if err := state.loadTLS(config); err != nil {
@@ -210,6 +210,9 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 	if state.Accept.PerIPMemory > 0 {
 		_ = unix.Close(state.Accept.PerIPMemory) // it was read, too
 	}
+	if state.EventsMemory > 0 {
+		_ = unix.Close(state.EventsMemory) // likewise
+	}
 	if state.AccessLog > 0 {
 		_ = unix.Close(state.AccessLog) // there is a duplicate
 	}
@@ -218,6 +221,7 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 		a.super.setProgram(state.Generation, state.Worker.Restore(a.super.config.ProgramGiven))
 	}
 	a.signals = restoreSignals(state.IgnoresInterrupts)
+	a.super.events.restore(state.LastEvent, state.Events)
 	a.super.restore(state, boards)
 	a.reap.RestoreGroups(state.Groups)
 	elapsed := (ipc.NewClock().Now() - time.Duration(state.Began)).Round(time.Microsecond)

@@ -70,7 +70,7 @@ func TestTransportsFitIntoHello(t *testing.T) {
 	if err := config.Check(); err != nil {
 		t.Fatal(err)
 	}
-	s := newSupervisor(&config, nil, processes{}, goSleeper())
+	s := newSupervisor(&config, new(eventLog), nil, processes{}, goSleeper())
 	if err := s.numberTransports(&config); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestTooManyTransports(t *testing.T) {
 	if err := errors.Join(before.checkNumbers(), after.checkNumbers()); err != nil {
 		t.Fatal(err)
 	}
-	s := newSupervisor(&before, nil, processes{}, goSleeper())
+	s := newSupervisor(&before, new(eventLog), nil, processes{}, goSleeper())
 	for _, address := range before.addresses() {
 		s.listeners = append(s.listeners, &listen.Listener{From: address})
 	}

@@ -266,6 +266,7 @@ func (s *supervisor) becomeNext() error {
 		return err
 	}
 	state.Began, state.Groups = int64(began), s.upgrader.groups()
+	state.LastEvent, state.Events = s.events.state()
 	return s.upgrader.become(state, s.upgrade.test, s.inbox.Empty)
 }
 

@@ -45,6 +45,14 @@ func (u *upgrader) become(state *upgradeState, test selfTest, settled func() boo
 		defer unix.Close(perIP)
 		state.Accept.PerIPMemory = perIP
 	}
+	if len(state.Events) > 0 {
+		events, err := fdpass.Seal("usher-upgrade-events", state.Events)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(events)
+		state.EventsMemory = events
+	}
 	memory, err := state.write()
 	if err != nil {
 		return err

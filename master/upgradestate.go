@@ -52,7 +52,11 @@ type upgradeState struct {
 	AccessLog                      int
 	AccessLogPath, AccessLogFormat string
 	LastAccess                     uint64 // the id of the last access-log
-	LastMove                       uint64 // the id of the last move order: no later one is to have an id that a late answer may name
+	LastEvent                      uint64 // the id of the latest event; 0: an older program wrote this
+	Events                         []byte `json:"-"` // those that are kept: see eventLog.state
+	// EventsMemory is a descriptor: of the memfd with Events; 0: there are none.
+	EventsMemory int
+	LastMove     uint64 // the id of the last move order: no later one is to have an id that a late answer may name
 
 	Groups []child.GroupState // process groups left behind by workers that are gone
 }
@@ -91,6 +95,17 @@ func (u *upgradeState) readPerIP() (err error) {
 	}
 	if u.Accept.PerIP, err = fdpass.ReadSealed(u.Accept.PerIPMemory, maxStateMemory); err != nil {
 		return fmt.Errorf("connections of each address: %w", err)
+	}
+	return nil
+}
+
+// readEvents reads the events, which have a memfd of their own too.
+func (u *upgradeState) readEvents() (err error) {
+	if u.EventsMemory == 0 {
+		return nil
+	}
+	if u.Events, err = fdpass.ReadSealed(u.EventsMemory, maxStateMemory); err != nil {
+		return fmt.Errorf("events: %w", err)
 	}
 	return nil
 }
@@ -150,6 +165,9 @@ func (u *upgradeState) descriptors() []int {
 	}
 	if u.AccessLog > 0 {
 		fds = append(fds, u.AccessLog)
+	}
+	if u.EventsMemory > 0 {
+		fds = append(fds, u.EventsMemory)
 	}
 	if u.Worker != nil {
 		fds = append(fds, u.Worker.Descriptors()...)

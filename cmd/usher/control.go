@@ -51,6 +51,21 @@ func postOver(conn net.Conn, path string, request, answer any) error {
 // of conn.
 func exchange(conn net.Conn, method, path string, request any) ([]byte, error) {
 	defer conn.Close()
+	response, err := ask(conn, method, path, request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = refusal(response.Status, body)
+	}
+	return body, err
+}
+
+// ask sends one request, and returns when the answer begins, whose body the caller reads
+// and closes. It borrows conn.
+func ask(conn net.Conn, method, path string, request any) (*http.Response, error) {
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
@@ -69,12 +84,7 @@ func exchange(conn net.Conn, method, path string, request any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no answer from the master: %w", errors.Unwrap(err)) // without method and URL
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = refusal(response.Status, body)
-	}
-	return body, err
+	return response, nil
 }
 
 // refusal returns the error that the master answers.

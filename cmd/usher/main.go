@@ -32,6 +32,7 @@ type cli struct {
 	Upgrade upgradeCommand `cmd:"" help:"Have a running server become the program that is on disk now, in place."`
 	Move    moveCommand    `cmd:"" help:"Move live connections of a running server from one worker to others."`
 	Stop    stopCommand    `cmd:"" help:"Let a running server's connections finish, and end it."`
+	Events  eventsCommand  `cmd:"" help:"Show what has happened to a running server, and what happens."`
 	TLS     tlsCommands    `cmd:"" name:"tls" help:"Make certificates for trying."`
 	Logs    logsCommands   `cmd:"" help:"What a running server is to do with its log file."`
 	Version versionCommand `cmd:"" help:"Print the version."`
