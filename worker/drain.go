@@ -20,6 +20,7 @@ type drain struct {
 	step      drainStep
 	told      bool          // the master said so: it sends no more connections
 	move      bool          // connections are to move; those that cannot are asked to finish
+	kept      bool          // neither, until the master says which: there is nowhere to move to yet
 	mayReturn bool          // connections that have moved may come back: the end waits for the master's word
 	deadline  time.Duration // on the loop's clock, or never
 }
@@ -51,7 +52,10 @@ func (d *drain) next() time.Duration {
 
 // decide tells the loop whether a connection that comes, or opens, is asked to finish at
 // once. While connections move it is not: the mover comes to it.
-func (d *drain) decide() { d.member.loop.drains = d.begun() && !d.move }
+func (d *drain) decide() { d.member.loop.drains = d.finishing() }
+
+// finishing reports whether sessions were asked to finish.
+func (d *drain) finishing() bool { return d.begun() && !d.move && !d.kept }
 
 // begin starts the drain. Called again, it changes the deadline, and whether connections
 // are to move or to finish.
@@ -60,8 +64,8 @@ func (d *drain) begin(deadline time.Duration, move bool) {
 		return
 	}
 	m := d.member
-	l, wasToFinish, wasKnown := m.loop, d.begun() && !d.move, d.begun() && d.deadline == deadline
-	d.deadline = deadline
+	l, wasToFinish, wasKnown := m.loop, d.finishing(), d.begun() && d.deadline == deadline
+	d.deadline, d.kept = deadline, false
 	d.mayReturn = move && !d.move // to be told a second time says that none comes back
 	switch {
 	case !move:
@@ -91,9 +95,10 @@ func (d *drain) stopMoving() {
 	d.member.mover.stop()
 }
 
-// keep lets no further connection move, and closes none at a deadline until the master
-// says drain again.
+// keep lets no further connection move, asks none to finish, and closes none at a deadline
+// until the master says drain again.
 func (d *drain) keep() {
+	d.kept = true
 	d.stopMoving()
 	if d.step != stepCut && d.deadline != never {
 		d.deadline = never

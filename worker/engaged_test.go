@@ -277,6 +277,35 @@ func TestDrainTellsEngaged(t *testing.T) {
 	s.wait()
 }
 
+// A worker that leaves and is told to keep its connections, since there is nowhere for them to
+// go yet, asks none to finish; when there never will be, it does.
+func TestKeptConnectionsAreNotAskedToFinish(t *testing.T) {
+	d := newDesk()
+	s := newRig(t, d)
+	c := s.connect()
+	c.send("a\n")
+	a := d.expectRequest(t, "a")
+	s.say(ipc.Drain{Mode: ipc.DrainMove, DeadlineMS: patience.Milliseconds()})
+	d.expect(t, "drain in a, known: true")
+	s.say(ipc.Move{})
+	next[ipc.Moved](s)
+	d.expect(t, "drain in a, known: false")
+	finishing := false
+	a.answer(func(w forweb.Conn) { finishing = w.Finishing() })
+	if finishing {
+		t.Error("the connection says that the worker finishes")
+	}
+	c.expect("a.\n")
+	c.send("b\n")
+	d.expectRequest(t, "b").answer()
+	c.expect("b.\n")
+	s.tell(ipc.Drain{Mode: ipc.DrainFinish, DeadlineMS: patience.Milliseconds()})
+	d.expect(t, "drain at rest")
+	check(t, c.Close())
+	d.expect(t, `end at rest, "" left`, "closed at rest: nothing more comes")
+	s.wait()
+}
+
 // While a request is under way the idle timeout stands still; it begins anew afterwards.
 func TestEngagedIdle(t *testing.T) {
 	d := newDesk()
