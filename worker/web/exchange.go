@@ -124,13 +124,16 @@ func (x *exchange) answered(c *worker.Conn) {
 	if rest := x.response.rest; len(rest) > 0 {
 		conn.Unread(rest)
 	}
-	if !conn.Release() && x.paused {
-		c.Resume()
+	conn.Release()
+	if x.paused {
+		c.Resume() // where it goes on, if it is leaving: a pause would travel along
 	}
 }
 
-// cut ends the connection by a reset, behind what the kernel takes of its output.
+// cut ends the connection by a reset, behind what the kernel takes of its output. Nothing
+// that has come is served meanwhile.
 func cut(c *worker.Conn) {
+	c.Pause()
 	abort := func(c *worker.Conn) { _ = c.Abort() } // unless it has ended already
 	if c.Buffered() == 0 || !forweb.Of(c).Put(abort) {
 		abort(c)

@@ -73,7 +73,7 @@ func (h *heading) begin(c *worker.Conn) {
 	if h.server.readTimeout > 0 || c.AccessLog().Enabled() {
 		h.began = time.Now()
 	}
-	if d := h.server.readHeaderTimeout; d > 0 && !h.last && (h.before != nothing || h.timer == nil) {
+	if d := h.server.readHeaderTimeout; d > 0 && !h.last && h.timer == nil { // else it began in another worker, or with the connection
 		h.bound(c, d)
 	}
 }
@@ -125,10 +125,15 @@ type thawed struct {
 // UnmarshalBinary swaps the session.
 func (t *thawed) UnmarshalBinary(state []byte) error {
 	session, err := t.thaw(state)
-	if err == nil {
-		forweb.Of(t.conn).Become(session)
+	if err != nil {
+		return err
 	}
-	return err
+	forweb.Of(t.conn).Become(session)
+	if _, partly := session.(*heading); partly {
+		t.conn.Pause() // so that Data looks at what has come: what was known of it has stayed behind
+		t.conn.Resume()
+	}
+	return nil
 }
 
 func (t *thawed) thaw(state []byte) (worker.Session, error) {
