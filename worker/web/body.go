@@ -30,6 +30,7 @@ type body struct {
 	expecting bool        // the client waits, or waited, for 100 Continue
 	due       atomic.Bool // it is to be sent
 	whole     atomic.Bool // the end has been read, and its trailers
+	asked     atomic.Bool // likewise, by Read
 	over      atomic.Bool // finish has been called
 
 	mu     sync.Mutex // held while the feed is read
@@ -68,6 +69,9 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.read(p)
+	if err == io.EOF {
+		b.asked.Store(true)
+	}
 	if err != nil && b.over.Load() {
 		err = http.ErrBodyReadAfterClose // finish has interrupted it
 	}
@@ -96,6 +100,7 @@ func (b *body) Close() error {
 	if b.over.Load() {
 		return nil
 	}
+	b.due.Store(false)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.over.Load() {
@@ -109,7 +114,7 @@ func (b *body) Close() error {
 		return nil
 	}
 	_, err := io.CopyN(io.Discard, readerFunc(b.read), unreadBytes)
-	if err == io.EOF {
+	if err == io.EOF || err == http.ErrBodyReadAfterClose { // or its trailer was malformed
 		err = nil
 	}
 	return err
@@ -136,6 +141,7 @@ func (b *body) settle() bodyFate {
 	defer b.mu.Unlock()
 	switch {
 	case b.whole.Load():
+		b.closed = b.closed || !b.expecting // as net/http: what a handler reads behind the head fails
 		return bodyRead
 	case b.closed:
 		return bodyBroken
@@ -146,6 +152,7 @@ func (b *body) settle() bodyFate {
 	case nil:
 		return bodyTooLong
 	case io.EOF:
+		b.closed = true // likewise
 		return bodyRead
 	}
 	return bodyBroken

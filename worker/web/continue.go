@@ -18,9 +18,9 @@ func (b *body) expect(r *http.Request) {
 	}
 }
 
-// unasked tells whether the client waited, or waits, for 100 Continue, and the body has
-// not been read to its end: it may never be sent, so that the connection is not to serve
-// another request. It is for any goroutine; b may be nil.
+// unasked tells whether the client waited, or waits, for 100 Continue, and the handler has
+// not read the body to its end: it may never be sent, so that the connection is not to serve
+// another request. That Close has read it does not count, as with net/http. It is for any goroutine; b may be nil.
 func (b *body) unasked() bool {
-	return b != nil && b.expecting && !b.whole.Load()
+	return b != nil && b.expecting && !b.asked.Load()
 }

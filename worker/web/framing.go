@@ -14,7 +14,7 @@ func (w *response) completeHead(first []byte) {
 	last := w.wire.last()
 	counted := w.count(len(first))
 	connection := w.persist(last)
-	if w.body != nil && w.body.unasked() {
+	if w.body != nil && (w.body.unasked() || overLimit(w.request.Body)) {
 		w.closing = true
 	}
 	tooLong := w.body != nil && !w.closing && !w.duplex && w.settleBody()

@@ -1,12 +1,10 @@
 package web
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"time"
 )
 
@@ -68,7 +66,7 @@ func (t *incoming) gather(x *inlined, r *http.Request, b *body, in []byte, end i
 	n := int(min(r.ContentLength, maxInlineBody+1))
 	switch {
 	case n < 0:
-		return t.gatherChunks(x, r, b, in, end)
+		return t.gatherChunks(x, b, in, end)
 	case n > maxInlineBody:
 		b.finish(false)
 		return 0, false, false
@@ -82,20 +80,25 @@ func (t *incoming) gather(x *inlined, r *http.Request, b *body, in []byte, end i
 	return end + n, on, true
 }
 
-// gatherChunks is gather for a chunked body, whose end only reading it tells. To read it
-// again and again costs time, so that the number of attempts is bounded.
-func (t *incoming) gatherChunks(x *inlined, r *http.Request, b *body, in []byte, end int) (used int, on, decided bool) {
+// gatherChunks is gather for a chunked body, whose end only reading it tells; then its
+// request is read again. To do so again and again costs time, so that the number of attempts
+// is bounded.
+func (t *incoming) gatherChunks(x *inlined, b *body, in []byte, end int) (used int, on, decided bool) {
 	put := b.feed.put(in[end:])
 	b.feed.end(io.EOF)
-	whole, err := io.ReadAll(b)
+	_, err := io.Copy(io.Discard, b)
 	rest, _ := b.finish(false)
 	switch {
 	case err == nil:
-		dead := &wholeBody{bytes: bytes.NewReader(whole)}
-		r.Body = dead
-		_, on = t.tryInline(x, r, nil)
-		dead.over.Store(true)
-		return end + put - len(rest), on, true
+		used = end + put - len(rest)
+		r, again, err := t.read(&x.requestContext, in[:end])
+		if err != nil {
+			return 0, false, false // it cannot be: it was read before
+		}
+		again.feed.put(in[end:used])
+		again.feed.end(io.EOF)
+		_, on = t.tryInline(x, r, again)
+		return used, on, true
 	case errors.Is(err, io.ErrUnexpectedEOF) && put < maxInlineBody:
 		h := t.remember()
 		if h.attempts++; h.attempts < maxAttempts {
@@ -217,23 +220,3 @@ func (x *inlined) last() bool { return x.final }
 
 // streams is wire's.
 func (x *inlined) streams() {}
-
-// wholeBody is the Body of a request whose chunked body was here whole.
-type wholeBody struct {
-	bytes *bytes.Reader
-	over  atomic.Bool // the request is
-}
-
-// Read is io.Reader's.
-func (b *wholeBody) Read(p []byte) (int, error) {
-	if b.over.Load() {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	return b.bytes.Read(p)
-}
-
-// Close is io.Closer's.
-func (b *wholeBody) Close() error {
-	b.over.Store(true)
-	return nil
-}

@@ -25,6 +25,7 @@ type scripted struct {
 	written   bytes.Buffer
 	ended     chan struct{}
 	once      sync.Once
+	closed    func()
 }
 
 func (c *scripted) Read(p []byte) (int, error) {
@@ -47,7 +48,7 @@ func (c *scripted) Write(p []byte) (int, error) {
 }
 
 func (c *scripted) end() error                       { c.once.Do(func() { close(c.ended) }); return nil }
-func (c *scripted) Close() error                     { return c.end() }
+func (c *scripted) Close() error                     { c.closed(); return c.end() }
 func (c *scripted) CloseWrite() error                { return c.end() } // net/http sleeps for 500 ms between the two
 func (*scripted) LocalAddr() net.Addr                { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 func (*scripted) RemoteAddr() net.Addr               { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1234} }
@@ -73,7 +74,10 @@ func (l *scriptedListener) Close() error   { return nil }
 func (l *scriptedListener) Addr() net.Addr { return (*scripted)(nil).LocalAddr() }
 
 // netHTTP serves one connection by net/http's server after the other.
-type netHTTP struct{ l *scriptedListener }
+type netHTTP struct {
+	l      *scriptedListener
+	served *sync.WaitGroup // connections, each until half a second behind its end
+}
 
 func newNetHTTP(t testing.TB, h http.Handler) *netHTTP {
 	l := &scriptedListener{conns: make(chan net.Conn), done: make(chan struct{})}
@@ -83,13 +87,15 @@ func newNetHTTP(t testing.TB, h http.Handler) *netHTTP {
 		defer close(ended)
 		server.Serve(l)
 	}()
-	t.Cleanup(func() { close(l.done); <-ended })
-	return &netHTTP{l}
+	served := new(sync.WaitGroup)
+	t.Cleanup(func() { close(l.done); <-ended; served.Wait() })
+	return &netHTTP{l, served}
 }
 
 // answer returns all that is answered to the fragments before the connection ends.
 func (s *netHTTP) answer(fragments ...[]byte) string {
-	c := &scripted{ended: make(chan struct{})}
+	s.served.Add(1)
+	c := &scripted{ended: make(chan struct{}), closed: sync.OnceFunc(s.served.Done)}
 	for _, f := range fragments {
 		if len(f) > 0 {
 			c.fragments = append(c.fragments, f)

@@ -125,6 +125,9 @@ func (w *response) WriteHeader(code int) {
 
 // inform sends a response before the response (RFC 9110 section 15.2).
 func (w *response) inform(code int) {
+	if w.body != nil && overLimit(w.request.Body) {
+		w.refuseRest()
+	}
 	var h head
 	b := h.compose(getBuffer(), w.http11, code, w.header)
 	b = h.transferEncoding.cut(b)
@@ -293,6 +296,7 @@ func (w *response) complete() ending {
 	}
 	keep := !w.closing && w.isWhole()
 	if w.body != nil {
+		keep = keep && !overLimit(w.request.Body) // also if it was read behind the head
 		if w.duplex && keep {
 			w.flushOut() // the client may wait for it before it sends the rest
 		}

@@ -98,7 +98,8 @@ func generalOptions(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", "0")
 	if r.ContentLength != 0 {
 		// As much as a client may send with it; more closes the connection.
-		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 4<<10)) // the response says what came of it
+		r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+		_, _ = io.Copy(io.Discard, r.Body) // the response says what came of it
 	}
 }
 
