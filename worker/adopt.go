@@ -11,7 +11,8 @@ func (l *loop) adopt(e *ipc.Envelope, fd int) *Conn {
 	if e.Transport != 0 {
 		begins = phaseHandshaking
 	}
-	c := &Conn{
+	c := l.freshConns.take(l.table.live)
+	*c = Conn{
 		loop:   l,
 		origin: l.originOf(place{e.Listener, e.Local, e.Transport}),
 		remote: e.Remote.Addr(),

@@ -333,4 +333,7 @@ func TestSizes(t *testing.T) {
 	if size := unsafe.Sizeof(alarm{}); size > 16 { // and the wheel adds as much
 		t.Errorf("an idle timeout takes %d bytes", size)
 	}
+	if size := unsafe.Sizeof(secured{}); size > 208 { // the allocator's next size
+		t.Errorf("what a connection with TLS has beside takes %d bytes", size)
+	}
 }

@@ -247,10 +247,13 @@ func (c *Conn) shook(r *tlshandshake.Result) {
 
 // useTLS gives c a record layer, and facts, of which it is one of the users.
 func (c *Conn) useTLS(layer *tlsrecord.Layer, facts *tlsFacts) {
-	layer.SetCache(&c.loop.ciphers.cache)
-	o := *c.origin
-	o.transport, o.tls = tlsTransport{layer}, facts
-	c.origin = &o
+	l := c.loop
+	s := l.freshLayers.take(l.table.live)
+	layer.Move(&s.layer)
+	s.layer.SetCache(&l.ciphers.cache)
+	s.origin = *c.origin
+	s.transport, s.tls = tlsTransport{&s.layer}, facts
+	c.origin = &s.origin
 	c.state.mark(traitWrapped)
 }
 

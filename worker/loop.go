@@ -70,6 +70,8 @@ type loop struct {
 	idleMS      uint32   // the idle timeout of connections that set none
 
 	table       table
+	freshConns  stock[Conn]
+	freshLayers stock[secured]
 	dialled     int     // of those in the table
 	dialer      *Dialer // does not change
 	dirty       []*Conn // touched by callbacks; settle acts on them

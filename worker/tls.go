@@ -35,6 +35,12 @@ func (c *Conn) TLS() (TLSState, bool) {
 // is apart (tlsFacts), so that an idle one is little more than its secrets.
 type tlsTransport struct{ *tlsrecord.Layer }
 
+// secured is an origin of a connection with TLS, and its record layer.
+type secured struct {
+	origin
+	layer tlsrecord.Layer
+}
+
 func (t tlsTransport) decode(raw []byte, eof bool) decoded {
 	o := t.Open(raw)
 	return t.decoded(&o, eof)

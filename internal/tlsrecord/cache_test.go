@@ -101,3 +101,34 @@ func TestSetCache(t *testing.T) {
 		t.Error("a wiped layer is still in its cache")
 	}
 }
+
+// A layer goes on elsewhere, with the ciphers that it has, in a cache or not; where it was
+// it is as if wiped.
+func TestMove(t *testing.T) {
+	for name, cache := range map[string]*Cache{"in a cache": new(Cache), "without": nil} {
+		t.Run(name, func(t *testing.T) {
+			client, server := pair(t, suites[0].id)
+			server.SetCache(cache)
+			echoes(t, client, server)
+			var there Layer
+			ciphers := server.entry.ciphers
+			server.Move(&there)
+			if there.entry == nil || there.entry.ciphers != ciphers || there.entry.owner != &there {
+				t.Error("the ciphers did not come along")
+			}
+			if server.Err() == nil || server.entry != nil || server.read != (half{}) || server.write != (half{}) {
+				t.Error("something was left behind")
+			}
+			if cache != nil {
+				cache.check(t)
+			}
+			echoes(t, client, &there)
+			server.Wipe() // touches nothing of the other
+			echoes(t, client, &there)
+			there.Wipe()
+			if cache != nil && len(cache.held) > 0 {
+				t.Error("the cache still has it")
+			}
+		})
+	}
+}

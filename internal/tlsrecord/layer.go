@@ -132,6 +132,16 @@ func (l *Layer) SetCache(c *Cache) {
 	}
 }
 
+// Move has to, of which nothing is used, go on where l is, with its ciphers, its cache and
+// its secrets. l is as after Wipe then.
+func (l *Layer) Move(to *Layer) {
+	*to = *l
+	if to.entry != nil {
+		to.entry.owner = to
+	}
+	l.wiped()
+}
+
 // Err says why the connection must end, or nil. It must be looked at after Seal: that
 // fails where a key may be used no more, and cannot say so. It is what Open has said, or
 // would say next.
@@ -155,5 +165,7 @@ func (l *Layer) EOF() error {
 // on elsewhere. What package crypto has copied is the collector's.
 func (l *Layer) Wipe() {
 	l.dropCiphers()
-	*l = Layer{suite: l.suite, role: l.role, fault: faultWiped}
+	l.wiped()
 }
+
+func (l *Layer) wiped() { *l = Layer{suite: l.suite, role: l.role, fault: faultWiped} }
