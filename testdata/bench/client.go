@@ -54,6 +54,9 @@ func (b *bench) speak(i *instance) []string {
 	args := []string{"echo", i.address}
 	if i.server.http {
 		args[0] = "http"
+		if i.server == webNginx {
+			args = append(args, "--path", helloPath) // it has files elsewhere
+		}
 	}
 	if i.server.tls {
 		args = append(args, "--tls", "--ca", b.certFile())

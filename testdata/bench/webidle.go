@@ -24,12 +24,7 @@ func (b *bench) webIdle() error {
 				b.say("  %-40s %s", s.name, s.missing)
 				continue
 			}
-			i, err := b.run(s, tlsWorkers, nil)
-			if err != nil {
-				return err
-			}
-			asIs, collected, err := b.tlsFootprint(i, count)
-			i.end()
+			asIs, collected, err := b.idleEach(s, count)
 			if err != nil {
 				return err
 			}
