@@ -31,6 +31,7 @@ type member struct {
 	handler Handler
 	kind    kind
 	exit    func(status int) // ends the process; in tests, it may return
+	abort   func()           // has the process print its stacks itself when it is aborted; nil in tests
 	control *control
 
 	ledger   ledger
@@ -73,6 +74,8 @@ type endpoint struct {
 	control int              // likewise
 	entry   *ipc.Entry       // borrowed
 	exit    func(status int) // see member
+
+	abort func() // see member
 }
 
 // newMember makes a member that serves h, on the goroutine that is to run it. It
@@ -83,7 +86,7 @@ func newMember(e endpoint, h Handler, o options) (*member, error) {
 		fdpass.CloseAll([]int{e.queue, e.control})
 		return nil, err
 	}
-	m := &member{loop: l, handler: h, exit: e.exit, lookAt: never, ended: make(chan struct{})}
+	m := &member{loop: l, handler: h, exit: e.exit, abort: e.abort, lookAt: never, ended: make(chan struct{})}
 	m.control = newControl(e.control, o.log)
 	m.ledger = ledger{entry: e.entry, control: m.control}
 	m.intake = intake{member: m, fd: e.queue, clock: ipc.NewClock(), retry: never}
@@ -129,6 +132,9 @@ func (m *member) begin(hello ipc.Hello, programMemory int64) error {
 // loosened is called when the loop is to be locked to its thread no more: who samples it has
 // no thread to look at, and none is a batch task.
 func (m *member) loosened() {
+	if m.abort != nil {
+		m.abort()
+	}
 	m.ledger.entry.Thread.Store(0)
 	m.intake.scheduling.End()
 }

@@ -118,11 +118,14 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 	signal.Notify(swallowed, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2)
 	defer signal.Stop(swallowed)
 
+	var abort aborting
+	defer abort.end()
 	return serve(ctx, endpoint{
 		queue:   ipc.QueueFD,
 		control: ipc.ControlFD,
 		entry:   board.Entry(identity.Slot),
 		exit:    os.Exit,
+		abort:   abort.printStacks,
 	}, h, opts...)
 }
 
@@ -178,7 +181,7 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	defer m.end()
-	if m.capacity, err = measure(hello.MaxConns); err != nil {
+	if m.capacity, err = measure(hello.MaxConns, o.reservedFDs); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	m.control.send(m.ready(o.protos))
