@@ -44,16 +44,16 @@ func (m *member) load() load {
 // reservedFDs is how many descriptors are not offered for connections: the
 // standard ones, queue, control, scoreboard, the loop's own and Go's, which are
 // about a dozen, and some for what a handler opens beside its connections. A
-// program that opens one for each connection wants --max-conns-per-worker, but for
-// connections that it dials: those are accounted for.
+// program that opens more wants WithReservedDescriptors, and one that opens some for each
+// connection --max-conns-per-worker; but connections that it dials are accounted for.
 const reservedFDs = 64
 
 // fewestFDs is what this process needs for itself, and one connection.
 const fewestFDs = 32
 
 // measure returns how many connections this process can hold; of accepted ones at most
-// maxConns, unless that is 0.
-func measure(maxConns int) (capacity, error) {
+// maxConns, unless that is 0. more is what the program wants for itself.
+func measure(maxConns, more int) (capacity, error) {
 	limit, err := descriptorLimit()
 	if err != nil {
 		return capacity{}, err
@@ -61,7 +61,7 @@ func measure(maxConns int) (capacity, error) {
 	if limit < fewestFDs {
 		return capacity{}, fmt.Errorf("a limit of %d descriptors leaves none for connections; raise it to %d at least", limit, fewestFDs)
 	}
-	c := capacity{descriptors: limit - reserved(limit)}
+	c := capacity{descriptors: limit - reserved(limit, more)}
 	c.accepted = c.descriptors
 	if maxConns > 0 {
 		c.accepted = min(c.accepted, maxConns)
@@ -70,8 +70,13 @@ func measure(maxConns int) (capacity, error) {
 }
 
 // reserved returns how many descriptors are not offered under this limit: half of them
-// if it is very low.
-func reserved(limit int) int { return min(reservedFDs, limit/2) }
+// if it is very low, and with what the program wants three quarters at most.
+func reserved(limit, more int) int {
+	if more <= 0 {
+		return min(reservedFDs, limit/2)
+	}
+	return min(reservedFDs+more, limit/4*3)
+}
 
 // descriptorLimit returns how many descriptors this process may have. Go has
 // raised the soft limit to the hard one at start.

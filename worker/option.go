@@ -25,6 +25,7 @@ type options struct {
 	protos       []string
 	maxWaiting   int
 	accessLog    *AccessLog
+	reservedFDs  int
 }
 
 func newOptions(opts []Option) options {
@@ -69,6 +70,14 @@ func WithMaxInput(bytes int) Option {
 // each connection: with TLS, as Conn.Buffered counts them. The default is 16 MiB.
 func WithMaxOutput(bytes int) Option {
 	return func(o *options) { o.maxOutput = bytes }
+}
+
+// WithReservedDescriptors keeps n descriptors of the process from connections, in addition to
+// the 64 that always are: for a program that holds files open, or connections of its own.
+// The worker says that it can hold so many fewer. At least a quarter of the limit
+// (RLIMIT_NOFILE) is left for connections, whatever n is. The default is 0.
+func WithReservedDescriptors(n int) Option {
+	return func(o *options) { o.reservedFDs = n }
 }
 
 // WithALPN offers protocols to clients that connect by TLS, the best first (RFC 7301). A

@@ -29,26 +29,27 @@ const listArgument = "list"
 const headTimeout = time.Minute
 
 // newFiles returns the app, for one folder.
-func newFiles(args []string) (worker.Handler, error) {
+func newFiles(args []string) (worker.Handler, []worker.Option, error) {
 	if len(args) < 1 || len(args) > 2 || len(args) == 2 && args[1] != listArgument {
-		return nil, fmt.Errorf("arguments are %q, want ROOT [%s]", args, listArgument)
+		return nil, nil, fmt.Errorf("arguments are %q, want ROOT [%s]", args, listArgument)
 	}
-	h, err := files.Open(args[0], files.Options{List: len(args) == 2, MaxOpen: mostOpen()})
+	most := descriptorsForFiles()
+	h, err := files.Open(args[0], files.Options{List: len(args) == 2, MaxOpen: min(most/2, 512), MaxDescriptors: most})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return web.Handler(h, web.ReadHeaderTimeout(headTimeout)), nil
+	return web.Handler(h, web.ReadHeaderTimeout(headTimeout)), []worker.Option{worker.WithReservedDescriptors(most)}, nil
 }
 
-// mostOpen returns how many files a worker keeps open: few if there are few descriptors,
-// which are for connections.
-func mostOpen() int {
-	const most, share = 512, 8
+// descriptorsForFiles returns how many descriptors of a worker are for files: a quarter. The
+// rest is for connections. A file that is sent to many clients counts once.
+func descriptorsForFiles() int {
+	const least, most, share = 16, 4096, 4
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return most
+		return least
 	}
-	return int(min(most, max(limit.Cur/share, 1)))
+	return int(max(least, min(most, limit.Cur/share)))
 }
 
 // checkFiles refuses a root, and a list, of another app than files, and that one without a

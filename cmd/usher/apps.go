@@ -10,7 +10,7 @@ import (
 )
 
 // app makes a built-in worker, from the arguments behind its name: see reading.program.
-type app func(args []string) (worker.Handler, error)
+type app func(args []string) (worker.Handler, []worker.Option, error)
 
 // apps are the built-in workers, by name.
 var apps = map[string]app{
@@ -22,11 +22,11 @@ var apps = map[string]app{
 
 // without is an app that takes no arguments.
 func without(h worker.Handler) app {
-	return func(args []string) (worker.Handler, error) {
+	return func(args []string) (worker.Handler, []worker.Option, error) {
 		if len(args) > 0 {
-			return nil, fmt.Errorf("unexpected argument %s", args[0])
+			return nil, nil, fmt.Errorf("unexpected argument %s", args[0])
 		}
-		return h, nil
+		return h, nil, nil
 	}
 }
 
@@ -47,11 +47,11 @@ func beWorker(args []string) {
 
 // runApp is a worker. It returns only if that cannot begin.
 func runApp(name string, args []string) error {
-	h, err := apps[name](args)
+	h, options, err := apps[name](args)
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", name, err)
 	}
-	worker.Main(h)
+	worker.Main(h, options...)
 	return nil
 }
 

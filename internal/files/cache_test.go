@@ -185,3 +185,31 @@ func TestTogether(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// Files that are sent, that stay open and that are looked for have one bound together. Who
+// comes beyond it is told to come again, and served once there is room.
+func TestMaxDescriptors(t *testing.T) {
+	s := newSite(t, Options{MaxOpen: 1, MaxDescriptors: perOpening + 2})
+	for _, name := range []string{"0", "1", "2", "3"} {
+		s.write(name, "text")
+	}
+	var sent []*resource
+	for _, name := range []string{"0", "1", "2"} { // for the last one there is just room
+		if answer, _, _ := s.ask(request("GET", "/"+name)); answer.StatusCode != 200 {
+			t.Fatalf("with room: %s", answer.Status)
+		}
+		sent = append(sent, s.cache.get(name, 0))
+	}
+	if answer, _, _ := s.ask(request("GET", "/3")); answer.StatusCode != 503 || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("without room: %s, %v", answer.Status, answer.Header)
+	}
+	for _, r := range sent {
+		r.release()
+	}
+	for deadline := time.Now().Add(10 * time.Second); s.taken.Load() > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // files are closed on other goroutines
+	}
+	if answer, _, _ := s.ask(request("GET", "/3")); answer.StatusCode != 200 {
+		t.Errorf("with room again: %s", answer.Status)
+	}
+}

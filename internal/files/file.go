@@ -113,7 +113,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return http.StatusForbidden
-	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM):
+	case errors.Is(err, errCrowded), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM):
 		return http.StatusServiceUnavailable
 	case errors.Is(err, unix.EIO), errors.Is(err, unix.ESTALE), errors.Is(err, os.ErrClosed):
 		return http.StatusInternalServerError

@@ -33,6 +33,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,10 +43,16 @@ const index = "index.html"
 const (
 	// defaultMaxOpen is how many files are open for the next request.
 	defaultMaxOpen = 512
-	// maxOpening is how many requests look for a file on the disk at a time: each may take
-	// four descriptors for that, and many may ask for the same one.
+	// maxOpening is how many requests look for a file on the disk at a time: many may ask
+	// for the same one.
 	maxOpening = 64
+	// perOpening is how many descriptors one of them may take: of the file, of those
+	// beside it, and of two folders on the way.
+	perOpening = 1 + len(codings) + 2
 )
+
+// errCrowded: the handler has as many descriptors as it may.
+var errCrowded = errors.New("too many files are open")
 
 // Options are how files are served. The zero value is ready.
 type Options struct {
@@ -54,6 +61,10 @@ type Options struct {
 	List bool
 	// MaxOpen is how many files stay open for the next request; 0: 512.
 	MaxOpen int
+	// MaxDescriptors is how many descriptors all files may take together: those that stay
+	// open, those that are being sent, and what it takes to look for one. Beyond it the
+	// answer is 503. 0: any number.
+	MaxDescriptors int
 	// ErrorLog gets errors of the disk; nil: package log's standard logger.
 	ErrorLog *log.Logger
 }
@@ -65,6 +76,7 @@ type Handler struct {
 	clock   func() time.Duration
 	cache   *cache
 	opening chan struct{}
+	taken   atomic.Int64 // descriptors
 }
 
 // Open returns a handler for a folder, and keeps that open: it goes on with the same one
@@ -165,16 +177,30 @@ func (h *Handler) find(name string) (*resource, error) {
 		h.cache.drop(res)
 		res.release()
 	}
-	res, err := openResource(h.root, name, now)
+	res, err := h.open(name, now)
 	if err != nil && statusOf(err) == http.StatusServiceUnavailable {
 		h.cache.dropAll() // for whom descriptors are short
-		res, err = openResource(h.root, name, now)
+		res, err = h.open(name, now)
 	}
 	if err != nil {
 		return nil, err
 	}
 	h.cache.put(res)
 	return res, nil
+}
+
+// open is openResource within MaxDescriptors.
+func (h *Handler) open(name string, now time.Duration) (*resource, error) {
+	defer h.taken.Add(-int64(perOpening))
+	if most := h.options.MaxDescriptors; h.taken.Add(int64(perOpening)) > int64(most) && most > 0 {
+		return nil, errCrowded
+	}
+	res, err := openResource(h.root, name, now)
+	if err == nil {
+		res.taken = &h.taken
+		h.taken.Add(int64(res.files))
+	}
+	return res, err
 }
 
 // refuse answers a request for what cannot be opened, which a folder is, too.

@@ -15,6 +15,7 @@ type resource struct {
 	plain *file
 	coded [len(codings)]*file // nil: there is none
 	files int                 // how many are open
+	taken *atomic.Int64       // the handler's count of descriptors; nil: nobody counts
 	vary  bool                // there is one of coded, so that answers depend on Accept-Encoding
 
 	holders atomic.Int32
@@ -112,5 +113,8 @@ func (r *resource) close() {
 		if f != nil {
 			_ = f.Close() // likewise
 		}
+	}
+	if r.taken != nil {
+		r.taken.Add(-int64(r.files))
 	}
 }
