@@ -64,7 +64,7 @@ func TestProxiesInFront(t *testing.T) {
 }
 
 // startFront starts a proxy by its part of the page, in front of a server, and returns its
-// address. The socket is there before the proxy, so whoever connects waits for it.
+// address.
 func startFront(p *tlsPage, name string, front func(p *tlsPage, part string, socket *net.TCPListener) *exec.Cmd, server string) string {
 	p.Helper()
 	part := ""
@@ -76,6 +76,13 @@ func startFront(p *tlsPage, name string, front func(p *tlsPage, part string, soc
 	if part == "" {
 		p.Fatal("the page has no such part")
 	}
+	return runFront(p, part, front)
+}
+
+// runFront starts a proxy that does as a part of a page says, and returns its address. The
+// socket is there before the proxy, so whoever connects waits for it.
+func runFront(p *tlsPage, part string, front func(p *tlsPage, part string, socket *net.TCPListener) *exec.Cmd) string {
+	p.Helper()
 	socket, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		p.Fatal(err)

@@ -85,6 +85,7 @@ func webPage(t *testing.T) map[string][]string {
 	}
 	want := map[string]int{
 		"go Quick start": 1, "sh Quick start": 1, "go HTTP/2": 1, "sh Measuring": 1,
+		"go Behind a proxy": 1, "nginx Behind a proxy": 1, "haproxy Behind a proxy": 2,
 		" Access log": 2, // lines, and logrotate's
 	}
 	if diff := cmp.Diff(want, counts); diff != "" {
