@@ -36,6 +36,8 @@ type cli struct {
 	TLS     tlsCommands    `cmd:"" name:"tls" help:"Make certificates for trying."`
 	Logs    logsCommands   `cmd:"" help:"What a running server is to do with its log file."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+	Help    helpCommand    `cmd:"" help:"Explain a topic, such as signals or reload, or a setting."`
+	Man     manCommand     `cmd:"" help:"Print a manual page: usher man | man -l -"`
 	Bench   benchCommand   `cmd:"" help:"Put load on a server, usher's or another, and measure it."`
 	Part    benchPart      `cmd:"" name:"bench-part" hidden:"" help:"Be one of the processes of bench; started by it."`
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Be a worker that runs a built-in app; started by serve."`

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/usher-go/usher/docs"
+	"github.com/usher-go/usher/internal/manual"
+	"golang.org/x/sys/unix"
+)
+
+type helpCommand struct {
+	Topic string `arg:"" optional:"" help:"What to explain; without it the topics are listed."`
+}
+
+// topic is a part of the pages that usher help prints.
+type topic struct {
+	name    string
+	page    string // in docs
+	heading string // empty: the whole page
+	help    string
+}
+
+// topics are all but the settings, each of which is one, too.
+var topics = []topic{
+	{"signals", "operations.md", "Signals", "what each signal to the master does"},
+	{"commands", "operations.md", "Commands", "what each command does, and when it returns"},
+	{"reload", "operations.md", "Deploy", "deploying a new program or configuration"},
+	{"upgrade", "operations.md", "Upgrade", "replacing the master itself"},
+	{"logs", "operations.md", "Logs", "where the log goes, and how it is rotated"},
+	{"limits", "operations.md", "Limits", "what bounds the number of connections"},
+	{"trouble", "operations.md", "When something is wrong", "what one sees, and what to do"},
+	{"exit-status", "operations.md", "Exit status", "what the exit status of serve says"},
+	{"workers", "workers.md", "", "writing a worker in Go"},
+	{"web", "web.md", "", "serving HTTP"},
+	{"tls", "tls.md", "", "certificates, session tickets, PROXY headers"},
+	{"promises", "guarantees.md", "Promises", "what is promised, and what is not"},
+}
+
+// Run prints the topic, or which there are.
+func (c *helpCommand) Run() error {
+	if c.Topic == "" {
+		_, err := fmt.Print(topicList())
+		return err
+	}
+	blocks, err := explain(c.Topic)
+	if err != nil {
+		return usageError{err}
+	}
+	_, err = fmt.Print(manual.Text(blocks, terminalWidth()))
+	return err
+}
+
+// explain returns what the pages say about a topic or a setting; of a name that is both,
+// with dashes, the setting.
+func explain(name string) ([]manual.Block, error) {
+	for _, t := range topics {
+		if t.name == name {
+			return section(t.page, t.heading)
+		}
+	}
+	if key := strings.TrimPrefix(name, "--"); lookUp(key) != nil {
+		return section("configuration.md", key)
+	}
+	return nil, fmt.Errorf("no help about %q; usher help lists what there is", name)
+}
+
+// section returns a section of a page in docs.
+func section(page, heading string) ([]manual.Block, error) {
+	text, err := docs.Pages.ReadFile(page)
+	if err != nil {
+		return nil, err
+	}
+	return manual.Section(string(text), heading)
+}
+
+// topicList is what usher help prints without a topic.
+func topicList() string {
+	var b strings.Builder
+	b.WriteString("usher COMMAND --help has the flags of a command. usher help TOPIC explains\n\n")
+	for _, t := range topics {
+		fmt.Fprintf(&b, "  %-12s %s\n", t.name, t.help)
+	}
+	b.WriteString("\nand usher help SETTING a setting of usher serve, such as drain-timeout:\n\n")
+	var keys []string
+	for i := range settings {
+		keys = append(keys, settings[i].key)
+	}
+	slices.Sort(keys)
+	b.WriteString(manual.Text([]manual.Block{{Kind: manual.Paragraph, Text: strings.Join(keys, " ")}}, terminalWidth()))
+	return b.String()
+}
+
+// The widths of help, in characters: where the terminal says nothing, and at most, since
+// longer lines are hard to read.
+const (
+	plainWidth = 80
+	mostWidth  = 100
+)
+
+// terminalWidth is how many characters a line of standard output has.
+func terminalWidth() int {
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return min(n, mostWidth)
+	}
+	size, err := unix.IoctlGetWinsize(int(os.Stdout.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 {
+		return plainWidth // it is no terminal
+	}
+	return min(int(size.Col), mostWidth)
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Each topic, and each setting, is explained in the words of its page.
+func TestHelpTopics(t *testing.T) {
+	names := make([]string, 0, len(topics)+len(settings))
+	for _, topic := range topics {
+		names = append(names, topic.name)
+	}
+	for i := range settings {
+		names = append(names, settings[i].key, "--"+settings[i].key)
+	}
+	for _, name := range names {
+		if blocks, err := explain(name); err != nil || len(blocks) == 0 {
+			t.Errorf("%s: %d blocks, %v", name, len(blocks), err)
+		}
+	}
+	topic, _ := explain("workers") // it was there
+	setting, _ := explain("--workers")
+	if len(topic) <= len(setting) {
+		t.Error("a topic is not told from the setting of its name")
+	}
+}
+
+// usher help, as it is typed: with the width of a terminal, without a topic, and with one
+// that there is not.
+func TestHelpCommand(t *testing.T) {
+	t.Parallel()
+	list := usher(t, "help")
+	for _, topic := range topics {
+		if !strings.Contains(list.stdout, "  "+topic.name+" ") {
+			t.Errorf("usher help does not list %s", topic.name)
+		}
+	}
+	cmd, mark := command("help", "signals")
+	t.Cleanup(func() { killMarked(mark) })
+	cmd.Env = append(cmd.Env, "COLUMNS=40")
+	out, err := cmd.Output()
+	if err != nil || !bytes.Contains(out, []byte("\nUSR2\n    usher upgrade: the master")) {
+		t.Errorf("usher help signals: %v\n%s", err, out)
+	}
+	for line := range bytes.Lines(out) {
+		if len(bytes.TrimSpace(line)) > 40 {
+			t.Errorf("longer than the terminal is wide: %q", line)
+		}
+	}
+	if got := usher(t, "help", "nothing"); got.code != exitUsage || !strings.Contains(got.stderr, "usher help lists what there is") {
+		t.Errorf("usher help nothing: %+v", got)
+	}
+}
+
+// usher man has every setting and command, and groff has nothing to say against it.
+func TestManPage(t *testing.T) {
+	t.Parallel()
+	got := usher(t, "man")
+	if got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	for i := range settings {
+		if want := strings.ReplaceAll(settings[i].synopsis(), "-", `\-`); !strings.Contains(got.stdout, want) {
+			t.Errorf("it has no %s", settings[i].synopsis())
+		}
+	}
+	if _, err := exec.LookPath("groff"); err != nil {
+		t.Skip("there is no groff here, which would read it")
+	}
+	cmd := exec.Command("groff", "-man", "-ww", "-Tutf8", "-z")
+	cmd.Stdin = strings.NewReader(got.stdout)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("groff: %v\n%s", err, out)
+	}
+}
