@@ -48,8 +48,7 @@ func Serve(srv *http.Server, original, l net.Listener, base context.Context) *Se
 	if config == nil {
 		s.worker = workertest.Serve(reporter{}, s.listener, h)
 	} else {
-		with := workertest.TLS{Certificates: config.Certificates, HandshakeTimeout: handshakeTimeout(srv)}
-		s.worker = workertest.ServeTLS(reporter{}, s.listener, h, with, worker.WithALPN(config.NextProtos...))
+		s.worker = workertest.ServeTLS(reporter{}, s.listener, h, workertest.TLS{Certificates: config.Certificates}, worker.WithALPN(config.NextProtos...))
 	}
 	return s
 }
@@ -71,17 +70,6 @@ func speaksHTTP2(srv *http.Server, config *tls.Config) bool {
 		return srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2()
 	}
 	return slices.Contains(config.NextProtos, "h2")
-}
-
-// handshakeTimeout is the least of those that net/http's server bounds handshakes by; 0: it
-// does not.
-func handshakeTimeout(srv *http.Server) (least time.Duration) {
-	for _, d := range []time.Duration{srv.ReadHeaderTimeout, srv.ReadTimeout, srv.WriteTimeout} {
-		if d > 0 && (least == 0 || d < least) {
-			least = d
-		}
-	}
-	return least
 }
 
 // options are those that mean what srv does.

@@ -129,6 +129,9 @@ func (t *incoming) read(ctx *requestContext, head []byte) (*http.Request, *body,
 // headDone ends the heading: its head is here. It returns when the request began; zero:
 // nobody wants to know.
 func (t *incoming) headDone() (began time.Time) {
+	if t.before == nothing && t.server.idleLater {
+		t.server.boundIdle(t.conn)
+	}
 	h := t.heading
 	if h != nil {
 		began = h.began

@@ -22,7 +22,8 @@ type settings struct {
 	readTimeout       time.Duration
 	readHeaderTimeout time.Duration
 	writeTimeout      time.Duration
-	idleTimeout       time.Duration // 0: the worker's own
+	idleTimeout       time.Duration // 0: the worker's own; less: none
+	idleLater         bool          // it does not bound the wait for a connection's first request
 	errorLog          *log.Logger
 	baseContext       context.Context
 	noGeneralOptions  bool
@@ -43,8 +44,11 @@ func newSettings(h http.Handler, opts []Option) settings {
 	for _, opt := range opts {
 		opt(&s)
 	}
-	if s.readHeaderTimeout == 0 {
+	switch {
+	case s.readHeaderTimeout == 0:
 		s.readHeaderTimeout = s.readTimeout
+	case s.readHeaderTimeout < 0:
+		s.readHeaderTimeout, s.idleLater = 0, true
 	}
 	if s.idleTimeout == 0 {
 		s.idleTimeout = s.readTimeout
@@ -98,9 +102,10 @@ func MaxHeaderBytes(n int) Option {
 func ReadTimeout(d time.Duration) Option { return func(s *settings) { s.readTimeout = max(d, 0) } }
 
 // ReadHeaderTimeout bounds how long the head of a request takes to come; 0, the default,
-// is ReadTimeout.
+// is ReadTimeout, and less is no bound: then IdleTimeout does not bound the wait for a
+// connection's first request either, but the worker's own does.
 func ReadHeaderTimeout(d time.Duration) Option {
-	return func(s *settings) { s.readHeaderTimeout = max(d, 0) }
+	return func(s *settings) { s.readHeaderTimeout = d }
 }
 
 // WriteTimeout bounds the time from a request's head to the last byte of its answer. 0, the
@@ -108,8 +113,9 @@ func ReadHeaderTimeout(d time.Duration) Option {
 func WriteTimeout(d time.Duration) Option { return func(s *settings) { s.writeTimeout = max(d, 0) } }
 
 // IdleTimeout bounds how long a connection waits for its next request; 0, the default, is
-// ReadTimeout, and if that is 0 too the worker's own (usher serve --idle-timeout).
-func IdleTimeout(d time.Duration) Option { return func(s *settings) { s.idleTimeout = max(d, 0) } }
+// ReadTimeout, and if that is 0 too the worker's own (usher serve --idle-timeout); less is
+// no bound.
+func IdleTimeout(d time.Duration) Option { return func(s *settings) { s.idleTimeout = d } }
 
 // ErrorLog sets where panics of handlers and wrong use of a ResponseWriter are logged; nil,
 // the default, is the log package's standard logger.

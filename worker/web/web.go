@@ -71,8 +71,8 @@ type server struct {
 
 // Open returns the session of a connection that comes, or that comes from another worker.
 func (s *server) Open(c *worker.Conn) (worker.Session, error) {
-	if s.idleTimeout > 0 {
-		c.SetIdleTimeout(s.idleTimeout)
+	if !s.idleLater || c.Moved() {
+		s.boundIdle(c)
 	}
 	if c.Moved() {
 		return &thawed{server: s, conn: c}, nil
@@ -83,6 +83,13 @@ func (s *server) Open(c *worker.Conn) (worker.Session, error) {
 		return h, nil
 	}
 	return &s.idle[nothing], nil
+}
+
+// boundIdle bounds how long c waits for its next request.
+func (s *server) boundIdle(c *worker.Conn) {
+	if s.idleTimeout != 0 {
+		c.SetIdleTimeout(max(s.idleTimeout, 0))
+	}
 }
 
 // handlerFor returns the handler of r.
