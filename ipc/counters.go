@@ -15,7 +15,8 @@ import (
 // the layout of an Entry and its fields, how a Reading is bounded, what the master
 // keeps of workers that have died, what status shows, and the table in PROTOCOL.md
 // (go test ./ipc -update). A new counter is a new last row, and the place in the
-// worker that counts it; the rows that are there never move.
+// worker that counts it; the rows that are there never move. What the master needs for
+// its books is here; what is counted for people is in Further, whose rows are read alike.
 //
 // T is atomic.Uint64 in the shared memory, and uint64 in a Reading. want_bell, which is
 // no row, stands in the middle of them: B is what is at its place. The tags are:
@@ -27,6 +28,7 @@ import (
 //	bound  what it cannot exceed, if the worker tells the truth: see Books
 //	max    the number that it cannot exceed; without it 1<<53, if it is a counter
 //	help   for one who writes a worker, or reads a metric
+//	name   its name, where that is not the field's
 //	status "-": the status has a field of its own for it, or does not show it; without
 //	       the tag it is among the counters there
 //
@@ -76,9 +78,10 @@ const (
 	KindCounter     CounterKind = iota // goes up, and its total outlives the worker
 	KindGauge                          // is the worker's present value, and gone with it
 	KindBookkeeping                    // is no measurement
+	KindHistogram                      // how often something took how long; kept like a counter
 )
 
-var kinds = [...]string{KindCounter: "counter", KindGauge: "gauge", KindBookkeeping: "bookkeeping"}
+var kinds = [...]string{KindCounter: "counter", KindGauge: "gauge", KindBookkeeping: "bookkeeping", KindHistogram: "histogram"}
 
 func (k CounterKind) String() string {
 	if int(k) < len(kinds) {
@@ -87,14 +90,15 @@ func (k CounterKind) String() string {
 	return "kind " + strconv.Itoa(int(k))
 }
 
-// Counter is one row of the table: a number in the scoreboard entry.
+// Counter is one row of the table: a number in the scoreboard entry, or what lies behind
+// the entries (Further): a number there, or a histogram.
 type Counter struct {
 	Name   string // in PROTOCOL.md and status: lower case, words joined by _
 	Unit   string // what is counted
 	Help   string // names of other fields stand between single quotes
 	Kind   CounterKind
-	Offset int  // in bytes from the beginning of the entry
-	Size   int  // in bytes: 8, or 4 of want_bell
+	Offset int  // in bytes from the beginning of the entry, or of the block
+	Size   int  // in bytes: 8, or 4 of want_bell, or those of a histogram
 	Both   bool // master and worker write it; else the worker alone
 	Listed bool // it is among the counters that status lists
 
@@ -105,7 +109,7 @@ type Counter struct {
 
 // Kept reports whether the master keeps the counter's total through a worker's
 // death, so that it never goes down.
-func (c *Counter) Kept() bool { return c.Kind == KindCounter }
+func (c *Counter) Kept() bool { return c.Kind == KindCounter || c.Kind == KindHistogram }
 
 // Of returns the row's value in a reading; 0 of want_bell, which is in none.
 func (c *Counter) Of(r *Reading) uint64 {
@@ -133,18 +137,21 @@ func rowsOf(entry reflect.Type) (rows []Counter) {
 
 func newRow(f reflect.StructField) Counter {
 	c := Counter{
-		Name: snakeCase(f.Name), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"),
+		Name: f.Tag.Get("name"), Unit: f.Tag.Get("unit"), Help: f.Tag.Get("help"),
 		Offset: int(f.Offset), Size: int(f.Type.Size()), Both: f.Tag.Get("writer") == "both", field: int(f.Offset / 8),
 	}
 	if f.Type == reflect.TypeFor[bell]() {
 		c.Size, c.field = int(unsafe.Sizeof(atomic.Uint32{})), -1
+	}
+	if c.Name == "" {
+		c.Name = snakeCase(f.Name)
 	}
 	c.Listed = c.field >= 0 && f.Tag.Get("status") != "-"
 	var err error
 	if c.Kind, err = parseKind(f.Tag.Get("kind")); err == nil {
 		c.bound, c.max, err = parseBound(f.Tag, c.Kind)
 	}
-	c.Listed = c.Listed && c.Kind != KindBookkeeping
+	c.Listed = c.Listed && c.Kind != KindBookkeeping && c.Kind != KindHistogram
 	if err != nil || c.Unit == "" || c.Help == "" {
 		panic(fmt.Sprintf("ipc: row %s: unit %q, help %q, %v", c.Name, c.Unit, c.Help, err))
 	}
@@ -160,7 +167,7 @@ func parseKind(name string) (CounterKind, error) {
 	return 0, fmt.Errorf("no kind is called %q", name)
 }
 
-// snakeCase is the name that WantBell has outside Go: want_bell.
+// snakeCase is the name that WantBell has outside Go, unless it has another: want_bell.
 func snakeCase(name string) string {
 	var b strings.Builder
 	for i, r := range name {

@@ -176,40 +176,45 @@ func TestEveryKeptCounterIsAdded(t *testing.T) {
 	}
 }
 
-// protocolTable is the table in PROTOCOL.md.
+// protocolTable is a table in PROTOCOL.md.
 func protocolTable(rows []Counter) string {
 	var b strings.Builder
 	b.WriteString("| offset | type | field | written by | |\n|---|---|---|---|---|\n")
 	for _, c := range rows {
-		writer := "worker"
+		writer, kind := "worker", fmt.Sprintf("u%d", 8*c.Size)
 		if c.Both {
 			writer = "both"
 		}
+		if c.Kind == KindHistogram {
+			kind = fmt.Sprintf("histogram, %d × u64", c.Size/8)
+		}
 		help := regexp.MustCompile(`'(\w+)'`).ReplaceAllString(c.Help, "`$1`")
-		fmt.Fprintf(&b, "| %d | u%d | `%s` | %s | %s |\n", c.Offset, 8*c.Size, c.Name, writer, help)
+		fmt.Fprintf(&b, "| %d | %s | `%s` | %s | %s |\n", c.Offset, kind, c.Name, writer, help)
 	}
 	return b.String()
 }
 
-// The table in PROTOCOL.md says what the code does.
+// The tables in PROTOCOL.md say what the code does.
 func TestProtocolTable(t *testing.T) {
-	page, err := os.ReadFile("PROTOCOL.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := regexp.MustCompile(`(?m)^<!-- counters: .*-->\n`).FindIndex(page)
-	end := bytes.Index(page, []byte("<!-- /counters -->"))
-	if begin == nil || end < begin[1] {
-		t.Fatal("PROTOCOL.md has no place for the table")
-	}
-	want := protocolTable(Rows())
-	if *update {
-		page = append(append(append([]byte(nil), page[:begin[1]]...), want...), page[end:]...)
-		if err := os.WriteFile("PROTOCOL.md", page, 0o644); err != nil {
+	for mark, rows := range map[string][]Counter{"counters": Rows(), "further": FurtherRows()} {
+		page, err := os.ReadFile("PROTOCOL.md")
+		if err != nil {
 			t.Fatal(err)
 		}
-	} else if got := string(page[begin[1]:end]); got != want {
-		t.Errorf("go test ./ipc -run TestProtocolTable -update writes it; it has\n%swant\n%s", got, want)
+		begin := regexp.MustCompile(`(?m)^<!-- ` + mark + `: .*-->\n`).FindIndex(page)
+		end := bytes.Index(page, []byte("<!-- /"+mark+" -->"))
+		if begin == nil || end < begin[1] {
+			t.Fatalf("PROTOCOL.md has no place for the table of %s", mark)
+		}
+		want := protocolTable(rows)
+		if *update {
+			page = append(append(append([]byte(nil), page[:begin[1]]...), want...), page[end:]...)
+			if err := os.WriteFile("PROTOCOL.md", page, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if got := string(page[begin[1]:end]); got != want {
+			t.Errorf("go test ./ipc -run TestProtocolTable -update writes it; it has\n%swant\n%s", got, want)
+		}
 	}
 }
 

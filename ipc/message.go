@@ -46,6 +46,9 @@ type Hello struct {
 	// (AccessCombined, AccessJSON); empty: it is to log none. The file comes by AccessLog,
 	// once it has said so in Ready.
 	AccessLog string `json:"access_log,omitempty"`
+	// Further is where in the scoreboard's memory the worker may keep its further counters;
+	// zero: nowhere.
+	Further Place `json:"further,omitzero"`
 }
 
 // Transport says what the bytes of a connection with this number pass before they are
@@ -189,7 +192,7 @@ func (u Unknown) typeName() string      { return u.Type }
 
 func (m Hello) negative() bool {
 	return m.Protocol < 0 || m.MaxConns < 0 || m.IdleTimeoutMS < 0 || m.QueueTimeoutMS < 0 || m.MemoryBytes < 0 ||
-		m.TLSHandshakeTimeoutMS < 0
+		m.TLSHandshakeTimeoutMS < 0 || m.Further.Offset < 0 || m.Further.Length < 0
 }
 func (m Ready) negative() bool        { return m.Protocol < 0 || m.Capacity < 0 }
 func (Draining) negative() bool       { return false }

@@ -39,6 +39,7 @@ func goldenMessages() []Message {
 		Moved{ID: 7, Count: 97, Staying: 3},
 		Move{ID: 7},
 		Hello{Protocol: 1, AccessLog: AccessCombined},
+		Hello{Protocol: 1, Further: Place{Offset: 2048, Length: 4096}},
 		Ready{Protocol: 1, AccessLog: true},
 		AccessLog{ID: 1, Format: AccessJSON},
 		AccessLog{ID: 2},

@@ -16,12 +16,14 @@ type Scoreboard struct {
 	memory []byte
 }
 
+var errNoEntry = errors.New("ipc: a scoreboard needs an entry")
+
 // NewScoreboard makes one of so many zeroed entries, in a memfd whose size is
 // sealed (memfd_create(2)), so that no process can make another's access fail.
 // The caller closes it.
 func NewScoreboard(entries int) (*Scoreboard, error) {
 	if entries < 1 {
-		return nil, errors.New("ipc: a scoreboard needs an entry")
+		return nil, errNoEntry
 	}
 	fd, err := fdpass.Share("usher-scoreboard", int64(entries*EntrySize))
 	if err != nil {
@@ -53,7 +55,7 @@ func mapSealed(fd int) ([]byte, error) {
 	return memory, os.NewSyscallError("mmap", err)
 }
 
-// Len returns the number of entries.
+// Len returns the number of entries that there is room for, what lies behind them included.
 func (s *Scoreboard) Len() int { return len(s.memory) / EntrySize }
 
 // Entry returns entry i, which must be below Len, or it panics. It is valid

@@ -43,7 +43,7 @@ func (s *supervisor) queue(slot *slot) dispatch.Queue {
 	fd, workerEnd := slot.process.Queue()
 	return dispatch.Queue{
 		Worker: slot.worker(), FD: fd, WorkerEnd: workerEnd,
-		Capacity: slot.capacity(), Closes: slot.ready.Closes, Moves: slot.ready.Moves, Entry: slot.entry(),
+		Capacity: slot.capacity(), Closes: slot.ready.Closes, Moves: slot.ready.Moves, Memory: slot.memory(),
 	}
 }
 

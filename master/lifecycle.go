@@ -93,21 +93,20 @@ func (s *supervisor) startWorker(slot *slot) {
 
 // launch starts a process for the slot, with memory of its own.
 func (s *supervisor) launch(slot *slot) (_ process, err error) {
+	slot.board, slot.further, err = ipc.NewScoreboardFor(max(2*s.config.MaxWorkers, slot.number+1))
+	if err != nil {
+		return nil, s.programs[slot.generation].Hint(err)
+	}
 	hello, memory := s.hello(slot), -1
 	if hello.TLS {
 		if memory, err = s.secrets.memory(slot.config.tls); err != nil {
 			return nil, err
 		}
 	}
-	board, err := ipc.NewScoreboard(max(2*s.config.MaxWorkers, slot.number+1))
-	if err != nil {
-		return nil, s.programs[slot.generation].Hint(err)
-	}
-	slot.board = board
 	return s.processes.launch(child.Spec{
 		ID:         slot.id(),
 		Program:    s.programs[slot.generation],
-		Scoreboard: board.FD(),
+		Scoreboard: slot.board.FD(),
 		Hello:      hello,
 		Memory:     memory,
 	})

@@ -24,6 +24,7 @@ type slot struct {
 	process     process         // nil: there is none
 	queueOpen   bool            // the accept goroutine has its queue
 	board       *ipc.Scoreboard // owned, this incarnation's alone; nil without a process
+	further     ipc.Place       // in it: the further counters; zero: an older program has made it
 	ready       ipc.Ready
 	readyAt     time.Time
 	order       *moveOrder // outstanding, while it serves; nil: none is
@@ -65,6 +66,16 @@ func (s *slot) id() child.ID {
 
 // entry is the worker's part of its scoreboard. Only while there is a process.
 func (s *slot) entry() *ipc.Entry { return s.board.Entry(s.number) }
+
+// memory is all of the scoreboard that is the worker's. Likewise.
+func (s *slot) memory() dispatch.Memory { return memoryIn(s.board, s.number, s.further) }
+
+// memoryIn returns what is a slot's in a board, whose further counters are at a place that
+// is in it, or nowhere.
+func memoryIn(board *ipc.Scoreboard, slot int, place ipc.Place) dispatch.Memory {
+	further, _ := board.Further(place) // whoever made or took over the board has seen that it is there
+	return dispatch.Memory{Entry: board.Entry(slot), Further: further}
+}
 
 // kept reports whether the worker drains without a deadline: its connections last as long
 // as they like, or until there is somewhere for them to go.

@@ -30,6 +30,7 @@ type slotState struct {
 	Alarm       alarmKind // 0: none
 	AlarmIn     time.Duration
 	Board       int          // descriptor: its worker's scoreboard
+	Further     ipc.Place    // in it: see slot; zero: an older program wrote this, or made the board
 	Process     *child.State // nil: none, and no scoreboard
 }
 
@@ -74,7 +75,7 @@ func (s *slot) state() slotState {
 	}
 	if s.process != nil {
 		process := s.process.State()
-		state.Process, state.QueueOpen, state.Board = &process, s.queueOpen, s.board.FD()
+		state.Process, state.QueueOpen, state.Board, state.Further = &process, s.queueOpen, s.board.FD(), s.further
 	}
 	return state
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/logfile"
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
 )
@@ -153,7 +154,7 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 		}
 		a.super.setProgram(state.Generation, worker)
 	}
-	if err := a.accept.Inherit(&state.Accept, entriesOf(boards)); err != nil {
+	if err := a.accept.Inherit(&state.Accept, memoriesOf(state, boards)); err != nil {
 		return nil, err
 	}
 	if config.Control != "" {
@@ -182,18 +183,23 @@ func openBoards(state *upgradeState) (map[int]*ipc.Scoreboard, error) {
 		if s.Number >= board.Len() {
 			return nil, fmt.Errorf("slot %d has no entry in its scoreboard, which has %d", s.Number, board.Len())
 		}
+		if _, err := board.Further(s.Further); err != nil {
+			return nil, err
+		}
 		boards[s.Number] = board
 	}
 	return boards, nil
 }
 
-// entriesOf returns the entry of each slot's worker in its board.
-func entriesOf(boards map[int]*ipc.Scoreboard) map[int]*ipc.Entry {
-	entries := make(map[int]*ipc.Entry, len(boards))
-	for number, board := range boards {
-		entries[number] = board.Entry(number)
+// memoriesOf returns what is each slot's worker's in its board.
+func memoriesOf(state *upgradeState, boards map[int]*ipc.Scoreboard) map[int]dispatch.Memory {
+	memories := make(map[int]dispatch.Memory, len(boards))
+	for _, s := range state.Slots {
+		if board := boards[s.Number]; board != nil {
+			memories[s.Number] = memoryIn(board, s.Number, s.Further)
+		}
 	}
-	return entries
+	return memories
 }
 
 // commit is the point of no return. Nothing in it can fail.
@@ -246,7 +252,7 @@ func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard
 		slot := from.slot(s.config)
 		s.slots.put(slot)
 		if h := from.Process; h != nil {
-			slot.board = boards[from.Number]
+			slot.board, slot.further = boards[from.Number], from.Further
 			slot.process, slot.queueOpen = s.processes.restore(slot.id(), *h), from.QueueOpen
 		}
 		if from.Alarm != 0 {

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"math"
 	"sort"
 
 	"github.com/usher-go/usher/ipc"
@@ -33,7 +34,7 @@ func (c *Config) checkNumbers() error {
 		return wrong("listen", "has %v", err)
 	}
 	hello := c.hello()
-	hello.TLS, hello.Transports = true, numbers.Describe(nil)
+	hello.TLS, hello.Transports, hello.Further = true, numbers.Describe(nil), ipc.Place{Offset: math.MaxInt64, Length: ipc.FurtherSize}
 	for i := range hello.Transports {
 		hello.Transports[i].Number = listen.MaxTransports // none is longer
 	}
@@ -59,7 +60,7 @@ func fitting(hello ipc.Hello) int {
 // queued or move.
 func (s *supervisor) hello(slot *slot) ipc.Hello {
 	hello := slot.config.hello()
-	hello.Transports = s.numbers.Describe(slot.config.transports())
+	hello.Transports, hello.Further = s.numbers.Describe(slot.config.transports()), slot.further
 	hello.Transports = hello.Transports[:fitting(hello)]
 	return hello
 }

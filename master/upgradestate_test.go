@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/usher-go/usher/internal/fieldtest"
+	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ func TestUpgradeStateKnowsEveryField(t *testing.T) {
 	}{
 		{slot{}, map[string]string{
 			"number": carried, "generation": carried, "config": made, "life": carried, "why": carried, "until": carried,
-			"restarts": carried, "incarnation": carried, "process": carried, "queueOpen": carried, "board": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
+			"restarts": carried, "incarnation": carried, "process": carried, "queueOpen": carried, "board": carried, "further": carried, "ready": carried, "order": "an upgrade waits for it, unless it is abandoned",
 			"killed": carried, "readyAt": carried, "hang": moment, "recycleAt": carried,
 			"keysDue": carried, "accessDue": carried, "accessAsked": carried, "deaths": carried, "accidents": carried, "alarm": carried,
 		}},
@@ -123,7 +124,7 @@ func TestUpgradeStateRefused(t *testing.T) {
 func TestUpgradeStateOfSlot(t *testing.T) {
 	var e slotState
 	fieldtest.Fill(&e)
-	e.Process, e.Board, e.QueueOpen, e.Alarm, e.AlarmIn, e.Age, e.HasUntil, e.UntilIn = nil, -1, false, 0, 0, -1, false, 0
+	e.Process, e.Further, e.Board, e.QueueOpen, e.Alarm, e.AlarmIn, e.Age, e.HasUntil, e.UntilIn = nil, ipc.Place{}, -1, false, 0, 0, -1, false, 0
 	if got := e.slot(nil).state(); !reflect.DeepEqual(got, e) {
 		t.Errorf("got %+v, want %+v", got, e)
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 // Serve is Run on given descriptors, which it takes over, in the calling
-// goroutine of a process that goes on.
-func Serve(ctx context.Context, queue, control int, entry *ipc.Entry, exit func(int), h Handler, opts ...Option) error {
-	return serve(ctx, endpoint{queue: queue, control: control, entry: entry, exit: exit}, h, opts...)
+// goroutine of a process that goes on. Its entry is the board's first.
+func Serve(ctx context.Context, queue, control int, board *ipc.Scoreboard, exit func(int), h Handler, opts ...Option) error {
+	return serve(ctx, endpoint{queue: queue, control: control, entry: board.Entry(0), board: board, exit: exit}, h, opts...)
 }
 
 // RunBare runs a loop without a master, in the calling goroutine, for sockets that it

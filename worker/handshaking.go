@@ -87,7 +87,7 @@ func (c *Conn) readHandshaking() {
 	l, s, have := c.loop, c.unfinished.handshaking, 0
 	in := l.input[:cap(l.input)]
 	have = copy(in, c.unfinished.raw) // less than maxUnit
-	n, errno := recv(c.fd, in[have:min(len(in), have+len(l.input))])
+	n, errno := c.recv(in[have:min(len(in), have+len(l.input))])
 	switch {
 	case errno == unix.EAGAIN:
 		return

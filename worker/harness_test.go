@@ -32,6 +32,7 @@ type rig struct {
 	queue   int
 	control *os.File
 	entry   *ipc.Entry
+	further *ipc.FurtherCounters
 	ready   ipc.Ready
 	listen  int
 	address string
@@ -85,11 +86,16 @@ func startRig(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Op
 	check(t, err)
 	control, workerControl, err := fdpass.Pair()
 	check(t, err)
-	board, err := ipc.NewScoreboard(1)
+	board, place, err := ipc.NewScoreboardFor(1)
 	check(t, err)
+	further, err := board.Further(place)
+	check(t, err)
+	if hello.Further == (ipc.Place{}) {
+		hello.Further = place
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &rig{
-		t: t, queue: queue, control: os.NewFile(uintptr(control), "control"), entry: board.Entry(0),
+		t: t, queue: queue, control: os.NewFile(uintptr(control), "control"), entry: board.Entry(0), further: further,
 		messages: make(chan ipc.Message, 1024), done: make(chan struct{}), cancel: cancel,
 		workerEnd: workerQueue, transport: number,
 	}
@@ -99,7 +105,7 @@ func startRig(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Op
 	}
 	go func() {
 		defer close(s.done)
-		s.err = worker.Serve(ctx, workerQueue, workerControl, s.entry, func(int) { s.exits.Add(1) },
+		s.err = worker.Serve(ctx, workerQueue, workerControl, board, func(int) { s.exits.Add(1) },
 			h, append([]worker.Option{quiet}, opts...)...)
 	}()
 	received := make(chan struct{})

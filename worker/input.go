@@ -66,7 +66,7 @@ func (c *Conn) read() {
 	case c.state.is(traitWrapped):
 		c.readWrapped()
 	default:
-		c.received(recv(c.fd, c.loop.input))
+		c.received(c.recv(c.loop.input))
 	}
 }
 

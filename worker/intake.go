@@ -38,6 +38,7 @@ type intake struct {
 	at       int           // the connection of the packet that is next; those before it are adopted
 	envelope ipc.Envelope  // scratch space: that of the connection that is being adopted
 	clock    ipc.Clock     // which envelopes are dated by
+	came     time.Duration // by that: when the packet was received
 	timeout  time.Duration // the age from which a connection is too old to serve; 0: it never is
 	late     int           // connections of this packet that were too old
 }
@@ -100,6 +101,7 @@ func (q *intake) take() (empty bool, err error) {
 			return false, q.bookLost(err)
 		}
 		n := q.packet.Len()
+		q.came = q.clock.Now()
 		killpoint.Reach(killpoint.Received)
 		if l.locked {
 			q.scheduling.Came(n, l.turnTime())

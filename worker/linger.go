@@ -56,7 +56,7 @@ func (c *Conn) lingerOn(now time.Duration) bool {
 // discard reads, and throws away, on a connection that lingers. When it has read enough, it
 // is called no more but when the peer is gone.
 func (c *Conn) discard() {
-	n, errno := recv(c.fd, c.loop.input)
+	n, errno := c.recv(c.loop.input)
 	if errno == unix.EAGAIN {
 		return
 	}

@@ -47,9 +47,10 @@ type loop struct {
 
 	set       *poller.Set
 	events    []poller.Event
-	mustYield bool           // each wait goes through Go's scheduler
-	locked    bool           // to its thread
-	parks     bool           // the loop waits as a goroutine, without a thread: it has no connections of its own
+	mustYield bool // each wait goes through Go's scheduler
+	locked    bool // to its thread
+	parks     bool // the loop waits as a goroutine, without a thread: it has no connections of its own
+	meter     meter
 	sequence  uint64         // odd while handlers run, even while the loop waits; it grows with each step
 	beats     *atomic.Uint64 // a copy of sequence for others to read: a member's is in its scoreboard entry
 
@@ -121,7 +122,7 @@ func newLoop(o options) (*loop, error) {
 
 		maxInput: o.maxInput, maxOutput: o.maxOutput,
 		highWater: min(highWater, o.maxOutput), lowWater: min(lowWater, o.maxOutput/4),
-		flushTime: o.flushTime, transports: o.transports,
+		flushTime: o.flushTime, transports: o.transports, meter: newMeter(),
 		// Without asynchronous preemption no signal would end a raw wait, and a
 		// stop of the world could wait for it for ever.
 		mustYield: strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1"),
@@ -209,6 +210,7 @@ func (l *loop) end() {
 	if l.memory.news {
 		l.logMemory()
 	}
+	l.tellCounts()
 	if l.locked {
 		runtime.UnlockOSThread()
 	}

@@ -73,9 +73,19 @@ type endpoint struct {
 	queue   int              // owned by the member
 	control int              // likewise
 	entry   *ipc.Entry       // borrowed
+	board   *ipc.Scoreboard  // borrowed: what the entry is in; nil: the entry is all there is
 	exit    func(status int) // see member
 
 	abort func() // see member
+}
+
+// further returns where the further counters are told: nil if the master has no room for
+// them.
+func (e *endpoint) further(p ipc.Place) (*ipc.FurtherCounters, error) {
+	if e.board == nil {
+		return nil, nil
+	}
+	return e.board.Further(p)
 }
 
 // newMember makes a member that serves h, on the goroutine that is to run it. It

@@ -75,11 +75,12 @@ func TestLoopKnowsNoMember(t *testing.T) {
 }
 
 // The protocol is the member's, and those files' that make something for it; of it, a
-// loop knows what an envelope says about a socket that it adopts.
+// loop knows what an envelope says about a socket that it adopts, and the layout of what it
+// counts for people.
 func TestProtocolIsTheMembers(t *testing.T) {
 	want := []string{
 		"adopt.go", "announced.go", "capacity.go", "control.go", "forworkertest.go", "intake.go", "ledger.go", "localworker.go", "member.go",
-		"mover.go", "orders.go", "packet.go", "parcel.go", "streams.go", "testdoor.go", "worker.go",
+		"meter.go", "mover.go", "orders.go", "packet.go", "parcel.go", "streams.go", "testdoor.go", "worker.go",
 	}
 	var got []string
 	names, err := filepath.Glob("*.go")

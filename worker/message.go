@@ -67,6 +67,9 @@ func (l *loop) readMessages() (n int) {
 		}
 	}
 	l.messages.Done(n)
+	if n > 0 {
+		l.meter.told.Posts.Add(uint64(n))
+	}
 	return n
 }
 

@@ -163,7 +163,7 @@ func (l *loop) uncorkBefore() {
 	}
 	l.corked = nil
 	b := l.takeCork()
-	n, errno := sendMore(c.fd, b)
+	n, errno := c.sendMore(b)
 	_ = c.wrote(n, errno, b, nil) // as in uncork
 }
 
@@ -180,7 +180,7 @@ func (c *Conn) send(first, second []byte) error {
 	if c.state.is(traitWrapped) {
 		return c.sendWrapped(first, second)
 	}
-	n, errno := sendv(c.fd, first, second)
+	n, errno := c.sendv(first, second)
 	return c.wrote(n, errno, first, second)
 }
 
@@ -245,7 +245,7 @@ func (c *Conn) appendOutput(first, second []byte) {
 func (c *Conn) flush() {
 	u := c.unfinished
 	if u.out != nil {
-		n, errno := sendv(c.fd, u.out[u.written:], nil)
+		n, errno := c.sendv(u.out[u.written:], nil)
 		if errno != 0 {
 			if errno != unix.EAGAIN {
 				c.fail(os.NewSyscallError("write", errno))

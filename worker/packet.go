@@ -60,6 +60,9 @@ func (q *intake) adopt(i int) error {
 	if err := q.packet.Decode(i, &q.envelope); err != nil {
 		return err
 	}
+	if q.envelope.Accepted > 0 && !q.packet.Frozen(i) {
+		q.member.loop.meter.waited(q.came - q.envelope.Accepted)
+	}
 	fd := q.packet.Take(i)
 	if q.streams != nil && q.streams.adopt(&q.envelope, fd, q.packet.Frozen(i)) {
 		return nil
@@ -114,7 +117,9 @@ func (q *intake) open(c *Conn, frozen bool) {
 		}
 	}
 	if frozen {
-		q.member.ledger.thawed(q.clock.Now() - frozenAt)
+		pause := q.clock.Now() - frozenAt
+		q.member.ledger.thawed(pause)
+		q.member.loop.meter.paused(pause)
 	}
 }
 

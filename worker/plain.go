@@ -32,6 +32,7 @@ func (c *Conn) readPlain() {
 		return
 	}
 	c.progressed()
+	l.meter.read(got)
 	in = in[:got]
 	l.reading = c
 	n, err := c.callData(in)
@@ -59,6 +60,9 @@ func (c *Conn) writePlain() {
 	l.corked = nil
 	b := l.takeCork()
 	n, _, errno := rawSend(c.fd, b, sendFlags)
+	if errno == 0 {
+		l.meter.sent(n)
+	}
 	switch {
 	case errno == 0 && int(n) == len(b):
 		c.progressed()

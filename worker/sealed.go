@@ -41,6 +41,7 @@ func (c *Conn) readSealed(t tlsTransport) {
 		}
 		return
 	}
+	l.meter.read(got)
 	l.keepSwept()
 	in = in[:got]
 	o := t.Open(in)
@@ -65,6 +66,7 @@ func (c *Conn) writeSealed(t tlsTransport) {
 	l.wire = wire
 	n, _, errno := rawSend(c.fd, wire, sendFlags)
 	if errno == 0 {
+		l.meter.sent(n)
 		c.progressed()
 		wire = wire[n:]
 	}

@@ -134,6 +134,7 @@ func (c *Conn) transmit(o *filePart) error {
 		case sent == 0:
 			return fmt.Errorf("%w: %d bytes were left", ErrShortFile, o.size)
 		default:
+			c.loop.meter.sent(uintptr(sent))
 			o.size -= int64(sent) // sendfile has moved the offset
 			c.progressed()
 			return nil

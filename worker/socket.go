@@ -12,12 +12,13 @@ import (
 // recv(2) and send(2), since read(2) and write(2) do first what any file needs, and then
 // the same: that is 3 % of a small echo.
 
-// recv is recv(2). It returns 0 and no error at the end of the input.
-func recv(fd int32, b []byte) (int, syscall.Errno) {
+// recv is recv(2), and counts what came. It returns 0 and no error at the end of the input.
+func (c *Conn) recv(b []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := rawRecv(fd, b)
+		n, _, errno := rawRecv(c.fd, b)
 		switch errno {
 		case 0:
+			c.loop.meter.read(n)
 			return int(n), 0
 		case unix.EINTR:
 		default:
@@ -26,9 +27,9 @@ func recv(fd int32, b []byte) (int, syscall.Errno) {
 	}
 }
 
-// sendv is sendmsg(2) of two pieces, or send(2) when one will do. Nothing is sent
-// of two empty ones.
-func sendv(fd int32, first, second []byte) (int, syscall.Errno) {
+// sendv is sendmsg(2) of two pieces, or send(2) when one will do, and counts what was sent.
+// Nothing is sent of two empty ones.
+func (c *Conn) sendv(first, second []byte) (int, syscall.Errno) {
 	if len(first) == 0 {
 		first, second = second, nil
 	}
@@ -39,12 +40,13 @@ func sendv(fd int32, first, second []byte) (int, syscall.Errno) {
 		var n uintptr
 		var errno syscall.Errno
 		if len(second) == 0 {
-			n, _, errno = rawSend(fd, first, sendFlags)
+			n, _, errno = rawSend(c.fd, first, sendFlags)
 		} else {
-			n, _, errno = rawSendTwo(fd, first, second)
+			n, _, errno = rawSendTwo(c.fd, first, second)
 		}
 		switch errno {
 		case 0:
+			c.loop.meter.sent(n)
 			return int(n), 0
 		case unix.EINTR:
 		default:
@@ -55,11 +57,12 @@ func sendv(fd int32, first, second []byte) (int, syscall.Errno) {
 
 // sendMore is send(2) of b, which is not empty, with more to come at once: the kernel may
 // keep a last part that fills no segment until then, for 200 ms at most (tcp(7), MSG_MORE).
-func sendMore(fd int32, b []byte) (int, syscall.Errno) {
+func (c *Conn) sendMore(b []byte) (int, syscall.Errno) {
 	for {
-		n, _, errno := rawSend(fd, b, sendFlags|unix.MSG_MORE)
+		n, _, errno := rawSend(c.fd, b, sendFlags|unix.MSG_MORE)
 		switch errno {
 		case 0:
+			c.loop.meter.sent(n)
 			return int(n), 0
 		case unix.EINTR:
 		default:

@@ -38,9 +38,11 @@ func (l *loop) wait(timeout time.Duration) (int, error) {
 	if l.handshakes.yields {
 		l.mindYield()
 	}
+	l.endTurn()
 	l.beat()
 	n, err := l.set.Wait(l.events, timeout)
 	l.beat()
+	l.beginTurn(n)
 	l.turnAtKnown = false
 	l.messagesRead = false
 	return n, err
@@ -99,6 +101,9 @@ func (l *loop) serve(event *poller.Event) error {
 func (l *loop) serveReserved(tag uint64) error {
 	if tag != tagWaker {
 		return l.serveOther(tag)
+	}
+	if !l.orders.Empty() {
+		l.timeTurn()
 	}
 	l.obeyOrders()
 	l.readMessages()

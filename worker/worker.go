@@ -124,6 +124,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 		queue:   ipc.QueueFD,
 		control: ipc.ControlFD,
 		entry:   board.Entry(identity.Slot),
+		board:   board,
 		exit:    os.Exit,
 		abort:   abort.printStacks,
 	}, h, opts...)
@@ -170,6 +171,11 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	if err := m.loop.transports.learn(hello, memory, o.protos); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
+	further, err := e.further(hello.Further)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	m.loop.meter.tell(further)
 	format, _ := accessFormatOf(hello.AccessLog) // access-log says of one that is not known
 	o.accessLog.announce(format, o.log)
 	defer o.accessLog.end(lastAccessWrites) // when all connections are closed

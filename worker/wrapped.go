@@ -42,7 +42,7 @@ func (c *Conn) readWrapped() {
 	if c.unfinished != nil {
 		have = copy(in, c.unfinished.raw) // at most maxUnit
 	}
-	n, errno := recv(c.fd, in[have:min(len(in), have+len(l.input))])
+	n, errno := c.recv(in[have:min(len(in), have+len(l.input))])
 	switch {
 	case errno == unix.EAGAIN:
 		return
@@ -159,7 +159,7 @@ func (c *Conn) encode(first, second []byte) error {
 // It keeps what the kernel does not take.
 func (c *Conn) sendWire(wire []byte) error {
 	if c.unfinished == nil || c.unfinished.out == nil {
-		n, errno := sendv(c.fd, wire, nil)
+		n, errno := c.sendv(wire, nil)
 		if errno != 0 && errno != unix.EAGAIN {
 			err := os.NewSyscallError("write", errno)
 			c.fail(err)
@@ -208,7 +208,7 @@ func (c *Conn) transmitWrapped(o *filePart) error {
 func (c *Conn) sayEnd() {
 	if c.state.is(traitWrapped) && c.state.allows(mayFlush) && !c.hasOutput() {
 		c.loop.wire = c.origin.transport.finish(c.loop.wire[:0])
-		_, _ = sendv(c.fd, c.loop.wire, nil) // likewise
+		_, _ = c.sendv(c.loop.wire, nil) // likewise
 	}
 }
 
@@ -220,7 +220,7 @@ func (c *Conn) sendEndMark() bool {
 	}
 	wire := c.origin.transport.finish(c.loop.wire[:0])
 	c.loop.wire = wire
-	n, errno := sendv(c.fd, wire, nil)
+	n, errno := c.sendv(wire, nil)
 	switch {
 	case errno != 0 && errno != unix.EAGAIN && c.state.held(holdEOF):
 		c.fail(nil) // in order: the peer had finished, and did not wait for the mark

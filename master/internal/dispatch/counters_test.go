@@ -59,3 +59,57 @@ func TestEveryKeptCounterSurvivesItsWorker(t *testing.T) {
 		}
 	}
 }
+
+// As TestEveryKeptCounterSurvivesItsWorker, of what is counted for people. A total of which
+// no worker has ever kept a row does not have it.
+func TestEveryFurtherCounterSurvivesItsWorker(t *testing.T) {
+	r := newRig(t, 1000)
+	var before ipc.FurtherReading
+	read := func() (m Meters) {
+		r.do(func() { m = r.dispatcher.meters() })
+		return m
+	}
+	spectator := r.addWorker(1, 100) // there to take what others leave
+	defer spectator.die()
+	r.addWorker(0, 100).die() // one that knows of none
+	r.until(func(Totals) bool { return len(r.dispatcher.all) == 1 })
+	if m := read(); m.Further.Kept != 0 {
+		t.Errorf("kept before any worker does: %+v", m.Further)
+	}
+	for _, row := range ipc.FurtherRows()[1:] { // kept is for the master alone
+		t.Logf("row %s", row.Name)
+		for _, value := range []uint64{0, 4, 1 << 40, math.MaxUint64, 1} {
+			w := r.addWorker(0, 100)
+			block := new(ipc.FurtherCounters)
+			block.Keep()
+			r.do(func() { r.dispatcher.find(0).spec.Further = block })
+			block.Store(row, value)
+			alive := read()
+			block.Store(row, 0) // no worker takes anything back
+			again := read()
+			w.die()
+			*block = ipc.FurtherCounters{} // the next one's
+			r.until(func(Totals) bool { return len(r.dispatcher.all) == 1 })
+			dead := read()
+			var handedOver ipc.FurtherReading
+			r.do(func() {
+				state := r.dispatcher.totals.state()
+				next := state.totals()
+				handedOver = next.further
+			})
+			if _, ok := alive.FurtherOf[0]; !ok || len(dead.FurtherOf) != 1 {
+				t.Errorf("%s: of living workers: %v, and then %v", row.Name, alive.FurtherOf, dead.FurtherOf)
+			}
+			was := alive.Further
+			for name, later := range map[string]ipc.FurtherReading{"taken back": again.Further, "dead": dead.Further, "handed over": handedOver} {
+				if later != was {
+					t.Errorf("%s, counted as %d: %+v, and when %s %+v", row.Name, value, was, name, later)
+				}
+			}
+			if row.Kept() == (was == before) && value != 0 && before.Kept != 0 && value < math.MaxUint64 {
+				t.Errorf("%s, counted as %d: the total was %+v, and is %+v", row.Name, value, before, was)
+			}
+			before = was
+		}
+	}
+}

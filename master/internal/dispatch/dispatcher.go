@@ -57,9 +57,10 @@ const Nobody = -1
 // totals are the books of connections that no queue has: what workers that are gone leave,
 // and what never had a worker.
 type totals struct {
-	accepted, refused, moved uint64      // of all connections, whoever has them
-	lost                     uint64      // with workers that died, or with none: beside those in said
-	said                     ipc.Reading // every kept counter of the workers that are gone
+	accepted, refused, moved uint64             // of all connections, whoever has them
+	lost                     uint64             // with workers that died, or with none: beside those in said
+	said                     ipc.Reading        // every kept counter of the workers that are gone
+	further                  ipc.FurtherReading // likewise
 }
 
 // What a worker is replaced for.
@@ -104,6 +105,7 @@ func (d *dispatcher) reaped(slot int) *workerQueue {
 	for _, q := range d.closed {
 		if q.spec.Slot == slot && q.phase == QueueClosed {
 			q.final = q.tally()
+			q.readFurther()
 			q.phase, q.emptied = QueueReaped, false // what the worker gave back may be left
 			// A process that it left behind may have its end, and could go on giving.
 			_ = unix.Shutdown(q.spec.FD, unix.SHUT_RD) // it cannot fail: they are a connected pair

@@ -19,6 +19,7 @@ func (g *acceptGoroutine) state() State {
 		s.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
 	}
 	for _, q := range d.all {
+		q.readFurther()
 		s.Queues = append(s.Queues, q.state())
 	}
 	for _, conn := range g.allPending() {
@@ -45,24 +46,25 @@ func (q *workerQueue) state() QueueState {
 		Capacity: q.spec.Capacity, Closes: q.spec.Closes, Moves: q.spec.Moves,
 		Phase: q.phase, Serial: q.serial, Sent: q.sent, Drained: q.drained, Back: q.back, Reported: q.reported,
 		MovedIn: q.movedIn, Returned: q.returned, Landing: q.landing, Broken: q.broken, Stuck: q.stuck,
-		Said:  q.said,
-		Final: TallyState{t.sent, t.drained, t.back, t.received, t.said.Closed, t.said.Lost, t.movedIn, t.said.Cut, t.said},
+		Said:    q.said,
+		Final:   TallyState{t.sent, t.drained, t.back, t.received, t.said.Closed, t.said.Lost, t.movedIn, t.said.Cut, t.said},
+		Further: q.further,
 	}
 }
 
-// queue is the reverse, with the worker's entry, or any if it is reaped. Whether there
+// queue is the reverse, with the worker's memory, or any if it is reaped. Whether there
 // is anything in the queue is to be found out.
-func (s *QueueState) queue(entry *ipc.Entry) *workerQueue {
+func (s *QueueState) queue(memory Memory) *workerQueue {
 	t := s.Final
 	return &workerQueue{
 		spec: Queue{
 			Worker: Worker{s.Slot, s.Generation, s.Worker, s.PID}, FD: s.Queue, WorkerEnd: s.WorkerEnd,
-			Capacity: s.Capacity, Closes: s.Closes, Moves: s.Moves, Entry: entry,
+			Capacity: s.Capacity, Closes: s.Closes, Moves: s.Moves, Memory: memory,
 		},
-		phase: s.Phase,
+		phase: s.Phase, further: s.Further,
 		ledger: ledger{
 			sent: s.Sent, drained: s.Drained, back: s.Back, movedIn: s.MovedIn, returned: s.Returned,
-			entry: entry, closes: s.Closes, reported: s.Reported, said: s.Said,
+			entry: memory.Entry, closes: s.Closes, reported: s.Reported, said: s.Said,
 		},
 		final:  tally{sent: t.Sent, drained: t.Drained, back: t.Back, received: t.Received, movedIn: t.MovedIn, said: t.said()},
 		serial: s.Serial, landing: s.Landing, broken: s.Broken, stuck: s.Stuck,
@@ -70,9 +72,9 @@ func (s *QueueState) queue(entry *ipc.Entry) *workerQueue {
 }
 
 // Inherit takes over what the accept goroutine of another program left, before Run. It
-// takes ownership of the descriptors. entries are the living workers', by slot;
+// takes ownership of the descriptors. memories are the living workers', by slot;
 // one that is missing is an error.
-func (a *Acceptor) Inherit(s *State, entries map[int]*ipc.Entry) error {
+func (a *Acceptor) Inherit(s *State, memories map[int]Memory) error {
 	g := a.goroutine
 	d := &g.dispatcher
 	g.lastID, g.serial, d.turn = s.LastID, s.Serial, s.Turn
@@ -81,13 +83,13 @@ func (a *Acceptor) Inherit(s *State, entries map[int]*ipc.Entry) error {
 		g.limits.bucket.tokens, g.limits.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
 	}
 	for i := range s.Queues {
-		entry := new(ipc.Entry) // of a reaped worker, whose counts are known
+		memory := Memory{Entry: new(ipc.Entry)} // of a reaped worker, whose counts are known
 		if slot := s.Queues[i].Slot; s.Queues[i].Phase != QueueReaped {
-			if entry = entries[slot]; entry == nil {
+			if memory = memories[slot]; memory.Entry == nil {
 				return fmt.Errorf("a queue of slot %d, which has no worker", slot)
 			}
 		}
-		q := s.Queues[i].queue(entry)
+		q := s.Queues[i].queue(memory)
 		if q.phase == QueueOpen {
 			d.open = append(d.open, q)
 		} else {

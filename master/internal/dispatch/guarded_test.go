@@ -14,7 +14,7 @@ func guarding(moved uint64) (*dispatcher, *ipc.Entry) {
 	entry.Sequence.Store(1)
 	d := &dispatcher{log: hclog.NewNullLogger(), report: func(Event) {}}
 	d.guardMoves(2, 0.5)
-	q := d.openQueue(Queue{Worker: Worker{Generation: 2}, FD: -1, WorkerEnd: -1, Entry: entry, Closes: true}, 1)
+	q := d.openQueue(Queue{Worker: Worker{Generation: 2}, FD: -1, WorkerEnd: -1, Memory: Memory{Entry: entry}, Closes: true}, 1)
 	q.sent, q.movedIn = moved, moved
 	return d, entry
 }

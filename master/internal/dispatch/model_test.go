@@ -107,7 +107,7 @@ func (m *model) addWorker(slot, capacity int, moves bool) {
 	entry.Sequence.Store(2)
 	m.workers[slot] = &modelWorker{end: end, capacity: capacity, moves: moves}
 	m.serial++
-	q := m.dispatcher.openQueue(Queue{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: moves, Entry: entry}, m.serial)
+	q := m.dispatcher.openQueue(Queue{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: moves, Memory: Memory{Entry: entry}}, m.serial)
 	if err := m.set.Add(queue, poller.In, tagQueue|q.serial); err != nil {
 		m.Fatal(err)
 	}

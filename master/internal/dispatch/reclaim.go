@@ -241,6 +241,7 @@ func (d *dispatcher) bookReaped(q *workerQueue) {
 	d.bookGuard(q)
 	d.logBadPackets(q)
 	d.totals.said.AddKept(&t.said)
+	d.totals.further.AddKept(&q.further)
 	d.totals.lost += lost
 	if lost > 0 {
 		d.log.Warn("connections lost with their worker", "slot", q.spec.Slot, "pid", q.spec.PID, "count", lost)

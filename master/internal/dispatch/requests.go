@@ -19,6 +19,7 @@ type (
 	}
 	loadsRequest    struct{} // answered by a map[int]int
 	snapshotRequest struct{} // answered by a snapshot
+	metersRequest   struct{} // answered by Meters
 	guardRequest    struct {
 		generation int
 		limit      float64
@@ -102,6 +103,8 @@ func (g *acceptGoroutine) act(request any) (answer any) {
 		return d.loads()
 	case snapshotRequest:
 		return d.snapshot()
+	case metersRequest:
+		return d.meters()
 	case guardRequest:
 		d.guardMoves(r.generation, r.limit)
 	case landingRequest:

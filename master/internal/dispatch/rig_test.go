@@ -146,7 +146,7 @@ func (r *rig) addWorker(slot, capacity int) *fakeWorker {
 	w := &fakeWorker{rig: r, slot: slot, end: end, entry: r.board.Entry(slot)}
 	w.entry.Reset()
 	w.entry.Sequence.Store(1)
-	r.Open([]Queue{{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Entry: w.entry}})
+	r.Open([]Queue{{Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Memory: Memory{Entry: w.entry}}})
 	return w
 }
 

@@ -29,18 +29,19 @@ type State struct {
 type TotalsState struct {
 	Accepted, Closed, Refused, Moved, Lost, Cut uint64
 	Counters                                    ipc.Reading
+	Further                                     ipc.FurtherReading
 }
 
 func (t *totals) state() TotalsState {
 	sum := Totals{Conns: Conns{Lost: t.lost}}
 	sum.addSaid(&t.said)
-	return TotalsState{t.accepted, sum.Closed, t.refused, t.moved, sum.Lost, sum.Cut, t.said}
+	return TotalsState{t.accepted, sum.Closed, t.refused, t.moved, sum.Lost, sum.Cut, t.said, t.further}
 }
 
 func (s *TotalsState) totals() totals {
 	said := s.Counters
 	said.Closed, said.Cut = s.Closed+said.Lost, s.Cut
-	return totals{accepted: s.Accepted, refused: s.Refused, moved: s.Moved, lost: s.Lost - said.Lost, said: said}
+	return totals{accepted: s.Accepted, refused: s.Refused, moved: s.Moved, lost: s.Lost - said.Lost, said: said, further: s.Further}
 }
 
 // BucketState is how many connections the accept rate grants at once.
@@ -84,6 +85,7 @@ type QueueState struct {
 	Stuck    bool
 	Said     ipc.Reading // what was counted of the worker's word so far
 	Final    TallyState  // of a reaped worker
+	Further  ipc.FurtherReading
 }
 
 // TallyState is what the ledger of a reaped worker came to: as in TotalsState.

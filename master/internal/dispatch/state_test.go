@@ -23,13 +23,13 @@ func TestStateKnowsEveryField(t *testing.T) {
 		fields map[string]string
 	}{
 		{workerQueue{}, map[string]string{
-			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "serial": carried, "blocked": moment,
+			"spec": carried, "phase": carried, "ledger": carried, "final": carried, "further": carried, "serial": carried, "blocked": moment,
 			"gaveBack": moment, "order": "as of slot", "landing": carried, "broken": carried, "emptied": moment, "stuck": carried, "badPackets": "said with the next, if there are more", "badPacketError": "likewise",
 			"seenQueued": moment, "seenReceived": moment, "seenSequence": moment, "seenFront": moment,
 		}},
 		{Worker{}, map[string]string{"Slot": carried, "Generation": carried, "Incarnation": carried, "PID": carried}},
 		{Queue{}, map[string]string{
-			"Worker": carried, "FD": carried, "WorkerEnd": carried, "Capacity": carried, "Closes": carried, "Moves": carried, "Entry": made,
+			"Worker": carried, "FD": carried, "WorkerEnd": carried, "Capacity": carried, "Closes": carried, "Moves": carried, "Memory": made,
 		}},
 		{ledger{}, map[string]string{
 			"sent": carried, "drained": carried, "back": carried, "movedIn": carried, "returned": carried, "entry": made, "closes": carried, "reported": carried,
@@ -39,7 +39,7 @@ func TestStateKnowsEveryField(t *testing.T) {
 			"sent": carried, "drained": carried, "back": carried, "received": carried, "said": carried,
 			"movedIn": carried, "returned": "follows from the queue's", "stuck": "of a dead one: it is not", "failed": "of a dead one: booked by the guard",
 		}},
-		{totals{}, map[string]string{"accepted": carried, "refused": carried, "moved": carried, "lost": carried, "said": carried}},
+		{totals{}, map[string]string{"accepted": carried, "refused": carried, "moved": carried, "lost": carried, "said": carried, "further": carried}},
 		{perIPLimiter{}, map[string]string{"limit": made, "counts": "follows from entries", "entries": carried}},
 		{dispatcher{}, map[string]string{
 			"log": made, "packets": made, "discards": "closed with the program before", "movedBefore": calm, "guard": calm, "report": made, "batch": calm, "out": calm, "stages": calm,
@@ -68,7 +68,7 @@ func TestStateOfQueue(t *testing.T) {
 	var s QueueState
 	fieldtest.Fill(&s)
 	s.Final.Counters.Closed, s.Final.Counters.Lost, s.Final.Counters.Cut = s.Final.Closed, s.Final.Lost, s.Final.Cut // they are there twice
-	if got := s.queue(new(ipc.Entry)).state(); !reflect.DeepEqual(got, s) {
+	if got := s.queue(Memory{Entry: new(ipc.Entry)}).state(); !reflect.DeepEqual(got, s) {
 		t.Errorf("got %+v, want %+v", got, s)
 	}
 }

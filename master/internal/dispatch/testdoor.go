@@ -45,7 +45,7 @@ func (t *TestDispatcher) Open(slot, queue, workerEnd, capacity int, entry *ipc.E
 	g := t.acceptor.goroutine
 	g.serial++
 	q := g.dispatcher.openQueue(Queue{
-		Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: true, Entry: entry,
+		Worker: Worker{Slot: slot}, FD: queue, WorkerEnd: workerEnd, Capacity: capacity, Closes: true, Moves: true, Memory: Memory{Entry: entry},
 	}, g.serial)
 	t.wrong = g.set.Add(queue, poller.In, tagQueue|q.serial)
 }

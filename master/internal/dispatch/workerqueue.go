@@ -19,7 +19,8 @@ type workerQueue struct {
 	spec  Queue
 	phase Phase
 	ledger
-	final tally // of a reaped worker, whose entry is another's by then
+	final   tally              // of a reaped worker, whose entry is another's by then
+	further ipc.FurtherReading // as they were read last: no kept one goes below that
 
 	serial         uint64     // part of its epoll tags
 	blocked        bool       // it could not be used just now: not again before the next retry
@@ -51,12 +52,18 @@ const (
 // Queue is what the supervisor says of the queue of a worker that is ready.
 type Queue struct {
 	Worker
-	FD        int        // owned: the master's end
-	WorkerEnd int        // owned: the duplicate of the worker's end, by which the queue outlives it
-	Capacity  int        // most connections at a time
-	Closes    bool       // the worker says when it closes connections
-	Moves     bool       // it can freeze and thaw connections
-	Entry     *ipc.Entry // the worker's counters; used until Reaped has returned
+	FD        int  // owned: the master's end
+	WorkerEnd int  // owned: the duplicate of the worker's end, by which the queue outlives it
+	Capacity  int  // most connections at a time
+	Closes    bool // the worker says when it closes connections
+	Moves     bool // it can freeze and thaw connections
+	Memory
+}
+
+// Memory is where a worker counts. It is used until Reaped has returned.
+type Memory struct {
+	Entry   *ipc.Entry
+	Further *ipc.FurtherCounters // nil: there is no room for them
 }
 
 // tally is the ledger's at this moment; of a reaped worker it is the final one, but for what

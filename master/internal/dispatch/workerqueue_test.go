@@ -27,7 +27,7 @@ func TestRoomIsLessWhatIsWithheld(t *testing.T) {
 			entry.Sequence.Store(2)
 			entry.Received.Store(test.sent)
 			entry.Withheld.Store(test.withheld)
-			q := &workerQueue{spec: Queue{Capacity: 10, Entry: entry}, ledger: ledger{sent: test.sent, entry: entry, closes: true}}
+			q := &workerQueue{spec: Queue{Capacity: 10, Memory: Memory{Entry: entry}}, ledger: ledger{sent: test.sent, entry: entry, closes: true}}
 			if got := q.room(q.weigh()); got != test.want {
 				t.Errorf("room for %d, want %d", got, test.want)
 			}
