@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var seed = flag.Uint64("seed", 0, "of TestAnyOrdersAnyMoves: what its clients do; 0: another each time")
+var seed = flag.Uint64("seed", 0, "of TestAnyOrdersAnyMoves and TestAnyRequestsAnyMoves: what their clients do; 0: another each time")
 
 // Clients send orders at random, in any fragments, which are answered in every
 // way that a session has, while connections move to and fro and workers come and
@@ -214,6 +214,7 @@ type unrest struct {
 	s    *server
 	r    *rand.Rand
 	acts []act
+	each func() // called behind each; nil: none
 	done int
 }
 
@@ -255,6 +256,9 @@ func (u *unrest) goOn(done chan struct{}) {
 		}
 		if u.acts[u.r.IntN(len(u.acts))](u, ready[u.r.IntN(len(ready))]) == nil {
 			u.done++
+			if u.each != nil {
+				u.each()
+			}
 		}
 	}
 }

@@ -181,6 +181,7 @@ func (d *webDoing) write(s webStep) {
 	if s.n%3 == 0 && s.n > 6 { // which is what is sniffed
 		copy(text, "<html>")
 	}
+	words := string(text)
 	var n int64
 	var err error
 	switch s.kind {
@@ -190,10 +191,10 @@ func (d *webDoing) write(s webStep) {
 		n = int64(written)
 	case stepText:
 		var written int
-		written, err = io.WriteString(d.w, string(text))
+		written, err = io.WriteString(d.w, words)
 		n = int64(written)
 	default:
-		n, err = io.Copy(d.w, io.LimitReader(strings.NewReader(string(text)), int64(s.n)))
+		n, err = io.Copy(d.w, io.LimitReader(strings.NewReader(words), int64(s.n)))
 	}
 	d.say(s, "%d %v", n, err)
 }
