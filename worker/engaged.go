@@ -31,12 +31,13 @@ type engagedSession interface {
 	LastCall(c *Conn) (stay bool)
 }
 
-// The goroutines that serve requests share the loop's thread. One that begins is started by
-// the scheduler when a thread is free, and a loop that is locked to its own would leave it
-// to another: to wake that, and to be woken by it, costs more than a short handler does. So
-// the loop lets go of its thread, for good, with the first connection that is engaged
-// (loosen), and before each wait it lets the goroutines run first (letWork). What they post
-// meanwhile it finds without being woken.
+// The goroutines that serve requests, and those of handshakes, share the loop's thread. One
+// that begins is started by the scheduler when a thread is free, and a loop that is locked
+// to its own would leave it to another: to wake that, and to be woken by it, costs more than
+// a short handler does, and twice as many switches of threads in a handshake. So the loop
+// lets go of its thread, for good, with the first connection that is engaged or shakes
+// hands (loosen), and before each wait it lets the goroutines run first (letWork). What they
+// post meanwhile it finds without being woken.
 
 // loosen frees the loop from its thread.
 func (l *loop) loosen() {
@@ -50,9 +51,10 @@ func (l *loop) loosen() {
 	runtime.UnlockOSThread()
 }
 
-// letWork lets goroutines that serve requests run, if there are any, before the loop waits.
+// letWork lets goroutines that serve requests or handshakes run, if there are any, before the
+// loop waits.
 func (l *loop) letWork() {
-	if l.engaged == 0 || l.locked || l.messages.Left() || !l.waker.Mute() {
+	if l.engaged == 0 && !l.handshakes.yields || l.locked || l.messages.Left() || !l.waker.Mute() {
 		return
 	}
 	runtime.Gosched()

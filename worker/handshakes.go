@@ -14,7 +14,7 @@ import (
 //
 //	taken in ──► waits ──(ClientHello)──► computes ──(our flight)──► waits ──(theirs)──► open
 type handshakes struct {
-	yields         bool // the loop waits through Go's scheduler, since some compute
+	yields         bool // some compute: the loop lets them run (letWork), and waits through Go's scheduler
 	oldest, newest *handshaking
 	waiting        int // how many are in the list
 	most           int // how many may be

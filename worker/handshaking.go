@@ -177,6 +177,7 @@ func (s *handshaking) start(hello []byte) {
 	c, l := s.conn, s.conn.loop
 	l.handshakes.forget(s)
 	s.stage = stageShaking
+	l.loosen()
 	wake := func() { l.messages.Put(message{f: s.news}) }
 	s.shake = l.transports.pool.Start(s.passage.config, hello, netAddr(c.remote, c.port), netAddr(c.origin.local.Addr(), c.origin.local.Port()), wake)
 	l.mindYield()

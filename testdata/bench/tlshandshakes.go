@@ -34,6 +34,14 @@ func (b *bench) tlsHandshakes() error {
 	if tlsReference.missing != "" {
 		servers = servers[:4]
 	}
+	if b.also != nil {
+		tlsAlso := &server{name: b.also.name, tls: true, argv: func(b *bench, port, workers int) []string {
+			argv := tlsUsher.argv(b, port, workers)
+			argv[0] = b.also.argv(b, port, workers)[0]
+			return argv
+		}}
+		servers = append(servers, tlsAlso, b.also)
+	}
 	instances, err := b.runAll(servers, 1, oneCore)
 	defer func() { endAll(instances) }()
 	if err != nil {
