@@ -109,6 +109,12 @@ func socketsOf(acceptors int, listeners []*listen.Listener) int {
 func (s *supervisor) applyListeners(change listen.Change) {
 	s.listeners = change.Apply(s.listeners, s.log)
 	s.dispatch.Configure(s.config.dispatchSettings(), toAccept(s.listeners, &s.numbers))
+	for _, l := range change.Added {
+		s.log.Debug("listener opened", "listener", l.Address)
+	}
+	for _, l := range change.Removed {
+		s.log.Debug("listener closed", "listener", l.Address)
+	}
 	listen.CloseAll(change.Removed)
 }
 

@@ -44,6 +44,11 @@ type departures struct {
 	Lost    uint64 `json:"lost"`
 }
 
+// fields are how the log has them.
+func (d departures) fields() []any {
+	return []any{"moved", d.Moved, "drained", d.Drained, "finishing", d.Staying, "lost", d.Lost}
+}
+
 // stillLimit is for how long a worker in an account may give nothing back, and
 // close nothing, before the account is closed without it. It goes on draining.
 const stillLimit = 10 * time.Second

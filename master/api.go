@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"strconv"
 
 	"github.com/usher-go/usher/master/internal/descriptor"
 	"github.com/usher-go/usher/master/internal/dispatch"
@@ -14,7 +15,7 @@ import (
 
 // api answers on the control socket: each request when what it asks for is
 // done, with 200 and an object, or with 409 and {"error":"…"}; 400 if it cannot
-// be understood.
+// be understood, 404 and 405 if there is nothing of that path, or method.
 //
 //	GET  /v1/status   a Status
 //	POST /v1/scale    {"by":-1} or {"to":4}; answers {"workers":4,…} when they are ready
@@ -26,9 +27,12 @@ import (
 //	POST /v1/stop     {"now":true} for a quick one; answers when all workers are gone
 //	POST /v1/logs     reopens the log file and the access log; answers {"log_file":true,
 //	                  "access_log":true} when nothing more is written to the old ones
+//	POST /v1/workers/SLOT/restart  answers {"slot":0,"pid":123,…} when a successor, in
+//	                  another slot, serves in the place of that process
+//	POST /v1/workers/SLOT/drain    as scale by -1, of that slot; answers {"slot":0,"workers":3,…}
 //	GET  /v1/events   every transition, as server-sent events: see eventstream.go
 //
-// scale, move and reload answer besides what became of the connections of workers
+// scale, move, reload, restart and drain answer besides what became of the connections of workers
 // that left: {"moved":5,"drained":0,"staying":1,"lost":0}, and "incomplete", which
 // says what these leave out, if they do.
 //
@@ -38,7 +42,7 @@ type api struct{ supervisor *supervisor }
 
 func newAPI(s *supervisor) http.Handler {
 	a := api{s}
-	mux := http.NewServeMux()
+	e := newEndpoints()
 	for pattern, answer := range map[string]func(*http.Request) (any, error){
 		"GET /v1/status":  a.status,
 		"POST /v1/scale":  a.scale,
@@ -46,16 +50,19 @@ func newAPI(s *supervisor) http.Handler {
 		"POST /v1/reload": a.reload,
 		"POST /v1/stop":   a.stop,
 		"POST /v1/logs":   a.logs,
+
+		"POST /v1/workers/{slot}/restart": a.restart,
+		"POST /v1/workers/{slot}/drain":   a.drain,
 	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		e.handle(pattern, func(w http.ResponseWriter, r *http.Request) {
 			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
 			body, err := answer(r)
 			write(w, body, err)
 		})
 	}
-	mux.HandleFunc("POST /v1/upgrade", a.upgrade)
-	mux.HandleFunc("GET /v1/events", a.events)
-	return mux
+	e.handle("POST /v1/upgrade", a.upgrade)
+	e.handle("GET /v1/events", a.events)
+	return e.mux
 }
 
 // maxRequest is the longest request body, in bytes.
@@ -73,6 +80,10 @@ func write(w http.ResponseWriter, body any, err error) {
 			code = http.StatusBadRequest
 		case errors.Is(err, errBusy):
 			code = http.StatusServiceUnavailable
+		case errors.Is(err, errNoEndpoint):
+			code = http.StatusNotFound
+		case errors.Is(err, errWrongMethod):
+			code = http.StatusMethodNotAllowed
 		}
 		w.WriteHeader(code)
 		body = struct {
@@ -129,6 +140,55 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// slotOf returns the slot that a path names.
+func slotOf(r *http.Request) (int, error) {
+	number, err := strconv.ParseUint(r.PathValue("slot"), 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %q is no slot", errRequest, r.PathValue("slot"))
+	}
+	return int(number), read(r, &struct{}{})
+}
+
+func (a api) restart(r *http.Request) (any, error) {
+	number, err := slotOf(r)
+	if err != nil {
+		return nil, err
+	}
+	m := &restart{done: make(chan restarted, 1)}
+	a.supervisor.inbox.Put(restartRequest{number, m})
+	result, err := await(a, r, m.done)
+	if err != nil {
+		a.supervisor.inbox.Put(restartDropped{m})
+		return nil, err
+	}
+	return struct {
+		Slot int `json:"slot"`
+		PID  int `json:"pid"`
+		departures
+		Incomplete string `json:"incomplete,omitempty"`
+	}{number, result.pid, result.departures, text(result.incomplete)}, result.err
+}
+
+func (a api) drain(r *http.Request) (any, error) {
+	number, err := slotOf(r)
+	if err != nil {
+		return nil, err
+	}
+	c := &scaling{done: make(chan scaled, 1)}
+	a.supervisor.inbox.Put(drainRequest{number, c})
+	result, err := await(a, r, c.done)
+	if err != nil {
+		a.supervisor.inbox.Put(scaleDropped{c})
+		return nil, err
+	}
+	return struct {
+		Slot    int `json:"slot"`
+		Workers int `json:"workers"`
+		departures
+		Incomplete string `json:"incomplete,omitempty"`
+	}{number, result.workers, result.departures, text(result.incomplete)}, result.err
 }
 
 func (a api) move(r *http.Request) (any, error) {

@@ -51,6 +51,7 @@ func (s *supervisor) proceedBoot() {
 		}
 	}
 	s.notifier.ready()
+	s.sayStatus()
 	if s.config.Started != nil {
 		s.config.Started(s.status())
 	}

@@ -26,6 +26,7 @@ func (s *supervisor) drain(slot *slot, why string) {
 		s.end(slot, why)
 		return
 	}
+	s.joinRestarts(slot)
 	s.dropOrder(slot, "the worker leaves: "+why)
 	slot.why, slot.until = why, s.drainDeadline()
 	s.log.Info("worker draining", "slot", slot.number, "generation", slot.generation, "pid", slot.pid(), "reason", why)

@@ -51,11 +51,12 @@ type fakeMaster struct {
 	samples      atomic.Int64                  // that the supervisor took
 
 	// What is asked of the supervisor:
-	workers       int           // in the configuration, as read next
-	rewrite       func(*Config) // changes the configuration that is read next; nil: nothing does
-	reread        error         // reading it fails with this
-	answers       []chan scaled // that are to come
-	cannotRestore int           // the generation that cannot restore connections; 0: none
+	workers       int              // in the configuration, as read next
+	rewrite       func(*Config)    // changes the configuration that is read next; nil: nothing does
+	reread        error            // reading it fails with this
+	answers       []chan scaled    // that are to come
+	restarted     []chan restarted // likewise
+	cannotRestore int              // the generation that cannot restore connections; 0: none
 
 	// An upgrade:
 	upgradeSteps []string

@@ -119,6 +119,11 @@ func (s *supervisor) beginMove(m *moveRequest) {
 		m.done <- moveAnswer{departures: departures{Staying: uint64(workers[m.from].Active)}}
 		return
 	}
+	fields := []any{"slot", m.from, "count", count}
+	if m.to != dispatch.Nobody {
+		fields = append(fields, "to", m.to)
+	}
+	s.log.Debug("moving", fields...)
 	o := s.giveOrder(s.slots[m.from], m.to, count)
 	o.request = m
 	o.limit.Reset(time.Until(m.due))
@@ -195,6 +200,7 @@ func (s *supervisor) answerMove(slot *slot, moved int, incomplete error) {
 	if now, ok := workers[slot.number]; ok { // else it is dead, and all that it had is gone with it
 		result.Drained, result.Staying = now.Said.Closed-o.closed, uint64(max(0, now.Active))
 	}
+	s.log.Debug("moved", append([]any{"slot", slot.number}, result.fields()...)...)
 	o.request.done <- result
 	o.request = nil
 }

@@ -3,6 +3,7 @@ package master
 import (
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // flush, do not block: what the manager is slow to read waits here.
 type notifier struct {
 	watchdog time.Duration // within which it wants to hear that we are alive; 0: it does not
+	listens  bool          // there is a manager
 	*messages
 }
 
@@ -39,7 +41,7 @@ func newNotifier() notifier {
 	send := func(state string) {
 		_, _ = daemon.SdNotify(false, state) // a manager that does not listen is no reason not to serve
 	}
-	return notifier{watchdog: interval, messages: &messages{send: send}}
+	return notifier{watchdog: interval, listens: os.Getenv("NOTIFY_SOCKET") != "", messages: &messages{send: send}}
 }
 
 // managerVariables are the service manager's words for this process alone: no
@@ -53,6 +55,11 @@ func (n notifier) ready() {
 func (n notifier) reloading(monotonic time.Duration) {
 	n.say(daemon.SdNotifyReloading + fmt.Sprintf("\nMONOTONIC_USEC=%d", monotonic.Microseconds()))
 }
+
+// status says how the server is, in one line for people.
+func (n notifier) status(line string) { n.say(statusPrefix + line) }
+
+const statusPrefix = "STATUS="
 
 func (n notifier) stopping() { n.say(daemon.SdNotifyStopping) }
 
@@ -68,11 +75,16 @@ func (n notifier) alive() {
 	}
 }
 
-// say queues a message: a sign of life not twice in a row, for it adds nothing.
+// say queues a message: a sign of life not twice in a row, for it adds nothing, and of
+// two states for people the later one.
 func (m *messages) say(state string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if n := len(m.queue); n > 0 && state == daemon.SdNotifyWatchdog && m.queue[n-1] == state {
+		return
+	}
+	if n := len(m.queue); n > 0 && strings.HasPrefix(state, statusPrefix) && strings.HasPrefix(m.queue[n-1], statusPrefix) {
+		m.queue[n-1] = state
 		return
 	}
 	if len(m.queue) == maxMessages {

@@ -151,6 +151,7 @@ func (s *supervisor) startReload(p reloadPlan) {
 		s.target = r.config.Workers
 	}
 	s.stopRecycling()
+	s.failRestarts(errReloadReplaces)
 	r.stage = reloadStarting
 	s.log.Info("reloading", "generation", r.generation)
 }
@@ -161,7 +162,9 @@ func (s *supervisor) refuseReload(err error) {
 	s.reload = nil
 	s.notifier.ready() // again
 	s.log.Error("reload refused, all stays as it is", "error", err)
-	r.tell(outcome{generation: r.generation, err: err})
+	o := outcome{generation: r.generation, err: err}
+	s.reloadOver(reloadRefused, o, 0)
+	r.tell(o)
 }
 
 // switchOver has the new generation serve and the old one drain.
@@ -187,6 +190,7 @@ func (s *supervisor) switchOver() {
 		s.cutShort(old[:len(old)-maxLingering])
 	}
 	s.notifier.ready()
+	s.sayStatus()
 	s.log.Info("the new generation serves", "generation", s.generation, "workers", s.target, "elapsed", time.Since(r.since).Round(time.Millisecond))
 }
 
@@ -231,8 +235,10 @@ func (s *supervisor) finishReload() {
 	o := s.closeReload()
 	if o.incomplete == nil {
 		s.log.Info("reloaded", o.fields...)
+		s.reloadOver(reloadDone, o.outcome, o.pause)
 	} else {
 		s.log.Warn("reloaded in part", append(o.fields, "error", o.incomplete)...)
+		s.reloadOver(reloadPartial, o.outcome, o.pause)
 	}
 	r.tell(o.outcome)
 }
@@ -240,6 +246,7 @@ func (s *supervisor) finishReload() {
 // closedReload is what came of a reload, and what the log is to say of it.
 type closedReload struct {
 	outcome
+	pause  time.Duration // the longest of a connection that moved
 	fields []any
 }
 
@@ -254,10 +261,9 @@ func (s *supervisor) closeReload() closedReload {
 	for _, slot := range s.wanted(s.generation) {
 		pause = max(pause, min(time.Duration(workers[slot.number].Said.Pause), time.Since(r.since)))
 	}
-	return closedReload{o, []any{
-		"generation", s.generation, "workers", s.target, "moved", o.Moved, "drained", o.Drained, "finishing", o.Staying, "lost", o.Lost,
-		"longest_pause", pause.Round(10 * time.Microsecond), "elapsed", time.Since(r.since).Round(time.Millisecond),
-	}}
+	fields := append([]any{"generation", s.generation, "workers", s.target}, o.fields()...)
+	return closedReload{o, pause, append(fields,
+		"longest_pause", pause.Round(10*time.Microsecond), "elapsed", time.Since(r.since).Round(time.Millisecond))}
 }
 
 // abortReload ends the reload with an error. Unless the new generation serves already,
@@ -268,12 +274,13 @@ func (s *supervisor) abortReload(err error) {
 	if r.limit != nil {
 		r.limit.Stop()
 	}
-	result := outcome{generation: r.generation, err: err}
+	result, kind := outcome{generation: r.generation, err: err}, reloadFailed
 	switch r.stage {
 	case reloadReading:
 		s.notifier.ready() // again
 	case reloadMoving, reloadArriving: // the new generation serves: only the moving ends
 		result.departures, _ = s.closeAccount(r.account)
+		kind = reloadPartial
 	case reloadStarting:
 		s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
 		if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // unless somebody has scaled since
@@ -285,6 +292,7 @@ func (s *supervisor) abortReload(err error) {
 			s.end(slot, "reload failed")
 		}
 	}
+	s.reloadOver(kind, result, 0)
 	r.tell(result)
 }
 

@@ -69,6 +69,7 @@ func (s *supervisor) failReload(err error) {
 	o := s.closeReload()
 	s.log.Warn("reloaded in part", o.fields...)
 	o.err = err
+	s.reloadOver(reloadPartial, o.outcome, o.pause)
 	r.tell(o.outcome)
 }
 

@@ -83,6 +83,9 @@ func (s *supervisor) logsReopened(e logsReopened) {
 	if e.said.err != nil && len(r.clients) == 0 {
 		s.log.Error("log file not reopened", "error", e.said.err)
 	}
+	if e.said.err == nil {
+		s.log.Debug("logs reopened", "log_file", e.said.LogFile, "access_log", e.said.AccessLog)
+	}
 	for _, done := range r.clients {
 		s.awaitAccess(done, e.said)
 	}

@@ -17,6 +17,16 @@ type (
 	// A *moveRequest is one, too.
 	moveDropped struct{ move *moveRequest } // its client is gone
 
+	drainRequest struct { // answered as a scaleRequest is
+		slot    int
+		scaling *scaling
+	}
+	restartRequest struct {
+		slot    int
+		restart *restart
+	}
+	restartDropped struct{ restart *restart } // its client is gone
+
 	reloadRequest  struct{ answer chan<- outcome }
 	stopRequest    struct{ mode stopMode }
 	upgradeRequest struct {
@@ -42,6 +52,12 @@ func (s *supervisor) request(message any) bool {
 		s.askScale(to, m.scaling)
 	case scaleDropped:
 		s.forgetScaling(m.scaling)
+	case drainRequest:
+		s.askDrain(m.slot, m.scaling)
+	case restartRequest:
+		s.askRestart(m.slot, m.restart)
+	case restartDropped:
+		s.forgetRestart(m.restart)
 	case *moveRequest:
 		s.move(m)
 	case moveDropped:

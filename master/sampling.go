@@ -116,6 +116,7 @@ func (s *supervisor) sample(now time.Time) {
 	s.recycle(now)
 	s.rebalance()
 	s.releaseEmpty()
+	s.sayStatus()
 	every := sampleEvery
 	if !moving && !stuck && s.mayRest() {
 		every = restEvery(s.config.HangTimeout)

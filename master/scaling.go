@@ -75,12 +75,14 @@ func (s *supervisor) proceedScalings() {
 		}
 		result := scaled{workers: s.target}
 		result.departures, result.incomplete = s.closeAccount(c.account)
+		s.log.Debug("scaled", append([]any{"workers", s.target}, result.fields()...)...)
 		c.done <- result
 		return true
 	})
 }
 
-// failScaling answers all scalings with an error: a worker did not get ready.
+// failScaling answers all scalings, and restarts that wait for a worker, with an error: one
+// did not get ready.
 func (s *supervisor) failScaling(err error) {
 	for _, c := range s.scalings {
 		result := scaled{workers: s.target}
@@ -92,6 +94,7 @@ func (s *supervisor) failScaling(err error) {
 		c.done <- result
 	}
 	s.scalings = nil
+	s.failRestarts(err)
 }
 
 // forgetScaling drops a request whose client is gone.

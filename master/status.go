@@ -18,6 +18,11 @@ type Status struct {
 	// Certificates are those of TLS, the default first.
 	Certificates []CertificateStatus `json:"certificates,omitempty"`
 	Connections  Counts              `json:"connections"`
+	// Wanted is how many workers there are to be in the generation that serves; while a
+	// reload starts the next one, in that.
+	Wanted int `json:"wanted"`
+	// Reload is the last reload that is over; nil: there was none.
+	Reload *ReloadStatus `json:"reload,omitempty"`
 	// Counters are what else the workers have counted, by the names of PROTOCOL.md: the
 	// totals of all since the start, those that are gone included.
 	Counters map[string]uint64 `json:"counters,omitempty"`
@@ -85,6 +90,7 @@ func (s *supervisor) status() Status {
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
 		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: Counts(totals.Conns),
+		Wanted: s.target, Reload: s.lastReload,
 		Certificates: s.config.tls.certificates(), Counters: listed(&totals.Said, true),
 	}
 	for slot := range s.slots.all() {

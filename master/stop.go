@@ -68,6 +68,10 @@ func (s *supervisor) stopWaiting() {
 		s.refuseUpgrade(errStopping)
 	}
 	s.failScaling(errStopping)
+	for _, r := range s.restarts {
+		s.answerRestart(r, errStopping)
+	}
+	s.restarts = nil
 	for _, m := range s.moves {
 		m.done <- moveAnswer{err: errStopping}
 	}

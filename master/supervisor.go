@@ -55,11 +55,16 @@ type supervisor struct {
 	waiting   []chan<- outcome  // who wants to know what comes of that one
 	reading   <-chan reloadPlan // a goroutine reads the configuration, perhaps for a reload that was given up; nil: none does
 	scalings  []*scaling        // who wants to know when all wanted workers are ready, and what moved for it
-	accounts  []*account        // open ones
-	moves     []*moveRequest    // those that have not begun
-	lastMove  uint64            // the last move order's id
+	restarts  []*restart
+	accounts  []*account     // open ones
+	moves     []*moveRequest // those that have not begun
+	lastMove  uint64         // the last move order's id
 	hupFilter hupFilter
-	reopening reopening
+
+	lastReload *ReloadStatus // nil: there was none
+	reloads    reloadCounts
+	statusSaid string // to the service manager
+	reopening  reopening
 
 	rebindControl func()   // makes the control socket anew if its file is gone; may block
 	upgrader      upgrader // set before run
@@ -177,6 +182,7 @@ func (s *supervisor) reconcile() {
 	s.drainAsked()
 	s.guideDraining()
 	s.proceedScalings()
+	s.proceedRestarts()
 	s.proceedMoves()
 	s.closePrograms()
 	s.forgetSecrets()

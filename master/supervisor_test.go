@@ -36,6 +36,8 @@ var steps = map[string]func(fm *fakeMaster, any *fakeWorker){
 	"guard trips":   func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(postponed(fm.tripGuards)) },
 	"by accident":   func(fm *fakeMaster, w *fakeWorker) { fm.exit(w.pid, unix.WaitStatus(unix.SIGHUP)) },
 	"ask to scale":  func(fm *fakeMaster, _ *fakeWorker) { fm.askToScale() },
+	"restart":       func(fm *fakeMaster, w *fakeWorker) { fm.askToRestart(w.spec.Slot) },
+	"drain":         func(fm *fakeMaster, w *fakeWorker) { fm.askToDrainSlot(w.spec.Slot) },
 	"recycle":       func(fm *fakeMaster, _ *fakeWorker) { fm.inbox.Put(postponed(func() { fm.recycleAny() })) },
 	"mute":          func(fm *fakeMaster, _ *fakeWorker) { fm.mute = !fm.mute },
 	"no program": func(fm *fakeMaster, _ *fakeWorker) {
@@ -83,6 +85,21 @@ func (fm *fakeMaster) askToScale() {
 	fm.inbox.Put(postponed(func() { fm.askScale(fm.target+1, &scaling{done: done}) }))
 }
 
+// askToRestart and askToDrainSlot ask for that; whoever asked is to be answered.
+func (fm *fakeMaster) askToRestart(slot int) <-chan restarted {
+	done := make(chan restarted, 1)
+	fm.restarted = append(fm.restarted, done)
+	fm.inbox.Put(restartRequest{slot, &restart{done: done}})
+	return done
+}
+
+func (fm *fakeMaster) askToDrainSlot(slot int) <-chan scaled {
+	done := make(chan scaled, 1)
+	fm.answers = append(fm.answers, done)
+	fm.inbox.Put(drainRequest{slot, &scaling{done: done}})
+	return done
+}
+
 // perform runs the steps and then an orderly end, checking after each.
 func perform(workers, maxWorkers int, moves bool, script []string, pick []int, quick, abrupt bool) (err error) {
 	fm := newFakeMasterOf(workers, maxWorkers, moves)
@@ -126,7 +143,12 @@ func perform(workers, maxWorkers int, moves bool, script []string, pick []int, q
 		err = fm.check()
 		for _, answer := range fm.answers {
 			if len(answer) == 0 {
-				err = errors.Join(err, errors.New("a request to scale was not answered"))
+				err = errors.Join(err, errors.New("a request to scale or drain was not answered"))
+			}
+		}
+		for _, answer := range fm.restarted {
+			if len(answer) == 0 {
+				err = errors.Join(err, errors.New("a request to restart was not answered"))
 			}
 		}
 		if n := len(fm.live); err == nil && (n != fm.target || len(fm.queues) != n || !fm.allReady(fm.generation) || fm.reload != nil) {

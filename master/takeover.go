@@ -246,7 +246,7 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 // restore takes over the slots, before run. It takes ownership of the scoreboards.
 func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
-	s.lastMove, s.access.last = state.LastMove, state.LastAccess
+	s.lastMove, s.access.last, s.lastReload, s.reloads = state.LastMove, state.LastAccess, state.LastReload, state.Reloads
 	for i := range state.Slots {
 		from := &state.Slots[i]
 		slot := from.slot(s.config)

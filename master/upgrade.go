@@ -184,7 +184,7 @@ func (s *supervisor) proceedUpgrade() {
 // on with. An order that a worker has not answered in time does not count: what the
 // worker gives back by it later goes to whoever has fewest connections then.
 func (s *supervisor) busy() bool {
-	return s.reload != nil || s.reopening.over != nil || len(s.scalings) > 0 || len(s.moves) > 0 ||
+	return s.reload != nil || s.reopening.over != nil || len(s.scalings) > 0 || len(s.restarts) > 0 || len(s.moves) > 0 ||
 		s.slots.some(func(slot *slot) bool { return slot.order != nil && !slot.order.abandoned })
 }
 
@@ -278,7 +278,7 @@ func (s *supervisor) state(accept dispatch.State) (_ *upgradeState, err error) {
 		Format: upgradeFormat, Version: s.config.Version, Protocol: ipc.Version, Program: s.upgrader.program, Carry: s.config.Carry,
 		OldProgram: s.upgrader.executable, Clients: s.clients, IgnoresInterrupts: s.upgrader.ignoresInterrupts,
 		Listeners: listen.States(s.listeners), Transports: s.numbers, Accept: accept,
-		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove, LastAccess: s.access.last,
+		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove, LastAccess: s.access.last, LastReload: s.lastReload, Reloads: s.reloads,
 	}
 	if program := s.programs[s.generation]; program != nil {
 		state.Worker = program.State()

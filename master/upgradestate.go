@@ -51,7 +51,9 @@ type upgradeState struct {
 	// program wrote this. AccessLogPath and AccessLogFormat are those of Config.
 	AccessLog                      int
 	AccessLogPath, AccessLogFormat string
-	LastAccess                     uint64 // the id of the last access-log
+	LastAccess                     uint64        // the id of the last access-log
+	LastReload                     *ReloadStatus // nil: there was none
+	Reloads                        reloadCounts
 	LastEvent                      uint64 // the id of the latest event; 0: an older program wrote this
 	Events                         []byte `json:"-"` // those that are kept: see eventLog.state
 	// EventsMemory is a descriptor: of the memfd with Events; 0: there are none.

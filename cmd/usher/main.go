@@ -31,6 +31,9 @@ type cli struct {
 	Reload  reloadCommand  `cmd:"" help:"Have a running server read its configuration again and replace its workers."`
 	Upgrade upgradeCommand `cmd:"" help:"Have a running server become the program that is on disk now, in place."`
 	Move    moveCommand    `cmd:"" help:"Move live connections of a running server from one worker to others."`
+	Restart restartCommand `cmd:"" help:"Replace one worker of a running server; its connections move."`
+	Drain   drainCommand   `cmd:"" help:"End one worker of a running server; its connections move."`
+	Wait    waitCommand    `cmd:"" help:"Wait until a server is ready."`
 	Stop    stopCommand    `cmd:"" help:"Let a running server's connections finish, and end it."`
 	Events  eventsCommand  `cmd:"" help:"Show what has happened to a running server, and what happens."`
 	TLS     tlsCommands    `cmd:"" name:"tls" help:"Make certificates for trying."`

@@ -18,7 +18,7 @@ func (c *moveCommand) Run() error {
 		Count *int `json:"count,omitempty"`
 	}{c.From, c.To, c.Count}
 	var answer drainReport
-	if err := post(c.Control, "/v1/move", request, &answer); err != nil {
+	if err := postShowing(c.Control, "move", "/v1/move", request, &answer); err != nil {
 		return err
 	}
 	return errors.Join(c.print(answer, answer.lines()), answer.failure())

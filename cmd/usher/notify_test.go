@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -124,14 +125,23 @@ func TestServiceManagerHearsOfRefusedReload(t *testing.T) {
 	}
 	write("workers = 1\n")
 	s := serveCommandLine(t, cmd, mark, "--config", path)
-	for n, text := range []string{"workers = nonsense\n", "workers = 1\nlisten = [\"nowhere\"]\n"} {
+	for n, text := range []string{"workers = nonsense\n", "workers = 1\ndispatch = \"nowhere\"\n"} {
 		write(text)
 		before := monotonic()
 		s.signal(unix.SIGHUP)
 		m.said.await(t, n+2, "READY=1")
 		m.checkReloading(t, n+1, before)
+		m.said.await(t, 1, "STATUS=1 workers ready, 0 connections, generation 1; reload refused at", []string{"nonsense", "nowhere"}[n])
 	}
-	s.stop()
+	write("workers = 2\n")
+	s.signal(unix.SIGHUP)
+	m.said.await(t, 1, "STATUS=2 workers ready, 0 connections, generation 2; reload done at")
+	s.until("two workers", ready(2))
+	c := dial(t, s.address)
+	m.said.await(t, 1, "STATUS=2 workers ready, 1 connections, generation 2; reload done at")
+	c.leave(t)
+	s.signal(unix.SIGTERM)
+	s.ends(0)
 }
 
 // Without a watchdog there are no signs of life, and without a manager none of
@@ -145,7 +155,8 @@ func TestServiceManagerWithoutWatchdog(t *testing.T) {
 	<-time.After(sized(1500*time.Millisecond, 5*time.Second)) // it would come each second
 	s.stop()
 	m.said.await(t, 1, "STOPPING=1")
-	if got := m.said.all(); len(got) != 2 {
+	got := slices.DeleteFunc(m.said.all(), func(line string) bool { return strings.HasPrefix(line, "STATUS=") })
+	if len(got) != 2 {
 		t.Errorf("it says %q, want READY=1 and STOPPING=1 alone", got)
 	}
 }
@@ -162,7 +173,7 @@ func (m *manager) checkReloading(t *testing.T, n int, since time.Duration) {
 	}
 	var order []string
 	for _, line := range m.said.all() {
-		if !strings.HasPrefix(line, "WATCHDOG") {
+		if !strings.HasPrefix(line, "WATCHDOG") && !strings.HasPrefix(line, "STATUS") {
 			order = append(order, line[:strings.Index(line, "=")])
 		}
 	}

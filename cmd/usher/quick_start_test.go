@@ -107,7 +107,7 @@ func testJSONFields(t *testing.T, s *server) {
 		got  map[string]any
 		want string
 	}{
-		{"whole", got.whole, "connections counters generation listeners pid version workers"},
+		{"whole", got.whole, "connections counters generation listeners pid version wanted workers"},
 		{"connections", got.connections, "accepted active closed cut lost moved queued refused"},
 		{"listener", got.listener, "address name proxy tls"},
 		{"worker", got.worker, "connections counters generation movable moved_in moved_out pid queued received restarts slot state staying"},

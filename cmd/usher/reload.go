@@ -15,7 +15,7 @@ func (c *reloadCommand) Run() error {
 		Generation int `json:"generation"`
 		drainReport
 	}
-	if err := post(c.Control, "/v1/reload", nil, &answer); err != nil {
+	if err := postShowing(c.Control, "reload", "/v1/reload", nil, &answer); err != nil {
 		return err
 	}
 	err := c.print(answer, fmt.Sprintf("generation: %d\n", answer.Generation)+answer.lines())

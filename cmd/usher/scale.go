@@ -21,7 +21,7 @@ func (c *scaleCommand) Run() error {
 		Workers int `json:"workers"`
 		drainReport
 	}
-	if err := post(c.Control, "/v1/scale", c.Workers, &answer); err != nil {
+	if err := postShowing(c.Control, "scale", "/v1/scale", c.Workers, &answer); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("workers: %d\n", answer.Workers)

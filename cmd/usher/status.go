@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/usher-go/usher/master"
 )
@@ -46,6 +48,13 @@ func printStatus(w io.Writer, s master.Status) error {
 	fmt.Fprintf(w, "connections: %d active, %d queued, %d accepted, %d closed, %d refused, %d moved, %d lost, %d cut\n",
 		c.Active, c.Queued, c.Accepted, c.Closed, c.Refused, c.Moved, c.Lost, c.Cut)
 	printPassages(w, s)
+	if r := s.Reload; r != nil {
+		fmt.Fprintf(w, "last reload: %s at %s, generation %d, %d moved, %d drained, %d lost, longest pause %v\n", r.Result, r.At.Format(time.RFC3339),
+			r.Generation, r.Moved, r.Drained, r.Lost, time.Duration(r.LongestPauseMS*float64(time.Millisecond)))
+		if r.Error != "" {
+			fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(r.Error, "\n", "\n  "))
+		}
+	}
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "slot\tpid\tgeneration\tstate\tconnections\tstaying\tqueued\treceived\trestarts\t")

@@ -8,7 +8,7 @@ type upgradeCommand struct {
 
 func (c *upgradeCommand) Run() error {
 	var answer struct{ Version string }
-	if err := post(c.Control, "/v1/upgrade", nil, &answer); err != nil {
+	if err := postShowing(c.Control, "upgrade", "/v1/upgrade", nil, &answer); err != nil {
 		return err
 	}
 	_, err := fmt.Printf("version: %s\n", answer.Version)

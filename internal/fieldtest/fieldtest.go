@@ -40,6 +40,9 @@ func fill(v reflect.Value, n *int) {
 	case netip.AddrPort:
 		v.Set(reflect.ValueOf(netip.MustParseAddrPort("[2001:db8::1%eth0]:80")))
 		return
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Unix(int64(*n), 0).UTC()))
+		return
 	case netip.Prefix:
 		v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.0/24")))
 		return
