@@ -19,6 +19,7 @@ type heading struct {
 	whole    int           // bytes that are to be here before it is looked at again: a body's
 	attempts int           // at having a chunked body whole
 	began    time.Time     // when the request began, if anybody wants to know
+	opened   time.Time     // when the connection was, if this is its first request and ReadTimeout counts from there; else zero
 	due      time.Time     // when its time is over
 	timer    *worker.Timer // for that; nil: none
 }

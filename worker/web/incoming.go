@@ -144,6 +144,14 @@ func (t *incoming) headDone() (began time.Time) {
 	return began
 }
 
+// timed returns from when on ReadTimeout counts, for a request that began at began.
+func (t *incoming) timed(began time.Time) time.Time {
+	if h := t.heading; h != nil && !h.opened.IsZero() {
+		return h.opened
+	}
+	return began
+}
+
 // start serves a request on a goroutine. It returns how many bytes of in it consumed.
 func (t *incoming) start(x *exchange, r *http.Request, b *body, in []byte, end int) int {
 	s, c := t.server, t.conn
@@ -157,7 +165,7 @@ func (t *incoming) start(x *exchange, r *http.Request, b *body, in []byte, end i
 	if b != nil {
 		b.feed.resume, b.atEnd = x.resume, x.bodyRead
 		if s.readTimeout > 0 {
-			b.setReadDeadline(x.began.Add(s.readTimeout))
+			b.setReadDeadline(t.timed(x.began).Add(s.readTimeout))
 		}
 	}
 	if !x.start() {

@@ -117,7 +117,7 @@ func (t *incoming) waitFor(n int) {
 		if h.began.IsZero() {
 			h.began = time.Now()
 		}
-		h.bound(t.conn, time.Until(h.began.Add(d)))
+		h.bound(t.conn, time.Until(t.timed(h.began).Add(d)))
 	} else {
 		h.stop() // of the head alone
 	}

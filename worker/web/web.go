@@ -77,9 +77,11 @@ func (s *server) Open(c *worker.Conn) (worker.Session, error) {
 	if c.Moved() {
 		return &thawed{server: s, conn: c}, nil
 	}
-	if s.readHeaderTimeout > 0 {
-		h := &heading{server: s, before: nothing}
-		h.bound(c, s.readHeaderTimeout)
+	if s.readHeaderTimeout > 0 || s.readTimeout > 0 {
+		h := &heading{server: s, before: nothing, opened: time.Now()}
+		if s.readHeaderTimeout > 0 {
+			h.bound(c, s.readHeaderTimeout)
+		}
 		return h, nil
 	}
 	return &s.idle[nothing], nil
