@@ -35,7 +35,8 @@ func (a *webAnswered) equal(b *webAnswered) bool {
 
 // untilEnd says that only the end of the connection ends it, and that it is no refusal.
 func (a *webAnswered) untilEnd() bool {
-	return !strings.HasPrefix(a.head, "HTTP/1.1 400 ") && !strings.Contains(a.head, "\r\nContent-Length: ") && !strings.Contains(a.head, "\r\nTransfer-Encoding: chunked\r\n")
+	counted := strings.Contains(a.head, "\r\nContent-Length: ") && !strings.Contains(a.head, "\r\nContent-Length: many\r\n")
+	return !counted && !strings.HasPrefix(a.head, "HTTP/1.1 400 ") && !strings.Contains(a.head, "\r\nTransfer-Encoding: chunked\r\n")
 }
 
 // begins says that there is no more of a than there is in b.
