@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,12 +15,12 @@ import (
 
 // What a server goes through in webDeploy.
 const (
-	deployIdle   = 200 // connections that are idle meanwhile
-	deployBusy   = 20  // and those that make requests
-	deployRate   = 2000
-	deployEvery  = 500 * time.Millisecond
-	deployCount  = 20
-	deployBefore = time.Second // and after
+	deployIdle  = 200 // connections that are idle meanwhile
+	deployBusy  = 20  // and those that make requests
+	deployRate  = 2000
+	deployEvery = 500 * time.Millisecond
+	deployCount = 20
+	deployAfter = 2 * time.Second // in which clients connect, before, and ask on, after
 )
 
 // haproxy answers by itself, as all here do. A reload is the master's: SIGUSR2.
@@ -78,7 +79,10 @@ func (b *bench) deploy(s *server) (*load.Report, error) {
 	defer i.end()
 	reloads := make(chan error, 1)
 	go func() {
-		time.Sleep(deployBefore) // the clients connect
+		if err := until("all clients are connected", 10*deployAfter, func() bool { return connected(i.address) >= deployIdle+deployBusy }); err != nil {
+			reloads <- err
+			return
+		}
 		for range deployCount {
 			if err := b.reloadServer(i); err != nil {
 				reloads <- err
@@ -88,7 +92,7 @@ func (b *bench) deploy(s *server) (*load.Report, error) {
 		}
 		reloads <- nil
 	}()
-	length := 2*deployBefore + deployCount*(deployEvery+100*time.Millisecond)
+	length := deployAfter + deployCount*(deployEvery+100*time.Millisecond)
 	r, err := b.askAnyhow(nil, append(b.speak(i), "--path", helloPath, "--idle", strconv.Itoa(deployIdle), "--conns", strconv.Itoa(deployBusy),
 		"--rate", strconv.Itoa(deployRate), "--duration", length.String())...)
 	if wrong := <-reloads; wrong != nil {
@@ -107,4 +111,23 @@ func (b *bench) reloadServer(i *instance) error {
 		return os.NewSyscallError("kill", unix.Kill(pid, unix.SIGUSR2))
 	}
 	return b.make(b.scratch, b.program("usher"), "reload", "--control", b.program(i.address[len("127.0.0.1:"):]+".sock"))
+}
+
+// connected returns how many connections there are to an address of 127.0.0.1: those which
+// proc_net(5) has as established, at the server's end.
+func connected(address string) (n int) {
+	_, port, _ := strings.Cut(address, ":")
+	number, err := strconv.Atoi(port)
+	text, readErr := os.ReadFile("/proc/net/tcp")
+	if err != nil || readErr != nil {
+		return 0
+	}
+	local := fmt.Sprintf("0100007F:%04X", number)
+	for line := range strings.Lines(string(text)) {
+		// sl local_address rem_address st: 01 is established.
+		if fields := strings.Fields(line); len(fields) > 3 && fields[1] == local && fields[3] == "01" {
+			n++
+		}
+	}
+	return n
 }
