@@ -40,8 +40,9 @@ import (
 // requests.go, and wait for the answer.
 type api struct{ supervisor *supervisor }
 
-func newAPI(s *supervisor) http.Handler {
-	a := api{s}
+func newAPI(s *supervisor) http.Handler { return api{s}.endpoints().mux }
+
+func (a api) endpoints() *endpoints {
 	e := newEndpoints()
 	for pattern, answer := range map[string]func(*http.Request) (any, error){
 		"GET /v1/status":  a.status,
@@ -62,7 +63,7 @@ func newAPI(s *supervisor) http.Handler {
 	}
 	e.handle("POST /v1/upgrade", a.upgrade)
 	e.handle("GET /v1/events", a.events)
-	return e.mux
+	return e
 }
 
 // maxRequest is the longest request body, in bytes.
