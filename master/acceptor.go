@@ -19,6 +19,7 @@ type acceptor interface {
 	ConnsClosed(slot int, closed ipc.Closed) // by the worker's word
 	Loads() map[int]int                      // of those that get connections, by slot
 	Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts)
+	Meters() dispatch.Meters
 	AnyStuck() bool
 
 	Guard(generation int, limit float64)          // GuardTripped follows if too many moves fail

@@ -108,8 +108,18 @@ func read(r *http.Request, request any) error {
 }
 
 func (a api) status(r *http.Request) (any, error) {
-	answer := make(chan Status, 1)
-	a.supervisor.inbox.Put(statusRequest{answer})
+	m, err := a.measure(r)
+	if err != nil {
+		return nil, err
+	}
+	m.Status.readProcesses()
+	return m.Status, nil
+}
+
+// measure returns what the supervisor measures.
+func (a api) measure(r *http.Request) (measures, error) {
+	answer := make(chan measures, 1)
+	a.supervisor.inbox.Put(measureRequest{answer})
 	return await(a, r, answer)
 }
 

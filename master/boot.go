@@ -53,7 +53,7 @@ func (s *supervisor) proceedBoot() {
 	s.notifier.ready()
 	s.sayStatus()
 	if s.config.Started != nil {
-		s.config.Started(s.status())
+		s.config.Started(s.measure().Status)
 	}
 	s.reconcile()
 }

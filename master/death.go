@@ -58,6 +58,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 		how += ", while a process that it started goes on: a worker has to stay in the foreground"
 	}
 	err := death{slot.number, process.PID(), how, slot.killed, process.StderrTail()}
+	slot.lastExit, slot.endedBy = err.reason(), restartReason(slot.killed, status)
 	if asked && status.Exited() && status.ExitStatus() == 0 {
 		s.log.Info("worker gone", "slot", slot.number, "generation", slot.generation, "pid", process.PID())
 	} else {
@@ -122,6 +123,7 @@ func (s *supervisor) respawn(slot *slot) {
 		slot.deaths = 1
 	}
 	slot.restarts++
+	s.restartsBy.count(slot.endedBy)
 	s.startLater(slot, respawnDelay(slot.deaths, rand.Float64()))
 }
 

@@ -98,6 +98,11 @@ func (fm *fakeMaster) AnyStuck() bool {
 	fm.samples.Add(1) // each sample asks this, and nothing else does
 	return false
 }
+func (fm *fakeMaster) Meters() (m dispatch.Meters) {
+	m.Totals, m.Workers = fm.Snapshot()
+	return m
+}
+
 func (fm *fakeMaster) Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts) {
 	fm.asked()
 	return dispatch.Totals{}, fm.counts

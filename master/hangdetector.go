@@ -56,6 +56,9 @@ func (h *hangDetector) observe(now time.Time, s sample) time.Duration {
 // reset forgets for how long the worker has stood still.
 func (h *hangDetector) reset() { h.since = time.Time{} }
 
+// hung is how the reason begins for which a worker that hangs is killed.
+const hung = "its loop has stood still"
+
 // abortGrace is how long an aborted worker may take to print its stacks.
 const abortGrace = 500 * time.Millisecond
 
@@ -75,7 +78,7 @@ func (s *supervisor) checkHang(slot *slot, now time.Time, queued bool) {
 		return
 	}
 	s.log.Error("worker hangs, aborting it", "slot", slot.number, "pid", slot.pid(), "limit", limit)
-	slot.killed = fmt.Sprintf("its loop has stood still for %v", limit) // fail has nothing to log then
+	slot.killed = fmt.Sprintf("%s for %v", hung, limit) // fail has nothing to log then
 	s.fail(slot, slot.killed)
 	s.processes.signalThread(slot.pid(), slot.entry().ThreadID(), unix.SIGABRT)
 	s.setAlarm(slot, alarmAborted, abortGrace)

@@ -76,10 +76,12 @@ func (s *supervisor) startWorker(slot *slot) {
 	slot.incarnation++
 	slot.queueOpen, slot.killed, slot.ready, slot.readyAt, slot.keysDue = false, "", ipc.Ready{}, time.Time{}, false
 	slot.accessDue, slot.accessAsked = false, 0
+	slot.rate = acceptRate{}
 	process, err := s.launch(slot)
 	if err != nil {
 		s.log.Error("cannot start a worker", "slot", slot.number, "generation", slot.generation, "error", err)
 		s.closeBoard(slot)
+		slot.lastExit, slot.endedBy = err.Error(), restartUnstarted
 		s.step(slot, eventExited)
 		s.failScaling(err)
 		s.died(slot, err)

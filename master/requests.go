@@ -4,8 +4,8 @@ package master
 // value, which its goroutine acts on in handle. A channel in one has room for the
 // answer, so that nobody waits for a client; see api.
 type (
-	statusRequest struct{ answer chan<- Status }
-	logsRequest   struct{ answer chan<- logsAnswer }
+	measureRequest struct{ answer chan<- measures }
+	logsRequest    struct{ answer chan<- logsAnswer }
 
 	// scaleRequest is answered by scaling when the workers are there.
 	scaleRequest struct {
@@ -38,8 +38,8 @@ type (
 // request acts on one, and reports whether it was one.
 func (s *supervisor) request(message any) bool {
 	switch m := message.(type) {
-	case statusRequest:
-		m.answer <- s.status()
+	case measureRequest:
+		m.answer <- s.measure()
 	case logsRequest:
 		s.reopenLogs(m.answer)
 	case scaleRequest:

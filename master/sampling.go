@@ -106,6 +106,7 @@ func (s *supervisor) sample(now time.Time) {
 		if late {
 			slot.hang.reset()
 		}
+		slot.rate.observe(now, slot.entry().Received.Load())
 		t := workers[slot.number]
 		before := slot.hang.last
 		s.checkHang(slot, now, t.Queued > 0 || t.Stuck) // what was queued at a stuck one is given to others

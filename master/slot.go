@@ -30,11 +30,14 @@ type slot struct {
 	order       *moveOrder // outstanding, while it serves; nil: none is
 	killed      string     // why the supervisor ended it; empty: it did not
 	hang        hangDetector
+	rate        acceptRate
 	recycleAt   recycleLimits
 	accessDue   bool   // it is to be told of another access log than it has, if it writes one
 	accessAsked uint64 // the id of the last access-log, which it has not answered; 0: it has
 	keysDue     bool   // it is to be told other ticket keys than its hello had, if it does TLS
 
+	lastExit  string // how the incarnation before ended, and why; empty: there was none
+	endedBy   string // the same, as restarts are counted: see restartReasons
 	deaths    int    // of young workers in a row
 	accidents int    // times in a row that a signal meant for others ended it before it was ready
 	alarm     *alarm // the time limit of its life; nil: there is none

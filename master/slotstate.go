@@ -25,6 +25,7 @@ type slotState struct {
 	KeysDue     bool
 	AccessDue   bool
 	AccessAsked uint64
+	LastExit    string
 	Deaths      int
 	Accidents   int
 	Alarm       alarmKind // 0: none
@@ -65,7 +66,7 @@ func (s *slot) state() slotState {
 	state := slotState{
 		Number: s.number, Generation: s.generation, Life: s.life, Why: s.why, HasUntil: !s.until.IsZero(),
 		Restarts: s.restarts, Incarnation: s.incarnation, Ready: s.ready, Killed: s.killed,
-		Age: since(s.readyAt), RecycleAt: s.recycleAt.state(), KeysDue: s.keysDue, AccessDue: s.accessDue, AccessAsked: s.accessAsked, Deaths: s.deaths, Accidents: s.accidents, Board: -1,
+		Age: since(s.readyAt), RecycleAt: s.recycleAt.state(), KeysDue: s.keysDue, AccessDue: s.accessDue, AccessAsked: s.accessAsked, LastExit: s.lastExit, Deaths: s.deaths, Accidents: s.accidents, Board: -1,
 	}
 	if state.HasUntil {
 		state.UntilIn = time.Until(s.until)
@@ -87,7 +88,7 @@ func (state *slotState) slot(config *Config) *slot {
 	s := &slot{
 		number: state.Number, generation: state.Generation, config: config, life: state.Life, why: state.Why,
 		restarts: state.Restarts, incarnation: state.Incarnation, ready: state.Ready, killed: state.Killed,
-		readyAt: ago(state.Age), recycleAt: state.RecycleAt.limits(), keysDue: state.KeysDue, accessDue: state.AccessDue, accessAsked: state.AccessAsked, deaths: state.Deaths, accidents: state.Accidents,
+		readyAt: ago(state.Age), recycleAt: state.RecycleAt.limits(), keysDue: state.KeysDue, accessDue: state.AccessDue, accessAsked: state.AccessAsked, lastExit: state.LastExit, deaths: state.Deaths, accidents: state.Accidents,
 	}
 	if state.HasUntil {
 		s.until = time.Now().Add(state.UntilIn)

@@ -1,9 +1,13 @@
 package master
 
 import (
+	"math"
 	"os"
+	"time"
+	"unsafe"
 
 	"github.com/usher-go/usher/ipc"
+	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
 )
 
@@ -26,6 +30,14 @@ type Status struct {
 	// Counters are what else the workers have counted, by the names of PROTOCOL.md: the
 	// totals of all since the start, those that are gone included.
 	Counters map[string]uint64 `json:"counters,omitempty"`
+	// What the master's own process has used; absent where /proc does not say.
+	Started       time.Time `json:"started"`
+	UptimeSeconds *float64  `json:"uptime_s,omitempty"`
+	CPUSeconds    *float64  `json:"cpu_s,omitempty"`
+	RSSBytes      *int64    `json:"rss_bytes,omitempty"`
+	// RestartsBy are the restarts of all workers, by reason: exit, signal, hang, killed or
+	// start.
+	RestartsBy map[string]uint64 `json:"restarts_by,omitempty"`
 }
 
 // Counts are all connections since the start:
@@ -70,43 +82,73 @@ type WorkerStatus struct {
 	// Counters are what else the worker counts, by the names of PROTOCOL.md, each bounded
 	// by what can be; of one that keeps no scoreboard there are none.
 	Counters map[string]uint64 `json:"counters,omitempty"`
+	// What its process has used; absent where /proc does not say.
+	UptimeSeconds *float64 `json:"uptime_s,omitempty"`
+	CPUSeconds    *float64 `json:"cpu_s,omitempty"`
+	RSSBytes      *int64   `json:"rss_bytes,omitempty"`
+	// What the worker counts; absent of one that does not.
+	BytesIn          *uint64  `json:"bytes_in,omitempty"`
+	BytesOut         *uint64  `json:"bytes_out,omitempty"`
+	AcceptsPerSecond *float64 `json:"accepts_per_s,omitempty"`
+	LastExit         string   `json:"last_exit,omitempty"` // how the worker before it in the slot ended, and why
 }
 
-// listed returns the counters that status lists, by name: all, or those that are kept
-// when a worker dies.
-func listed(reading *ipc.Reading, keptOnly bool) map[string]uint64 {
+// listed returns the counters that status lists, by name: all that the worker keeps, or of
+// those the ones that are kept when it dies. further may be nil.
+func listed(reading *ipc.Reading, further *ipc.FurtherReading, keptOnly bool) map[string]uint64 {
 	values := make(map[string]uint64)
 	for row, value := range reading.All() {
 		if row.Listed && (row.Kept() || !keptOnly) {
 			values[row.Name] = value
 		}
 	}
+	if further != nil {
+		for row, value := range further.All() {
+			if row.Listed && (row.Kept() || !keptOnly) {
+				values[row.Name] = value
+			}
+		}
+	}
 	return values
 }
 
-// status reports on everything. On the supervisor's goroutine.
-func (s *supervisor) status() Status {
-	totals, workers := s.dispatch.Snapshot()
+// bytesOf returns the bytes that a worker counts; nil if it does not.
+func bytesOf(further *ipc.FurtherReading) (in, out *uint64) {
+	if further == nil || further.Kept < uint64(unsafe.Offsetof(further.Reads)) {
+		return nil, nil
+	}
+	return &further.BytesReceived, &further.BytesSent
+}
+
+// statusOf reports on everything but what processes use: see readProcesses. On the
+// supervisor's goroutine.
+func (s *supervisor) statusOf(m *dispatch.Meters) Status {
+	totals, now := &m.Totals, time.Now()
 	status := Status{
 		PID: os.Getpid(), Version: s.config.Version, Generation: s.generation,
 		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: Counts(totals.Conns),
 		Wanted: s.target, Reload: s.lastReload,
-		Certificates: s.config.tls.certificates(), Counters: listed(&totals.Said, true),
+		Certificates: s.config.tls.certificates(), Counters: listed(&totals.Said, &m.Further, true),
+		Started: s.started, RestartsBy: s.restartsBy.clone(restartReasons...),
 	}
 	for slot := range s.slots.all() {
-		c := workers[slot.number]
+		c := m.Workers[slot.number]
 		staying := c.Active
 		if slot.ready.Moves {
 			staying = min(staying, int(c.Said.Staying))
 		}
 		var own map[string]uint64
+		var accepts *float64
 		if c.Said.Sequence != 0 {
-			own = listed(&c.Said, false)
+			own = listed(&c.Said, m.FurtherOf[slot.number], false)
+			rate := math.Round(slot.rate.now(now, c.Received)*10) / 10
+			accepts = &rate
 		}
+		in, out := bytesOf(m.FurtherOf[slot.number])
 		status.Workers = append(status.Workers, WorkerStatus{
 			Slot: slot.number, PID: slot.pid(), Generation: slot.generation, State: slot.life.state().String(),
 			Connections: c.Active, Movable: c.Active - staying, Staying: staying, Queued: c.Queued, Received: c.Received, MovedIn: c.MovedIn, MovedOut: c.GaveBack, Restarts: slot.restarts,
-			Counters: own,
+			Counters: own, BytesIn: in, BytesOut: out, AcceptsPerSecond: accepts, LastExit: slot.lastExit,
 		})
 	}
 	return status

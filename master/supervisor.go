@@ -50,16 +50,19 @@ type supervisor struct {
 	stopBy     time.Time // when all is to be gone, drainGrace included
 	failure    error     // why run ends, if not because it was asked to
 
-	reload    *reload           // under way, or nil
-	again     bool              // a reload was asked for, and has not begun
-	waiting   []chan<- outcome  // who wants to know what comes of that one
-	reading   <-chan reloadPlan // a goroutine reads the configuration, perhaps for a reload that was given up; nil: none does
-	scalings  []*scaling        // who wants to know when all wanted workers are ready, and what moved for it
-	restarts  []*restart
-	accounts  []*account     // open ones
-	moves     []*moveRequest // those that have not begun
-	lastMove  uint64         // the last move order's id
-	hupFilter hupFilter
+	reload   *reload           // under way, or nil
+	again    bool              // a reload was asked for, and has not begun
+	waiting  []chan<- outcome  // who wants to know what comes of that one
+	reading  <-chan reloadPlan // a goroutine reads the configuration, perhaps for a reload that was given up; nil: none does
+	scalings []*scaling        // who wants to know when all wanted workers are ready, and what moved for it
+	restarts []*restart
+	accounts []*account     // open ones
+	moves    []*moveRequest // those that have not begun
+	lastMove uint64         // the last move order's id
+
+	started    time.Time // when the master was, whatever program it ran then
+	restartsBy tallies   // of workers: how many, by restartReasons
+	hupFilter  hupFilter
 
 	lastReload *ReloadStatus // nil: there was none
 	reloads    reloadCounts
@@ -75,7 +78,7 @@ type supervisor struct {
 func newSupervisor(config *Config, events *eventLog, d acceptor, p processes, sleeper sleeper) *supervisor {
 	s := &supervisor{
 		config: config, events: events, log: events.logger(config.Logger, hclog.Trace), dispatch: d, processes: p,
-		generation: 1, target: config.Workers, programs: make(map[int]*child.Program),
+		started: time.Now(), generation: 1, target: config.Workers, programs: make(map[int]*child.Program),
 		notifier: newNotifier(), sampling: sampling{sleeper: sleeper}, hupFilter: newHUPFilter(),
 		rebindControl: func() {},
 		wake:          make(chan struct{}, 1), done: make(chan struct{}),

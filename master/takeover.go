@@ -247,6 +247,7 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
 	s.lastMove, s.access.last, s.lastReload, s.reloads = state.LastMove, state.LastAccess, state.LastReload, state.Reloads
+	s.started, s.restartsBy = startedAt(state.Started), state.Restarts
 	for i := range state.Slots {
 		from := &state.Slots[i]
 		slot := from.slot(s.config)

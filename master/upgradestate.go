@@ -60,6 +60,9 @@ type upgradeState struct {
 	EventsMemory int
 	LastMove     uint64 // the id of the last move order: no later one is to have an id that a late answer may name
 
+	Started  int64   // when the master was: nanoseconds since 1970; 0: an older program wrote this
+	Restarts tallies // of workers, by reason
+
 	Groups []child.GroupState // process groups left behind by workers that are gone
 }
 

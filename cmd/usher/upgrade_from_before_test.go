@@ -32,6 +32,7 @@ var upgradesFromBefore = []struct {
 	{"after a bad deploy", upgradedAfterBadDeploy},
 	{"while workers finish", upgradedWhileFinishing},
 	{"with limits and acceptors", upgradedWithLimits},
+	{"what old workers do not count", upgradedCounting},
 }
 
 // All that can be done to workers is done to the old ones, under this master.
