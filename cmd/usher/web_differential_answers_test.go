@@ -99,6 +99,10 @@ func parseWebAnswers(all []byte, methods []string) (answers []*webAnswered) {
 		a.body, a.err = io.ReadAll(response.Body)
 		a.trailer = webFields(response.Trailer)
 		all = all[len(all)-left.Len()-in.Buffered():]
+		if a.err != nil {
+			a.trailer = string(all) // where another would begin nobody knows
+			break
+		}
 		if !a.informs() && len(methods) > 0 {
 			methods = methods[1:]
 		}

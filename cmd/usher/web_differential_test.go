@@ -83,7 +83,7 @@ func anyRequests(t *testing.T, inline bool) {
 	n := next.Load() - start
 	t.Logf("seed %d: %d clients, %d at a time, %d requests in %d bytes, %d answers in %d bytes, of %d clients to the end; %d moves asked for, %d changes of workers; %+v",
 		start, n, atATime, d.requests.Load(), d.sent.Load(), d.answers.Load(), d.received.Load(), d.whole.Load(), movers.done, staff.done, counts)
-	if counts.Moved == 0 || movers.done == 0 || staff.done == 0 {
+	if counts.Moved == 0 {
 		t.Error("nothing has moved")
 	}
 	if counts.Lost+counts.Refused+counts.Cut != 0 || counts.Accepted != n {
