@@ -54,6 +54,10 @@ func (w *webConn) Finishing() bool { return w.conn("Finishing").loop.drains }
 
 func (w *webConn) Put(f any) bool { return (*Conn)(w).put(f.(func(*Conn))) }
 
+func (w *webConn) Answered(status int, took time.Duration) {
+	(*Conn)(w).loop.meter.answered(status, took)
+}
+
 func (w *webConn) Pin() {
 	c := w.conn("Pin")
 	if c.session != nil && !c.state.is(traitPinned|traitDialled) {

@@ -60,6 +60,29 @@ func (m *meter) waited(d time.Duration) { ipc.Observe(&m.told.QueueWait, int64(d
 // paused counts the time that a connection took to move here.
 func (m *meter) paused(d time.Duration) { ipc.Observe(&m.told.MovePause, int64(d)) }
 
+// answered counts an HTTP request by the class of its status, and if it is not negative the
+// time that it took. Any goroutine may call it, also when the loop has ended.
+func (m *meter) answered(status int, took time.Duration) {
+	t := m.told
+	switch status / 100 {
+	case 1:
+		t.HTTPRequests1XX.Add(1)
+	case 2:
+		t.HTTPRequests2XX.Add(1)
+	case 3:
+		t.HTTPRequests3XX.Add(1)
+	case 4:
+		t.HTTPRequests4XX.Add(1)
+	case 5:
+		t.HTTPRequests5XX.Add(1)
+	default:
+		return // there was no answer
+	}
+	if took >= 0 {
+		ipc.Observe(&t.HTTPRequest, int64(took))
+	}
+}
+
 // beginTurn is called when the wait of a turn has brought n events.
 func (l *loop) beginTurn(n int) {
 	m := &l.meter

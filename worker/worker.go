@@ -104,7 +104,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer func() { _ = board.Close() }() // the mapping goes with the process in any case
+	// It stays mapped: a handler of package web may return, and be counted, when Run has.
 	if identity.Slot >= board.Len() {
 		return fmt.Errorf("worker: slot %d in a scoreboard of %d", identity.Slot, board.Len())
 	}

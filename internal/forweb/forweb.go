@@ -5,7 +5,7 @@ package forweb
 
 import "time"
 
-// Conn is a worker.Conn as web uses it. All methods but Put are for the loop's goroutine,
+// Conn is a worker.Conn as web uses it. All methods but Put and Answered are for the loop's goroutine,
 // where they do not block; on another one they panic.
 type Conn interface {
 	// Become has session, a worker.Session, get every later callback, in the place of the
@@ -42,6 +42,10 @@ type Conn interface {
 	// connection is closed, or the worker ends. It is for who has at most a few under way at
 	// a time, so that they need no bound. It is for any goroutine, and does not block.
 	Put(f any) bool
+	// Answered counts a request whose answer had the status, and took so long from its
+	// beginning; a negative time: it was none that a handler had. It is for any goroutine, and
+	// does not block.
+	Answered(status int, took time.Duration)
 	// Pin says that the connection moves no more, for good.
 	Pin()
 }

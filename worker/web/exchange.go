@@ -28,8 +28,8 @@ type exchange struct {
 	pipe
 	request  *http.Request
 	response response
-	body     *body     // nil: none
-	began    time.Time // zero: nobody wants to know
+	body     *body // nil: none
+	began    time.Time
 
 	finishing atomic.Bool // the connection is to end behind this answer
 	counts    atomic.Bool // among server.running
@@ -75,7 +75,7 @@ func (x *exchange) serve() {
 		x.requestContext.end(nil)
 		x.response.end(panicked)
 		x.leave()
-		x.server.logAccess(x.pipe.conn, x.request, &x.response, x.began)
+		x.server.answered(x.pipe.conn, x.request, &x.response, x.began)
 	}()
 	x.server.handlerFor(x.request).ServeHTTP(&x.response, x.request)
 	returned = true

@@ -18,7 +18,7 @@ type heading struct {
 	searched int           // bytes of the head that were searched for its end
 	whole    int           // bytes that are to be here before it is looked at again: a body's
 	attempts int           // at having a chunked body whole
-	began    time.Time     // when the request began, if anybody wants to know
+	began    time.Time     // when the request began; zero: none has
 	opened   time.Time     // when the connection was, if this is its first request and ReadTimeout counts from there; else zero
 	due      time.Time     // when its time is over
 	timer    *worker.Timer // for that; nil: none
@@ -71,9 +71,7 @@ func (h *heading) Drain(c *worker.Conn) {
 
 // begin is called at the first byte of a request.
 func (h *heading) begin(c *worker.Conn) {
-	if h.server.readTimeout > 0 || c.AccessLog().Enabled() {
-		h.began = time.Now()
-	}
+	h.began = time.Now()
 	if d := h.server.readHeaderTimeout; d > 0 && !h.last && h.timer == nil { // else it began in another worker, or with the connection
 		h.bound(c, d)
 	}

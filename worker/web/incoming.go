@@ -93,6 +93,7 @@ func (t *incoming) refuse(err error, in []byte) int {
 func (s *server) refuse(c *worker.Conn, err error) {
 	if r, ok := err.(*refusal); ok {
 		_, _ = c.Write(r.append(nil)) // it is closed in any case
+		forweb.Of(c).Answered(r.status, -1)
 	}
 	closeQuietly(c)
 }
@@ -126,8 +127,7 @@ func (t *incoming) read(ctx *requestContext, head []byte) (*http.Request, *body,
 	return r, b, nil
 }
 
-// headDone ends the heading: its head is here. It returns when the request began; zero:
-// nobody wants to know.
+// headDone ends the heading: its head is here. It returns when the request began.
 func (t *incoming) headDone() (began time.Time) {
 	if t.before == nothing && t.server.idleLater {
 		t.server.boundIdle(t.conn)
@@ -138,7 +138,7 @@ func (t *incoming) headDone() (began time.Time) {
 		h.stop()
 		h.searched = 0
 	}
-	if began.IsZero() && (t.server.readTimeout > 0 || t.conn.AccessLog().Enabled()) {
+	if began.IsZero() {
 		began = time.Now()
 	}
 	return began

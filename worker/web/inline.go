@@ -133,19 +133,16 @@ func (t *incoming) tryInline(x *inlined, r *http.Request, b *body) (served, on b
 	if s.inline {
 		began := t.headDone()
 		x.serve(w, r, s.handlerFor(r))
-		s.logAccess(c, r, w, began)
+		s.answered(c, r, w, began)
 	} else {
-		began := time.Time{}
-		if c.AccessLog().Enabled() {
-			began = time.Now()
-		}
+		began := time.Now()
 		if !x.ask(w, r, s.inlineHandler) {
 			return false, false
 		}
-		if h := t.headDone(); !h.IsZero() {
+		if h := t.headDone(); h.Before(began) {
 			began = h
 		}
-		s.logAccess(c, r, w, began)
+		s.answered(c, r, w, began)
 	}
 	if s.writeTimeout > 0 && c.Buffered() > 0 {
 		c.SetWriteDeadline(time.Now().Add(s.writeTimeout))

@@ -44,6 +44,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/usher-go/usher/internal/forweb"
 	"github.com/usher-go/usher/worker"
 )
 
@@ -112,15 +113,18 @@ func generalOptions(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logAccess logs that a request was answered, if there is an access log.
-func (s *server) logAccess(c *worker.Conn, r *http.Request, w *response, began time.Time) {
+// answered counts a request that was answered, and logs it if there is an access log. It is
+// for any goroutine.
+func (s *server) answered(c *worker.Conn, r *http.Request, w *response, began time.Time) {
+	took := time.Since(began)
+	forweb.Of(c).Answered(w.status, took)
 	log := c.AccessLog()
-	if began.IsZero() || !log.Enabled() {
+	if !log.Enabled() {
 		return
 	}
 	user, _, _ := r.BasicAuth()
 	log.Log(&worker.Access{
-		Time: began, Duration: time.Since(began), Remote: remoteOf(r), User: user, Host: r.Host,
+		Time: began, Duration: took, Remote: remoteOf(r), User: user, Host: r.Host,
 		Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Referer: r.Referer(), UserAgent: r.UserAgent(),
 		Status: w.status, Bytes: w.written,
 	})
