@@ -50,10 +50,24 @@ func newWebScript(r *rand.Rand, inline bool) *webScript {
 	case webWaits:
 		k.add(&webRequest{method: "GET", head: "GET /w10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"})
 	case webBreaks:
-		k.broken = true
-		k.in = k.in[:1+r.IntN(len(k.in))]
+		k.breakOff(1 + r.IntN(len(k.in)))
 	}
 	return k
+}
+
+// breakOff has it end behind n bytes; not in the body of a request that is served with full
+// duplex: of what is left of one net/http makes a request (docs/web.md).
+func (k *webScript) breakOff(n int) {
+	at := 0
+	for _, q := range k.requests {
+		if at += len(q.head) + len(q.body); at >= n {
+			if strings.Contains(q.head, string(stepEcho)+"0 HTTP/") {
+				n = at - len(q.body)
+			}
+			break
+		}
+	}
+	k.in, k.broken = k.in[:min(n, len(k.in))], true
 }
 
 func (k *webScript) add(q *webRequest) {
