@@ -38,6 +38,20 @@ type Status struct {
 	// RestartsBy are the restarts of all workers, by reason: exit, signal, hang, killed or
 	// start.
 	RestartsBy map[string]uint64 `json:"restarts_by,omitempty"`
+	// AcceptedBy are the connections accepted at each address, RefusedBy those refused by each
+	// limit, and AcceptErrors the errors of accept4(2), by errno: since the start, or since an
+	// upgrade from a program that did not count them.
+	AcceptedBy   []AcceptedStatus  `json:"accepted_by,omitempty"`
+	RefusedBy    map[string]uint64 `json:"refused_by,omitempty"`
+	AcceptErrors map[string]uint64 `json:"accept_errors,omitempty"`
+}
+
+// AcceptedStatus is how many connections were accepted at one address, now or before; those
+// that were refused included.
+type AcceptedStatus struct {
+	Name     string `json:"name"` // of the listener; may be empty
+	Address  string `json:"address"`
+	Accepted uint64 `json:"accepted"`
 }
 
 // Counts are all connections since the start:
@@ -129,7 +143,10 @@ func (s *supervisor) statusOf(m *dispatch.Meters) Status {
 		Listeners: listen.Describe(s.listeners), Workers: []WorkerStatus{}, Connections: Counts(totals.Conns),
 		Wanted: s.target, Reload: s.lastReload,
 		Certificates: s.config.tls.certificates(), Counters: listed(&totals.Said, &m.Further, true),
-		Started: s.started, RestartsBy: s.restartsBy.clone(restartReasons...),
+		Started: s.started, RestartsBy: s.restartsBy.clone(restartReasons...), RefusedBy: m.RefusedBy, AcceptErrors: m.Failed,
+	}
+	for _, l := range m.Listeners {
+		status.AcceptedBy = append(status.AcceptedBy, AcceptedStatus(l))
 	}
 	for slot := range s.slots.all() {
 		c := m.Workers[slot.number]

@@ -95,6 +95,9 @@ func (w *watchedCounters) until(what string, ok func(master.Status) bool) master
 		for reason, n := range status.RestartsBy {
 			totals["restarts "+reason] = n
 		}
+		for _, l := range status.AcceptedBy {
+			totals["accepted at "+l.Address] = l.Accepted
+		}
 		for name, was := range w.last {
 			if is, there := totals[name]; is < was || !there {
 				w.t.Errorf("%s: %s is %d, was %d", what, name, is, was)

@@ -14,10 +14,11 @@ import (
 // has each subacceptor. A lack of descriptors, or the like, ends nothing: it is logged, and
 // there is a pause.
 type acceptLoop struct {
-	log   hclog.Logger
-	pause backoff.Backoff
-	peer  unix.RawSockaddrAny
-	conns [ipc.MaxConns]acceptedConn
+	log    hclog.Logger
+	counts *acceptCounts
+	pause  backoff.Backoff
+	peer   unix.RawSockaddrAny
+	conns  [ipc.MaxConns]acceptedConn
 }
 
 // acceptedConn is a connection as accept4(2) returns it.
@@ -31,12 +32,23 @@ type acceptedConn struct {
 // until the next call. more is false when nothing waits there any more, or the socket
 // cannot be accepted from now.
 func (a *acceptLoop) take(l *Listener, socket, n int) (conns []acceptedConn, more bool) {
+	conns, more = a.accept(l, socket, n)
+	if len(conns) > 0 && l.count != nil {
+		l.count.accepted.Add(uint64(len(conns)))
+	}
+	return conns, more
+}
+
+func (a *acceptLoop) accept(l *Listener, socket, n int) (conns []acceptedConn, more bool) {
 	conns = a.conns[:0]
 	for range min(n, len(a.conns)) {
 		fd, peer, errno := acceptOne(socket, &a.peer)
 		if errno == 0 {
 			conns = append(conns, acceptedConn{fd, peer})
 			continue
+		}
+		if errno != unix.EAGAIN {
+			a.counts.failed(errno)
 		}
 		switch classify(errno) {
 		case acceptEmpty:

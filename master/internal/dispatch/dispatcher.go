@@ -57,6 +57,7 @@ const Nobody = -1
 // totals are the books of connections that no queue has: what workers that are gone leave,
 // and what never had a worker.
 type totals struct {
+	refusedBy                map[string]uint64  // of those refused: by the limit, as the log names it
 	accepted, refused, moved uint64             // of all connections, whoever has them
 	lost                     uint64             // with workers that died, or with none: beside those in said
 	said                     ipc.Reading        // every kept counter of the workers that are gone

@@ -39,6 +39,7 @@ type acceptGoroutine struct {
 	sockets      []listenSocket // the listeners' own sockets, in their order
 	ready        []*Listener    // with clients waiting, as of the last wait
 	accepts      acceptLoop
+	acceptCounts acceptCounts
 	subacceptors []*subacceptor
 	pending      []pendingConn // from subacceptors, and not yet counted: they wait for room
 	limits       limits
@@ -68,6 +69,7 @@ func newAcceptGoroutine(setup Setup, mail *mailbox.Mailbox[posted], stuck *atomi
 		log: setup.Logger, mail: mail, stuck: stuck, set: set, waker: waker,
 		accepts: acceptLoop{log: setup.Logger}, clock: ipc.NewClock(), atOnce: MostAtOnce(setup.DescriptorLimit),
 	}
+	g.accepts.counts = &g.acceptCounts
 	g.reserve.Size = max(g.atOnce, 2) // a connection with a large state brings two
 	g.dispatcher = dispatcher{log: setup.Logger, maxQueuedTotal: setup.DescriptorLimit / 2, report: setup.Report, watchQueue: g.watchQueue}
 	g.dispatcher.packets.Discard = g.dispatcher.discards.discard

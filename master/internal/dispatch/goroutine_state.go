@@ -15,6 +15,7 @@ func (g *acceptGoroutine) state() State {
 		LastID: g.lastID, Serial: g.serial, Turn: d.turn,
 		Totals: d.totals.state(),
 	}
+	s.Listeners, s.AcceptErrors = g.acceptCounts.read()
 	if b := g.limits.bucket; b.rate > 0 {
 		s.Bucket = &BucketState{b.rate, b.tokens, max(0, time.Since(b.asOf))}
 	}
@@ -79,6 +80,7 @@ func (a *Acceptor) Inherit(s *State, memories map[int]Memory) error {
 	d := &g.dispatcher
 	g.lastID, g.serial, d.turn = s.LastID, s.Serial, s.Turn
 	d.totals = s.Totals.totals()
+	g.acceptCounts.inherit(s.Listeners, s.AcceptErrors)
 	if b := s.Bucket; b != nil && b.Rate == g.limits.bucket.rate {
 		g.limits.bucket.tokens, g.limits.bucket.asOf = min(b.Tokens, float64(b.Rate)), time.Now().Add(-b.Age)
 	}

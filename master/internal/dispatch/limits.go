@@ -87,6 +87,10 @@ func (g *acceptGoroutine) refuse(fd int, peer netip.AddrPort, limit string) {
 	closeConn(fd)
 	g.dispatcher.totals.accepted++
 	g.dispatcher.totals.refused++
+	if g.dispatcher.totals.refusedBy == nil {
+		g.dispatcher.totals.refusedBy = make(map[string]uint64)
+	}
+	g.dispatcher.totals.refusedBy[limit]++
 	if n, due := g.limits.refusals.count(time.Now()); due {
 		g.log.Warn("connections refused", "limit", limit, "count", n, "peer", peer)
 	}

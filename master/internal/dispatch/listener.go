@@ -25,6 +25,8 @@ type Listener struct {
 	FD        int            // the accept goroutine's socket
 	More      []int          // further sockets at the same address, for subacceptors
 	Shared    bool           // it is another process's too, which goes on to listen
+
+	count *listenerCount // set when it is accepted from
 }
 
 // listenSocket is a socket that is accepted from; it is borrowed.
@@ -92,6 +94,7 @@ func (g *acceptGoroutine) closeListeners() {
 func (g *acceptGoroutine) setListeners(listeners []Listener) {
 	g.listeners, g.ready, g.sockets = nil, nil, nil
 	for _, l := range listeners {
+		l.count = g.acceptCounts.of(l.Name, l.Address)
 		g.listeners = append(g.listeners, &l)
 		g.sockets = append(g.sockets, listenSocket{fd: l.FD, listener: &l})
 	}

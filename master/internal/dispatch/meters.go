@@ -1,6 +1,10 @@
 package dispatch
 
-import "github.com/usher-go/usher/ipc"
+import (
+	"maps"
+
+	"github.com/usher-go/usher/ipc"
+)
 
 // Meters are all that is counted, at one moment: by the accept goroutine, and by the workers
 // for people (ipc.Further). No total in it goes down, whatever becomes of a worker.
@@ -8,6 +12,9 @@ type Meters struct {
 	Totals    Totals
 	Workers   map[int]WorkerCounts        // of the living ones, by slot
 	Further   ipc.FurtherReading          // of all workers together, those that are gone included
+	Listeners []ListenerCount             // those in force, and any before them since the start
+	RefusedBy map[string]uint64           // of Totals.Refused: by the limit, as the log names it
+	Failed    map[string]uint64           // errors of accept4(2), by the name of the errno
 	FurtherOf map[int]*ipc.FurtherReading // of the living ones, by slot; of one that keeps nothing, with no row
 }
 
@@ -17,7 +24,7 @@ func (a *Acceptor) Meters() Meters { return a.ask(metersRequest{}).(Meters) }
 // meters is the answer to Meters.
 func (d *dispatcher) meters() Meters {
 	s := d.snapshot()
-	m := Meters{Totals: s.totals, Workers: s.workers, Further: d.totals.further, FurtherOf: make(map[int]*ipc.FurtherReading)}
+	m := Meters{Totals: s.totals, Workers: s.workers, Further: d.totals.further, RefusedBy: maps.Clone(d.totals.refusedBy), FurtherOf: make(map[int]*ipc.FurtherReading)}
 	for _, q := range d.all {
 		q.readFurther()
 		m.Further.AddKept(&q.further)

@@ -104,7 +104,9 @@ func (g *acceptGoroutine) act(request any) (answer any) {
 	case snapshotRequest:
 		return d.snapshot()
 	case metersRequest:
-		return d.meters()
+		m := d.meters()
+		m.Listeners, m.Failed = g.acceptCounts.read()
+		return m
 	case guardRequest:
 		d.guardMoves(r.generation, r.limit)
 	case landingRequest:

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -15,12 +16,14 @@ type State struct {
 	LastID, Serial uint64
 	Turn           int
 	Totals         TotalsState
-	Queues         []QueueState   `json:"Seats"`     // closed ones, and then open ones in the order of candidates
-	PerIP          []byte         `json:"-"`         // records of who counts for the limit of each address: see perip_state.go
-	PerIPMemory    int            `json:"Census"`    // descriptor: of the memfd with PerIP, for whoever writes the state; 0: PerIP is empty
-	PerIPEntries   []PerIPState   `json:"Residents"` // the same, as format 1 has it
-	Pending        []PendingState `json:"Lobby"`
-	Bucket         *BucketState   // nil: accepting had no rate, or an older program wrote this
+	Queues         []QueueState      `json:"Seats"`     // closed ones, and then open ones in the order of candidates
+	PerIP          []byte            `json:"-"`         // records of who counts for the limit of each address: see perip_state.go
+	PerIPMemory    int               `json:"Census"`    // descriptor: of the memfd with PerIP, for whoever writes the state; 0: PerIP is empty
+	PerIPEntries   []PerIPState      `json:"Residents"` // the same, as format 1 has it
+	Pending        []PendingState    `json:"Lobby"`
+	Listeners      []ListenerCount   // an older program writes neither of these two
+	AcceptErrors   map[string]uint64 // by errno
+	Bucket         *BucketState      // nil: accepting had no rate, or an older program wrote this
 }
 
 // TotalsState are the connections of workers that are gone, and of none: by name what
@@ -30,18 +33,19 @@ type TotalsState struct {
 	Accepted, Closed, Refused, Moved, Lost, Cut uint64
 	Counters                                    ipc.Reading
 	Further                                     ipc.FurtherReading
+	RefusedBy                                   map[string]uint64
 }
 
 func (t *totals) state() TotalsState {
 	sum := Totals{Conns: Conns{Lost: t.lost}}
 	sum.addSaid(&t.said)
-	return TotalsState{t.accepted, sum.Closed, t.refused, t.moved, sum.Lost, sum.Cut, t.said, t.further}
+	return TotalsState{t.accepted, sum.Closed, t.refused, t.moved, sum.Lost, sum.Cut, t.said, t.further, maps.Clone(t.refusedBy)}
 }
 
 func (s *TotalsState) totals() totals {
 	said := s.Counters
 	said.Closed, said.Cut = s.Closed+said.Lost, s.Cut
-	return totals{accepted: s.Accepted, refused: s.Refused, moved: s.Moved, lost: s.Lost - said.Lost, said: said, further: s.Further}
+	return totals{accepted: s.Accepted, refused: s.Refused, moved: s.Moved, lost: s.Lost - said.Lost, said: said, further: s.Further, refusedBy: s.RefusedBy}
 }
 
 // BucketState is how many connections the accept rate grants at once.

@@ -39,7 +39,7 @@ func TestStateKnowsEveryField(t *testing.T) {
 			"sent": carried, "drained": carried, "back": carried, "received": carried, "said": carried,
 			"movedIn": carried, "returned": "follows from the queue's", "stuck": "of a dead one: it is not", "failed": "of a dead one: booked by the guard",
 		}},
-		{totals{}, map[string]string{"accepted": carried, "refused": carried, "moved": carried, "lost": carried, "said": carried, "further": carried}},
+		{totals{}, map[string]string{"accepted": carried, "refused": carried, "moved": carried, "lost": carried, "said": carried, "further": carried, "refusedBy": carried}},
 		{perIPLimiter{}, map[string]string{"limit": made, "counts": "follows from entries", "entries": carried}},
 		{dispatcher{}, map[string]string{
 			"log": made, "packets": made, "discards": "closed with the program before", "movedBefore": calm, "guard": calm, "report": made, "batch": calm, "out": calm, "stages": calm,
@@ -53,7 +53,7 @@ func TestStateKnowsEveryField(t *testing.T) {
 		}},
 		{acceptGoroutine{}, map[string]string{
 			"log": made, "mail": made, "stuck": made, "set": made, "waker": made, "events": moment,
-			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "sockets": made, "subacceptors": "as many as there are sockets for", "pending": carried, "ready": moment, "accepts": moment, "clock": made,
+			"dispatcher": carried, "reserve": made, "listeners": "carried by the supervisor", "sockets": made, "subacceptors": "as many as there are sockets for", "pending": carried, "ready": moment, "accepts": moment, "acceptCounts": carried, "clock": made,
 			"lastID": carried, "serial": carried, "atOnce": made, "limits": "made, but for the bucket, which is carried",
 			"scheduling": moment, "coalescing": moment, "timers": moment,
 			"awaited": calm, "ending": calm,

@@ -55,7 +55,7 @@ func newSubacceptor(g *acceptGoroutine) (*subacceptor, error) {
 		return nil, err
 	}
 	return &subacceptor{
-		log: g.log, accepts: acceptLoop{log: g.log}, set: set, waker: waker, notify: g.waker.Wake, clock: g.clock, batch: g.atOnce,
+		log: g.log, accepts: acceptLoop{log: g.log, counts: &g.acceptCounts}, set: set, waker: waker, notify: g.waker.Wake, clock: g.clock, batch: g.atOnce,
 		room: make(chan struct{}, 1),
 	}, nil
 }
