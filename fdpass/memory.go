@@ -110,6 +110,20 @@ func ReadSealed(fd int, limit int64) ([]byte, error) {
 	return b, nil
 }
 
+// SealedSize returns how many bytes are in a memfd that Seal, or another program's like, has
+// made, for who reads it in pieces (pread(2)): they stay as they are. It borrows fd. Errors
+// are those of ReadSealed.
+func SealedSize(fd int, limit int64) (int64, error) {
+	size, err := sizeUnder(fd, sealedSeals)
+	if err == nil && size > limit {
+		err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, size, limit)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("fdpass: sealed memory: %w", err)
+	}
+	return size, nil
+}
+
 // SharedSize returns the size of a memfd that Share, or another program's like, has
 // made: as long as it is mapped, it has that size. It borrows fd. Errors are those of
 // ReadSealed.

@@ -11,7 +11,7 @@ import (
 // MaxMessage is the longest control message, in bytes.
 const MaxMessage = 16 << 10
 
-// Message is one of the control messages below.
+// Message is one of the control messages below, or in ask.go.
 type Message interface {
 	typeName() string // of the field "type"
 	// negative reports whether a number is below zero. All of them are counts or
@@ -83,6 +83,8 @@ type Ready struct {
 	Proxy bool     `json:"proxy,omitempty"`
 	// AccessLog: it can log what it serves, and takes AccessLog.
 	AccessLog bool `json:"access_log,omitempty"`
+	// Asks are the questions that it answers: AskList and the others.
+	Asks []string `json:"asks,omitempty"`
 }
 
 // TicketKeys brings new keys for session tickets to a worker that said TLS, in a memfd
@@ -221,6 +223,12 @@ var parsers = map[string]func([]byte) (Message, error){
 	TicketKeys{}.typeName():     parse[TicketKeys],
 	AccessLog{}.typeName():      parse[AccessLog],
 	AccessLogTaken{}.typeName(): parse[AccessLogTaken],
+	List{}.typeName():           parse[List],
+	Listed{}.typeName():         parse[Listed],
+	Stacks{}.typeName():         parse[Stacks],
+	Profile{}.typeName():        parse[Profile],
+	LogLevel{}.typeName():       parse[LogLevel],
+	Answer{}.typeName():         parse[Answer],
 }
 
 // BringsDescriptor reports whether a descriptor comes with the message, in the same packet:
@@ -233,6 +241,8 @@ func BringsDescriptor(m Message) bool {
 		return true
 	case AccessLog:
 		return m.Format != ""
+	case Answer:
+		return m.Memory
 	}
 	return false
 }

@@ -44,6 +44,25 @@ func goldenMessages() []Message {
 		AccessLog{ID: 1, Format: AccessJSON},
 		AccessLog{ID: 2},
 		AccessLogTaken{ID: 2},
+		Ready{Protocol: 1, Asks: []string{AskList, AskStacks, AskProfile, AskLogLevel}},
+		List{ID: 1, Limit: 10},
+		List{ID: 2, Cursor: 1024, Limit: MaxListed, Listener: "web"},
+		Listed{ID: 1, Cursor: 1024, Connections: []ListedConn{
+			{Position: 3, ID: 1, Listener: "web", Remote: netip.MustParseAddrPort("192.0.2.1:40000"), Local: netip.MustParseAddrPort("192.0.2.2:443"),
+				AgeMS: new(int64(61_000)), IdleMS: new(int64(0)), Held: 8192, Phase: "open", TLS: true, Movable: true, About: "since the first request"},
+			{Position: 1023, ID: 2},
+		}},
+		Listed{ID: 2, Unlisted: 3},
+		Stacks{ID: 3},
+		Profile{ID: 4, Kind: ProfileCPU, Seconds: 10},
+		Profile{ID: 5, Kind: ProfileHeap},
+		Profile{ID: 4},
+		LogLevel{ID: 6, Level: "debug"},
+		LogLevel{ID: 7, Level: LevelDefault},
+		LogLevel{ID: 8},
+		Answer{ID: 3, Memory: true},
+		Answer{ID: 4, Error: "a profile is under way"},
+		Answer{ID: 6, Level: "debug"},
 	}
 	for _, m := range emptyMessages() {
 		if !slices.ContainsFunc(messages, func(other Message) bool { return other.typeName() == m.typeName() }) {
@@ -126,6 +145,16 @@ func TestParseMessage(t *testing.T) {
 		{"no access log any more", `{"type":"access-log","id":3}`, AccessLog{ID: 3}, ""},
 		{"an access log with a negative id", `{"type":"access-log","id":-3}`, nil, "parse access-log"},
 		{"a negative limit", `{"type":"hello","max_conns":-1}`, nil, "negative number"},
+		{"a list without a limit", `{"type":"list","id":3}`, List{ID: 3}, ""},
+		{"a list of fewer than none", `{"type":"list","id":3,"limit":-1}`, nil, "negative number"},
+		{"a list from before the first", `{"type":"list","id":3,"cursor":-1}`, nil, "parse list"},
+		{"an age that is no number", `{"type":"listed","id":3,"connections":[{"age_ms":NaN}]}`, nil, "malformed"},
+		{"a negative age", `{"type":"listed","id":3,"connections":[{"age_ms":-1}]}`, nil, "negative number"},
+		{"a negative idle time", `{"type":"listed","id":3,"connections":[{"idle_ms":-1}]}`, nil, "negative number"},
+		{"fewer bytes than none", `{"type":"listed","id":3,"connections":[{"held":-1}]}`, nil, "negative number"},
+		{"an address that is none", `{"type":"listed","id":3,"connections":[{"remote":"localhost"}]}`, nil, "parse listed"},
+		{"a profile of less than no time", `{"type":"profile","id":3,"kind":"cpu","seconds":-1}`, nil, "negative number"},
+		{"a profile of a kind of the future", `{"type":"profile","id":3,"kind":"sleep"}`, Profile{ID: 3, Kind: "sleep"}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -155,11 +184,12 @@ func TestMessagesAreBounded(t *testing.T) {
 
 // What comes with a message is known from the message alone.
 func TestWhatBringsADescriptor(t *testing.T) {
-	for _, m := range append(emptyMessages(), Hello{TLS: true}, AccessLog{ID: 1, Format: AccessJSON}, Unknown{Type: "sing"}) {
+	for _, m := range append(emptyMessages(), Hello{TLS: true}, AccessLog{ID: 1, Format: AccessJSON}, Answer{ID: 1, Memory: true}, Unknown{Type: "sing"}) {
 		hello, isHello := m.(Hello)
 		_, isKeys := m.(TicketKeys)
 		access, isAccess := m.(AccessLog)
-		if got, want := BringsDescriptor(m), isKeys || isHello && hello.TLS || isAccess && access.Format != ""; got != want {
+		answer, isAnswer := m.(Answer)
+		if got, want := BringsDescriptor(m), isKeys || isHello && hello.TLS || isAccess && access.Format != "" || isAnswer && answer.Memory; got != want {
 			t.Errorf("%#v brings a descriptor: %t, want %t", m, got, want)
 		}
 	}
@@ -189,7 +219,7 @@ func FuzzParseMessage(f *testing.F) {
 			return // escaping made it too long
 		}
 		got, err := ParseMessage(again)
-		if err != nil || !cmp.Equal(got, m, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Prefix{})) {
+		if err != nil || !cmp.Equal(got, m, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Prefix{}, netip.AddrPort{})) {
 			t.Fatalf("%s became %#v, then %s, then %#v, %v", b, m, again, got, err)
 		}
 	})
