@@ -22,6 +22,7 @@ func (l *loop) adopt(e *ipc.Envelope, fd int) *Conn {
 		state:  newState(begins, 0),
 	}
 	l.table.add(c)
+	*l.table.since(c.index) = sinceOf(e.Accepted)
 	l.dialer.closed = false // its session may dial, though a drain has closed the dialer before
 	if begins == phaseOpen {
 		c.setIdle(l.idleMS)

@@ -65,6 +65,13 @@ func (c *Conn) callClose(session CloseSession, cause error) {
 	session.Close(c, cause)
 }
 
+// callAbout is for an answer to an operator: a panic is logged, and ends nothing.
+func (c *Conn) callAbout(session AboutSession) (about string) {
+	var err error // contain has logged it
+	defer c.contain("About", &err)
+	return session.About(c)
+}
+
 func (c *Conn) callAfter(f func()) (err error) {
 	defer c.contain("After", &err)
 	f()

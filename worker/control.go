@@ -154,6 +154,30 @@ func (c *control) send(m ipc.Message) {
 	c.backlog = append(c.backlog, packet)
 }
 
+// sendBringing sends a message with a copy of the descriptor that it brings, which is borrowed. It
+// waits for room, but not beyond close, and is for goroutines of their own. Errors: the kernel takes no
+// more descriptors now.
+func (c *control) sendBringing(m ipc.Message, fd int) error {
+	packet, err := ipc.EncodeMessage(m)
+	if err != nil {
+		panic(err) // nothing here is near the bound
+	}
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return nil // closed: nobody listens
+	}
+	var sender fdpass.Sender
+	var sent error
+	_ = raw.Write(func(control uintptr) (done bool) { // it fails after close
+		sent = sender.Send(int(control), packet, []int{fd})
+		return sent != fdpass.ErrWouldBlock
+	})
+	if sent == fdpass.ErrWouldBlock || sent == fdpass.ErrPeerClosed {
+		return nil // likewise
+	}
+	return sent
+}
+
 // sendBacklog sends what is in the backlog, waiting for room, until it is empty.
 func (c *control) sendBacklog() {
 	for packet, ok := c.nextPacket(); ok; packet, ok = c.nextPacket() {

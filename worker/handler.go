@@ -19,7 +19,8 @@ func (f OpenFunc) Open(c *Conn) (Session, error) { return f(c) }
 // called on the loop's goroutine, never one within another, and must not block.
 //
 // A session may also implement any of [EOFSession], [CloseSession], [DrainSession],
-// [LowSession], [MovableSession] and [LeaveSession]; each says what that changes.
+// [LowSession], [MovableSession], [LeaveSession] and [AboutSession]; each says what that
+// changes.
 type Session interface {
 	// Data is given the input that no earlier call has consumed, and returns
 	// how many bytes it consumed, from the front. The rest comes again when more
@@ -64,6 +65,16 @@ type DrainSession interface {
 	// worker drains is asked right after Open. A session without this method stays until its peer
 	// ends it, or the drain's deadline comes.
 	Drain(c *Conn)
+}
+
+// AboutSession is a Session that has something to say of itself to an operator who lists
+// connections (usher connections).
+type AboutSession interface {
+	Session
+	// About is called when the connection is listed. It returns a few words, such as the
+	// name of a user or what is being done; what is beyond 256 bytes, or is no UTF-8, is cut.
+	// It must be quick, and change nothing.
+	About(c *Conn) string
 }
 
 // LowSession is a Session that produces as fast as its peer reads.

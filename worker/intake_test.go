@@ -25,7 +25,8 @@ func TestReady(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newRigWith(t, ipc.Hello{Protocol: ipc.Version, MaxConns: test.maxConns}, worker.DataFunc(echo))
-			want := ipc.Ready{Protocol: ipc.Version, Capacity: test.want, Moves: true, Closes: true, Proxy: true, AccessLog: true}
+			want := ipc.Ready{Protocol: ipc.Version, Capacity: test.want, Moves: true, Closes: true, Proxy: true, AccessLog: true,
+				Asks: []string{ipc.AskList, ipc.AskStacks, ipc.AskProfile, ipc.AskLogLevel}}
 			if !reflect.DeepEqual(s.ready, want) {
 				t.Errorf("got %+v, want %+v", s.ready, want)
 			}

@@ -21,9 +21,11 @@ import (
 //	mover     the queue, as far as connections leave by it
 //	capacity  how many connections there is room for
 //	drain     the way to the end
+//	lister    connections, for an operator who wants to see them
+//	questions what else an operator wants to know
 //	kind      what depends on whether the connections are sessions or streams
 //
-// All of it belongs to the loop's goroutine, except for control, for hear and terminate,
+// All of it belongs to the loop's goroutine, except for control, questions, for hear and terminate,
 // which make orders for the loop (orders.go), and for what does not change. The loop does
 // not know its member: it has the ledger, and two functions (loop.go).
 type member struct {
@@ -39,7 +41,9 @@ type member struct {
 	mover    mover
 	capacity capacity
 	drain    drain
+	lister   lister
 
+	questions *questions
 	streaming int           // open connections of streams
 	lookAt    time.Duration // when the kind is to look for closed connections, or never
 	stopped   bool          // the master has said stop
@@ -102,6 +106,8 @@ func newMember(e endpoint, h Handler, o options) (*member, error) {
 	m.intake = intake{member: m, fd: e.queue, clock: ipc.NewClock(), retry: never}
 	m.mover = mover{member: m, retry: never, version: o.stateVersion}
 	m.drain = drain{member: m, deadline: never}
+	m.lister = lister{member: m, clock: m.intake.clock}
+	m.questions = newQuestions(m.control, o.log)
 	l.obey, l.serveOther, l.ledger, l.leaves = m.obey, m.serveOther, &m.ledger, m.mover.release
 	l.loosened = m.loosened
 	l.refusals.ledger = &m.ledger
@@ -151,7 +157,8 @@ func (m *member) loosened() {
 
 // ready is what the member says when it is. protos are those that it offers by ALPN.
 func (m *member) ready(protos []string) ipc.Ready {
-	r := ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(m.handler), Closes: true, Proxy: true, AccessLog: true}
+	r := ipc.Ready{Protocol: ipc.Version, Capacity: m.capacity.accepted, Moves: movable(m.handler), Closes: true, Proxy: true, AccessLog: true,
+		Asks: []string{ipc.AskList, ipc.AskStacks, ipc.AskProfile, ipc.AskLogLevel}}
 	if m.loop.transports.credentials != nil {
 		r.TLS, r.ALPN = true, protos
 	}
@@ -218,7 +225,7 @@ func (m *member) turn(mayWait bool) error {
 // nextDeadline returns when the member has something to do by the clock, beside the
 // loop, or never.
 func (m *member) nextDeadline() time.Duration {
-	return min(m.drain.next(), m.intake.next(), m.mover.next(), m.lookAt)
+	return min(m.drain.next(), m.intake.next(), m.mover.next(), m.lister.next(), m.lookAt)
 }
 
 // expire acts on what is due, of the member's parts.
@@ -233,6 +240,9 @@ func (m *member) expire(now time.Duration) {
 	m.loop.settle()
 	if m.mover.retry <= now {
 		m.mover.move()
+	}
+	if m.lister.next() <= now {
+		m.lister.list()
 	}
 }
 
@@ -271,6 +281,7 @@ func (m *member) end() {
 	m.intake.drop()
 	m.loop.end()
 	m.kind.end()
+	m.questions.end()
 	close(m.ended)
 }
 

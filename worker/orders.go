@@ -17,6 +17,8 @@ type (
 	}
 	// moveOrder comes from the master: see ipc.Move.
 	moveOrder ipc.Move
+	// listOrder comes from the master: see ipc.List.
+	listOrder ipc.List
 	// terminateOrder says that this process was asked to end, and not by the master.
 	terminateOrder struct{}
 	// returnedOrder says that the function of a Streams handler has returned.
@@ -30,6 +32,7 @@ type (
 
 func (drainOrder) order()          {}
 func (moveOrder) order()           {}
+func (listOrder) order()           {}
 func (terminateOrder) order()      {}
 func (returnedOrder) order()       {}
 func (listenerClosedOrder) order() {}
@@ -58,6 +61,10 @@ func (m *member) hear(message ipc.Message, fd int) {
 		l.orders.Put(drainOrder{deadline, message.Mode == ipc.DrainMove})
 	case ipc.Move:
 		l.orders.Put(moveOrder(message))
+	case ipc.List:
+		l.orders.Put(listOrder(message))
+	case ipc.Stacks, ipc.Profile, ipc.LogLevel:
+		m.questions.answer(message)
 	case ipc.Stop:
 		l.orders.Put(stopOrder{})
 		select {
@@ -87,6 +94,8 @@ func (m *member) obey(o order) {
 		m.drain.begin(o.deadline, o.move)
 	case moveOrder:
 		m.obeyMove(ipc.Move(o))
+	case listOrder:
+		m.lister.put(ipc.List(o))
 	case stopOrder:
 		m.stopped = true
 	case terminateOrder:

@@ -98,7 +98,8 @@ func (p *parcel) pack(c *Conn) bool {
 	if f.wrapped {
 		defer clear(p.state) // the packet, or a memfd, has it
 	}
-	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener, Transport: c.origin.number}
+	envelope := ipc.Envelope{ID: c.id, Remote: c.RemoteAddr(), Local: c.origin.local, Listener: c.origin.listener, Transport: c.origin.number,
+		Accepted: l.table.since(c.index).accepted()}
 	if len(p.state) > ipc.MaxState {
 		return p.freezeLarge(c, &envelope)
 	}
