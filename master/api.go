@@ -31,6 +31,13 @@ import (
 //	                  another slot, serves in the place of that process
 //	POST /v1/workers/SLOT/drain    as scale by -1, of that slot; answers {"slot":0,"workers":3,…}
 //	GET  /v1/events   every transition, as server-sent events: see eventstream.go
+//	GET  /v1/config   an InForce
+//	GET  /v1/connections?worker=&listener=&limit=&cursor=   Connections
+//	GET  /v1/log-level   LogLevels
+//	POST /v1/log-level   {"level":"debug"}, worker or master optional; answers as GET does
+//	GET  /v1/workers/SLOT/stacks, /v1/master/stacks   text
+//	GET  /v1/workers/SLOT/profile?kind=&seconds=, /v1/master/profile   for go tool pprof
+//	                  or go tool trace
 //
 // scale, move, reload, restart and drain answer besides what became of the connections of workers
 // that left: {"moved":5,"drained":0,"staying":1,"lost":0}, and "incomplete", which
@@ -38,9 +45,12 @@ import (
 //
 // Its methods run on the goroutine of each request: they send the supervisor a value of
 // requests.go, and wait for the answer.
-type api struct{ supervisor *supervisor }
+type api struct {
+	supervisor *supervisor
+	lists      chan struct{} // a value for each list of connections that is being made
+}
 
-func newAPI(s *supervisor) http.Handler { return api{s}.endpoints().mux }
+func newAPI(s *supervisor) http.Handler { return api{s, make(chan struct{}, maxLists)}.endpoints().mux }
 
 func (a api) endpoints() *endpoints {
 	e := newEndpoints()
@@ -54,6 +64,11 @@ func (a api) endpoints() *endpoints {
 
 		"POST /v1/workers/{slot}/restart": a.restart,
 		"POST /v1/workers/{slot}/drain":   a.drain,
+
+		"GET /v1/config":      a.inForce,
+		"GET /v1/connections": a.connections,
+		"GET /v1/log-level":   a.getLogLevel,
+		"POST /v1/log-level":  a.setLogLevel,
 	} {
 		e.handle(pattern, func(w http.ResponseWriter, r *http.Request) {
 			r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
@@ -63,6 +78,10 @@ func (a api) endpoints() *endpoints {
 	}
 	e.handle("POST /v1/upgrade", a.upgrade)
 	e.handle("GET /v1/events", a.events)
+	e.handle("GET /v1/workers/{slot}/stacks", a.stacks)
+	e.handle("GET /v1/workers/{slot}/profile", a.profile)
+	e.handle("GET /v1/master/stacks", a.masterStacks)
+	e.handle("GET /v1/master/profile", a.masterProfile)
 	return e
 }
 

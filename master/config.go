@@ -147,6 +147,9 @@ type Config struct {
 	AccessLogFormat string
 	// LogLevel is set on Logger at a reload that changes it.
 	LogLevel hclog.Level
+	// Settings are what GET /v1/config answers, for an operator: what was set, and where.
+	// The master itself does not look at them; none: it answers an empty list.
+	Settings []Setting
 	// Reread returns the configuration anew, for a reload, given the one that is in
 	// force; nil: it never changes. It is called from one of the master's goroutines.
 	Reread func(inForce *Config) (Config, error)

@@ -25,7 +25,7 @@ func TestControlPageHasEveryEndpoint(t *testing.T) {
 	for line := range strings.Lines(string(text)) {
 		rest, ok := strings.CutPrefix(line, "| `")
 		row, _, _ := strings.Cut(rest, "`")
-		if ok && !there[row] {
+		if ok && strings.Contains(row, " /") && !there[row] {
 			t.Errorf("a row of %s, which there is not", row)
 		}
 	}

@@ -1,8 +1,10 @@
 package master
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -34,6 +36,7 @@ type fakeMaster struct {
 	mute      bool                // those started from now on never say ready
 	moves     bool                // they can move connections
 	noAccess  bool                // they write no access log
+	asks      []string            // the questions that they answer
 	proxy     bool                // they read PROXY headers
 	failKeys  error               // telling them ticket keys fails with this
 	failStart error               // starting one fails with this
@@ -80,6 +83,7 @@ type fakeWorker struct {
 	stubborn    bool                    // does not exit when told to drain
 	deaf        bool                    // does not answer when told to move
 	gave        bool                    // it has said that it gave all
+	level       atomic.Value            // a string: of its log
 }
 
 // newFakeMaster starts a supervisor whose workers cannot move connections.
@@ -203,6 +207,7 @@ func (fm *fakeMaster) launch(o child.Spec) (process, error) {
 	}
 	fm.nextPID++
 	w := &fakeWorker{pid: fm.nextPID, spec: o, fm: fm}
+	w.level.Store("info")
 	fm.live[w.pid] = w
 	if o.Hello.TLS {
 		w.take(o.Memory, credentials.Decode)
@@ -228,6 +233,18 @@ func (w *fakeWorker) Tell(m ipc.Message) error {
 	}
 	w.fm.obey(w, m)
 	return nil
+}
+
+// Ask answers a question for a log level; it can answer no other.
+func (w *fakeWorker) Ask(_ context.Context, q ipc.Question) (m ipc.Message, memory *os.File, bytes int64, err error) {
+	switch level := q.(ipc.LogLevel).Level; level {
+	case "":
+	case ipc.LevelDefault:
+		w.level.Store("info")
+	default:
+		w.level.Store(level)
+	}
+	return ipc.Answer{Level: w.level.Load().(string)}, nil, 0, nil
 }
 
 func (w *fakeWorker) TellAccessLog(m ipc.AccessLog, file int) error {
@@ -277,7 +294,7 @@ func (w *fakeWorker) say(m ipc.Message) { w.fm.inbox.Put(child.Said{ID: w.spec.I
 
 // ready is what a worker says that is.
 func (w *fakeWorker) ready() {
-	w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: w.fm.moves, TLS: w.keys != nil, Proxy: w.fm.proxy, AccessLog: !w.fm.noAccess})
+	w.say(ipc.Ready{Protocol: ipc.Version, Closes: true, Moves: w.fm.moves, TLS: w.keys != nil, Proxy: w.fm.proxy, AccessLog: !w.fm.noAccess, Asks: w.fm.asks})
 }
 
 // obey is what a worker does that is told something.

@@ -206,6 +206,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 	s.log.Info("worker ready", "slot", slot.number, "generation", slot.generation, "pid", slot.pid())
 	s.giveTicketKeys() // which may have changed since its hello
 	s.accessReady(slot)
+	s.levelReady(slot)
 }
 
 // openQueues has the ready workers of the generation that serves be given connections:

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master/internal/dispatch"
 	"github.com/usher-go/usher/master/internal/listen"
@@ -172,11 +171,9 @@ func (s *supervisor) switchOver() {
 	r, old := s.reload, s.wanted(s.generation)
 	r.stage, s.generation = reloadMoving, r.generation
 	r.account = s.openAccount(old)
-	if r.config.LogLevel != hclog.NoLevel && r.config.LogLevel != s.config.LogLevel {
-		s.log.SetLevel(r.config.LogLevel)
-	}
 	before := s.config
 	s.config = r.config
+	s.levelReloaded(before.LogLevel)
 	s.switchTicketKeys(before.tls)
 	s.switchAccessLog(before.access)
 	s.openQueues()

@@ -7,6 +7,9 @@ type (
 	measureRequest struct{ answer chan<- measures }
 	logsRequest    struct{ answer chan<- logsAnswer }
 
+	// Others are in the files of what they are about: inForceRequest, logLevelRequest.
+	workersRequest struct{ answer chan<- []askable }
+
 	// scaleRequest is answered by scaling when the workers are there.
 	scaleRequest struct {
 		scaling *scaling
@@ -42,6 +45,12 @@ func (s *supervisor) request(message any) bool {
 		m.answer <- s.measure()
 	case logsRequest:
 		s.reopenLogs(m.answer)
+	case workersRequest:
+		m.answer <- s.askables()
+	case inForceRequest:
+		m.answer <- s.inForce()
+	case logLevelRequest:
+		s.logLevel(m)
 	case scaleRequest:
 		to := s.target
 		if m.by != nil {

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"context"
+	"os"
 	"slices"
 	"time"
 
@@ -32,6 +34,7 @@ type supervisor struct {
 	processes processes
 	secrets   secrets
 	access    accessLogs
+	levels    levels
 
 	notifier notifier
 	sampling sampling
@@ -80,6 +83,7 @@ func newSupervisor(config *Config, events *eventLog, d acceptor, p processes, sl
 		config: config, events: events, log: events.logger(config.Logger, hclog.Trace), dispatch: d, processes: p,
 		started: time.Now(), generation: 1, target: config.Workers, programs: make(map[int]*child.Program),
 		notifier: newNotifier(), sampling: sampling{sleeper: sleeper}, hupFilter: newHUPFilter(),
+		levels:        levels{first: config.Logger.GetLevel()},
 		rebindControl: func() {},
 		wake:          make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -109,6 +113,7 @@ type process interface {
 	Tell(ipc.Message) error
 	TellKeys(memory int) error                     // borrowed
 	TellAccessLog(m ipc.AccessLog, file int) error // likewise
+	Ask(ctx context.Context, q ipc.Question) (m ipc.Message, memory *os.File, bytes int64, err error)
 	StderrTail() string
 	LeftOthers() bool
 	HangUp()

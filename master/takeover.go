@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/internal/logfile"
 	"github.com/usher-go/usher/ipc"
@@ -248,6 +249,10 @@ func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard
 	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
 	s.lastMove, s.access.last, s.lastReload, s.reloads = state.LastMove, state.LastAccess, state.LastReload, state.Reloads
 	s.started, s.restartsBy = startedAt(state.Started), state.Restarts
+	s.levels.workers = state.WorkersLogLevel
+	if level := hclog.LevelFromString(state.LogLevel); level != hclog.NoLevel {
+		s.setLevel(level)
+	}
 	for i := range state.Slots {
 		from := &state.Slots[i]
 		slot := from.slot(s.config)

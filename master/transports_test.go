@@ -70,6 +70,7 @@ func TestTransportsFitIntoHello(t *testing.T) {
 	if err := config.Check(); err != nil {
 		t.Fatal(err)
 	}
+	config.FillIn()
 	s := newSupervisor(&config, new(eventLog), nil, processes{}, goSleeper())
 	if err := s.numberTransports(&config); err != nil {
 		t.Fatal(err)
@@ -105,6 +106,7 @@ func TestTooManyTransports(t *testing.T) {
 	if err := errors.Join(before.checkNumbers(), after.checkNumbers()); err != nil {
 		t.Fatal(err)
 	}
+	before.FillIn()
 	s := newSupervisor(&before, new(eventLog), nil, processes{}, goSleeper())
 	for _, address := range before.addresses() {
 		s.listeners = append(s.listeners, &listen.Listener{From: address})

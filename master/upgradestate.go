@@ -54,6 +54,7 @@ type upgradeState struct {
 	LastAccess                     uint64        // the id of the last access-log
 	LastReload                     *ReloadStatus // nil: there was none
 	Reloads                        reloadCounts
+	LogLevel, WorkersLogLevel      string // that were asked for; empty: none was
 	LastEvent                      uint64 // the id of the latest event; 0: an older program wrote this
 	Events                         []byte `json:"-"` // those that are kept: see eventLog.state
 	// EventsMemory is a descriptor: of the memfd with Events; 0: there are none.

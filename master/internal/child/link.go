@@ -15,6 +15,7 @@ type link struct {
 	control control
 	stderr  *stderrTail
 	owner   func(Event)
+	asks    asks
 
 	mu      sync.Mutex
 	paused  bool
@@ -25,7 +26,7 @@ type link struct {
 
 // newLink takes ownership of both ends. It begins paused.
 func newLink(id ID, c control, stderr *stderrTail, owner func(Event)) *link {
-	return &link{id: id, control: c, stderr: stderr, owner: owner, paused: true}
+	return &link{id: id, control: c, stderr: stderr, owner: owner, asks: newAsks(), paused: true}
 }
 
 // resume begins to read, or goes on.
@@ -45,7 +46,7 @@ func (l *link) read() {
 	l.hearing = done
 	go func() {
 		defer close(done)
-		hear(l.control, l.id, l.owner)
+		l.hear(new(inbox))
 	}()
 }
 
@@ -86,7 +87,8 @@ func (l *link) reaped(status unix.WaitStatus) {
 		l.stop()
 		l.over = true
 		l.mu.Unlock()
-		hear(remains(l.control.File), l.id, l.owner)
+		l.hearRest(new(inbox))
+		l.asks.end()
 		l.stderr.end()
 		l.owner(Exited{l.id, status})
 	}()

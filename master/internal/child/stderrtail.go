@@ -108,17 +108,19 @@ func (t *stderrTail) end() {
 	t.say()
 }
 
-// remains returns what is in a pipe or a packet socket and was not read yet, of
+// remains returns what is in a pipe and was not read yet: see unread.
+func remains(f *os.File) io.Reader { return io.LimitReader(f, int64(unread(f))) }
+
+// unread returns how many bytes are in a pipe or a packet socket and were not read yet, of
 // which nothing else may read meanwhile. Of a process that was reaped it is all
 // that there will be, though one that it left behind may hold the other end, and
-// go on writing. Reading does not block.
-func remains(f *os.File) io.Reader {
+// go on writing. To read so many does not block.
+func unread(f *os.File) (n int) {
 	_ = f.SetReadDeadline(time.Time{}) // a pipe or a socket has deadlines
-	n := 0
 	if raw, err := f.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }) // FIONREAD by another name; 0 if closed
 	}
-	return io.LimitReader(f, int64(n))
+	return n
 }
 
 // String returns the lines that are kept. Only after end.
