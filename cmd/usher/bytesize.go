@@ -36,3 +36,13 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("expected a size such as 512MiB but got %q", text)
 }
+
+// String writes it with the largest unit that leaves a whole number.
+func (b byteSize) String() string {
+	for shift := 40; shift > 0; shift -= 10 {
+		if n := int64(b) >> shift; n != 0 && n<<shift == int64(b) {
+			return fmt.Sprintf("%d%ciB", n, " KMGT"[shift/10])
+		}
+	}
+	return strconv.FormatInt(int64(b), 10)
+}

@@ -17,12 +17,29 @@ const answerTimeout = 10 * time.Second
 
 // get asks the master behind a control socket what it knows.
 func get(control, path string) ([]byte, error) {
+	return getWithin(answerTimeout, control, path)
+}
+
+// getWithin is get for what takes its time.
+func getWithin(timeout time.Duration, control, path string) ([]byte, error) {
 	conn, err := dialMaster(control)
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(answerTimeout)) // a socket has deadlines
+	_ = conn.SetDeadline(time.Now().Add(timeout)) // a socket has deadlines
 	return exchange(conn, http.MethodGet, path, nil)
+}
+
+// getInto is get for an answer in JSON.
+func getInto(control, path string, answer any) error {
+	body, err := get(control, path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return fmt.Errorf("the master's answer: %w", err)
+	}
+	return nil
 }
 
 // post asks the master behind a control socket to do something, and fills

@@ -34,6 +34,7 @@ var topics = []topic{
 	{"limits", "operations.md", "Limits", "what bounds the number of connections"},
 	{"trouble", "operations.md", "When something is wrong", "what one sees, and what to do"},
 	{"exit-status", "operations.md", "Exit status", "what the exit status of serve says"},
+	{"control", "control.md", "", "asking a running server by HTTP, for programs"},
 	{"workers", "workers.md", "", "writing a worker in Go"},
 	{"web", "web.md", "", "serving HTTP"},
 	{"tls", "tls.md", "", "certificates, session tickets, PROXY headers"},

@@ -38,6 +38,13 @@ type cli struct {
 	Events  eventsCommand  `cmd:"" help:"Show what has happened to a running server, and what happens."`
 	TLS     tlsCommands    `cmd:"" name:"tls" help:"Make certificates for trying."`
 	Logs    logsCommands   `cmd:"" help:"What a running server is to do with its log file."`
+
+	Connections connectionsCommand `cmd:"" help:"List a running server's connections."`
+	Config      configCommand      `cmd:"" help:"Show the settings that are in force, and where each is from."`
+	LogLevel    logLevelCommand    `cmd:"" help:"Show or change how much a running server and its workers log."`
+	Stacks      stacksCommand      `cmd:"" help:"Print what the goroutines of a worker, or of the master, are doing."`
+	Profile     profileCommand     `cmd:"" help:"Make a profile of a worker, or of the master."`
+
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Help    helpCommand    `cmd:"" help:"Explain a topic, such as signals or reload, or a setting."`
 	Man     manCommand     `cmd:"" help:"Print a manual page: usher man | man -l -"`

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 )
 
@@ -18,4 +21,13 @@ func (f resultFlag) print(answer any, text string) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(answer)
+}
+
+// printBy prints an answer by a function, or the answer itself as JSON.
+func (f resultFlag) printBy(answer any, lines func(w io.Writer) error) error {
+	if f.JSON {
+		return f.print(answer, "")
+	}
+	w := bufio.NewWriter(os.Stdout)
+	return errors.Join(lines(w), w.Flush())
 }

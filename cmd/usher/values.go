@@ -92,6 +92,7 @@ func (r *reading) config(s *sources) (master.Config, error) {
 	config.Version = version()
 	config.Directory = r.directory
 	config.Carry = s.origin.pack(r.file.text)
+	config.Settings = r.inForce(&config)
 	return config, r.locate(config.Check())
 }
 
