@@ -44,6 +44,9 @@ func TestFurtherLayout(t *testing.T) {
 // Whatever stands anywhere, what is made of it is within its limit, none that is kept goes
 // down, and what a worker does not keep is not there.
 func TestEveryFurtherCounterIsBounded(t *testing.T) {
+	for _, row := range FurtherRows() {
+		t.Logf("row %s", row.Name)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 1000), rapid.Just[uint64](math.MaxUint64))
 		block := new(FurtherCounters)
