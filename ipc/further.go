@@ -23,7 +23,7 @@ import (
 //
 // T is atomic.Uint64 in the shared memory (FurtherCounters), and uint64 in a FurtherReading.
 type Further[T any] struct {
-	Kept            T `kind:"bookkeeping" unit:"bytes" help:"how many bytes of this block, from its beginning, this worker keeps: the end of the last row that it knows. 0: none. Write it before 'ready'"`
+	Kept            T `kind:"bookkeeping" unit:"bytes" help:"how many bytes of this block, from its beginning, this worker keeps: the end of the last row that it knows. 0: none"`
 	BytesReceived   T `kind:"counter" unit:"bytes" help:"read from the sockets of its connections, as they come: with TLS, of records"`
 	BytesSent       T `kind:"counter" unit:"bytes" help:"taken by the sockets of its connections, likewise"`
 	Reads           T `kind:"counter" unit:"reads" help:"reads from connections that brought bytes"`

@@ -94,7 +94,7 @@ type WorkerStatus struct {
 	MovedOut    uint64 `json:"moved_out"`
 	Restarts    int    `json:"restarts"` // of the slot
 	// Counters are what else the worker counts, by the names of PROTOCOL.md, each bounded
-	// by what can be; of one that keeps no scoreboard there are none.
+	// by what can be; those that it does not keep are absent.
 	Counters map[string]uint64 `json:"counters,omitempty"`
 	// What its process has used; absent where /proc does not say.
 	UptimeSeconds *float64 `json:"uptime_s,omitempty"`
@@ -108,12 +108,14 @@ type WorkerStatus struct {
 }
 
 // listed returns the counters that status lists, by name: all that the worker keeps, or of
-// those the ones that are kept when it dies. further may be nil.
+// those the ones that are kept when it dies. Either may be nil: it keeps none of them.
 func listed(reading *ipc.Reading, further *ipc.FurtherReading, keptOnly bool) map[string]uint64 {
 	values := make(map[string]uint64)
-	for row, value := range reading.All() {
-		if row.Listed && (row.Kept() || !keptOnly) {
-			values[row.Name] = value
+	if reading != nil {
+		for row, value := range reading.All() {
+			if row.Listed && (row.Kept() || !keptOnly) {
+				values[row.Name] = value
+			}
 		}
 	}
 	if further != nil {
@@ -154,7 +156,7 @@ func (s *supervisor) statusOf(m *dispatch.Meters) Status {
 		if slot.ready.Moves {
 			staying = min(staying, int(c.Said.Staying))
 		}
-		var own map[string]uint64
+		own := listed(nil, m.FurtherOf[slot.number], false)
 		var accepts *float64
 		if c.Said.Sequence != 0 {
 			own = listed(&c.Said, m.FurtherOf[slot.number], false)
