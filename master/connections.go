@@ -135,7 +135,7 @@ func (a api) connections(r *http.Request) (any, error) {
 func (q *listQuery) ask(ctx context.Context, workers []askable) *Connections {
 	all := &Connections{Connections: []Connection{}}
 	for len(workers) > 0 && ctx.Err() == nil {
-		now := workers[:min(listedTogether, len(workers))]
+		now := workers[:q.together(workers, q.limit-len(all.Connections))]
 		answers := make([]listing, len(now))
 		var asked sync.WaitGroup
 		for i := range now {
@@ -158,6 +158,16 @@ func (q *listQuery) ask(ctx context.Context, workers []askable) *Connections {
 		}
 	}
 	return all
+}
+
+// together returns how many of the workers are to be asked at a time: no more than are likely
+// to be needed for so many connections.
+func (q *listQuery) together(workers []askable, wanted int) (n int) {
+	for n < min(listedTogether, len(workers)) && (wanted > 0 || q.listener != "") {
+		wanted -= workers[n].connections
+		n++
+	}
+	return n
 }
 
 // add adds what a worker has said, and reports whether it has more.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,6 +177,32 @@ func TestConnectionsWithoutClient(t *testing.T) {
 			t.Errorf("it went on for %v", took)
 		}
 	})
+}
+
+// Workers whose connections are not needed are not asked.
+func TestConnectionsAskFewWorkers(t *testing.T) {
+	var asked atomic.Int32
+	crowded := lister{list: func(context.Context, ipc.List) (listed ipc.Listed, _ error) {
+		asked.Add(1)
+		listed.Connections = make([]ipc.ListedConn, 5)
+		return listed, nil
+	}}
+	workers := workersOf(crowded, crowded, crowded, crowded, crowded) // each has 5
+	for _, test := range []struct {
+		q    listQuery
+		want int32
+	}{
+		{listQuery{worker: -1, limit: 1}, 1},
+		{listQuery{worker: -1, limit: 5}, 1},
+		{listQuery{worker: -1, limit: 6}, 2},
+		{listQuery{worker: -1, limit: 100}, 5},
+		{listQuery{worker: -1, limit: 1, listener: "web"}, 5},
+	} {
+		asked.Store(0)
+		if test.q.ask(t.Context(), workers); asked.Load() != test.want {
+			t.Errorf("%+v: %d were asked, want %d", test.q, asked.Load(), test.want)
+		}
+	}
 }
 
 func TestParseListQuery(t *testing.T) {
