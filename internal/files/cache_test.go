@@ -65,6 +65,25 @@ func TestChangesAreSeen(t *testing.T) {
 	}
 }
 
+// Who is the first to ask when a file is no longer fresh looks, while the others have what
+// there was; from then on all have the new one, at once.
+func TestTheFirstLooks(t *testing.T) {
+	s := newSite(t, Options{})
+	s.write("a.txt", "first text")
+	s.ask(request("GET", "/a.txt"))
+	must(t, os.Remove(filepath.Join(s.dir, "a.txt")))
+	s.write("a.txt", "other text")
+	s.now += freshAge
+	for _, ask := range []struct {
+		who    string
+		inline bool
+	}{{"the first", false}, {"the second", true}} {
+		if _, body, inline := s.ask(request("GET", "/a.txt")); body != "other text" || inline != ask.inline {
+			t.Errorf("%s: %q, inline %v", ask.who, body, inline)
+		}
+	}
+}
+
 // A small file that is rewritten in its place is seen at once: it is no longer as long.
 func TestRewrittenInPlace(t *testing.T) {
 	for _, text := range []string{"short", "much longer than it was", ""} {

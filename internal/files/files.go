@@ -120,7 +120,7 @@ func (h *Handler) ServeInline(w http.ResponseWriter, r *http.Request) (served bo
 		return false
 	}
 	defer res.release()
-	return res.isCurrent(now) && h.answer(w, r, res)
+	return res.isCurrent(now, &res.sent) && h.answer(w, r, res)
 }
 
 // ServeHTTP answers a request. It waits for the disk, and for the client.
@@ -157,7 +157,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // find returns what a name stands for, held for the caller.
 func (h *Handler) find(name string) (*resource, error) {
 	res := h.cache.get(name, h.clock())
-	if res != nil && res.isCurrent(h.clock()) {
+	if res != nil && res.isCurrent(h.clock(), &res.looking) {
 		return res, nil
 	}
 	h.opening <- struct{}{}

@@ -20,7 +20,8 @@ type resource struct {
 
 	holders atomic.Int32
 	checked atomic.Int64 // when it was last found to be what is on the disk, by the handler's clock; in nanoseconds
-	claimed atomic.Int64 // the value of checked for which somebody has gone to look again
+	sent    atomic.Int64 // the value of checked for which ServeInline has sent somebody to look again
+	looking atomic.Int64 // the value of checked for which somebody looks again
 	used    atomic.Int64 // when it was last asked for
 }
 
@@ -51,22 +52,24 @@ func openResource(root *os.Root, name string, now time.Duration) (*resource, err
 		}
 	}
 	r.holders.Store(1)
-	r.claimed.Store(-1)
+	r.sent.Store(-1)
+	r.looking.Store(-1)
 	r.checked.Store(int64(now))
 	r.used.Store(int64(now))
 	return r, nil
 }
 
 // isCurrent reports whether r can be taken without a look at the disk. The first to ask
-// when it is no longer fresh is told to look, for the others.
-func (r *resource) isCurrent(now time.Duration) bool {
+// when it is no longer fresh is told to look, for the others; claimed, which is sent or
+// looking, remembers that. There are two, since who is sent asks again when it is there.
+func (r *resource) isCurrent(now time.Duration, claimed *atomic.Int64) bool {
 	checked := r.checked.Load()
 	switch age := now - time.Duration(checked); {
 	case age < freshAge:
 		return true
 	case age < maxAge:
-		claimed := r.claimed.Load()
-		return claimed == checked || !r.claimed.CompareAndSwap(claimed, checked)
+		before := claimed.Load()
+		return before == checked || !claimed.CompareAndSwap(before, checked)
 	}
 	return false
 }
