@@ -60,10 +60,10 @@ func TestText(t *testing.T) {
 // What roff would take for its own comes out as it is.
 func TestRoff(t *testing.T) {
 	got := Roff([]Block{
-		{Paragraph, "'a `--b` *c* **d** \\ …", ""}, {Item, "e", "1."}, {Item, "f", ""}, {Row, "", "g"}, {Row, ".h", "`.i`"}, {Code, "j\n.k\n", ""}, {Heading, "l", ""},
+		{Paragraph, "'a `--b` *c* **d** \\ …", ""}, {Item, "e", "1."}, {Item, "f", ""}, {Row, "", "g"}, {Row, ".h", "`.i`"}, {Code, "j\n.k\n", ""}, {Code, ".m\n", ""}, {Heading, "l", ""},
 	})
 	want := ".PP\n\\&'a \\fB\\-\\-b\\fR \\fIc\\fR \\fBd\\fR \\e \\[u2026]\n.IP 1. 4\ne\n.IP \\(bu 4\nf\n.TP\ng\n.br\n.TP\n\\fB.i\\fR\n\\&.h\n" +
-		".PP\n.in +4n\n.nf\nj\n\\&.k\n.fi\n.in\n.SS l\n"
+		".PP\n.in +4n\n.nf\nj\n\\&.k\n.fi\n.in\n.PP\n.in +4n\n.nf\n\\&.m\n.fi\n.in\n.SS l\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -30,7 +30,7 @@ func Roff(blocks []Block) string {
 			}
 			b.WriteString(Line(block.Text) + "\n")
 		case Code:
-			b.WriteString(".PP\n.in +4n\n.nf\n" + escape(strings.TrimRight(block.Text, "\n")) + "\n.fi\n.in\n")
+			b.WriteString(".PP\n.in +4n\n.nf\n" + guard(escape(strings.TrimRight(block.Text, "\n"))) + "\n.fi\n.in\n")
 		}
 	}
 	return b.String()
@@ -62,7 +62,8 @@ func Line(text string) string {
 }
 
 // escape has roff take text as it is: a backslash, a hyphen that is to be copied, what is
-// beyond ASCII, and a line that begins as a request does.
+// beyond ASCII, and a line that begins as a request does, but for the first, which may
+// stand behind something: see guard.
 func escape(text string) string {
 	var b strings.Builder
 	for _, r := range text {
