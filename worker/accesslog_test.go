@@ -278,25 +278,39 @@ func shortFile(t *testing.T, fd, more int, f func()) {
 
 // A line that there was no room for is written again, whole, on a line of its own.
 func TestAccessLogLineIsCut(t *testing.T) {
-	r := newAccessRig(t, accessCombined)
-	fd := r.open("log", unix.O_WRONLY)
-	s := newAccessSink(r.AccessLog, accessCombined)
-	s.attach(os.NewFile(uintptr(fd), "log"))
-	defer s.file.Close()
-	line := []byte(lineOf(accessed(), accessCombined))
-	lines := bytes.Repeat(line, 3)
-	shortFile(t, fd, len(line)*3/2, func() {
-		if n, err := s.write(lines); n != len(line) || !waitsForRoom(err) {
-			t.Fatalf("%d bytes, %v; want those of one line", n, err)
-		}
-	})
-	if n, err := s.write(lines[len(line):]); n != len(line)*2 || err != nil {
-		t.Fatalf("%d bytes, %v", n, err)
-	}
-	text, err := os.ReadFile(filepath.Join(r.folder, "log"))
-	want := string(line) + string(line[:len(line)*3/2-len(line)]) + "\n" + string(lines[:len(line)*2])
-	if string(text) != want || err != nil {
-		t.Errorf("%v\n%q, want\n%q", err, text, want)
+	line := lineOf(accessed(), accessCombined)
+	for _, test := range []struct {
+		name    string
+		whole   int // lines that there is room for, and a half one
+		regular bool
+	}{
+		{"behind another", 1, true},
+		{"the first", 0, true},
+		{"behind another, in what is no regular file", 1, false},
+		{"the first, in what is no regular file", 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newAccessRig(t, accessCombined)
+			fd := r.open("log", unix.O_WRONLY)
+			s := newAccessSink(r.AccessLog, accessCombined)
+			s.attach(os.NewFile(uintptr(fd), "log"))
+			defer s.file.Close()
+			s.regular = test.regular
+			lines, whole := []byte(strings.Repeat(line, 3)), len(line)*test.whole
+			shortFile(t, fd, whole+len(line)/2, func() {
+				if n, err := s.write(lines); n != whole || !waitsForRoom(err) {
+					t.Fatalf("%d bytes, %v; want %d", n, err, whole)
+				}
+			})
+			if n, err := s.write(lines[whole:]); n != len(lines)-whole || err != nil {
+				t.Fatalf("%d bytes, %v", n, err)
+			}
+			text, err := os.ReadFile(filepath.Join(r.folder, "log"))
+			want := strings.Repeat(line, test.whole) + line[:len(line)/2] + "\n" + strings.Repeat(line, 3-test.whole)
+			if string(text) != want || err != nil {
+				t.Errorf("%v\n%q, want\n%q", err, text, want)
+			}
+		})
 	}
 }
 

@@ -248,8 +248,8 @@ func (s *accessSink) write(lines []byte) (written int, err error) {
 		}
 		n, err := s.file.Write(piece)
 		if err != nil {
-			n = bytes.LastIndexByte(piece[:n], '\n') + 1
 			s.torn = s.regular || n > 0
+			n = bytes.LastIndexByte(piece[:n], '\n') + 1
 			return written + n, err
 		}
 		written += n
