@@ -74,7 +74,7 @@ func (f *feed) put(in []byte) (n int) {
 	if f.left > 0 {
 		f.left -= int64(n)
 	}
-	f.readable.Signal()
+	f.readable.Broadcast() // whoever comes first may leave some for the next
 	return n
 }
 
@@ -103,8 +103,8 @@ func (f *feed) setDeadline(t time.Time) {
 }
 
 // Read blocks until there are bytes, an end or the deadline, which is
-// os.ErrDeadlineExceeded, even if there are bytes, as with a net.Conn. It is for one
-// goroutine at a time.
+// os.ErrDeadlineExceeded, even if there are bytes, as with a net.Conn. It is for any
+// goroutine: several at a time share what comes.
 func (f *feed) Read(p []byte) (int, error) {
 	f.mu.Lock()
 	n, err := f.read(p)

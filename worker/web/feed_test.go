@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -62,6 +63,29 @@ func TestFeedTakesNoMoreThanTheBody(t *testing.T) {
 	if f.short || f.put([]byte("GET")) != 0 {
 		t.Error("what is behind the body is taken, or waits for room")
 	}
+}
+
+// A hijacked connection may have several readers: what one leaves is the next one's.
+func TestFeedOfSeveralReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f feed
+		f.open(-1)
+		read := make(chan byte, 2)
+		for range 2 {
+			go func() {
+				b := make([]byte, 1)
+				_, _ = f.Read(b) // it cannot fail: it has no end and no deadline
+				read <- b[0]
+			}()
+		}
+		synctest.Wait() // both wait
+		f.put([]byte("xx"))
+		synctest.Wait()
+		if len(read) != 2 {
+			t.Errorf("%d of 2 readers have a byte", len(read))
+		}
+		f.take(nil)
+	})
 }
 
 func TestFeedDeadline(t *testing.T) {
