@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestEndings is about what a client sees of the end of a response, beyond its bytes.
@@ -57,7 +58,7 @@ func TestSentBytes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w, _ := serveForTest(t, test.raw, http.HandlerFunc(test.handler), new(recorder), io.Discard)
-			if got := w.sent(); got != test.want {
+			if got := accessOf(w.request, w, time.Now(), 0).Bytes; got != test.want {
 				t.Errorf("%d bytes, want %d", got, test.want)
 			}
 		})

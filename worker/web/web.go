@@ -122,12 +122,17 @@ func (s *server) answered(c *worker.Conn, r *http.Request, w *response, began ti
 	if !log.Enabled() {
 		return
 	}
+	log.Log(accessOf(r, w, began, took))
+}
+
+// accessOf returns what the log says of a request that was answered.
+func accessOf(r *http.Request, w *response, began time.Time, took time.Duration) *worker.Access {
 	user, _, _ := r.BasicAuth()
-	log.Log(&worker.Access{
+	return &worker.Access{
 		Time: began, Duration: took, Remote: remoteOf(r), User: user, Host: r.Host,
 		Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Referer: r.Referer(), UserAgent: r.UserAgent(),
-		Status: w.status, Bytes: w.written,
-	})
+		Status: w.status, Bytes: w.sent(),
+	}
 }
 
 // remoteOf returns the client's address.
