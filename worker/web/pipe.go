@@ -44,7 +44,8 @@ type piece struct {
 	taken chan error // gets an error, or nil when all is done; nil: nobody waits
 }
 
-// maxQueued is how many bytes wait for the loop before send waits.
+// maxQueued is how many bytes wait for the loop before send waits. What it writes at once is
+// a piece or two more, and comes on top of the worker's high-water mark: see Handler.
 const maxQueued = 128 << 10
 
 // open makes a zero pipe ready.

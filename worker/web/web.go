@@ -50,6 +50,11 @@ import (
 
 // Handler returns a worker's handler that serves h; nil is [http.DefaultServeMux]. It is
 // for one worker. An h that is also an [InlineHandler] is asked first on the loop.
+//
+// A worker's WithMaxOutput, 16 MiB by default, is to be 512 KiB at least: what handlers on
+// goroutines write comes to the loop in batches, for which there must be room above the
+// 256 KiB at which they begin to wait. With less, a long answer to a client that reads
+// slowly is cut short, with worker.ErrFull.
 func Handler(h http.Handler, opts ...Option) worker.Handler {
 	s := &server{settings: newSettings(h, opts)}
 	s.parser = parser{maxHeaderBytes: s.maxHeaderBytes, trusted: s.trusted, forwarded: s.forwarded}
