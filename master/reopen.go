@@ -24,7 +24,7 @@ type logsAnswer struct {
 	err       error
 }
 
-var errNoLogs = errors.New("logs go to standard error; there is neither --log-file nor --access-log to reopen")
+var errNoLogs = errors.New("the log goes to standard error; there is no file to reopen, by --log-file or --access-log")
 
 // reopenLogs begins to reopen the log file and the access log, if there are any. The
 // channels of clients have room for the answer, which comes when nothing more is written to
@@ -53,9 +53,11 @@ func (s *supervisor) beginReopening(reopen func() error, logs []*accessLog, clie
 	over := make(chan struct{})
 	s.reopening = reopening{over: over, clients: clients}
 	go func() {
-		e := logsReopened{said: logsAnswer{LogFile: reopen != nil, AccessLog: len(logs) > 0}, files: make(map[*accessLog]*os.File)}
+		e := logsReopened{which: "access log", said: logsAnswer{LogFile: reopen != nil, AccessLog: len(logs) > 0}, files: make(map[*accessLog]*os.File)}
 		if reopen != nil {
-			e.said.err = reopen()
+			if e.said.err = reopen(); e.said.err != nil {
+				e.which = "log file"
+			}
 		}
 		for _, log := range logs {
 			file, err := openAccessFile(log.path)
@@ -73,6 +75,7 @@ func (s *supervisor) beginReopening(reopen func() error, logs []*accessLog, clie
 // logsReopened: the files are open.
 type logsReopened struct {
 	said  logsAnswer
+	which string // of the logs could not be opened, if one could not: the log file, or else the access log
 	files map[*accessLog]*os.File
 }
 
@@ -81,7 +84,7 @@ func (s *supervisor) logsReopened(e logsReopened) {
 	r := s.reopening
 	s.reopening = reopening{}
 	if e.said.err != nil && len(r.clients) == 0 {
-		s.log.Error("log file not reopened", "error", e.said.err)
+		s.log.Error(e.which+" not reopened", "error", e.said.err)
 	}
 	if e.said.err == nil {
 		s.log.Debug("logs reopened", "log_file", e.said.LogFile, "access_log", e.said.AccessLog)

@@ -51,7 +51,11 @@ func (f *configFile) parse(path string, text []byte) error {
 	document, err := toml.Decode(string(text), &undecoded)
 	if err != nil {
 		if broken, ok := errors.AsType[toml.ParseError](err); ok {
-			return f.wrong(broken.Position.Line, broken.Message)
+			problem := broken.Message
+			if strings.Contains(problem, "unexpected EOF") {
+				problem += "; is it cut off?"
+			}
+			return f.wrong(broken.Position.Line, problem)
 		}
 		return f.wrong(0, err.Error())
 	}

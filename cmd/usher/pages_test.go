@@ -51,11 +51,13 @@ func TestWorkersPage(t *testing.T) {
 	blocks := pageBlocks(t, "workers.md", map[string]int{
 		"go The first handler": 1, "sh The first handler": 1, "go A session": 1, "go Work that blocks": 1, "go Framing": 1, "go Testing": 1,
 	})
-	build, flags, _ := strings.Cut(blocks["sh The first handler"][0], "\n")
-	if want := "usher serve --listen :9000 -- ./echo\n"; flags != want {
-		t.Errorf("the page serves by %q, want %q", flags, want)
+	const build, flags = "go build -o echo .\n", "usher serve --listen :9000 -- ./echo\n"
+	making, ok := strings.CutSuffix(blocks["sh The first handler"][0], flags)
+	if !ok || !strings.HasSuffix(making, build) {
+		t.Fatalf("the page makes and serves it by %q", blocks["sh The first handler"][0])
 	}
 	dir := t.TempDir()
+	makeModule(t, filepath.Join(dir, "module"), blocks["go The first handler"][0], making)
 	for _, test := range []struct {
 		name, heading string
 		answer        func(n int) string // to the line "hello"
@@ -82,6 +84,27 @@ func TestWorkersPage(t *testing.T) {
 			_ = c.Close() // all was read
 			s.stop()
 		})
+	}
+}
+
+// makeModule makes a module as the page's reader does, beside a checkout.
+func makeModule(t *testing.T, dir, source, making string) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err == nil {
+		err = os.Mkdir(dir, 0o755)
+	}
+	if err == nil {
+		err = os.Symlink(root, filepath.Join(filepath.Dir(dir), "usher"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "main.go"), source)
+	cmd := exec.Command("sh", "-eu", "-c", making)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

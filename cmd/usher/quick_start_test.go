@@ -139,7 +139,7 @@ func checkEcho(t *testing.T, conn net.Conn, text string) {
 // is only looked for.
 func TestReadmeQuickStart(t *testing.T) {
 	const root = "../.."
-	want := []string{"go run ./cmd/usher serve", "go test ./...", "go run ./cmd/usher serve --app files --root ."}
+	want := []string{"go run ./cmd/usher serve", "go test ./...", "go run ./cmd/usher serve --app files --root . --list"}
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)

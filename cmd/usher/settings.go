@@ -128,7 +128,7 @@ var settings = []*setting{
 	{
 		key: "hang-timeout", field: func(v *values) any { return &v.HangTimeout },
 		byDefault: "30s", wants: fmt.Sprintf("0 or at least %v", master.MinHangTimeout),
-		help: "How long a worker may stand still in one handler before it is aborted; 0: for ever.",
+		help: "How long a worker's loop may stand still in one handler before the worker is aborted; 0: for ever. A handler on a goroutine of its own, as those of web.Handler and Streams, holds up no loop.",
 		more: "After a rest a hang is found up to a quarter later, at most 15 s.",
 	},
 	{

@@ -48,7 +48,7 @@ func (h *heading) EOF(c *worker.Conn, rest []byte) error {
 		return err
 	}
 	if err := h.server.parser.atEOF(rest, h.before); err != nil {
-		h.server.refuse(c, err)
+		h.server.refuse(c, err, rest)
 		return nil
 	}
 	closeQuietly(c)

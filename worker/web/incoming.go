@@ -85,15 +85,17 @@ func (t *incoming) refuse(err error, in []byte) int {
 	if t.heading != nil {
 		t.heading.stop()
 	}
-	t.server.refuse(t.conn, err)
+	t.server.refuse(t.conn, err, in)
 	return len(in)
 }
 
-// refuse answers what is no request, if there is an answer, and closes.
-func (s *server) refuse(c *worker.Conn, err error) {
+// refuse answers what is no request, if there is an answer, and closes. in begins with what
+// was said.
+func (s *server) refuse(c *worker.Conn, err error, in []byte) {
 	if r, ok := err.(*refusal); ok {
 		_, _ = c.Write(r.append(nil)) // it is closed in any case
 		forweb.Of(c).Answered(r.status, -1)
+		logRefusal(c, r, in)
 	}
 	closeQuietly(c)
 }

@@ -46,11 +46,23 @@ func (r *refusal) append(b []byte) []byte {
 	if r.status == http.StatusExpectationFailed {
 		return r.appendExpectation(b)
 	}
-	body := r.body
-	if body == "" {
-		body = r.line()
+	return fmt.Appendf(b, "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%s", r.line(), r.said())
+}
+
+// said is the answer's body, but for 417, which has none.
+func (r *refusal) said() string {
+	if r.body == "" {
+		return r.line()
 	}
-	return fmt.Appendf(b, "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%s", r.line(), body)
+	return r.body
+}
+
+// bodyBytes is how long the answer's body is.
+func (r *refusal) bodyBytes() int64 {
+	if r.status == http.StatusExpectationFailed {
+		return 0
+	}
+	return int64(len(r.said()))
 }
 
 // appendExpectation appends what net/http answers by the way of a handler, and so with the

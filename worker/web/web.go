@@ -39,9 +39,11 @@
 package web
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/usher-go/usher/internal/forweb"
@@ -139,6 +141,25 @@ func accessOf(r *http.Request, w *response, began time.Time, took time.Duration)
 		Status: w.status, Bytes: w.sent(),
 	}
 }
+
+// logRefusal logs a request that is answered ahead of any handler, if there is an access
+// log: by its first line, whose parts are what stands between the spaces.
+func logRefusal(c *worker.Conn, r *refusal, in []byte) {
+	log := c.AccessLog()
+	if !log.Enabled() {
+		return
+	}
+	line, _, _ := bytes.Cut(in[:min(len(in), maxLoggedLine)], newline)
+	method, rest, _ := strings.Cut(string(bytes.TrimSuffix(line, []byte("\r"))), " ")
+	uri, proto, _ := strings.Cut(rest, " ")
+	log.Log(&worker.Access{
+		Time: time.Now(), Remote: c.RemoteAddr().Addr(), Method: method, URI: uri, Proto: proto, Status: r.status, Bytes: r.bodyBytes(),
+	})
+}
+
+// maxLoggedLine is how much of a request's first line is looked at for the log, in bytes: more
+// than a line of that holds.
+const maxLoggedLine = 8 << 10
 
 // remoteOf returns the client's address.
 func remoteOf(r *http.Request) netip.Addr {

@@ -90,10 +90,11 @@ func (t *stderrTail) copy(from io.Reader) {
 	}
 }
 
-// say logs and keeps the line.
+// say logs and keeps the line. It may be the stack of a panic, so that no log is to leave it
+// out: one that shows nothing of hclog.Info has it at the least level that it does show.
 func (t *stderrTail) say() {
 	if text := strings.TrimRight(t.rest, "\r\n"); text != "" {
-		t.log.Info("worker output", "line", text)
+		t.log.Log(max(hclog.Info, t.log.GetLevel()), "worker output", "line", text)
 		t.kept.add(text, time.Now())
 	}
 	t.rest = ""
