@@ -40,11 +40,11 @@ func (c *hijackedConn) Write(b []byte) (n int, err error) {
 		return 0, syscall.EPIPE
 	}
 	for n < len(b) {
-		part := getLargeBuffer()
+		get := getLargeBuffer
 		if len(b)-n <= smallBuffer {
-			putBuffer(part)
-			part = getBuffer()
+			get = getBuffer
 		}
+		part := get()
 		part = append(part, b[n:min(len(b), n+cap(part))]...)
 		size := len(part)
 		if err := c.session.pipe.send(part); err != nil {
