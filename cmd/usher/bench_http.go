@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/url"
 	"strings"
 
 	"github.com/usher-go/usher/internal/load"
@@ -31,7 +33,33 @@ func (c *benchHTTP) plan() *load.Plan {
 	return p
 }
 
-func (c *benchHTTP) Run() error { return c.benchFlags.run(c.plan()) }
+func (c *benchHTTP) Run() error {
+	for _, address := range []string{c.Address, c.Against} {
+		if err := notURL(address); err != nil {
+			return usageError{err}
+		}
+	}
+	return c.benchFlags.run(c.plan())
+}
+
+// notURL returns how to write what a URL says; nil if the address is none.
+func notURL(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil
+	}
+	host, port, flags := u.Host, "80", ""
+	if u.Scheme == "https" {
+		port, flags = "443", " --tls"
+	}
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), port)
+	}
+	if path := u.RequestURI(); path != "/" {
+		flags += " --path '" + strings.ReplaceAll(path, "'", "%27") + "'"
+	}
+	return fmt.Errorf("%s is a URL: write HOST:PORT, and its path by --path: usher bench http %s%s", address, host, flags)
+}
 
 // Help is what usher bench http --help says in the end.
 func (c *benchHTTP) Help() string {

@@ -7,13 +7,24 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/usher-go/usher/docs"
 	"github.com/usher-go/usher/internal/manual"
 	"golang.org/x/sys/unix"
 )
 
 type helpCommand struct {
-	Topic string `arg:"" optional:"" help:"What to explain; without it the topics are listed."`
+	Topic string `arg:"" optional:"" complete:"topics" help:"What to explain: a topic, a setting or a command; without it the topics are listed."`
+}
+
+// Help is what usher help --help adds.
+func (helpCommand) Help() string {
+	return `Examples:
+
+  usher help reload
+  usher help drain-timeout
+  usher help status
+  usher help bench http`
 }
 
 // topic is a part of the pages that usher help prints.
@@ -42,7 +53,7 @@ var topics = []topic{
 }
 
 // Run prints the topic, or which there are.
-func (c *helpCommand) Run() error {
+func (c *helpCommand) Run(parser *kong.Kong) error {
 	if c.Topic == "" {
 		_, err := fmt.Print(topicList())
 		return err
@@ -51,8 +62,40 @@ func (c *helpCommand) Run() error {
 	if err != nil {
 		return usageError{err}
 	}
-	_, err = fmt.Print(manual.Text(blocks, terminalWidth()))
+	text := manual.Text(blocks, terminalWidth())
+	if findCommand(parser.Model.Node, []string{c.Topic}) != nil {
+		text += fmt.Sprintf("\nThe flags of the command: usher %s --help\n", c.Topic)
+	}
+	_, err = fmt.Print(text)
 	return err
+}
+
+// commandHelp makes usher help COMMAND what it means, usher COMMAND --help. What is a topic
+// or a setting besides is explained as that.
+func commandHelp(root *kong.Node, args []string) []string {
+	if len(args) < 2 || args[0] != "help" {
+		return args
+	}
+	if _, err := explain(args[1]); err == nil && len(args) == 2 {
+		return args
+	}
+	if findCommand(root, args[1:]) == nil {
+		return args
+	}
+	return append(slices.Clone(args[1:]), "--help")
+}
+
+// findCommand returns the command that words name, if it is not hidden, or nil.
+func findCommand(node *kong.Node, words []string) *kong.Node {
+	if len(words) == 0 {
+		return node
+	}
+	for _, child := range node.Children {
+		if child.Name == words[0] && !child.Hidden {
+			return findCommand(child, words[1:])
+		}
+	}
+	return nil
 }
 
 // explain returns what the pages say about a topic or a setting; of a name that is both,
@@ -81,7 +124,7 @@ func section(page, heading string) ([]manual.Block, error) {
 // topicList is what usher help prints without a topic.
 func topicList() string {
 	var b strings.Builder
-	b.WriteString("usher COMMAND --help has the flags of a command. usher help TOPIC explains\n\n")
+	b.WriteString("usher COMMAND --help, or usher help COMMAND, has the flags of a command. usher help TOPIC explains\n\n")
 	for _, t := range topics {
 		fmt.Fprintf(&b, "  %-12s %s\n", t.name, t.help)
 	}

@@ -55,6 +55,32 @@ func TestHelpCommand(t *testing.T) {
 	}
 }
 
+// usher help COMMAND is usher COMMAND --help, but for what is a topic, or a setting, too.
+func TestHelpOfCommands(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"serve", "status", "bench", "bench http", "logs reopen", "tls self-signed"} {
+		words := strings.Fields(command)
+		got, want := usher(t, append([]string{"help"}, words...)...), usher(t, append(words, "--help")...)
+		if got != want || got.code != 0 || !strings.Contains(got.stdout, "Usage: usher "+command) {
+			t.Errorf("usher help %s: %+v", command, got)
+		}
+	}
+	for name, want := range map[string]string{"reload": "Put the new program", "config": "Configuration file"} {
+		got := usher(t, "help", name)
+		if got.code != 0 || !containsAll(got.stdout, want, "The flags of the command: usher "+name+" --help") {
+			t.Errorf("usher help %s: %+v", name, got)
+		}
+	}
+	if got := usher(t, "help", "--config"); strings.Contains(got.stdout, "flags of the command") {
+		t.Errorf("usher help --config: %+v", got)
+	}
+	for _, none := range []string{"bench-part", "bench nothing", "signals serve", "logs reopen now"} {
+		if got := usher(t, append([]string{"help"}, strings.Fields(none)...)...); got.code != exitUsage {
+			t.Errorf("usher help %s: %+v", none, got)
+		}
+	}
+}
+
 // usher man has every setting and command, and groff has nothing to say against it.
 func TestManPage(t *testing.T) {
 	t.Parallel()

@@ -65,12 +65,25 @@ func showProgress(to *os.File, control, what string) (stop func()) {
 // workersLine says how many workers are in which state, and what those that leave still
 // have.
 func workersLine(what string, elapsed time.Duration, s master.Status) string {
-	states, leaving := make(map[string]int), 0
+	draining, leaving := false, 0
 	for _, w := range s.Workers {
-		states[w.State]++
 		if w.State == "draining" {
+			draining = true
 			leaving += w.Connections + w.Queued
 		}
+	}
+	line := fmt.Sprintf("%s, %v: workers %s", what, elapsed.Round(time.Second), workerStates(s.Workers))
+	if draining {
+		line += fmt.Sprintf("; %d connections still there", leaving)
+	}
+	return line
+}
+
+// workerStates says how many workers are in which state.
+func workerStates(workers []master.WorkerStatus) string {
+	states := make(map[string]int)
+	for _, w := range workers {
+		states[w.State]++
 	}
 	var parts []string
 	for _, state := range []string{"ready", "starting", "gone", "draining"} {
@@ -78,11 +91,7 @@ func workersLine(what string, elapsed time.Duration, s master.Status) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}
 	}
-	line := fmt.Sprintf("%s, %v: workers %s", what, elapsed.Round(time.Second), strings.Join(parts, ", "))
-	if states["draining"] > 0 {
-		line += fmt.Sprintf("; %d connections still there", leaving)
-	}
-	return line
+	return strings.Join(parts, ", ")
 }
 
 // cut returns the first characters of a text, as many as there is room for.

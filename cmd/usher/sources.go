@@ -55,7 +55,7 @@ func (s *sources) read() (*reading, error) {
 	if err != nil {
 		panic(err) // the declarations are wrong
 	}
-	if r.context, err = parser.Parse(numbersLast(s.args)); err != nil {
+	if r.context, err = parser.Parse(commandHelp(parser.Model.Node, numbersLast(s.args))); err != nil {
 		return r, err
 	}
 	r.values.place(s.origin)
