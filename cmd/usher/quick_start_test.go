@@ -107,7 +107,7 @@ func testJSONFields(t *testing.T, s *server) {
 		got  map[string]any
 		want string
 	}{
-		{"whole", got.whole, "connections counters cpu_s generation listeners pid restarts_by rss_bytes started uptime_s version wanted workers"},
+		{"whole", got.whole, "accepted_by connections counters cpu_s generation listeners pid restarts_by rss_bytes started uptime_s version wanted workers"},
 		{"connections", got.connections, "accepted active closed cut lost moved queued refused"},
 		{"listener", got.listener, "address name proxy tls"},
 		{"worker", got.worker, "accepts_per_s bytes_in bytes_out connections counters cpu_s generation movable moved_in moved_out pid queued received restarts rss_bytes slot state staying uptime_s"},
