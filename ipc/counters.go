@@ -32,7 +32,7 @@ import (
 //	status "-": the status has a field of its own for it, or does not show it; without
 //	       the tag it is among the counters there
 //
-// A row is bounded by rows before it alone.
+// Those of Metric say what it is called among metrics. A row is bounded by rows before it alone.
 type Counters[T, B any] struct {
 	Received T `kind:"counter" status:"-" unit:"connections" bound:"given" help:"connections taken from the queue"`
 	Closed   T `kind:"counter" status:"-" unit:"connections" bound:"held" help:"connections closed, added to after close(2)"`
@@ -45,12 +45,12 @@ type Counters[T, B any] struct {
 	Cut      T `kind:"counter" status:"-" unit:"connections" bound:"closed" help:"of those counted in 'closed', or about to be: open ones that the deadline of a drain ended"`
 	Withheld T `kind:"gauge" status:"-" unit:"connections" max:"1073741824" help:"how many connections fewer than its 'capacity' it can hold now: what else it has open takes its descriptors"`
 
-	Handshakes        T `kind:"counter" unit:"connections" bound:"given" help:"TLS handshakes that were completed"`
-	Resumed           T `kind:"counter" unit:"connections" bound:"given" help:"of those in 'handshakes', the ones that resumed an earlier session"`
-	HandshakesRefused T `kind:"counter" unit:"connections" bound:"given" help:"TLS handshakes that failed, for whatever reason"`
-	ProxyUntrusted    T `kind:"counter" unit:"connections" bound:"given" help:"connections closed because they came from a source whose PROXY header is not trusted"`
-	ProxyMalformed    T `kind:"counter" unit:"connections" bound:"given" help:"connections closed because no valid PROXY header came first"`
-	ProxyLate         T `kind:"counter" unit:"connections" bound:"given" help:"connections closed because their PROXY header did not come in time, or at all"`
+	Handshakes        T `kind:"counter" metric:"tls_handshakes" label:"result=completed" about:"TLS handshakes, by what came of them" unit:"connections" bound:"given" help:"TLS handshakes that were completed"`
+	Resumed           T `kind:"counter" metric:"tls_resumed" unit:"connections" bound:"given" help:"of those in 'handshakes', the ones that resumed an earlier session"`
+	HandshakesRefused T `kind:"counter" metric:"tls_handshakes" label:"result=failed" unit:"connections" bound:"given" help:"TLS handshakes that failed, for whatever reason"`
+	ProxyUntrusted    T `kind:"counter" metric:"proxy_refused" label:"reason=untrusted" about:"connections closed for their PROXY header, by what was wrong with it" unit:"connections" bound:"given" help:"connections closed because they came from a source whose PROXY header is not trusted"`
+	ProxyMalformed    T `kind:"counter" metric:"proxy_refused" label:"reason=malformed" unit:"connections" bound:"given" help:"connections closed because no valid PROXY header came first"`
+	ProxyLate         T `kind:"counter" metric:"proxy_refused" label:"reason=late" unit:"connections" bound:"given" help:"connections closed because their PROXY header did not come in time, or at all"`
 
 	WantBell B `json:"-" kind:"bookkeeping" unit:"flag" writer:"both" help:"the master waits for room"`
 }
@@ -101,6 +101,7 @@ type Counter struct {
 	Size   int  // in bytes: 8, or 4 of want_bell, or those of a histogram
 	Both   bool // master and worker write it; else the worker alone
 	Listed bool // it is among the counters that status lists
+	Metric Metric
 
 	bound bound
 	max   uint64
@@ -152,6 +153,9 @@ func newRow(f reflect.StructField) Counter {
 		c.bound, c.max, err = parseBound(f.Tag, c.Kind)
 	}
 	c.Listed = c.Listed && c.Kind != KindBookkeeping && c.Kind != KindHistogram
+	if err == nil {
+		c.Metric, err = newMetric(&c, f.Tag)
+	}
 	if err != nil || c.Unit == "" || c.Help == "" {
 		panic(fmt.Sprintf("ipc: row %s: unit %q, help %q, %v", c.Name, c.Unit, c.Help, err))
 	}

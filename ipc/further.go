@@ -31,11 +31,11 @@ type Further[T any] struct {
 	LongestTurn     T `kind:"gauge" unit:"nanoseconds" max:"9223372036854775807" help:"the longest that a turn of its loop took since the worker began, waiting not counted; of those that it timed, which need not be all"`
 	Posts           T `kind:"counter" unit:"functions" help:"functions that other threads had its loop call"`
 	BufferedBytes   T `kind:"gauge" unit:"bytes" max:"9007199254740992" help:"buffers of its connections: input that was left, and output that peers have not taken"`
-	HTTPRequests1XX T `kind:"counter" name:"http_requests_1xx" unit:"requests" help:"HTTP requests whose answer had a status from 100 to 199"`
-	HTTPRequests2XX T `kind:"counter" name:"http_requests_2xx" unit:"requests" help:"HTTP requests whose answer had a status from 200 to 299"`
-	HTTPRequests3XX T `kind:"counter" name:"http_requests_3xx" unit:"requests" help:"HTTP requests whose answer had a status from 300 to 399"`
-	HTTPRequests4XX T `kind:"counter" name:"http_requests_4xx" unit:"requests" help:"HTTP requests whose answer had a status from 400 to 499"`
-	HTTPRequests5XX T `kind:"counter" name:"http_requests_5xx" unit:"requests" help:"HTTP requests whose answer had a status from 500 to 599"`
+	HTTPRequests1XX T `kind:"counter" metric:"http_requests" label:"class=1xx" about:"HTTP requests, by the class of their answers" name:"http_requests_1xx" unit:"requests" help:"HTTP requests whose answer had a status from 100 to 199"`
+	HTTPRequests2XX T `kind:"counter" metric:"http_requests" label:"class=2xx" name:"http_requests_2xx" unit:"requests" help:"HTTP requests whose answer had a status from 200 to 299"`
+	HTTPRequests3XX T `kind:"counter" metric:"http_requests" label:"class=3xx" name:"http_requests_3xx" unit:"requests" help:"HTTP requests whose answer had a status from 300 to 399"`
+	HTTPRequests4XX T `kind:"counter" metric:"http_requests" label:"class=4xx" name:"http_requests_4xx" unit:"requests" help:"HTTP requests whose answer had a status from 400 to 499"`
+	HTTPRequests5XX T `kind:"counter" metric:"http_requests" label:"class=5xx" name:"http_requests_5xx" unit:"requests" help:"HTTP requests whose answer had a status from 500 to 599"`
 
 	QueueWait   Histogram[T] `kind:"histogram" unit:"nanoseconds" help:"from when a connection was accepted (see the envelope) to when the worker received it; of new ones"`
 	MovePause   Histogram[T] `kind:"histogram" unit:"nanoseconds" help:"from freezing to thawing of a connection that moved here"`

@@ -38,6 +38,9 @@ import (
 //	GET  /v1/workers/SLOT/stacks, /v1/master/stacks   text
 //	GET  /v1/workers/SLOT/profile?kind=&seconds=, /v1/master/profile   for go tool pprof
 //	                  or go tool trace
+//	GET  /metrics     what is measured, as Prometheus reads it: see metrics.go
+//	GET  /livez       200 and "ok" if the master does its work, else 503 and why not
+//	GET  /readyz      likewise, if new connections are served
 //
 // scale, move, reload, restart and drain answer besides what became of the connections of workers
 // that left: {"moved":5,"drained":0,"staying":1,"lost":0}, and "incomplete", which
@@ -48,9 +51,12 @@ import (
 type api struct {
 	supervisor *supervisor
 	lists      chan struct{} // a value for each list of connections that is being made
+	workersCPU *highWater
 }
 
-func newAPI(s *supervisor) http.Handler { return api{s, make(chan struct{}, maxLists)}.endpoints().mux }
+func newAPI(s *supervisor) http.Handler {
+	return api{s, make(chan struct{}, maxLists), new(highWater)}.endpoints().mux
+}
 
 func (a api) endpoints() *endpoints {
 	e := newEndpoints()
@@ -82,6 +88,9 @@ func (a api) endpoints() *endpoints {
 	e.handle("GET /v1/workers/{slot}/profile", a.profile)
 	e.handle("GET /v1/master/stacks", a.masterStacks)
 	e.handle("GET /v1/master/profile", a.masterProfile)
+	e.handle("GET /metrics", a.metrics)
+	e.handle("GET /livez", a.live)
+	e.handle("GET /readyz", a.ready)
 	return e
 }
 

@@ -146,6 +146,7 @@ func (s *supervisor) heardOf(e child.Event) {
 		}
 	case child.Exited:
 		if slot := s.slotOfProcess(e.ID); slot != nil {
+			s.workersCPU += e.CPU
 			s.exited(slot, e.Status)
 		}
 	}

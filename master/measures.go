@@ -17,14 +17,33 @@ type measures struct {
 	Meters   dispatch.Meters // by slot, and the totals
 	Restarts tallies         // of workers, by restartReasons
 	Reloads  reloadCounts    // by what came of them
+	// WorkersCPU is the processor time of workers that are gone; see api.measureAll.
+	WorkersCPU time.Duration
+	Unready    string // why no new connection can be served; empty: they are
 }
 
 // measure measures all but what is to be read of processes: see readProcesses. On the
 // supervisor's goroutine.
 func (s *supervisor) measure() measures {
-	m := measures{Meters: s.dispatch.Meters(), Restarts: s.restartsBy.clone(restartReasons...), Reloads: s.reloads}
+	m := measures{Meters: s.dispatch.Meters(), Restarts: s.restartsBy.clone(restartReasons...), Reloads: s.reloads, WorkersCPU: s.workersCPU, Unready: s.unready()}
 	m.Status = s.statusOf(&m.Meters)
 	return m
+}
+
+// unready says why no new connection can be served, or nothing.
+func (s *supervisor) unready() string {
+	switch {
+	case s.stopping != stopNot:
+		return "stopping"
+	case !s.booted:
+		return "starting"
+	}
+	for slot := range s.slots.all() {
+		if slot.life.state() == StateReady {
+			return ""
+		}
+	}
+	return "no worker is ready"
 }
 
 // readProcesses reads what the processes have used, from /proc: on the goroutine that asked,

@@ -63,8 +63,9 @@ type supervisor struct {
 	moves    []*moveRequest // those that have not begun
 	lastMove uint64         // the last move order's id
 
-	started    time.Time // when the master was, whatever program it ran then
-	restartsBy tallies   // of workers: how many, by restartReasons
+	started    time.Time     // when the master was, whatever program it ran then
+	restartsBy tallies       // of workers: how many, by restartReasons
+	workersCPU time.Duration // of those that are gone
 	hupFilter  hupFilter
 
 	lastReload *ReloadStatus // nil: there was none

@@ -248,11 +248,11 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
 	s.lastMove, s.access.last, s.lastReload, s.reloads = state.LastMove, state.LastAccess, state.LastReload, state.Reloads
-	s.started, s.restartsBy = startedAt(state.Started), state.Restarts
 	s.levels.workers = state.WorkersLogLevel
 	if level := hclog.LevelFromString(state.LogLevel); level != hclog.NoLevel {
 		s.setLevel(level)
 	}
+	s.started, s.restartsBy, s.workersCPU = startedAt(state.Started), state.Restarts, state.WorkersCPU
 	for i := range state.Slots {
 		from := &state.Slots[i]
 		slot := from.slot(s.config)

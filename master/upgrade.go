@@ -279,8 +279,8 @@ func (s *supervisor) state(accept dispatch.State) (_ *upgradeState, err error) {
 		OldProgram: s.upgrader.executable, Clients: s.clients, IgnoresInterrupts: s.upgrader.ignoresInterrupts,
 		Listeners: listen.States(s.listeners), Transports: s.numbers, Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove, LastAccess: s.access.last, LastReload: s.lastReload, Reloads: s.reloads,
-		Started: s.started.UnixNano(), Restarts: s.restartsBy,
 		LogLevel: s.levels.ofMaster(), WorkersLogLevel: s.levels.workers,
+		Started: s.started.UnixNano(), Restarts: s.restartsBy, WorkersCPU: s.workersCPU,
 	}
 	if program := s.programs[s.generation]; program != nil {
 		state.Worker = program.State()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/master/internal/child"
@@ -63,6 +64,8 @@ type upgradeState struct {
 
 	Started  int64   // when the master was: nanoseconds since 1970; 0: an older program wrote this
 	Restarts tallies // of workers, by reason
+	// WorkersCPU is the processor time of workers that are gone, in nanoseconds.
+	WorkersCPU time.Duration
 
 	Groups []child.GroupState // process groups left behind by workers that are gone
 }

@@ -239,7 +239,7 @@ func TestTheDeadDoNotAnswer(t *testing.T) {
 	q := newQuestioned(t)
 	done := q.ask(t.Context(), ipc.Stacks{})
 	q.question()
-	q.link.reaped(0)
+	q.link.reaped(0, 0)
 	if got := <-done; got.err != errEnded {
 		t.Errorf("%v, want that it has ended", got.err)
 	}

@@ -18,6 +18,7 @@ package child
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/usher-go/usher/ipc"
 	"golang.org/x/sys/unix"
@@ -51,6 +52,7 @@ type Broken struct {
 type Exited struct {
 	ID
 	Status unix.WaitStatus
+	CPU    time.Duration // that it has used, with the children that it waited for
 }
 
 func (Said) event()   {}

@@ -73,7 +73,7 @@ func (c *Command) StderrTail() string { return c.stderr.String() }
 
 func (c *Command) ended() {}
 
-func (c *Command) reaped(status unix.WaitStatus) {
+func (c *Command) reaped(status unix.WaitStatus, _ time.Duration) {
 	go func() {
 		c.stderr.end()
 		c.exited <- status

@@ -81,7 +81,7 @@ func (l *link) ended() {
 
 // reaped has the owner told of the end, after what the worker said last: on a goroutine
 // of its own, since the owner may be busy.
-func (l *link) reaped(status unix.WaitStatus) {
+func (l *link) reaped(status unix.WaitStatus, cpu time.Duration) {
 	go func() {
 		l.mu.Lock()
 		l.stop()
@@ -90,7 +90,7 @@ func (l *link) reaped(status unix.WaitStatus) {
 		l.hearRest(new(inbox))
 		l.asks.end()
 		l.stderr.end()
-		l.owner(Exited{l.id, status})
+		l.owner(Exited{l.id, status, cpu})
 	}()
 }
 

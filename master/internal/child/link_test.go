@@ -45,7 +45,7 @@ func TestLinkHearsTheDead(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = unix.Close(its)
-		l.reaped(0)
+		l.reaped(0, 0)
 		l.pause() // for an upgrade that is being tried, which turns out not to be possible yet
 		_ = (&Process{link: l}).State()
 		l.resume()

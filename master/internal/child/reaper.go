@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,8 +28,8 @@ type Reaper struct {
 // watcher is who is to know of the end of a child. Both are called once, in this order, on
 // the reaper's goroutine with its mu held, and must not block.
 type watcher interface {
-	ended()                 // it is a zombie, and what it left in its group has not been told to end yet
-	reaped(unix.WaitStatus) // it is no more
+	ended()                                // it is a zombie, and what it left in its group has not been told to end yet
+	reaped(unix.WaitStatus, time.Duration) // it is no more, and has used so much processor time
 }
 
 // NewReaper returns a reaper that runs once Run does.
@@ -129,7 +130,8 @@ func (r *Reaper) reap() {
 			pidfd = terminate(pid)
 		}
 		var status unix.WaitStatus
-		if _, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); err != nil {
+		var usage unix.Rusage
+		if _, err := unix.Wait4(pid, &status, unix.WNOHANG, &usage); err != nil {
 			return // cannot be: it was there, and nobody else waits
 		}
 		if !ours {
@@ -137,7 +139,7 @@ func (r *Reaper) reap() {
 			continue
 		}
 		delete(r.children, pid)
-		w.reaped(status)
+		w.reaped(status, time.Duration(usage.Utime.Nano()+usage.Stime.Nano()))
 		r.endGroup(pid, pidfd)
 	}
 }
