@@ -88,9 +88,7 @@ func (a api) endpoints() *endpoints {
 	e.handle("GET /v1/workers/{slot}/profile", a.profile)
 	e.handle("GET /v1/master/stacks", a.masterStacks)
 	e.handle("GET /v1/master/profile", a.masterProfile)
-	e.handle("GET /metrics", a.metrics)
-	e.handle("GET /livez", a.live)
-	e.handle("GET /readyz", a.ready)
+	a.handleReads(e)
 	return e
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Config is what a master is to do. Listen, Program and Workers must be set.
-// A reload may change all but MaxWorkers, Acceptors, Control and PIDFile, which it refuses
+// A reload may change all but MaxWorkers, Acceptors, Control, Admin and PIDFile, which it refuses
 // to, and Logger, LogWriter, Started, ReopenLogs and Reread, which stay the first ones.
 type Config struct {
 	// Listen are the addresses to serve, as ParseAddress reads them.
@@ -117,6 +117,9 @@ type Config struct {
 	// alone: it is made if it is not there, and one that is another's, a symlink or
 	// open to others is refused.
 	PrivateControl bool
+	// Admin is the address, HOST:PORT, at which GET /metrics, /livez and /readyz are answered
+	// over TCP to whoever can connect, and nothing that changes anything; empty: none.
+	Admin string
 	// PIDFile is written once the master listens and removed when it ends; empty: none.
 	PIDFile string
 	// Version is shown by status.

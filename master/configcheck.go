@@ -69,7 +69,7 @@ func (c *Config) check() ([]Address, error) {
 			return nil, &ConfigError{Key: "listen", Problem: err.Error()}
 		}
 	}
-	if err := errors.Join(c.checkAccessLog(), c.checkTransports(addresses)); err != nil {
+	if err := errors.Join(c.checkAdmin(), c.checkAccessLog(), c.checkTransports(addresses)); err != nil {
 		return nil, err
 	}
 	return addresses, c.checkNumbers()
@@ -160,7 +160,7 @@ func (c *Config) addresses() []Address {
 
 // fixed returns what a reload cannot change, by the key an operator knows.
 func (c *Config) fixed() map[string]any {
-	return map[string]any{"max-workers": c.MaxWorkers, "control": c.Control, "pid-file": c.PIDFile, "acceptors": c.Acceptors}
+	return map[string]any{"max-workers": c.MaxWorkers, "control": c.Control, "admin": c.Admin, "pid-file": c.PIDFile, "acceptors": c.Acceptors}
 }
 
 // allows refuses a change that needs a new master.

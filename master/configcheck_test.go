@@ -61,9 +61,9 @@ func TestConfigAllows(t *testing.T) {
 	if err := inForce.allows(&next); err != nil {
 		t.Error(err)
 	}
-	next.MaxWorkers, next.Acceptors, next.Control, next.PIDFile = 3, 2, "/c", "/p"
+	next.MaxWorkers, next.Acceptors, next.Control, next.Admin, next.PIDFile = 3, 2, "/c", "127.0.0.1:9100", "/p"
 	err := inForce.allows(&next)
-	if want := "configuration: acceptors, control, max-workers, pid-file cannot change by a reload; restart the master for that"; err == nil || err.Error() != want || !errors.Is(err, ErrConfig) {
+	if want := "configuration: acceptors, admin, control, max-workers, pid-file cannot change by a reload; restart the master for that"; err == nil || err.Error() != want || !errors.Is(err, ErrConfig) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

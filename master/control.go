@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control serves HTTP on a Unix socket: one session after another (controlsession.go).
+// control serves HTTP on a Unix socket, or, as the admin address, on one of TCP: one session after another (controlsession.go).
 // What it can be asked is in api.go.
 //
 // It can pause: then clients wait in the socket's backlog, and the program that takes
@@ -27,6 +27,7 @@ import (
 type control struct {
 	config *Config // of its path
 	api    http.Handler
+	failed string // what the log says if it cannot be served for a while
 	log    hclog.Logger
 
 	mu      sync.Mutex
@@ -68,7 +69,13 @@ func bindControl(config *Config) (socket int, file listen.SocketFile, err error)
 
 // restoreControl takes ownership of a socket that listens at the configuration's path.
 func restoreControl(config *Config, socket int, file listen.SocketFile, s *supervisor) *control {
-	c := &control{config: config, socket: socket, file: file, api: newAPI(s), log: s.log}
+	return newSocketServer(&control{
+		config: config, socket: socket, file: file, api: newAPI(s), log: s.log,
+		failed: "cannot serve the control socket, retrying",
+	})
+}
+
+func newSocketServer(c *control) *control {
 	c.changed.L = &c.mu
 	return c
 }
@@ -89,7 +96,7 @@ func (c *control) run() error {
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
 			delay := pause.Grow(time.Now())
-			c.log.Warn("cannot serve the control socket, retrying", "error", err, "after", delay)
+			c.log.Warn(c.failed, "error", err, "after", delay)
 			c.rest(delay)
 		}
 	}
@@ -115,7 +122,7 @@ func (c *control) open() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.serving = newSession(listener.(*net.UnixListener), c.api, c.log)
+	c.serving = newSession(listener.(deadlineListener), c.api, c.log)
 	return c.serving, nil
 }
 

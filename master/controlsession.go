@@ -24,17 +24,23 @@ import (
 // It ends without http.Server's Shutdown, which would hang up on clients whose
 // request it has read but not begun.
 type session struct {
-	*net.UnixListener // owned
-	server            http.Server
-	clients           sync.WaitGroup // from accept to close
-	places            chan struct{}  // a value for each client, from before accept to close, or until the supervisor takes its connection
-	ending            chan struct{}  // closed when it is to accept no more
-	stop              sync.Once      // of closing that
-	over              chan struct{}  // closed when it accepts no more
+	deadlineListener // owned
+	server           http.Server
+	clients          sync.WaitGroup // from accept to close
+	places           chan struct{}  // a value for each client, from before accept to close, or until the supervisor takes its connection
+	ending           chan struct{}  // closed when it is to accept no more
+	stop             sync.Once      // of closing that
+	over             chan struct{}  // closed when it accepts no more
 
 	mu      sync.Mutex
 	asking  []net.Conn            // clients whose request has not come to its end, in the order of their coming
 	reading map[net.Conn]struct{} // those that have left their place: they read events
+}
+
+// deadlineListener is a listener of Unix or TCP sockets.
+type deadlineListener interface {
+	net.Listener
+	SetDeadline(time.Time) error
 }
 
 // The bounds of what clients of the control socket can have of the master.
@@ -56,9 +62,9 @@ const (
 )
 
 // newSession takes ownership of the listener. control's run has the server serve it.
-func newSession(listener *net.UnixListener, api http.Handler, log hclog.Logger) *session {
+func newSession(listener deadlineListener, api http.Handler, log hclog.Logger) *session {
 	s := &session{
-		UnixListener: listener, places: make(chan struct{}, maxControlClients),
+		deadlineListener: listener, places: make(chan struct{}, maxControlClients),
 		ending: make(chan struct{}), over: make(chan struct{}),
 		reading: make(map[net.Conn]struct{}),
 	}
@@ -86,7 +92,7 @@ func (s *session) Accept() (net.Conn, error) {
 			return nil, http.ErrServerClosed
 		}
 	}
-	conn, err := s.UnixListener.Accept()
+	conn, err := s.deadlineListener.Accept()
 	switch {
 	case err == nil:
 		s.clients.Add(1)
@@ -208,7 +214,7 @@ func (w *boundedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // be called again.
 func (s *session) stopAccepting() {
 	s.stop.Do(func() { close(s.ending) })
-	_ = s.UnixListener.SetDeadline(time.Unix(1, 0)) // a socket has deadlines
+	_ = s.deadlineListener.SetDeadline(time.Unix(1, 0)) // a socket has deadlines
 }
 
 // done reports whether everyone who was accepted has hung up, and no more are.

@@ -50,6 +50,7 @@ func Run(ctx context.Context, config Config) error {
 //	            told to end, it stops quickly. See supervisor.go, and life.go for a slot.
 //	control     answers clients of the control socket. Ends when told, with all
 //	            answered that were accepted, or given up after a second. See control.go.
+//	admin       likewise those of the admin address. See admin.go.
 //	signals     turns signals into events for the supervisor. Ends when told.
 //	context     turns the end of Run's context into a graceful stop. Ends when told.
 //	reaper      waits for children, the only one to do so. Ends when told.
@@ -68,6 +69,7 @@ func Run(ctx context.Context, config Config) error {
 type actors struct {
 	super   *supervisor
 	control *control // nil: none
+	admin   *control // likewise: the admin address
 	signals *signals
 	reap    *child.Reaper
 	accept  *dispatch.Acceptor
@@ -91,6 +93,10 @@ func (a *actors) run(ctx context.Context) error {
 		super.rebindControl = a.control.rebind
 		defer a.control.interrupt(nil)
 		group.Add(a.control.run, a.control.interrupt)
+	}
+	if a.admin != nil {
+		defer a.admin.interrupt(nil)
+		group.Add(a.admin.run, a.admin.interrupt)
 	}
 	a.signals.post = func(e signalled) { super.inbox.Put(e) }
 	group.Add(a.signals.run, a.signals.interrupt)

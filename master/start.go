@@ -77,6 +77,12 @@ func open(config *Config, addresses []Address, limit int, signals *signals) (_ *
 			return nil, err
 		}
 	}
+	if config.Admin != "" {
+		if a.admin, err = newAdmin(config, a.super); err != nil {
+			a.close()
+			return nil, err
+		}
+	}
 	if config.PIDFile != "" {
 		if err := writePIDFile(config.PIDFile); err != nil {
 			a.close()
@@ -146,6 +152,9 @@ func (a *actors) happened(e dispatch.Event) {
 func (a *actors) close() {
 	if a.control != nil {
 		a.control.interrupt(nil)
+	}
+	if a.admin != nil {
+		a.admin.interrupt(nil)
 	}
 	a.accept.Close()
 	listen.CloseAll(a.super.listeners)

@@ -78,6 +78,9 @@ func (u *upgradeState) fits(config *Config) error {
 	if (u.Control >= 0) != (config.Control != "") {
 		return errors.New("one program has a control socket, the other has not")
 	}
+	if (u.Admin > 0) != (config.Admin != "") {
+		return errors.New("one program has an admin address, the other has not")
+	}
 	return nil
 }
 
@@ -160,6 +163,9 @@ func takeOver(config *Config, limit int) (a *actors, err error) {
 	}
 	if config.Control != "" {
 		a.control = restoreControl(config, state.Control, listen.RestoreSocketFile(config.Control, state.ControlFile), a.super)
+	}
+	if config.Admin != "" {
+		a.admin = restoreAdmin(config, state.Admin, a.super)
 	}
 	a.commit(state, memory, boards)
 	return a, nil

@@ -294,6 +294,7 @@ func (s *supervisor) state(accept dispatch.State) (_ *upgradeState, err error) {
 		state.AccessLog, state.AccessLogPath, state.AccessLogFormat = log.fd(), log.path, log.format
 	}
 	state.Control, state.ControlFile = s.upgrader.controlSocket()
+	state.Admin = s.upgrader.admin
 	for slot := range s.slots.all() {
 		state.Slots = append(state.Slots, slot.state())
 	}

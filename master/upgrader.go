@@ -2,6 +2,7 @@ package master
 
 import (
 	"strconv"
+	"sync"
 
 	"github.com/usher-go/usher/fdpass"
 	"github.com/usher-go/usher/master/internal/child"
@@ -24,6 +25,7 @@ type upgrader struct {
 	pauseControl  func()                                                  // no request is under way when it returns; blocks
 	resumeControl func()                                                  // ends that
 	controlSocket func() (socket int, file fileid.ID)                     // borrowed; -1: none
+	admin         int                                                     // descriptor, borrowed: the admin address's socket; 0: none
 	holdChildren  func(pids []int) (release func(), ok bool)              // none is started or reaped until release; not ok: one of these is reaped already, and nothing is held
 	groups        func() []child.GroupState                               // while children are held
 	holdSignals   func() (release func(), err error)                      // those that came are in the inbox, those that come are the next program's; called by a locked thread
@@ -100,5 +102,19 @@ func (a *actors) newUpgrader(executable int) upgrader {
 	if a.control != nil {
 		u.pauseControl, u.resumeControl, u.controlSocket = a.control.pause, a.control.resume, a.control.handOver
 	}
+	if a.admin != nil {
+		u.admin, _ = a.admin.handOver()
+		u.pauseControl, u.resumeControl = both(u.pauseControl, a.admin.pause), both(u.resumeControl, a.admin.resume)
+	}
 	return u
+}
+
+// both returns a function that returns when the two have, which run at once.
+func both(a, b func()) func() {
+	return func() {
+		var group sync.WaitGroup
+		group.Go(a)
+		b()
+		group.Wait()
+	}
 }

@@ -35,6 +35,7 @@ type upgradeState struct {
 	OldProgram        int                 `json:"Old"` // descriptor: the executable that wrote it, to go back to
 	Control           int                 // descriptor, -1: none
 	ControlFile       fileid.ID           // zero: not known
+	Admin             int                 // descriptor, of the admin address's socket; 0: none, or an older program wrote this
 	Clients           []int               `json:"Waiting"` // descriptors of those who wait for the answer to POST /v1/upgrade
 	IgnoresInterrupts bool                `json:"Deaf"`    // INT and QUIT are ignored: see signals
 	Listeners         []listen.State
@@ -168,6 +169,9 @@ func (u *upgradeState) descriptors() []int {
 	fds = append(fds, u.boards()...)
 	if u.Control >= 0 {
 		fds = append(fds, u.Control)
+	}
+	if u.Admin > 0 {
+		fds = append(fds, u.Admin)
 	}
 	if u.Credentials > 0 {
 		fds = append(fds, u.Credentials)

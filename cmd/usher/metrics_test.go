@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
 	"os/exec"
 	"strings"
 	"sync"
@@ -29,6 +32,24 @@ type scraper struct {
 
 func newScraper(s *server) *scraper {
 	return &scraper{server: s, ask: func() ([]byte, error) { return get(s.control, "/metrics") }}
+}
+
+// newAdminScraper asks as Prometheus does: by TCP, at the admin address.
+func newAdminScraper(s *server) *scraper {
+	s.t.Helper()
+	_, address, _ := strings.Cut(s.log.await(s.t, 1, "serving metrics: address="), "address=")
+	client := &http.Client{Timeout: answerTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	return &scraper{server: s, ask: func() ([]byte, error) {
+		response, err := client.Get("http://" + address + "/metrics")
+		if err != nil {
+			return nil, err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return nil, errors.New(response.Status)
+		}
+		return io.ReadAll(response.Body)
+	}}
 }
 
 // scrape returns every value, by name and labels as the exposition has them.
@@ -111,10 +132,11 @@ func atLeast(want float64) func(float64) bool { return func(got float64) bool { 
 func TestMetricsNeverGoDown(t *testing.T) {
 	t.Parallel()
 	file := install(t)
-	s := file.serve("--workers", "2", "--app", "lines")
-	metrics := newScraper(s)
+	s := file.serve("--workers", "2", "--app", "lines", "--admin", "127.0.0.1:0")
+	metrics, admin := newScraper(s), newAdminScraper(s)
 	stop := meanwhile(t, func() bool {
 		_, _ = metrics.scrape("meanwhile") // an upgrade may cut one short: the next tells
+		_, _ = admin.scrape("meanwhile, by TCP")
 		time.Sleep(100 * time.Millisecond) // as often as the scraper is to come, not to wait for something
 		return true
 	})
@@ -150,11 +172,12 @@ func TestMetricsNeverGoDown(t *testing.T) {
 		metrics.expect(step.name, "usher_worker_bytes_received_total{}", atLeast(float64(len("hello\nagain\n"))))
 		metrics.expect(step.name, "usher_queue_wait_seconds{} count", atLeast(n/2)) // a killed one may take some with it
 		metrics.expect(step.name, "usher_config_last_reload_successful{}", exactly(1))
+		admin.expect(step.name+", by TCP", "usher_connections_accepted_total{}", exactly(n))
 		metrics.expect(step.name, "usher_worker_cpu_seconds_total{}", func(v float64) bool { return v >= 0 && !math.IsNaN(v) })
 	}
 	stop()
-	if metrics.number < 10 {
-		t.Errorf("only %d scrapes", metrics.number)
+	if metrics.number < 10 || admin.number < 10 {
+		t.Errorf("only %d scrapes, and %d by TCP", metrics.number, admin.number)
 	}
 	s.until("whole", func(status master.Status) bool { return allReady(status) && len(status.Workers) == 2 })
 	s.signal(unix.SIGTERM)

@@ -214,6 +214,12 @@ var settings = []*setting{
 		more: "Its mode is 0600. The folder `usher-UID` is made with mode 0700, or checked to be this user's alone.",
 	},
 	{
+		key: "admin", field: func(v *values) any { return &v.Admin },
+		placeholder: "HOST:PORT", fixed: true,
+		help: "Address at which Prometheus and health checks are answered by HTTP: /metrics, /livez and /readyz, to whoever can connect. Without it: only the control socket answers.",
+		more: "The host has to be given: `127.0.0.1` for this machine alone. Nothing can be changed by it. Requests are to name the server by an IP address, `localhost` or that host, so that pages of other sites cannot read it through somebody's browser.",
+	},
+	{
 		key: "pid-file", field: func(v *values) any { return (*madePath)(&v.PIDFile) },
 		placeholder: "PATH", fixed: true,
 		help: "File to write the master's pid to.",
