@@ -58,7 +58,7 @@ func TestHelpCommand(t *testing.T) {
 // usher help COMMAND is usher COMMAND --help, but for what is a topic, or a setting, too.
 func TestHelpOfCommands(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"serve", "status", "bench", "bench http", "logs reopen", "tls self-signed"} {
+	for _, command := range []string{"serve", "status", "bench", "bench http", "logs reopen", "tls self-signed", "completion"} {
 		words := strings.Fields(command)
 		got, want := usher(t, append([]string{"help"}, words...)...), usher(t, append(words, "--help")...)
 		if got != want || got.code != 0 || !strings.Contains(got.stdout, "Usage: usher "+command) {

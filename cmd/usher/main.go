@@ -45,12 +45,14 @@ type cli struct {
 	Stacks      stacksCommand      `cmd:"" help:"Print what the goroutines of a worker, or of the master, are doing."`
 	Profile     profileCommand     `cmd:"" help:"Make a profile of a worker, or of the master."`
 
-	Version versionCommand `cmd:"" help:"Print the version."`
-	Help    helpCommand    `cmd:"" help:"Explain a topic, such as signals or reload, or a setting."`
-	Man     manCommand     `cmd:"" help:"Print a manual page: usher man | man -l -"`
-	Bench   benchCommand   `cmd:"" help:"Put load on a server, usher's or another, and measure it."`
-	Part    benchPart      `cmd:"" name:"bench-part" hidden:"" help:"Be one of the processes of bench; started by it."`
-	Worker  workerCommand  `cmd:"" hidden:"" help:"Be a worker that runs a built-in app; started by serve."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Help       helpCommand       `cmd:"" help:"Explain a topic, such as signals or reload, or a setting."`
+	Man        manCommand        `cmd:"" help:"Print a manual page: usher man | man -l -"`
+	Completion completionCommand `cmd:"" help:"Print a script by which a shell completes usher's commands and flags."`
+
+	Bench  benchCommand  `cmd:"" help:"Put load on a server, usher's or another, and measure it."`
+	Part   benchPart     `cmd:"" name:"bench-part" hidden:"" help:"Be one of the processes of bench; started by it."`
+	Worker workerCommand `cmd:"" hidden:"" help:"Be a worker that runs a built-in app; started by serve."`
 
 	ShowVersion kong.VersionFlag `name:"version" short:"v" env:"-" help:"Print the version."`
 }

@@ -21,7 +21,7 @@ type tlsCommands struct {
 
 // selfSignedCommand makes what a server can be tried with.
 type selfSignedCommand struct {
-	Dir  string   `arg:"" help:"Folder for cert.pem and key.pem; it is made if it is not there."`
+	Dir  string   `arg:"" complete:"files" help:"Folder for cert.pem and key.pem; it is made if it is not there."`
 	Name []string `env:"-" placeholder:"NAME" help:"A name or IP address that it is for, beside localhost, 127.0.0.1 and ::1. Repeatable."`
 }
 
