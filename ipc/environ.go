@@ -22,8 +22,9 @@ const (
 )
 
 // IdentityVariables are the names a worker removes from its environment once it
-// has read them, so that its own children do not take themselves for workers.
-var IdentityVariables = [...]string{environProtocol, environSlot, environGeneration}
+// has read them, so that its own children do not take themselves for workers. The last is
+// that of MetricsEnviron, which an older master does not set.
+var IdentityVariables = [...]string{environProtocol, environSlot, environGeneration, environMetrics}
 
 // Environ returns base with the identity added and every other USHER_… variable but
 // USHER_DEBUG removed: the master's own settings are no business of a worker. base

@@ -177,11 +177,12 @@ func TestDurationBounds(t *testing.T) {
 // The block is behind the entries of a board that was made for it, and of no other; a place
 // that is not in the memory is an error.
 func TestPlace(t *testing.T) {
-	s, place, err := NewScoreboardFor(3)
+	s, places, err := NewScoreboardFor(3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	place := places.Further
 	other := again(t, s)
 	mine, err := s.Further(place)
 	if err != nil || mine == nil {
@@ -213,7 +214,7 @@ func TestPlace(t *testing.T) {
 		{"not aligned", Place{Offset: 4, Length: 800}, true},
 		{"beyond the end", Place{Offset: size, Length: 8}, true},
 		{"far beyond it", Place{Offset: math.MaxInt64 &^ 7, Length: math.MaxInt64}, true},
-		{"over the end", Place{Offset: place.Offset, Length: place.Length + 8}, true},
+		{"over the end", Place{Offset: place.Offset, Length: size - place.Offset + 8}, true},
 	} {
 		block, err := s.Further(test.place)
 		if block != nil || (err != nil) != test.fails {

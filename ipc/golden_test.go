@@ -218,5 +218,6 @@ func TestGoldenMessages(t *testing.T) {
 func TestGoldenEnvironment(t *testing.T) {
 	base := []string{"PATH=/bin", "USHER_DRAIN_TIMEOUT=30s", "USHER_SLOT=7", "HOME=/root"}
 	environ := Environ(base, Identity{Protocol: Version, Slot: 3, Generation: 2})
+	environ = append(environ, MetricsEnviron(Place{Offset: 6144, Length: MetricsSize}))
 	compareGolden(t, "environment.txt", []byte(strings.Join(environ, "\n")+"\n"))
 }

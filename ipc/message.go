@@ -87,6 +87,13 @@ type Ready struct {
 	Asks []string `json:"asks,omitempty"`
 }
 
+// Metrics tells of measurements of the program's own, which have their numbers in the
+// scoreboard: those of the first series of the first Metrics come first. It is said before
+// Ready, as often as it takes.
+type Metrics struct {
+	Series []Series `json:"series"`
+}
+
 // TicketKeys brings new keys for session tickets to a worker that said TLS, in a memfd
 // that comes with the packet. They take the place of those that it has.
 type TicketKeys struct{}
@@ -180,6 +187,7 @@ type Unknown struct {
 
 func (Hello) typeName() string          { return "hello" }
 func (Ready) typeName() string          { return "ready" }
+func (Metrics) typeName() string        { return "metrics" }
 func (Draining) typeName() string       { return "draining" }
 func (Moved) typeName() string          { return "moved" }
 func (Closed) typeName() string         { return "closed" }
@@ -197,6 +205,7 @@ func (m Hello) negative() bool {
 		m.TLSHandshakeTimeoutMS < 0 || m.Further.Offset < 0 || m.Further.Length < 0
 }
 func (m Ready) negative() bool        { return m.Protocol < 0 || m.Capacity < 0 }
+func (Metrics) negative() bool        { return false }
 func (Draining) negative() bool       { return false }
 func (m Moved) negative() bool        { return m.Staying < 0 || m.Count < 0 }
 func (m Closed) negative() bool       { return m.Count < 0 }
@@ -213,6 +222,7 @@ func (Unknown) negative() bool        { return false }
 var parsers = map[string]func([]byte) (Message, error){
 	Hello{}.typeName():          parse[Hello],
 	Ready{}.typeName():          parse[Ready],
+	Metrics{}.typeName():        parse[Metrics],
 	Draining{}.typeName():       parse[Draining],
 	Moved{}.typeName():          parse[Moved],
 	Closed{}.typeName():         parse[Closed],

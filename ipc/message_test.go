@@ -63,6 +63,11 @@ func goldenMessages() []Message {
 		Answer{ID: 3, Memory: true},
 		Answer{ID: 4, Error: "a profile is under way"},
 		Answer{ID: 6, Level: "debug"},
+		Metrics{Series: []Series{
+			{Name: "orders_total", Kind: SeriesCounter, Help: "orders taken", Labels: map[string]string{"name": "a\nb", "kind": "book"}},
+			{Name: "carts", Kind: SeriesGauge, Help: "carts that are not empty"},
+			{Name: "order_seconds", Kind: SeriesHistogram, Help: "how long an order takes", Bounds: []float64{0.1, 0.5, 2}},
+		}},
 	}
 	for _, m := range emptyMessages() {
 		if !slices.ContainsFunc(messages, func(other Message) bool { return other.typeName() == m.typeName() }) {

@@ -7,26 +7,40 @@ import (
 	"github.com/usher-go/usher/fdpass"
 )
 
-// Place is where in a scoreboard's memory the worker's further counters are. Its zero value
-// is nowhere: the master has made no room for them, as one of an older version.
+// Place is where in a scoreboard's memory the worker's further counters are, or the numbers of
+// its Series. Its zero value is nowhere: the master has made no room for them, as one of an
+// older version.
 type Place struct {
 	Offset int64 `json:"offset"` // in bytes
 	Length int64 `json:"length"` // likewise
 }
 
-// NewScoreboardFor is NewScoreboard for one worker, with room for its further counters behind
-// the entries.
-func NewScoreboardFor(entries int) (*Scoreboard, Place, error) {
-	place := Place{Offset: int64(entries * EntrySize), Length: FurtherSize}
+// Places are where a worker's parts of a scoreboard's memory are that lie behind the entries.
+type Places struct {
+	Further Place // its further counters
+	Metrics Place // the numbers of its Series
+}
+
+// NewScoreboardFor is NewScoreboard for one worker, with room behind the entries for all that
+// is counted there.
+func NewScoreboardFor(entries int) (*Scoreboard, Places, error) {
 	if entries < 1 {
-		return nil, Place{}, errNoEntry
+		return nil, Places{}, errNoEntry
 	}
-	fd, err := fdpass.Share("usher-scoreboard", place.Offset+place.Length)
+	further := Place{Offset: int64(entries * EntrySize), Length: FurtherSize}
+	metrics := Place{Offset: further.Offset + further.Length, Length: MetricsSize}
+	fd, err := fdpass.Share("usher-scoreboard", metrics.Offset+metrics.Length)
 	if err != nil {
-		return nil, Place{}, fmt.Errorf("ipc: scoreboard: %w", err)
+		return nil, Places{}, fmt.Errorf("ipc: scoreboard: %w", err)
 	}
 	s, err := OpenScoreboard(fd)
-	return s, place, err
+	return s, Places{further, metrics}, err
+}
+
+// has reports whether the place is in the memory, and its numbers are aligned.
+func (s *Scoreboard) has(p Place) bool {
+	size := int64(len(s.memory))
+	return p.Offset >= 0 && p.Length >= 0 && p.Offset%8 == 0 && p.Offset <= size && p.Length <= size-p.Offset
 }
 
 // Further returns the further counters at a place, which are valid until Close; nil if
@@ -36,7 +50,7 @@ func (s *Scoreboard) Further(p Place) (*FurtherCounters, error) {
 	switch {
 	case p == Place{}:
 		return nil, nil
-	case p.Offset < 0 || p.Length < 0 || p.Offset%8 != 0 || p.Offset > int64(len(s.memory)) || p.Length > int64(len(s.memory))-p.Offset:
+	case !s.has(p):
 		return nil, fmt.Errorf("ipc: scoreboard: further counters at %d, %d bytes, in memory of %d", p.Offset, p.Length, len(s.memory))
 	case p.Length < int64(unsafe.Sizeof(FurtherCounters{})):
 		return nil, nil

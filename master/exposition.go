@@ -85,7 +85,7 @@ func (a api) metrics(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector{&m}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collector{&m}, ownCollector(m.Status.Own), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}).ServeHTTP(w, r)
 }
 

@@ -94,11 +94,12 @@ func (s *supervisor) startWorker(slot *slot) {
 }
 
 // launch starts a process for the slot, with memory of its own.
-func (s *supervisor) launch(slot *slot) (_ process, err error) {
-	slot.board, slot.further, err = ipc.NewScoreboardFor(max(2*s.config.MaxWorkers, slot.number+1))
+func (s *supervisor) launch(slot *slot) (process, error) {
+	board, places, err := ipc.NewScoreboardFor(max(2*s.config.MaxWorkers, slot.number+1))
 	if err != nil {
 		return nil, s.programs[slot.generation].Hint(err)
 	}
+	slot.board, slot.further, slot.own = board, places.Further, ownSeries{place: places.Metrics}
 	hello, memory := s.hello(slot), -1
 	if hello.TLS {
 		if memory, err = s.secrets.memory(slot.config.tls); err != nil {
@@ -109,14 +110,17 @@ func (s *supervisor) launch(slot *slot) (_ process, err error) {
 		ID:         slot.id(),
 		Program:    s.programs[slot.generation],
 		Scoreboard: slot.board.FD(),
+		Metrics:    slot.own.place,
 		Hello:      hello,
 		Memory:     memory,
 	})
 }
 
-// closeBoard unmaps the worker's scoreboard, whose entry nobody uses any more.
+// closeBoard unmaps the worker's scoreboard, whose entry nobody uses any more, and keeps what
+// its program has measured.
 func (s *supervisor) closeBoard(slot *slot) {
 	if slot.board != nil {
+		s.own.release(slot)
 		_ = slot.board.Close() // the mapping goes with the process in any case
 		slot.board = nil
 	}
@@ -173,6 +177,8 @@ func (s *supervisor) slotOfWorker(w dispatch.Worker) *slot {
 // heard handles a control message of a slot's worker.
 func (s *supervisor) heard(slot *slot, message ipc.Message) {
 	switch m := message.(type) {
+	case ipc.Metrics:
+		s.toldMetrics(slot, m)
 	case ipc.Ready:
 		s.becameReady(slot, m)
 	case ipc.Draining:
@@ -186,6 +192,16 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 		s.accessTaken(slot, m)
 	case ipc.Closed:
 		s.dispatch.ConnsClosed(slot.number, m)
+	}
+}
+
+func (s *supervisor) toldMetrics(slot *slot, m ipc.Metrics) {
+	if slot.life != lifeStarting {
+		s.kill(slot, "it told of metrics when it was ready")
+		return
+	}
+	if err := s.own.tell(&slot.own, m.Series); err != nil {
+		s.kill(slot, err.Error())
 	}
 }
 

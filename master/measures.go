@@ -27,6 +27,7 @@ type measures struct {
 func (s *supervisor) measure() measures {
 	m := measures{Meters: s.dispatch.Meters(), Restarts: s.restartsBy.clone(restartReasons...), Reloads: s.reloads, WorkersCPU: s.workersCPU, Unready: s.unready()}
 	m.Status = s.statusOf(&m.Meters)
+	m.Status.Own = s.own.measure(&s.slots)
 	return m
 }
 

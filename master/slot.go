@@ -25,6 +25,7 @@ type slot struct {
 	queueOpen   bool            // the accept goroutine has its queue
 	board       *ipc.Scoreboard // owned, this incarnation's alone; nil without a process
 	further     ipc.Place       // in it: the further counters; zero: an older program has made it
+	own         ownSeries       // what its program measures
 	ready       ipc.Ready
 	readyAt     time.Time
 	order       *moveOrder // outstanding, while it serves; nil: none is

@@ -30,8 +30,9 @@ type slotState struct {
 	Accidents   int
 	Alarm       alarmKind // 0: none
 	AlarmIn     time.Duration
-	Board       int          // descriptor: its worker's scoreboard
-	Further     ipc.Place    // in it: see slot; zero: an older program wrote this, or made the board
+	Board       int       // descriptor: its worker's scoreboard
+	Further     ipc.Place // in it: see slot; zero: an older program wrote this, or made the board
+	Own         ownState
 	Process     *child.State // nil: none, and no scoreboard
 }
 
@@ -77,6 +78,7 @@ func (s *slot) state() slotState {
 	if s.process != nil {
 		process := s.process.State()
 		state.Process, state.QueueOpen, state.Board, state.Further = &process, s.queueOpen, s.board.FD(), s.further
+		state.Own = s.own.state()
 	}
 	return state
 }

@@ -44,6 +44,8 @@ type Status struct {
 	AcceptedBy   []AcceptedStatus  `json:"accepted_by,omitempty"`
 	RefusedBy    map[string]uint64 `json:"refused_by,omitempty"`
 	AcceptErrors map[string]uint64 `json:"accept_errors,omitempty"`
+	// Own is what the workers' programs measure of their own, by name and labels.
+	Own []OwnMetric `json:"own,omitempty"`
 }
 
 // AcceptedStatus is how many connections were accepted at one address, now or before; those

@@ -190,8 +190,9 @@ func openBoards(state *upgradeState) (map[int]*ipc.Scoreboard, error) {
 		if s.Number >= board.Len() {
 			return nil, fmt.Errorf("slot %d has no entry in its scoreboard, which has %d", s.Number, board.Len())
 		}
-		if _, err := board.Further(s.Further); err != nil {
-			return nil, err
+		_, err = board.Further(s.Further)
+		if _, own := board.Numbers(s.Own.Place); err != nil || own != nil {
+			return nil, errors.Join(err, own)
 		}
 		boards[s.Number] = board
 	}
@@ -254,6 +255,7 @@ func (a *actors) commit(state *upgradeState, memory int, boards map[int]*ipc.Sco
 func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard) {
 	s.generation, s.target, s.again, s.booted = state.Generation, state.Target, state.Again, true
 	s.lastMove, s.access.last, s.lastReload, s.reloads = state.LastMove, state.LastAccess, state.LastReload, state.Reloads
+	s.own.restore(state.Own)
 	s.levels.workers = state.WorkersLogLevel
 	if level := hclog.LevelFromString(state.LogLevel); level != hclog.NoLevel {
 		s.setLevel(level)
@@ -265,6 +267,7 @@ func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard
 		s.slots.put(slot)
 		if h := from.Process; h != nil {
 			slot.board, slot.further = boards[from.Number], from.Further
+			s.own.adopt(&slot.own, &from.Own)
 			slot.process, slot.queueOpen = s.processes.restore(slot.id(), *h), from.QueueOpen
 		}
 		if from.Alarm != 0 {

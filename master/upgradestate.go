@@ -63,6 +63,8 @@ type upgradeState struct {
 	EventsMemory int
 	LastMove     uint64 // the id of the last move order: no later one is to have an id that a late answer may name
 
+	Own []ownTotalState // what worker programs have measured of their own; an older program writes none
+
 	Started  int64   // when the master was: nanoseconds since 1970; 0: an older program wrote this
 	Restarts tallies // of workers, by reason
 	// WorkersCPU is the processor time of workers that are gone, in nanoseconds.
@@ -154,7 +156,7 @@ func (u *upgradeState) check() error {
 		}
 		slots[s.Number] = true
 	}
-	if err := errors.Join(u.Accept.Check(slots), u.Transports.Check()); err != nil {
+	if err := errors.Join(u.Accept.Check(slots), u.Transports.Check(), u.checkOwn()); err != nil {
 		return fmt.Errorf("upgrade state: %w", err)
 	}
 	if u.Generation < 1 || u.Target < 1 {

@@ -78,3 +78,12 @@ func StopWatching(l net.Listener) {
 	}})
 	<-done
 }
+
+// Metrics are a program's own, of no process.
+type Metrics struct{ metrics }
+
+// NewMetrics makes some.
+func NewMetrics() *Metrics { return new(Metrics) }
+
+// Add makes a series.
+func (m *Metrics) Add(s ipc.Series) { m.add(s, nil) }

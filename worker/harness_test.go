@@ -86,12 +86,12 @@ func startRig(t testing.TB, hello ipc.Hello, h worker.Handler, opts ...worker.Op
 	check(t, err)
 	control, workerControl, err := fdpass.Pair()
 	check(t, err)
-	board, place, err := ipc.NewScoreboardFor(1)
+	board, places, err := ipc.NewScoreboardFor(1)
 	check(t, err)
-	further, err := board.Further(place)
+	further, err := board.Further(places.Further)
 	check(t, err)
 	if hello.Further == (ipc.Place{}) {
-		hello.Further = place
+		hello.Further = places.Further
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &rig{

@@ -39,11 +39,15 @@ var helpers = map[string]func(){
 		}))
 	},
 	"stream-panics": func() { worker.Main(worker.Streams(func(net.Listener) error { panic("a bug of the program") })) },
+	"metrics":       serveWithMetrics,
 	// It tells what its own children would see.
 	"nosy": func() {
 		before := worker.IsWorker()
 		worker.Main(worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
 			_, inherited := os.LookupEnv("USHER_SLOT")
+			if _, metrics := os.LookupEnv("USHER_METRICS"); metrics {
+				inherited = true
+			}
 			fmt.Fprintf(os.Stdout, "before=%v after=%v environment=%v ignored=%v\n",
 				before, worker.IsWorker(), inherited, signal.Ignored(os.Interrupt))
 			return len(in), nil

@@ -78,6 +78,7 @@ type endpoint struct {
 	control int              // likewise
 	entry   *ipc.Entry       // borrowed
 	board   *ipc.Scoreboard  // borrowed: what the entry is in; nil: the entry is all there is
+	metrics *metrics         // the program's own; nil: the master is told of none
 	exit    func(status int) // see member
 
 	abort func() // see member

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ type process struct {
 	*rig
 	os     *os.Process
 	stdout *os.File
+
+	numbers []atomic.Uint64 // of its metrics
 }
 
 // start starts a helper as a master would, and sends hello.
@@ -30,13 +33,15 @@ func start(t *testing.T, helper string, protocol int, environ ...string) *proces
 	check(t, err)
 	control, workerControl, err := fdpass.Pair()
 	check(t, err)
-	board, err := ipc.NewScoreboard(2)
+	board, places, err := ipc.NewScoreboardFor(2)
+	check(t, err)
+	numbers, err := board.Numbers(places.Metrics)
 	check(t, err)
 	stdout, childStdout, err := os.Pipe()
 	check(t, err)
 	environ = append(append(os.Environ(), environ...), helperVariable+"="+helper, "USHER_LISTEN=:1")
 	pid, err := syscall.ForkExec(os.Args[0], os.Args[:1], &syscall.ProcAttr{
-		Env:   ipc.Environ(environ, ipc.Identity{Protocol: protocol, Slot: 1, Generation: 1}),
+		Env:   append(ipc.Environ(environ, ipc.Identity{Protocol: protocol, Slot: 1, Generation: 1}), ipc.MetricsEnviron(places.Metrics)),
 		Files: []uintptr{0, childStdout.Fd(), 2, uintptr(workerQueue), uintptr(workerControl), uintptr(board.FD())},
 	})
 	check(t, err)
@@ -52,7 +57,7 @@ func start(t *testing.T, helper string, protocol int, environ ...string) *proces
 		defer close(received)
 		s.receive()
 	}()
-	p := &process{rig: s, os: child, stdout: stdout}
+	p := &process{rig: s, os: child, stdout: stdout, numbers: numbers}
 	t.Cleanup(func() {
 		_ = child.Kill()      // it has ended, unless the test failed
 		_, _ = child.Wait()   // likewise

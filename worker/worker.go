@@ -125,6 +125,7 @@ func Run(ctx context.Context, h Handler, opts ...Option) error {
 		control: ipc.ControlFD,
 		entry:   board.Entry(identity.Slot),
 		board:   board,
+		metrics: &own,
 		exit:    os.Exit,
 		abort:   abort.printStacks,
 	}, h, opts...)
@@ -189,6 +190,11 @@ func serve(ctx context.Context, e endpoint, h Handler, opts ...Option) error {
 	defer m.end()
 	if m.capacity, err = measure(hello.MaxConns, o.reservedFDs); err != nil {
 		return fmt.Errorf("worker: %w", err)
+	}
+	if e.metrics != nil {
+		for _, told := range e.metrics.tell() {
+			m.control.send(told)
+		}
 	}
 	m.control.send(m.ready(o.protos))
 	m.loop.hookReady()

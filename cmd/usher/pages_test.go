@@ -49,7 +49,7 @@ func (c *talker) expect(said, want string) {
 func TestWorkersPage(t *testing.T) {
 	t.Parallel()
 	blocks := pageBlocks(t, "workers.md", map[string]int{
-		"go The first handler": 1, "sh The first handler": 1, "go A session": 1, "go Work that blocks": 1, "go Framing": 1, "go Testing": 1,
+		"go The first handler": 1, "sh The first handler": 1, "go A session": 1, "go Work that blocks": 1, "go Framing": 1, "go Metrics": 1, "go Testing": 1,
 	})
 	const build, flags = "go build -o echo .\n", "usher serve --listen :9000 -- ./echo\n"
 	making, ok := strings.CutSuffix(blocks["sh The first handler"][0], flags)
@@ -67,6 +67,7 @@ func TestWorkersPage(t *testing.T) {
 		{"session", "A session", func(n int) string { return fmt.Sprintf("%d hello", n) }, true},
 		{"streams", "Work that blocks", func(int) string { return "you said hello" }, false},
 		{"framing", "Framing", func(int) string { return "you said hello" }, true},
+		{"metrics", "Metrics", func(int) string { return "hello" }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			program := goProgram(t, dir, test.name, blocks["go "+test.heading][0], strings.Replace(build, "-o echo", "-o "+test.name, 1))

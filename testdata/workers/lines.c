@@ -385,6 +385,7 @@ static void start(void)
 	unsetenv("USHER_PROTOCOL");
 	unsetenv("USHER_SLOT");
 	unsetenv("USHER_GENERATION");
+	unsetenv("USHER_METRICS");
 
 	static const int ignored[] = {SIGHUP, SIGINT, SIGUSR1, SIGUSR2};
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)

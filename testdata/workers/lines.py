@@ -246,6 +246,7 @@ async def main():
 
 if __name__ == "__main__":
     seat = [os.environ.pop("USHER_" + name, None) for name in ("PROTOCOL", "SLOT", "GENERATION")]
+    os.environ.pop("USHER_METRICS", None)
     if None in seat:
         print("a worker of usher: usher serve -- python3", sys.argv[0], file=sys.stderr)
         sys.exit(2)

@@ -188,3 +188,20 @@ func TestConnectAs(t *testing.T) {
 		}
 	}
 }
+
+var shouted = worker.Counter("shouted_total", "pieces of input")
+
+// A program's own metrics count in its tests, too, and can be read there.
+func TestOwnMetrics(t *testing.T) {
+	before := shouted.Value()
+	counting := worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
+		shouted.Inc()
+		return len(in), nil
+	})
+	w := workertest.New(t, counting)
+	c := w.Connect()
+	c.Send("a", "b")
+	if got := shouted.Value() - before; got != 2 {
+		t.Errorf("counted %d, want 2", got)
+	}
+}

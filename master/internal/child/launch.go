@@ -33,8 +33,9 @@ type Launcher struct {
 // Spec is what a worker's process is to be.
 type Spec struct {
 	ID
-	Program    *Program // borrowed
-	Scoreboard int      // descriptor, borrowed
+	Program    *Program  // borrowed
+	Scoreboard int       // descriptor, borrowed
+	Metrics    ipc.Place // in it
 	Hello      ipc.Hello
 	Memory     int // descriptor, borrowed: the memfd that Hello brings; of no account if it brings none
 }
@@ -56,7 +57,7 @@ func (l *Launcher) Launch(s Spec) (*Process, error) {
 	pid, err := l.Reaper.start(func() (int, error) {
 		return forkExec(path, s.Program.argv, &syscall.ProcAttr{
 			Dir:   s.Program.folderPath(),
-			Env:   ipc.Environ(s.Program.environ(l.environ()), ipc.Identity{Protocol: ipc.Version, Slot: s.Slot, Generation: s.Generation}),
+			Env:   append(ipc.Environ(s.Program.environ(l.environ()), ipc.Identity{Protocol: ipc.Version, Slot: s.Slot, Generation: s.Generation}), ipc.MetricsEnviron(s.Metrics)),
 			Files: pipes.childFiles(),
 			Sys:   &syscall.SysProcAttr{Setpgid: true},
 		})
