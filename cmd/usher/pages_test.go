@@ -198,7 +198,7 @@ func TestOtherLanguagesPage(t *testing.T) {
 // What docs/operations.md has its reader type is good, and its table has every command.
 func TestOperationsPage(t *testing.T) {
 	t.Parallel()
-	blocks := pageBlocks(t, "operations.md", map[string]int{"sh Start": 1, "toml Start": 1})
+	blocks := pageBlocks(t, "operations.md", map[string]int{"sh Start": 1, "toml Start": 1, "sh Metrics": 1, "yaml Metrics": 1})
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "worker"), "#!/bin/sh\n")
 	if err := os.Chmod(filepath.Join(dir, "worker"), 0o755); err != nil {
@@ -218,6 +218,21 @@ func TestOperationsPage(t *testing.T) {
 	}
 	writeFile(t, filepath.Join(dir, "usher.toml"), strings.Replace(blocks["toml Start"][0], "/run/", dir+"/", 1))
 	check(blocks["toml Start"][0], "--config", "usher.toml")
+
+	target := regexp.MustCompile(`targets: \["([^"]+)"\]`).FindStringSubmatch(blocks["yaml Metrics"][0])
+	if target == nil {
+		t.Fatalf("no target in:\n%s", blocks["yaml Metrics"][0])
+	}
+	check(blocks["yaml Metrics"][0], "--admin", target[1])
+	if _, err := exec.LookPath("curl"); err == nil { // else this command is not tried
+		s := serve(t, "--workers", "1")
+		cmd := exec.Command("sh", "-eu", "-c", blocks["sh Metrics"][0])
+		cmd.Env = append(os.Environ(), "USHER_CONTROL="+s.control)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "\nusher_generation 1\n") {
+			t.Errorf("%s%v\n%s", blocks["sh Metrics"][0], err, out)
+		}
+		s.stop()
+	}
 
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
