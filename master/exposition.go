@@ -58,6 +58,13 @@ func (s *samples) add(value float64, labels ...string) {
 	s.out <- prometheus.MustNewConstMetric(s.description, kind, value, valid(labels)...)
 }
 
+// addAll takes values by the one label that there is.
+func (s *samples) addAll(values map[string]uint64) {
+	for label, value := range values {
+		s.add(float64(value), label)
+	}
+}
+
 // histogram likewise takes one, of nanoseconds.
 func (s *samples) histogram(h *ipc.Histogram[uint64], labels ...string) {
 	const second = 1e9
@@ -86,7 +93,7 @@ func (a api) metrics(w http.ResponseWriter, r *http.Request) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{&m}, ownCollector(m.Status.Own), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}).ServeHTTP(w, r)
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError}).ServeHTTP(w, r)
 }
 
 // measureAll returns what the supervisor measures, and what is to be read of processes.

@@ -60,8 +60,17 @@ var serverFamilies = []family{
 }
 
 var connectionFamilies = []family{
-	{"usher_connections_accepted_total", "Connections accepted.", ipc.KindCounter, nil, ofConns(func(c *dispatch.Conns) uint64 { return c.Accepted })},
-	{"usher_connections_refused_total", "Connections closed by the master, beyond a limit or at a stop.", ipc.KindCounter, nil, ofConns(func(c *dispatch.Conns) uint64 { return c.Refused })},
+	{"usher_connections_accepted_total", "Connections accepted, by listener.", ipc.KindCounter, []string{"listener", "address"}, func(m *measures, s *samples) {
+		for _, l := range m.Meters.Listeners {
+			s.add(float64(l.Accepted), l.Name, l.Address)
+		}
+	}},
+	{"usher_accept_errors_total", "Errors of accept4(2), by errno.", ipc.KindCounter, []string{"errno"}, func(m *measures, s *samples) {
+		s.addAll(m.Meters.Failed)
+	}},
+	{"usher_connections_refused_total", "Connections closed by the master, by the limit that they were beyond, or at a stop.", ipc.KindCounter, []string{"reason"}, func(m *measures, s *samples) {
+		s.addAll(m.Meters.RefusedBy)
+	}},
 	{"usher_connections_closed_total", "Connections closed by their workers.", ipc.KindCounter, nil, ofConns(func(c *dispatch.Conns) uint64 { return c.Closed })},
 	{"usher_connections_lost_total", "Connections closed by the death of a worker, or by what went wrong in a move.", ipc.KindCounter, nil, ofConns(func(c *dispatch.Conns) uint64 { return c.Lost })},
 	{"usher_connections_moved_total", "Moves of connections from one worker to another.", ipc.KindCounter, nil, ofConns(func(c *dispatch.Conns) uint64 { return c.Moved })},
@@ -88,9 +97,7 @@ var workerFamilies = []family{
 		s.add(float64(m.Status.Wanted))
 	}},
 	{"usher_worker_restarts_total", "Restarts of workers, by how the one before ended.", ipc.KindCounter, []string{"reason"}, func(m *measures, s *samples) {
-		for reason, n := range m.Restarts {
-			s.add(float64(n), reason)
-		}
+		s.addAll(m.Restarts)
 	}},
 	{"usher_worker_cpu_seconds_total", "Processor time of all workers, those that are gone included.", ipc.KindCounter, nil, func(m *measures, s *samples) {
 		s.add(m.WorkersCPU.Seconds())

@@ -55,7 +55,8 @@ func everything() *measures {
 			Certificates: []CertificateStatus{{File: "/etc/\xff.pem", NotAfter: time.Unix(1800000000, 0)}, {File: "/etc/\xff.pem"}},
 		},
 		Meters: dispatch.Meters{
-			Totals:  dispatch.Totals{Conns: dispatch.Conns{Accepted: 5, Closed: 4, Moved: 3, Lost: 2, Refused: 1}, Said: said},
+			Totals:    dispatch.Totals{Conns: dispatch.Conns{Accepted: 5, Closed: 4, Moved: 3, Lost: 2, Refused: 1}, Said: said},
+			Listeners: []dispatch.ListenerCount{{Name: "web", Address: "127.0.0.1:80", Accepted: 5}}, RefusedBy: map[string]uint64{"max-conns": 1}, Failed: map[string]uint64{"EMFILE": 1},
 			Workers: map[int]dispatch.WorkerCounts{0: {Said: said}, 3: {}},
 			Further: further, FurtherOf: map[int]*ipc.FurtherReading{0: &further, 3: new(ipc.FurtherReading)},
 		},
@@ -65,7 +66,7 @@ func everything() *measures {
 
 // The names are a promise: dashboards of others are made of them.
 func TestMetricNamesStay(t *testing.T) {
-	names := strings.Fields(`usher_build_info usher_start_time_seconds usher_generation usher_reloads_total usher_config_last_reload_successful
+	names := strings.Fields(`usher_accept_errors_total usher_build_info usher_start_time_seconds usher_generation usher_reloads_total usher_config_last_reload_successful
 		usher_connections_accepted_total usher_connections_refused_total usher_connections_closed_total usher_connections_lost_total
 		usher_connections_moved_total usher_connections_active usher_queue_connections usher_queue_wait_seconds usher_move_pause_seconds
 		usher_loop_lag_seconds usher_worker_restarts_total usher_worker_cpu_seconds_total usher_worker_reads_total usher_worker_turns_total

@@ -134,6 +134,7 @@ func TestMetricsNeverGoDown(t *testing.T) {
 	file := install(t)
 	s := file.serve("--workers", "2", "--app", "lines", "--admin", "127.0.0.1:0")
 	metrics, admin := newScraper(s), newAdminScraper(s)
+	accepted := fmt.Sprintf("usher_connections_accepted_total{address=%q,listener=%q}", s.address, "")
 	stop := meanwhile(t, func() bool {
 		_, _ = metrics.scrape("meanwhile") // an upgrade may cut one short: the next tells
 		_, _ = admin.scrape("meanwhile, by TCP")
@@ -168,11 +169,11 @@ func TestMetricsNeverGoDown(t *testing.T) {
 		}
 		n := float64(5 * (i + 1))
 		metrics.expect(step.name, "usher_connections_closed_total{}", exactly(n))
-		metrics.expect(step.name, "usher_connections_accepted_total{}", exactly(n))
+		metrics.expect(step.name, accepted, exactly(n))
 		metrics.expect(step.name, "usher_worker_bytes_received_total{}", atLeast(float64(len("hello\nagain\n"))))
 		metrics.expect(step.name, "usher_queue_wait_seconds{} count", atLeast(n/2)) // a killed one may take some with it
 		metrics.expect(step.name, "usher_config_last_reload_successful{}", exactly(1))
-		admin.expect(step.name+", by TCP", "usher_connections_accepted_total{}", exactly(n))
+		admin.expect(step.name+", by TCP", accepted, exactly(n))
 		metrics.expect(step.name, "usher_worker_cpu_seconds_total{}", func(v float64) bool { return v >= 0 && !math.IsNaN(v) })
 	}
 	stop()
