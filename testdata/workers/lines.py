@@ -82,6 +82,7 @@ class Worker:
         self.tasks = set()  # one for each connection
         self.going = set()  # those that do not end yet
         self.closed = []  # ids that the master is not yet told of
+        self.board = memoryview(mmap.mmap(SCOREBOARD, 0))
         self.further = None  # counters in the scoreboard: kept, bytes received and sent
         self.by_id = False  # it wants to know which
         self.draining = False
@@ -139,8 +140,7 @@ class Worker:
     def keep(self, further):
         """Counts bytes for people, if the master has room for that."""
         if further.get("length", 0) >= 24:
-            board = memoryview(mmap.mmap(SCOREBOARD, 0))
-            self.further = board[further["offset"]:][:24].cast("Q")
+            self.further = self.board[further["offset"]:][:24].cast("Q")
             self.further[0] = 24
 
     def count_bytes(self, received, sent):
