@@ -80,7 +80,7 @@ func TestLoopKnowsNoMember(t *testing.T) {
 func TestProtocolIsTheMembers(t *testing.T) {
 	want := []string{
 		"adopt.go", "announced.go", "capacity.go", "control.go", "forworkertest.go", "intake.go", "ledger.go", "lister.go", "localworker.go", "member.go",
-		"meter.go", "mover.go", "orders.go", "packet.go", "parcel.go", "questions.go", "streams.go", "testdoor.go", "worker.go",
+		"meter.go", "metric.go", "mover.go", "orders.go", "packet.go", "parcel.go", "questions.go", "streams.go", "testdoor.go", "worker.go",
 	}
 	var got []string
 	names, err := filepath.Glob("*.go")
