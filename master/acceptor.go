@@ -13,11 +13,11 @@ import (
 // nobody. What takes longer is told by an event, which handle acts on; on Alive happened
 // does, on the accept goroutine. All that passes are values, but for dispatch.Queue.Entry.
 type acceptor interface {
-	Open([]dispatch.Queue)                   // takes ownership of the descriptors
-	CloseQueue(slot int)                     // the worker gets no more
-	Reaped(slot int)                         // QueueGone follows
-	ConnsClosed(slot int, closed ipc.Closed) // by the worker's word
-	Loads() map[int]int                      // of those that get connections, by slot
+	Open(q []dispatch.Queue, replaced ...int) // takes ownership of the descriptors
+	CloseQueue(slot int)                      // the worker gets no more
+	Reaped(slot int)                          // QueueGone follows
+	ConnsClosed(slot int, closed ipc.Closed)  // by the worker's word
+	Loads() map[int]int                       // of those that get connections, by slot
 	Snapshot() (dispatch.Totals, map[int]dispatch.WorkerCounts)
 	Meters() dispatch.Meters
 	AnyStuck() bool

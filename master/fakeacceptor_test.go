@@ -16,7 +16,7 @@ func (fm *fakeMaster) asked() {
 	}
 }
 
-func (fm *fakeMaster) Open(queues []dispatch.Queue) {
+func (fm *fakeMaster) Open(queues []dispatch.Queue, _ ...int) {
 	fm.asked()
 	for _, q := range queues {
 		if fm.queues[q.Slot] != nil {

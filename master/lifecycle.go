@@ -227,8 +227,10 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 }
 
 // openQueues has the ready workers of the generation that serves be given connections:
-// all of them at once, so that the first one does not get the others' share.
-func (s *supervisor) openQueues() {
+// all of them at once, so that the first one does not get the others' share. The workers
+// that they replace get no more from the same moment on: a client that comes in between
+// would have the room of a connection that is to move.
+func (s *supervisor) openQueues(replaced ...*slot) {
 	var queues []dispatch.Queue
 	for _, slot := range s.wanted(s.generation) {
 		if s.step(slot, eventOpened) {
@@ -237,7 +239,11 @@ func (s *supervisor) openQueues() {
 		}
 	}
 	if len(queues) > 0 {
-		s.dispatch.Open(queues)
+		closed := make([]int, len(replaced))
+		for i, slot := range replaced {
+			closed[i] = slot.number
+		}
+		s.dispatch.Open(queues, closed...)
 		s.rebalance()
 	}
 }

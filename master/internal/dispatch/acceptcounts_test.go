@@ -46,7 +46,7 @@ func TestAcceptedAndRefusedAreCounted(t *testing.T) {
 	w := r.addWorker(0, 100)
 	defer w.die()
 	r.dial(8)
-	w.await()
+	r.until(func(n Totals) bool { return n.Accepted == 8 })
 	var m Meters
 	r.do(func() {
 		r.refuse(-1, r.listeners[0].Bound, "max-conns-per-ip")

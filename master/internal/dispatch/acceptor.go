@@ -53,8 +53,9 @@ func (a *Acceptor) Close() {
 }
 
 // Open lets workers have connections, all from the same moment on. It takes ownership of
-// their queues' descriptors.
-func (a *Acceptor) Open(queues []Queue) { a.ask(openRequest{queues}) }
+// their queues' descriptors. The workers in the slots replaced get no more from that moment on: as
+// by CloseQueue, but no client comes in between.
+func (a *Acceptor) Open(queues []Queue, replaced ...int) { a.ask(openRequest{queues, replaced}) }
 
 // CloseQueue stops sending to the worker in a slot. What waits in its queue goes to others
 // while they have room, or stays for it.

@@ -6,6 +6,7 @@ type capacity struct {
 	forMoved int  // of room, at workers that can thaw connections
 	movers   bool // there are such workers, whether they have room or not
 	guarded  int  // of forMoved, for those whose move the guard bounds
+	owed     int  // of room, to connections whose worker leaves and that are still to come: not for new ones
 	unused   int  // of the workers' own capacity, whether it can be reached just now or not
 	spare    int  // new connections that may be queued in all, whoever has room
 	live     int  // connections there are
@@ -37,21 +38,38 @@ func (d *dispatcher) measure() (c capacity) {
 		c.stalled = c.stalled || room == 0 && q.free(w) > 0
 		d.candidates = append(d.candidates, candidate{slot: q.spec.Slot, load: w.load, room: room, moves: q.spec.Moves})
 	}
+	owed := 0
 	for _, q := range d.closed {
 		w := q.weigh()
 		queued += w.queued
 		c.live += w.load
+		owed += d.stillToMove(q, w)
 	}
+	c.owed = min(owed, c.forMoved)
 	c.spare = max(0, d.maxQueuedTotal-queued)
-	c.stalled = c.stalled && c.room == 0 || c.spare == 0
+	// How many stay is no news that rings.
+	c.stalled = c.stalled && c.room == 0 || c.spare == 0 || c.owed > 0 && c.owed == c.room
 	d.guardCapacity(&c)
 	return c
 }
+
+// stillToMove returns how many connections of a worker that leaves are to go to others: a
+// new client that took their room would have them cut.
+func (d *dispatcher) stillToMove(q *workerQueue, w weight) int {
+	if q.phase != QueueClosed || q.broken || !q.spec.Moves || d.guard.tripped && q.spec.Generation < d.guard.generation {
+		return 0
+	}
+	return max(0, w.load-int(min(q.spec.Entry.Staying.Load(), uint64(w.load))))
+}
+
+// forNew is for how many new connections there is room.
+func (c *capacity) forNew() int { return c.room - c.owed }
 
 // take takes the place of one connection that is for a worker; moves: it can thaw.
 func (c *capacity) take(moves bool) {
 	c.room--
 	c.unused--
+	c.owed = min(c.owed, c.room)
 	if moves {
 		c.forMoved--
 	}

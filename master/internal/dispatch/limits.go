@@ -51,7 +51,7 @@ func (g *acceptGoroutine) allowance() int {
 	if g.dispatcher.batch.Len() > 0 {
 		return 0
 	}
-	quota := min(g.dispatcher.capacity.room, g.dispatcher.capacity.spare, g.atOnce)
+	quota := min(g.dispatcher.capacity.forNew(), g.dispatcher.capacity.spare, g.atOnce)
 	if g.limits.conns > 0 {
 		quota = min(quota, g.limits.conns-g.dispatcher.capacity.live)
 	}

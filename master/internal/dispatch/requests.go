@@ -10,7 +10,10 @@ import (
 // Acceptor that is for others sends one, and act is where all are acted on, between two
 // turns. The answer to each is nil but where it says otherwise.
 type (
-	openRequest        struct{ queues []Queue }
+	openRequest struct {
+		queues   []Queue
+		replaced []int // slots
+	}
 	closeRequest       struct{ slot int }
 	reapedRequest      struct{ slot int }
 	connsClosedRequest struct {
@@ -91,6 +94,9 @@ func (g *acceptGoroutine) act(request any) (answer any) {
 	switch r := request.(type) {
 	case openRequest:
 		g.openQueues(r.queues)
+		for _, slot := range r.replaced {
+			d.closeQueue(slot)
+		}
 	case closeRequest:
 		d.closeQueue(r.slot)
 	case reapedRequest:
