@@ -142,7 +142,7 @@ func inGo(row *setting, value string) string {
 	case *byteSize:
 		var size byteSize
 		_ = size.UnmarshalText([]byte(value)) // then it is not what is wanted
-		return fmt.Sprint(int64(size))
+		return size.String()
 	}
 	return value
 }

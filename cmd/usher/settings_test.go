@@ -205,6 +205,7 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 		"workers": "2",
 		"program": fmt.Sprintf("[%q, %q, %q]", self(), "worker", "lines"),
 		"app":     `"lines"`,
+		"admin":   `"127.0.0.1:0"`,
 	}
 	several := tlsLines(t) // lines where one will not do
 	several["root"] = []string{`app = "files"`, fmt.Sprintf("root = %q", t.TempDir())}

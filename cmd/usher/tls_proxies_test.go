@@ -62,9 +62,10 @@ func TestBehindProxies(t *testing.T) {
 			}
 			proxy.stop(t)
 			status := s.until("all are ready", ready(2))
-			for name, n := range status.Counters {
-				if want := map[string]uint64{"handshakes": 1}[name]; n != want {
-					t.Errorf("%d %s, want %d", n, name, want)
+			for _, name := range []string{"handshakes", "resumed", "handshakes_refused", "proxy_untrusted", "proxy_malformed", "proxy_late"} {
+				n, counted := status.Counters[name]
+				if want := map[string]uint64{"handshakes": 1}[name]; n != want || !counted {
+					t.Errorf("%d %s (%t), want %d", n, name, counted, want)
 				}
 			}
 			s.stop()

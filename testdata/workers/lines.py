@@ -79,6 +79,7 @@ class Worker:
         self.control = socket.socket(fileno=CONTROL)
         for fd in QUEUE, CONTROL, SCOREBOARD:
             os.set_inheritable(fd, False)
+        self.board = memoryview(mmap.mmap(SCOREBOARD, 0))
         self.tasks = set()  # one for each connection
         self.going = set()  # those that do not end yet
         self.closed = []  # ids that the master is not yet told of

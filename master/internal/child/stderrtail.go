@@ -90,11 +90,26 @@ func (t *stderrTail) copy(from io.Reader) {
 	}
 }
 
-// say logs and keeps the line. It may be the stack of a panic, so that no log is to leave it
-// out: one that shows nothing of hclog.Info has it at the least level that it does show.
+// levels are how lines of a logger of package worker begin.
+var levels = map[string]hclog.Level{
+	"[TRACE]": hclog.Trace, "[DEBUG]": hclog.Debug, "[INFO]": hclog.Info, "[WARN]": hclog.Warn, "[ERROR]": hclog.Error,
+}
+
+// level is at which a line is logged: as it says itself or, if it does not, at hclog.Info. It
+// may be the stack of a panic then, so that no log is to leave it out: one that shows
+// nothing of that level has it at the least level that it does show.
+func (t *stderrTail) level(line string) hclog.Level {
+	first, _, _ := strings.Cut(line, " ")
+	if level, ok := levels[first]; ok {
+		return level
+	}
+	return max(hclog.Info, t.log.GetLevel())
+}
+
+// say logs and keeps the line.
 func (t *stderrTail) say() {
 	if text := strings.TrimRight(t.rest, "\r\n"); text != "" {
-		t.log.Log(max(hclog.Info, t.log.GetLevel()), "worker output", "line", text)
+		t.log.Log(t.level(text), "worker output", "line", text)
 		t.kept.add(text, time.Now())
 	}
 	t.rest = ""

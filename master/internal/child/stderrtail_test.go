@@ -96,3 +96,32 @@ func say(t *testing.T, to *os.File, words string) {
 		t.Fatal(err)
 	}
 }
+
+// No log leaves out what a program says; a line that begins with a level has that one.
+func TestLevelsOfOutput(t *testing.T) {
+	for _, test := range []struct {
+		log  hclog.Level
+		line string
+		want hclog.Level // NoLevel: it is not logged
+	}{
+		{hclog.Info, "panic: oh no", hclog.Info},
+		{hclog.Trace, "panic: oh no", hclog.Info},
+		{hclog.Error, "panic: oh no", hclog.Error},
+		{hclog.Warn, "[INFO]  worker: draining: conns=0", hclog.NoLevel},
+		{hclog.Info, "[WARN]  worker: slow", hclog.Warn},
+		{hclog.Error, "[ERROR] worker: no", hclog.Error},
+		{hclog.Info, "[DEBUG] worker: detail", hclog.NoLevel},
+		{hclog.Error, "[other] thing", hclog.Error},
+	} {
+		var out strings.Builder
+		tail := &stderrTail{log: hclog.New(&hclog.LoggerOptions{Output: &out, Level: test.log, JSONFormat: true}), rest: test.line + "\n"}
+		tail.say()
+		want := ""
+		if test.want != hclog.NoLevel {
+			want = fmt.Sprintf("%q:%q", "@level", test.want)
+		}
+		if got := out.String(); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%v: %q: %q, want %v", test.log, test.line, got, test.want)
+		}
+	}
+}
