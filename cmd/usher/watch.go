@@ -80,7 +80,7 @@ func (c *statusCommand) view(to *os.File) view {
 }
 
 // follow shows what comes until the end, and returns what to say then.
-func follow(view view, first answer, answers <-chan answer, signals chan os.Signal, interval time.Duration) (farewell string, err error) {
+func follow(view view, first answer, answers <-chan answer, signals <-chan os.Signal, interval time.Duration) (farewell string, err error) {
 	last, why := first, error(nil)
 	if err := view.show(first, rates{}); err != nil {
 		return "", err
@@ -107,10 +107,7 @@ func follow(view view, first answer, answers <-chan answer, signals chan os.Sign
 			switch s {
 			case unix.SIGTSTP: // Ctrl-Z
 				err = errors.Join(view.suspend(), suspend())
-			case unix.SIGCONT:
-				signal.Notify(signals, unix.SIGTSTP)
-				err = view.redraw()
-			case unix.SIGWINCH:
+			case unix.SIGCONT, unix.SIGWINCH:
 				err = view.redraw()
 			default:
 				return "", nil
@@ -122,11 +119,15 @@ func follow(view view, first answer, answers <-chan answer, signals chan os.Sign
 	}
 }
 
-// suspend stops this process as if it had not asked to be told. Where no shell can continue
-// it, the kernel does nothing.
+// suspend stops this process, as Ctrl-Z does others; but not in the group of a session's
+// leader, which no shell could continue. (A Go program that has asked for SIGTSTP cannot go
+// back to what the kernel does by default: signal.Reset leaves the handler.)
 func suspend() error {
-	signal.Reset(unix.SIGTSTP)
-	return os.NewSyscallError("kill", unix.Kill(unix.Getpid(), unix.SIGTSTP))
+	session, err := unix.Getsid(0)
+	if err != nil || session == unix.Getpgrp() {
+		return os.NewSyscallError("getsid", err)
+	}
+	return os.NewSyscallError("kill", unix.Kill(unix.Getpid(), unix.SIGSTOP))
 }
 
 // askAgain asks at each interval, and passes on what came, until ctx is done. It is a

@@ -73,6 +73,60 @@ func TestWatchOnTerminal(t *testing.T) {
 	}
 }
 
+// Ctrl-Z stops it, with the shell's screen as it was; nothing is drawn in the background.
+func TestWatchStopped(t *testing.T) {
+	t.Parallel()
+	bash := shellPath(t, "bash")
+	s := serve(t, "--workers", "1")
+	term := openTerminal(t, unix.NOFLSH)
+	cmd, mark := command()
+	t.Cleanup(func() { killMarked(mark) })
+	cmd.Path, cmd.Args = bash, []string{"bash", "--norc", "--noprofile", "-i"}
+	cmd.Env = append(cmd.Env, "TERM=xterm", "LC_ALL=C")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = term.program, term.program, term.program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = term.program.Close() // the shell has it
+	after := 0
+	shows := func(want string) {
+		t.Helper()
+		until(t, want, func() (bool, string) {
+			text := strings.Join(term.shown.all(), "\n")
+			at := strings.Index(text[after:], want)
+			if at >= 0 {
+				after += at + len(want)
+			}
+			return at >= 0, text[max(0, len(text)-500):]
+		})
+	}
+	types := func(text string) { _, _ = term.screen.WriteString(text) } // a terminal takes it
+	types(fmt.Sprintf("%s status --watch --interval 100ms --control %s\n", self(), s.control))
+	shows(enterScreen)
+	shows("workers 1 ready")
+	types("\x1a")
+	shows(leaveScreen)
+	shows("Stopped")
+	types("bg\n")
+	shows("status --watch")
+	types("echo in the fore''ground\n")
+	shows("in the foreground")
+	background := after
+	types("fg\n")
+	shows(enterScreen)
+	if text := strings.Join(term.shown.all(), "\n"); strings.Contains(text[background:after-len(enterScreen)], "workers") {
+		t.Errorf("in the background it draws %q", text[background:after])
+	}
+	types("\x03")
+	shows(leaveScreen)
+	types("exit\n")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	s.stop()
+}
+
 // checkFrames checks that no line is as wide as the terminal, and that none is the last
 // one's next, which would move the screen.
 func checkFrames(t *testing.T, text string, columns int) {
