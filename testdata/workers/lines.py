@@ -83,7 +83,6 @@ class Worker:
         self.tasks = set()  # one for each connection
         self.going = set()  # those that do not end yet
         self.closed = []  # ids that the master is not yet told of
-        self.board = memoryview(mmap.mmap(SCOREBOARD, 0))
         self.further = None  # counters in the scoreboard: kept, bytes received and sent
         self.by_id = False  # it wants to know which
         self.draining = False
