@@ -44,7 +44,7 @@ func (s *supervisor) proceedBoot() {
 		return
 	}
 	s.booted = true
-	s.openQueues()
+	s.openQueues(nil)
 	for _, slot := range s.wanted(s.generation) {
 		if slot.life == lifeGone {
 			s.respawn(slot)

@@ -230,7 +230,7 @@ func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {
 // all of them at once, so that the first one does not get the others' share. The workers
 // that they replace get no more from the same moment on: a client that comes in between
 // would have the room of a connection that is to move.
-func (s *supervisor) openQueues(replaced ...*slot) {
+func (s *supervisor) openQueues(replaced []*slot) {
 	var queues []dispatch.Queue
 	for _, slot := range s.wanted(s.generation) {
 		if s.step(slot, eventOpened) {

@@ -93,14 +93,22 @@ func (s *supervisor) askToDrain(slot *slot, why string) {
 	}
 }
 
-// drainAsked has the marked worker drain when its successor is ready.
-func (s *supervisor) drainAsked() {
+// replaced returns the marked workers, if their successors are ready.
+func (s *supervisor) replaced() (all []*slot) {
 	if !s.allReady(s.generation) {
-		return
+		return nil
 	}
 	for slot := range s.slots.all() {
 		if slot.life == lifeAsked {
-			s.drain(slot, slot.why)
+			all = append(all, slot)
 		}
+	}
+	return all
+}
+
+// drainAsked has the marked workers drain when their successors are ready.
+func (s *supervisor) drainAsked() {
+	for _, slot := range s.replaced() {
+		s.drain(slot, slot.why)
 	}
 }

@@ -176,7 +176,7 @@ func (s *supervisor) switchOver() {
 	s.levelReloaded(before.LogLevel)
 	s.switchTicketKeys(before.tls)
 	s.switchAccessLog(before.access)
-	s.openQueues(old...)
+	s.openQueues(old)
 	s.dispatch.Guard(s.generation, r.config.moveFailures())
 	for _, slot := range old {
 		s.drain(slot, "replaced by a new generation")

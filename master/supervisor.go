@@ -187,7 +187,7 @@ func (s *supervisor) reconcile() {
 		s.proceedBoot()
 		return
 	}
-	s.openQueues()
+	s.openQueues(s.replaced())
 	s.proceedReload()
 	s.drainAsked()
 	s.guideDraining()
