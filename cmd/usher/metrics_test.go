@@ -135,10 +135,12 @@ func TestMetricsNeverGoDown(t *testing.T) {
 	s := file.serve("--workers", "2", "--app", "lines", "--admin", "127.0.0.1:0")
 	metrics, admin := newScraper(s), newAdminScraper(s)
 	accepted := fmt.Sprintf("usher_connections_accepted_total{address=%q,listener=%q}", s.address, "")
+	often := time.NewTicker(100 * time.Millisecond)
+	defer often.Stop()
 	stop := meanwhile(t, func() bool {
 		_, _ = metrics.scrape("meanwhile") // an upgrade may cut one short: the next tells
 		_, _ = admin.scrape("meanwhile, by TCP")
-		time.Sleep(100 * time.Millisecond) // as often as the scraper is to come, not to wait for something
+		<-often.C
 		return true
 	})
 	for i, step := range []struct {

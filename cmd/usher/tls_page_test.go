@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/usher-go/usher/internal/certtest"
 )
 
@@ -32,40 +31,12 @@ type tlsPage struct {
 // readTLSPage reads the page, whose blocks must be as many as the stories here use.
 func readTLSPage(t *testing.T) *tlsPage {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/tls.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &tlsPage{T: t, dir: t.TempDir(), blocks: make(map[string][]string)}
-	heading, kind, block, counts := "", "", "", map[string]int{}
-	for line := range strings.Lines(string(page)) {
-		word, fenced := strings.CutPrefix(strings.TrimSpace(line), "```")
-		switch {
-		case fenced && block == "":
-			kind, block = word, "\n"
-		case fenced:
-			name := strings.TrimSpace(kind + " " + heading)
-			p.blocks[name] = append(p.blocks[name], strings.TrimPrefix(block, "\n"))
-			block, counts[name] = "", counts[name]+1
-		case block != "":
-			block += line
-		case strings.HasPrefix(line, "## "):
-			heading = strings.TrimSpace(line[len("## "):])
-		}
-	}
-	want := map[string]int{
+	return &tlsPage{T: t, dir: t.TempDir(), blocks: pageBlocks(t, "tls.md", map[string]int{
 		"sh Quick start":  2, // TestQuickStartOfTLS
 		"sh Certificates": 1, "toml Certificates": 1, "sh Renewing": 2, "ini Renewing": 1, "sh Client certificates": 2, "sh OCSP": 1,
 		"sh Session tickets, and several machines": 3, "sh PROXY headers": 1,
 		"PROXY headers": 2, // TestProxiesInFront
-	}
-	for _, ignored := range []string{"Quick start"} { // what is printed, which other stories look at
-		delete(counts, ignored)
-	}
-	if diff := cmp.Diff(want, counts); diff != "" {
-		t.Fatalf("blocks of docs/tls.md, -those that are run +those there are; have a story run the new ones:\n%s", diff)
-	}
-	return p
+	})}
 }
 
 // run runs a block of the page as its reader does: in the folder, with usher on the PATH.

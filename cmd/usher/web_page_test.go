@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // What docs/web.md tells its reader to write and to type does work: the programs are
@@ -57,41 +55,14 @@ func TestWebPage(t *testing.T) {
 	s.stop()
 }
 
-// webPage returns the blocks of the page by kind and heading, which must be as many as
-// the stories use.
+// webPage returns the blocks of docs/web.md by kind and heading.
 func webPage(t *testing.T) map[string][]string {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/web.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks, counts := make(map[string][]string), make(map[string]int)
-	var heading, name, block string
-	fenced := false
-	for line := range strings.Lines(string(page)) {
-		word, fence := strings.CutPrefix(line, "```")
-		switch {
-		case fence && !fenced:
-			fenced, name, block = true, strings.TrimSpace(word)+" "+heading, ""
-		case fence:
-			fenced = false
-			blocks[name] = append(blocks[name], block)
-			counts[name]++
-		case fenced:
-			block += line
-		case strings.HasPrefix(line, "## "):
-			heading = strings.TrimSpace(line[len("## "):])
-		}
-	}
-	want := map[string]int{
+	return pageBlocks(t, "web.md", map[string]int{
 		"go Quick start": 1, "sh Quick start": 1, "go HTTP/2": 1, "sh Measuring": 1,
 		"go Behind a proxy": 1, "nginx Behind a proxy": 1, "haproxy Behind a proxy": 2,
-		" Access log": 2, // lines, and logrotate's
-	}
-	if diff := cmp.Diff(want, counts); diff != "" {
-		t.Fatalf("blocks of docs/web.md, -those that are run +those there are; have a story run the new ones:\n%s", diff)
-	}
-	return blocks
+		"Access log": 2, // lines, and logrotate's
+	})
 }
 
 // goProgram builds a program as its reader does, in a folder of its own, and returns its
