@@ -21,8 +21,8 @@ type LogLevels struct {
 	Unanswered []Unanswered  `json:"unanswered,omitempty"` // workers that did not say
 }
 
-// WorkerLevel is the level of what a worker writes to its standard error, all of which is in
-// the master's log as info.
+// WorkerLevel is the level of a worker's own logger. In the master's log its warnings and
+// errors have their level, and all else that it says is info.
 type WorkerLevel struct {
 	Worker int    `json:"worker"` // its slot
 	PID    int    `json:"pid"`

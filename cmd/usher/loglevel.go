@@ -19,7 +19,7 @@ type logLevelCommand struct {
 }
 
 func (*logLevelCommand) Help() string {
-	return `A level lasts until another is asked for, or a reload changes the setting log-level; workers that start meanwhile have it, too. What a worker writes is in the log as info, whatever its own level.
+	return `A level lasts until another is asked for, or a reload changes the setting log-level; workers that start meanwhile have it, too. In the log a worker's warnings and errors have their level, and all else that it writes is info.
 
 Examples:
 

@@ -49,8 +49,9 @@ func newAsks() asks {
 }
 
 // Ask asks the worker, and waits for the answer, until ctx is done; if that is so already it
-// asks all the same, and does not block. Any goroutine may call it. memory is what comes with the answer, of so many bytes, or nil: it is the caller's to
-// close. A profile that is not waited for any more is ended.
+// asks all the same, and does not block. Any goroutine may call it. memory is what comes
+// with the answer, of so many bytes, or nil: it is the caller's to close. A profile that is
+// not waited for any more is ended.
 //
 // Errors: ctx's; the worker cannot be asked, for it is gone or does not read, or has too
 // many questions; it answers what it should not; or what it says of an error of its own.

@@ -90,14 +90,16 @@ func (t *stderrTail) copy(from io.Reader) {
 	}
 }
 
-// levels are how lines of a logger of package worker begin.
+// levels are how lines of a logger of package worker begin, and the level that they have in
+// the log. A worker says nothing below hclog.Info unless it was asked to: that is not to be
+// left out again.
 var levels = map[string]hclog.Level{
-	"[TRACE]": hclog.Trace, "[DEBUG]": hclog.Debug, "[INFO]": hclog.Info, "[WARN]": hclog.Warn, "[ERROR]": hclog.Error,
+	"[TRACE]": hclog.Info, "[DEBUG]": hclog.Info, "[INFO]": hclog.Info, "[WARN]": hclog.Warn, "[ERROR]": hclog.Error,
 }
 
-// level is at which a line is logged: as it says itself or, if it does not, at hclog.Info. It
-// may be the stack of a panic then, so that no log is to leave it out: one that shows
-// nothing of that level has it at the least level that it does show.
+// level is at which a line is logged: by how it begins or, if it begins otherwise, at
+// hclog.Info. It may be the stack of a panic then, so that no log is to leave it out: one
+// that shows nothing of that level has it at the least level that it does show.
 func (t *stderrTail) level(line string) hclog.Level {
 	first, _, _ := strings.Cut(line, " ")
 	if level, ok := levels[first]; ok {

@@ -110,7 +110,8 @@ func TestLevelsOfOutput(t *testing.T) {
 		{hclog.Warn, "[INFO]  worker: draining: conns=0", hclog.NoLevel},
 		{hclog.Info, "[WARN]  worker: slow", hclog.Warn},
 		{hclog.Error, "[ERROR] worker: no", hclog.Error},
-		{hclog.Info, "[DEBUG] worker: detail", hclog.NoLevel},
+		{hclog.Info, "[DEBUG] worker: detail", hclog.Info},
+		{hclog.Warn, "[DEBUG] worker: detail", hclog.NoLevel},
 		{hclog.Error, "[other] thing", hclog.Error},
 	} {
 		var out strings.Builder
