@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -226,17 +227,33 @@ func TestProfileCommand(t *testing.T) {
 func TestProfileWithoutClient(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--workers", "1")
-	cmd, mark := command("profile", "cpu", "0", "--seconds", "60", "--control", s.control)
-	t.Cleanup(func() { killMarked(mark) })
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	var client *exec.Cmd
+	var ended chan struct{}
+	begin := func() {
+		cmd, mark := command("profile", "cpu", "0", "--seconds", "60", "--control", s.control)
+		t.Cleanup(func() { killMarked(mark) })
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			_ = cmd.Wait() // it is killed, or was refused
+		}()
+		client, ended = cmd, over
 	}
+	begin()
 	until(t, "a profile is under way", func() (bool, string) {
-		got := s.ask("profile", "cpu", "0", "--seconds", "1")
+		select {
+		case <-ended: // refused, for the question below came first
+			begin()
+		default:
+		}
+		got := s.ask("profile", "heap", "0")
 		return strings.Contains(got.stderr, "under way already"), got.stderr
 	})
-	_ = cmd.Process.Kill() // it is not waited for yet
-	_ = cmd.Wait()         // its status says that it was killed
+	_ = client.Process.Kill() // it has a minute to go
+	<-ended
 	until(t, "another profile", func() (bool, string) {
 		got := s.ask("profile", "cpu", "0", "--seconds", "1")
 		return got.code == 0, got.stderr
