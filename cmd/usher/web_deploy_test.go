@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -57,8 +57,10 @@ func TestWebDeploys(t *testing.T) {
 	status := s.until("all have left", func(status master.Status) bool { return status.Connections.Active == 0 })
 	t.Logf("%v: %d requests and %d bytes by %d connections of net/http's client, none failed, and by programs: %s; %d of %d idle connections answer; %+v",
 		deploys, all.requests.Load(), all.bytes.Load(), all.connected.Load(), asked, len(waiting), 2*idle, status.Connections)
-	if want := int64(2 * (clients + 2)); all.connected.Load() != want {
-		t.Errorf("%d connections of net/http's clients, want %d", all.connected.Load(), want)
+	// A client of net/http's gives a connection up by itself if its own goroutine has not said
+	// within 50 ms of an answer that the request is written, as on a busy machine.
+	if want := int64(2 * (clients + 2)); all.ended.Load() != 0 || all.connected.Load() < want {
+		t.Errorf("%d of %d connections of net/http's clients were ended by the server, want none of %d", all.ended.Load(), all.connected.Load(), want)
 	}
 	if c := status.Connections; c.Lost+c.Refused+c.Cut != 0 {
 		t.Errorf("%+v, want none lost, refused or cut", c)
@@ -112,9 +114,41 @@ func deployWhile(t *testing.T, p *program, s *server, long time.Duration) (done 
 
 // webCrowd is clients of net/http's that ask until they are told to finish.
 type webCrowd struct {
-	done                       atomic.Bool
-	group                      sync.WaitGroup
-	requests, bytes, connected atomic.Int64
+	done            atomic.Bool
+	group           sync.WaitGroup
+	requests, bytes atomic.Int64
+	connected       atomic.Int64 // connections
+	ended           atomic.Int64 // of those, by the server
+}
+
+// keptConn is a connection that the client is to end.
+type keptConn struct {
+	net.Conn
+	closed atomic.Bool // by the client
+	crowd  *webCrowd
+}
+
+func (c *keptConn) Close() error {
+	c.closed.Store(true)
+	return c.Conn.Close()
+}
+
+func (c *keptConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil && !c.closed.Load() {
+		c.crowd.ended.Add(1)
+	}
+	return n, err
+}
+
+// dial connects.
+func (c *webCrowd) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c.connected.Add(1)
+	return &keptConn{Conn: conn, crowd: c}, nil
 }
 
 // webErrand is a request: so many bytes up, or down.
@@ -126,7 +160,7 @@ type webErrand struct {
 // keep starts a client that keeps its connection.
 func (c *webCrowd) keep(t *testing.T, url string, config *tls.Config, next func(n int) webErrand) {
 	c.group.Go(func() {
-		transport := &http.Transport{TLSClientConfig: config.Clone()}
+		transport := &http.Transport{TLSClientConfig: config.Clone(), DialContext: c.dial}
 		defer transport.CloseIdleConnections()
 		client := &http.Client{Transport: transport, Timeout: patience}
 		for n := 0; !c.done.Load() && !t.Failed(); n++ {
@@ -137,7 +171,7 @@ func (c *webCrowd) keep(t *testing.T, url string, config *tls.Config, next func(
 	})
 }
 
-// run asks once. A connection of its own is counted.
+// run asks once.
 func (c *webCrowd) run(t *testing.T, client *http.Client, url string, errand webErrand) error {
 	method, path, body := "GET", fmt.Sprintf("/bytes?n=%d", errand.size), io.Reader(http.NoBody)
 	want := webBytesSum(int64(errand.size))
@@ -146,12 +180,7 @@ func (c *webCrowd) run(t *testing.T, client *http.Client, url string, errand web
 		sent, want = upload(errand.size)
 		method, path, body = "POST", "/sum", bytes.NewReader(sent)
 	}
-	trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
-		if !i.Reused {
-			c.connected.Add(1)
-		}
-	}})
-	request, err := http.NewRequestWithContext(trace, method, url+path, body)
+	request, err := http.NewRequestWithContext(t.Context(), method, url+path, body)
 	if err != nil {
 		return err
 	}
