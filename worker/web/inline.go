@@ -95,7 +95,7 @@ func (t *incoming) gatherChunks(x *inlined, b *body, in []byte, end int) (used i
 		if err != nil {
 			return 0, false, false // it cannot be: it was read before
 		}
-		again.feed.put(in[end:used])
+		again.feed.put(in[end : end+put]) // what is behind it, too: net/http looks ahead for the end of a trailer
 		again.feed.end(io.EOF)
 		_, on = t.tryInline(x, r, again)
 		return used, on, true
