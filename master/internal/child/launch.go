@@ -55,6 +55,7 @@ func (l *Launcher) Launch(s Spec) (*Process, error) {
 	}
 	link := newLink(s.ID, control{pipes.control}, newStderrTail(pipes.stderr, l.Log.With("slot", s.Slot), l.AwaitRoom), l.Owner)
 	pid, err := l.Reaper.start(func() (int, error) {
+		defer pipes.closeChildEnds() // before the reaper may look who has them: the worker can be gone already
 		return forkExec(path, s.Program.argv, &syscall.ProcAttr{
 			Dir:   s.Program.folderPath(),
 			Env:   append(ipc.Environ(s.Program.environ(l.environ()), ipc.Identity{Protocol: ipc.Version, Slot: s.Slot, Generation: s.Generation}), ipc.MetricsEnviron(s.Metrics)),
@@ -62,7 +63,6 @@ func (l *Launcher) Launch(s Spec) (*Process, error) {
 			Sys:   &syscall.SysProcAttr{Setpgid: true},
 		})
 	}, link)
-	pipes.closeChildEnds()
 	p := &Process{pid: pid, queue: pipes.queue, workerEnd: pipes.child[ipc.QueueFD], link: link}
 	if err != nil {
 		fdpass.CloseAll([]int{p.queue, p.workerEnd}) // nothing was sent
