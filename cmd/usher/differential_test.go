@@ -69,9 +69,7 @@ func TestAnyOrdersAnyMoves(t *testing.T) {
 	close(done)
 	others.Wait()
 
-	if err := post(s.control, "/v1/scale", map[string]int{"to": s.workers}, &struct{}{}); err != nil {
-		t.Fatal(err)
-	}
+	staff.atRest()
 	counts := s.until("two workers, and nobody else", func(status master.Status) bool {
 		return ready(s.workers)(status) && status.Connections.Active+status.Connections.Queued == 0
 	}).Connections
@@ -261,4 +259,12 @@ func (u *unrest) goOn(done chan struct{}) {
 			}
 		}
 	}
+}
+
+// atRest has the server want as many workers as at the start. The last act may be under way
+// still, and refuse it: a worker that was told to end is about to.
+func (u *unrest) atRest() {
+	u.s.until("it is scaled", func(master.Status) bool {
+		return post(u.s.control, "/v1/scale", map[string]int{"to": u.s.workers}, &struct{}{}) == nil
+	})
 }

@@ -74,9 +74,7 @@ func anyRequests(t *testing.T, inline bool) {
 	close(done)
 	others.Wait()
 
-	s.until("two workers", func(master.Status) bool {
-		return post(s.control, "/v1/scale", map[string]int{"to": 2}, &struct{}{}) == nil
-	})
+	staff.atRest()
 	counts := s.until("two workers, and nobody else", func(status master.Status) bool {
 		return ready(s.workers)(status) && status.Connections.Active+status.Connections.Queued == 0
 	}).Connections
