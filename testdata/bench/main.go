@@ -54,6 +54,8 @@ var parts = []part{
 	{"web-idle", "memory of idle keep-alive connections, plain and TLS", (*bench).webIdle},
 	{"web-rate", "latencies of hello at 20,000 requests a second", (*bench).webRate},
 	{"web-deploy", "idle keep-alive connections and requests through 20 reloads", (*bench).webDeploy},
+	{"seen-cost", "traffic while metrics are scraped, events read and the state shown, to while nobody looks", (*bench).seenCost},
+	{"seen-crowd", "what is asked about 100,000 connections", (*bench).seenCrowd},
 	{"web-plain", "plain echo and churn, to the build of --also", (*bench).plain},
 }
 
@@ -68,6 +70,7 @@ var chapters = []chapter{
 	{"", "scripts/bench", "the C reference"},
 	{"tls-", "scripts/bench tls", "the C reference"},
 	{"web-", "scripts/bench web", "nginx"},
+	{"seen-", "scripts/bench seen", "itself"},
 }
 
 func (c chapter) has(p part) bool {
@@ -92,7 +95,7 @@ type bench struct {
 
 func main() {
 	b := new(bench)
-	write := flag.Bool("write", false, "write the tables into docs/performance.md, and the plots into testdata/bench/plots; needs all parts, or all of tls or of web")
+	write := flag.Bool("write", false, "write the tables into docs/performance.md, and the plots into testdata/bench/plots; needs all parts, or all of tls, of web or of seen")
 	flag.BoolVar(&b.quick, "quick", false, "fewer and shorter slices, for a look")
 	flag.BoolVar(&b.peers, "peers", true, "measure others than the references in C too")
 	also := flag.String("also", "", "another build of usher, to measure beside this one")
@@ -115,7 +118,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: bench [flags] [PART...]\n\nparts, all of them by default; tls and web are all that begin with it:")
+	fmt.Fprintln(os.Stderr, "usage: bench [flags] [PART...]\n\nparts, all of them by default; tls, web and seen are all that begin with it:")
 	for _, p := range parts {
 		fmt.Fprintf(os.Stderr, "  %-14s %s\n", p.name, p.doc)
 	}
