@@ -7,7 +7,7 @@
 // A batch task that wakes waits until the running one sleeps or its slice is
 // over, and then finds a full batch. On an idle core nothing changes. Connecting,
 // echoing and closing, on one core with the clients, costs 30 % less CPU (see
-// worker/PERFORMANCE.md).
+// docs/performance.md).
 //
 // The price: next to a program that computes without end on the same core, each
 // wake-up waits for that one's slice, some 3 ms. So a thread is a batch task only while
