@@ -2,8 +2,12 @@ package master
 
 import "github.com/usher-go/usher/master/internal/child"
 
-// ProgramPath returns where Program is, or why it cannot be started.
-func (c Config) ProgramPath() (string, error) { return child.FindProgram(c.Program[0], c.Directory) }
+// ProgramPath returns where Program is, or why it cannot be started, as far as that can be
+// told without starting it: that there is no such file, that it is not executable, not for
+// this machine, or without its interpreter. It may block as long as a file system does.
+func (c Config) ProgramPath() (string, error) {
+	return child.CheckProgram(child.ProgramSettings{Argv: c.Program, Directory: c.Directory})
+}
 
 // openProgram finds a configuration's program. It may block as long as a file system
 // does.

@@ -12,6 +12,15 @@ import (
 // checkCommand takes the settings, as serve does, and says what that would do.
 type checkCommand struct{}
 
+// Help is what usher check --help adds.
+func (checkCommand) Help() string {
+	return `It reads settings and files, and the beginning of the program, and starts nothing. So it cannot tell whether the addresses are free, nor what the program does: one that ends at once is found out by usher serve, and by usher reload, which then changes nothing.
+
+  usher check --config usher.toml && usher reload`
+}
+
+// Run exits with 2 if serve would refuse this, and prints one line if it would not, and
+// warnings.
 func (checkCommand) Run(s *sources, r *reading) error {
 	config, err := r.config(s)
 	if err != nil {

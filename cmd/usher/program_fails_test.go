@@ -10,7 +10,7 @@ import (
 )
 
 // The worker program does not get ready at the first start: serve ends, and
-// its last words say why.
+// its last words say why. Where that can be told without starting it, check says so.
 func TestProgramFails(t *testing.T) {
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain")
@@ -30,28 +30,31 @@ func TestProgramFails(t *testing.T) {
 	if err := os.WriteFile(config, []byte("workers = 1\nprogram = [\""+missing+"\"]\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	script(t, filepath.Join(dir, "here-alone-of-usher"), "#!/bin/sh\n")
 	tests := []struct {
-		name string
-		args []string
-		want []string
+		name  string
+		args  []string
+		want  []string
+		ahead string // what check says; empty: it has nothing to say
 	}{
-		{"does not exist", []string{"--", missing}, []string{"start " + missing, "no such file or directory", "check the path after --"}},
-		{"does not exist, in the file", []string{"--config", config}, []string{"start " + missing, "no such file or directory", "check program at " + config + ":2"}},
-		{"has no interpreter", []string{"--", filepath.Join(dir, "interpreter")}, []string{"no such file or directory; the interpreter after #!, " + missing + ", is not there"}},
-		{"has one that is none", []string{"--", filepath.Join(dir, "plain-interpreter")}, []string{"permission denied; it is executable; is its interpreter after #!, " + plain + "?"}},
-		{"has CR LF", []string{"--", filepath.Join(dir, "crlf")}, []string{"no such file or directory; its first line ends with CR LF", `"/bin/sh\r"`}},
-		{"has a byte order mark", []string{"--", filepath.Join(dir, "mark")}, []string{"exec format error; there is a byte order mark before its #!"}},
-		{"is empty", []string{"--", filepath.Join(dir, "empty")}, []string{"exec format error; the file is empty"}},
-		{"is of another machine", []string{"--", filepath.Join(dir, "foreign")}, []string{"exec format error; it is built for another machine"}},
-		{"is not in PATH", []string{"--", "no-such-program-of-usher"}, []string{"no-such-program-of-usher", "not found", "check the path after --"}},
-		{"is a directory", []string{"--", dir}, []string{"start " + dir, "is a directory", "executable file"}},
-		{"is not executable", []string{"--", plain}, []string{"start " + plain, "permission denied", "executable file"}},
-		{"has no first line", []string{"--", filepath.Join(dir, "bare")}, []string{"exec format error", "#!"}},
+		{"does not exist", []string{"--", missing}, []string{"start " + missing, "no such file or directory", "check the path after --"}, "no such file or directory"},
+		{"does not exist, in the file", []string{"--config", config}, []string{"start " + missing, "no such file or directory", "check program at " + config + ":2"}, config + ":2: program: exec: "},
+		{"has no interpreter", []string{"--", filepath.Join(dir, "interpreter")}, []string{"no such file or directory; the interpreter after #!, " + missing + ", is not there"}, "no such file or directory; the interpreter after #!, " + missing + ", is not there"},
+		{"has one that is none", []string{"--", filepath.Join(dir, "plain-interpreter")}, []string{"permission denied; it is executable; is its interpreter after #!, " + plain + "?"}, "permission denied; it is executable; is its interpreter after #!, " + plain + "?"},
+		{"has CR LF", []string{"--", filepath.Join(dir, "crlf")}, []string{"no such file or directory; its first line ends with CR LF", `"/bin/sh\r"`}, "no such file or directory; its first line ends with CR LF"},
+		{"has a byte order mark", []string{"--", filepath.Join(dir, "mark")}, []string{"exec format error; there is a byte order mark before its #!"}, "exec format error; there is a byte order mark before its #!"},
+		{"is empty", []string{"--", filepath.Join(dir, "empty")}, []string{"exec format error; the file is empty"}, "exec format error; the file is empty"},
+		{"is of another machine", []string{"--", filepath.Join(dir, "foreign")}, []string{"exec format error; it is built for another machine"}, "exec format error; it is built for another machine"},
+		{"is not in PATH", []string{"--", "no-such-program-of-usher"}, []string{"no-such-program-of-usher", "not found", "check the path after --"}, "not found"},
+		{"is not in PATH, but here", []string{"--directory", dir, "--", "here-alone-of-usher"}, []string{"not found", "did you mean ./here-alone-of-usher?"}, "did you mean ./here-alone-of-usher?"},
+		{"is a directory", []string{"--", dir}, []string{"start " + dir, "is a directory", "executable file"}, "is a directory"},
+		{"is not executable", []string{"--", plain}, []string{"start " + plain, "permission denied", "executable file"}, "permission denied"},
+		{"has no first line", []string{"--", filepath.Join(dir, "bare")}, []string{"exec format error", "#!"}, "exec format error; a script needs a #! line"},
 		{"ends at once", []string{"--", self(), "worker-failing"},
-			[]string{"exit status 7", "its last words:\nfirst of my last words\ncannot open the database"}},
+			[]string{"exit status 7", "its last words:\nfirst of my last words\ncannot open the database"}, ""},
 		{"crashes with a long stack", []string{"--", filepath.Join(dir, "crashing")},
-			[]string{"exit status 2", "its last words:\nthe cause\n1\n", "9\n(lines left out here: 70)\n80\n", "\n99"}},
-		{"never gets ready", []string{"--boot-timeout", "200ms", "--", self(), "worker-mute"}, []string{"not ready within 200ms"}},
+			[]string{"exit status 2", "its last words:\nthe cause\n1\n", "9\n(lines left out here: 70)\n80\n", "\n99"}, ""},
+		{"never gets ready", []string{"--boot-timeout", "200ms", "--", self(), "worker-mute"}, []string{"not ready within 200ms"}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -73,6 +76,12 @@ func TestProgramFails(t *testing.T) {
 			}
 			if _, err := os.Lstat(control); err == nil {
 				t.Error("the control socket is left")
+			}
+			ahead := usher(t, append([]string{"check", "--control", control, "--listen", "127.0.0.1:0"}, test.args...)...)
+			if test.ahead != "" {
+				checkComplaint(t, ahead, exitUsage, "program: ", test.ahead)
+			} else if ahead.code != 0 {
+				t.Errorf("check: exit status %d, %s", ahead.code, ahead.stderr)
 			}
 		})
 	}

@@ -114,7 +114,7 @@ func (p *Program) hold() {
 func (p *Program) Hint(err error) error {
 	path := p.path
 	if path == "" {
-		path = p.argv[0]
+		path = within(p.directory, p.argv[0])
 	}
 	return StartHint(path, p.given, err)
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,8 @@ func StartHint(path, given string, err error) error {
 		given = "; check " + given
 	}
 	switch {
+	case errors.Is(err, exec.ErrNotFound) && isFile(path): // where a path with a slash would have led
+		return fmt.Errorf("%w; did you mean ./%s?", err, filepath.Base(path))
 	case errors.Is(err, exec.ErrNotFound):
 		return fmt.Errorf("%w%s", err, given)
 	case errors.Is(err, unix.ENOENT):
@@ -102,6 +105,11 @@ func firstBytes(path string) ([]byte, error) {
 	}
 	defer file.Close()
 	return io.ReadAll(io.LimitReader(file, 256)) // BINPRM_BUF_SIZE
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // interpreterOf returns what stands after #!, to the first space, if a file begins so.
