@@ -14,7 +14,7 @@ type checkCommand struct{}
 
 // Help is what usher check --help adds.
 func (checkCommand) Help() string {
-	return `It reads settings and files, and the beginning of the program, and starts nothing. So it cannot tell whether the addresses are free, nor what the program does: one that ends at once is found out by usher serve, and by usher reload, which then changes nothing.
+	return `It reads settings and files, and the beginning of the program, and starts nothing. If a server answers on the control socket, it warns of settings that a reload of that one could not change. It cannot tell whether the addresses are free, nor what the program does: one that ends at once is found out by usher serve, and by usher reload, which then changes nothing.
 
   usher check --config usher.toml && usher reload`
 }
@@ -36,6 +36,7 @@ func (checkCommand) Run(s *sources, r *reading) error {
 	if err != nil {
 		return r.locate(err)
 	}
+	warnings = append(warnings, changesFixed(&config)...)
 	for _, warning := range warnings {
 		fmt.Printf("warning: %s\n", warning)
 	}

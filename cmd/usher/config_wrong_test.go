@@ -138,7 +138,7 @@ func TestWrongEnvironment(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "usher.toml")
-	text := fmt.Sprintf("workers = 3\nlisten = [%q, %q]\nprogram = [%q, %q]\n", "127.0.0.1:0", "web=:80", self(), "worker-mute")
+	text := fmt.Sprintf("workers = 3\nlisten = [%q, %q]\nprogram = [%q, %q]\ncontrol = %q\n", "127.0.0.1:0", "web=:80", self(), "worker-mute", filepath.Join(filepath.Dir(path), "c"))
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
