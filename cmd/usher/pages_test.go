@@ -198,7 +198,7 @@ func TestOtherLanguagesPage(t *testing.T) {
 // What docs/operations.md has its reader type is good, and its table has every command.
 func TestOperationsPage(t *testing.T) {
 	t.Parallel()
-	blocks := pageBlocks(t, "operations.md", map[string]int{"sh Start": 1, "toml Start": 1, "sh Metrics": 1, "yaml Metrics": 1})
+	blocks := pageBlocks(t, "operations.md", map[string]int{"sh Start": 1, "toml Start": 1, "sh Metrics": 1, "yaml Metrics": 1, "console A session": 1})
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "worker"), "#!/bin/sh\n")
 	if err := os.Chmod(filepath.Join(dir, "worker"), 0o755); err != nil {

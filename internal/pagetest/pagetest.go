@@ -20,6 +20,14 @@ import (
 // writes it into the page.
 func Part(t testing.TB, page, name, want string, update bool) {
 	t.Helper()
+	PartLike(t, page, name, want, update, func(text string) string { return text })
+}
+
+// PartLike is Part for a part in which something varies: settle returns a text without
+// that, and two texts are the same if what it returns of them is. What is the same is not
+// written anew.
+func PartLike(t testing.TB, page, name, want string, update bool, settle func(text string) string) {
+	t.Helper()
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -30,16 +38,16 @@ func Part(t testing.TB, page, name, want string, update bool) {
 	}
 	before, rest := string(text[:begin[1]]), string(text[begin[1]:])
 	got, _, closed := strings.Cut(rest, "<!-- /"+name+" -->\n")
-	switch {
+	switch is, should := settle(got), settle(want); {
 	case !closed:
 		t.Fatalf("%s: the part %s has no end", page, name)
-	case got == want:
+	case is == should:
 	case update:
 		if err := os.WriteFile(page, []byte(before+want+rest[len(got):]), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("%s, part %s (-update writes it), -is +want, in whatever order:\n%s%s", page, name, without("-", got, want), without("+", want, got))
+		t.Errorf("%s, part %s (-update writes it), -is +want, in whatever order:\n%s%s", page, name, without("-", is, should), without("+", should, is))
 	}
 }
 

@@ -26,6 +26,12 @@ func (r *recorder) Fatalf(format string, args ...any) {
 // part runs Part on a page, and returns what it said and the page after it.
 func part(t *testing.T, page, want string, update bool) (said, after string) {
 	t.Helper()
+	return on(t, page, func(r *recorder, path string) { Part(r, path, "life", want, update) })
+}
+
+// on has a page judged, and returns what was said and the page after it.
+func on(t *testing.T, page string, judge func(r *recorder, path string)) (said, after string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "page.md")
 	if err := os.WriteFile(path, []byte(page), 0o600); err != nil {
 		t.Fatal(err)
@@ -37,7 +43,7 @@ func part(t *testing.T, page, want string, update bool) (said, after string) {
 				panic(p)
 			}
 		}()
-		Part(r, path, "life", want, update)
+		judge(r, path)
 	}()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -73,6 +79,36 @@ func TestPartShowsWhatDiffers(t *testing.T) {
 	said, _ := part(t, "<!-- life: -->\nsame\nold\n<!-- /life -->\n", "same\nnew\n", false)
 	if !strings.HasSuffix(said, ":\n-old\n+new\n") {
 		t.Errorf("said %q", said)
+	}
+}
+
+// What varies is not compared, and is written only with something else.
+func TestPartLike(t *testing.T) {
+	const begin, end = "<!-- life: -->\n", "<!-- /life -->\n"
+	settle := func(text string) string {
+		return strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' {
+				return '0'
+			}
+			return r
+		}, text)
+	}
+	tests := []struct {
+		name, part string
+		update     bool
+		says       string
+		after      string
+	}{
+		{"another number", "pid 1\n", false, "", "pid 1\n"},
+		{"another number, update", "pid 1\n", true, "", "pid 1\n"},
+		{"another word", "pip 1\n", false, "-pip 0\n+pid 0\n", "pip 1\n"},
+		{"another word, update", "pip 1\n", true, "", "pid 2\n"},
+	}
+	for _, test := range tests {
+		said, after := on(t, begin+test.part+end, func(r *recorder, path string) { PartLike(r, path, "life", "pid 2\n", test.update, settle) })
+		if !strings.HasSuffix(said, test.says) || (said == "") != (test.says == "") || after != begin+test.after+end {
+			t.Errorf("%s: said %q, want %q; the page is %q, want the part %q", test.name, said, test.says, after, test.after)
+		}
 	}
 }
 
