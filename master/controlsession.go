@@ -33,8 +33,14 @@ type session struct {
 	over             chan struct{}  // closed when it accepts no more
 
 	mu      sync.Mutex
-	asking  []net.Conn            // clients whose request has not come to its end, in the order of their coming
+	asking  []asking              // clients whose request has not come to its end, in the order of their coming
 	reading map[net.Conn]struct{} // those that have left their place: they read events
+}
+
+// asking is a client whose request has not come to its end.
+type asking struct {
+	conn  net.Conn
+	since time.Time // when it was accepted
 }
 
 // deadlineListener is a listener of Unix or TCP sockets.
@@ -46,9 +52,12 @@ type deadlineListener interface {
 // The bounds of what clients of the control socket can have of the master.
 const (
 	// maxControlClients is how many are served at a time, and how many wait for an
-	// upgrade. One more takes the place of the one that has been asking for longest
-	// without having said what; where all have, it waits in the backlog.
+	// upgrade. One more waits in the backlog, but takes the place of one that has been asking
+	// for askingGrace without having said what: the one that has for longest.
 	maxControlClients = 128
+	// askingGrace is ten times what a client's request takes that is there when it connects: all
+	// of so many may have just come, and none is to be hung up on for that.
+	askingGrace = 250 * time.Millisecond
 	// askingLimit is how long a client may take for its request, and readingLimit how
 	// long for reading the answer. Between the two it may wait for hours.
 	askingLimit  = 5 * time.Second
@@ -82,22 +91,15 @@ func newSession(listener deadlineListener, api http.Handler, log hclog.Logger) *
 
 // Accept counts the clients, and makes room for one.
 func (s *session) Accept() (net.Conn, error) {
-	select {
-	case s.places <- struct{}{}:
-	default:
-		s.dropLongestAsking()
-		select {
-		case s.places <- struct{}{}:
-		case <-s.ending:
-			return nil, http.ErrServerClosed
-		}
+	if !s.takePlace() {
+		return nil, http.ErrServerClosed
 	}
 	conn, err := s.deadlineListener.Accept()
 	switch {
 	case err == nil:
 		s.clients.Add(1)
 		s.mu.Lock()
-		s.asking = append(s.asking, conn)
+		s.asking = append(s.asking, asking{conn, time.Now()})
 		s.mu.Unlock()
 		return conn, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -131,22 +133,51 @@ func (s *session) leavePlace(conn net.Conn) {
 	<-s.places
 }
 
-// dropLongestAsking closes the connection of the client that has been asking for longest,
-// if one is.
-func (s *session) dropLongestAsking() {
+// takePlace returns when there is a place for one more client, or, with false, when it is to
+// accept no more.
+func (s *session) takePlace() bool {
+	select {
+	case s.places <- struct{}{}:
+		return true
+	default:
+	}
+	for {
+		var impatient <-chan time.Time
+		if after := s.dropLongestAsking(); after > 0 {
+			impatient = time.After(after)
+		}
+		select {
+		case s.places <- struct{}{}:
+			return true
+		case <-impatient:
+		case <-s.ending:
+			return false
+		}
+	}
+}
+
+// dropLongestAsking closes the connection of the client that has been asking for longest, which
+// frees its place; or returns after how long to do so, since it has only just come. 0: it is
+// done, or none asks.
+func (s *session) dropLongestAsking() (after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.asking) > 0 {
-		_ = s.asking[0].Close() // which frees its place
-		s.asking = s.asking[1:]
+	if len(s.asking) == 0 {
+		return 0
 	}
+	if after := askingGrace - time.Since(s.asking[0].since); after > 0 {
+		return after
+	}
+	_ = s.asking[0].conn.Close() // it has said nothing that could be lost
+	s.asking = s.asking[1:]
+	return 0
 }
 
 // doneAsking takes note that a client's request is read, or that it is gone.
 func (s *session) doneAsking(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asking = slices.DeleteFunc(s.asking, func(c net.Conn) bool { return c == conn })
+	s.asking = slices.DeleteFunc(s.asking, func(a asking) bool { return a.conn == conn })
 }
 
 // clientKey is the key of a request's client in its context, a *controlClient.
