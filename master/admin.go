@@ -50,7 +50,7 @@ func restoreAdmin(config *Config, socket int, s *supervisor) *control {
 
 // adminAPI answers at the admin address.
 func adminAPI(s *supervisor, host string) http.Handler {
-	a, e := api{supervisor: s, workersCPU: new(highWater)}, newEndpoints()
+	a, e := api{supervisor: s}, newEndpoints()
 	a.handleReads(e)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !namesServer(r.Host, host) {

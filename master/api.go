@@ -51,11 +51,10 @@ import (
 type api struct {
 	supervisor *supervisor
 	lists      chan struct{} // a value for each list of connections that is being made
-	workersCPU *highWater
 }
 
 func newAPI(s *supervisor) http.Handler {
-	return api{s, make(chan struct{}, maxLists), new(highWater)}.endpoints().mux
+	return api{s, make(chan struct{}, maxLists)}.endpoints().mux
 }
 
 func (a api) endpoints() *endpoints {

@@ -108,12 +108,13 @@ func (a api) measureAll(r *http.Request) (measures, error) {
 			m.WorkersCPU += time.Duration(*cpu * float64(time.Second))
 		}
 	}
-	m.WorkersCPU = a.workersCPU.atLeast(m.WorkersCPU)
+	m.WorkersCPU = a.supervisor.shownCPU.atLeast(m.WorkersCPU)
 	return m, nil
 }
 
 // highWater keeps a duration from going down that is read of processes: one of them may
-// end just before it is read, and be counted among those that are gone only later.
+// end just before it is read, and be counted among those that are gone only later. Any
+// goroutine may use it.
 type highWater struct {
 	mu   sync.Mutex
 	most time.Duration

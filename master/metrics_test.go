@@ -163,6 +163,30 @@ func TestWorkersCPUDoesNotGoDown(t *testing.T) {
 	}
 }
 
+// What was told goes on through an upgrade, in which the workers that ended just before may
+// not have been counted yet.
+func TestWorkersCPUInUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := newFakeMaster(1, 2)
+		synctest.Wait()
+		before.look(func() {
+			before.shownCPU.atLeast(5 * time.Second)
+			state, err := before.state(dispatch.State{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			state.Slots = nil
+			after := newSupervisor(before.config, new(eventLog), before, processes{}, goSleeper())
+			after.restore(state, nil)
+			if got := after.shownCPU.atLeast(time.Second); got != 5*time.Second {
+				t.Errorf("%v after an upgrade, 5s before", got)
+			}
+		})
+		before.abandon()
+	})
+}
+
 // Only a server that takes connections, and has someone to serve them, is ready: see
 // /readyz.
 func TestUnready(t *testing.T) {

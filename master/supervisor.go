@@ -66,6 +66,7 @@ type supervisor struct {
 	started    time.Time     // when the master was, whatever program it ran then
 	restartsBy tallies       // of workers: how many, by restartReasons
 	workersCPU time.Duration // of those that are gone
+	shownCPU   highWater     // what was told of it, with that of the living ones
 	own        ownMetrics
 	hupFilter  hupFilter
 

@@ -261,6 +261,7 @@ func (s *supervisor) restore(state *upgradeState, boards map[int]*ipc.Scoreboard
 		s.setLevel(level)
 	}
 	s.started, s.restartsBy, s.workersCPU = startedAt(state.Started), state.Restarts, state.WorkersCPU
+	s.shownCPU.atLeast(state.ShownCPU)
 	for i := range state.Slots {
 		from := &state.Slots[i]
 		slot := from.slot(s.config)

@@ -280,7 +280,7 @@ func (s *supervisor) state(accept dispatch.State) (_ *upgradeState, err error) {
 		Listeners: listen.States(s.listeners), Transports: s.numbers, Accept: accept,
 		Generation: s.generation, Target: s.target, Again: s.again, LastMove: s.lastMove, LastAccess: s.access.last, LastReload: s.lastReload, Reloads: s.reloads,
 		LogLevel: s.levels.ofMaster(), WorkersLogLevel: s.levels.workers,
-		Started: s.started.UnixNano(), Restarts: s.restartsBy, WorkersCPU: s.workersCPU, Own: s.own.state(),
+		Started: s.started.UnixNano(), Restarts: s.restartsBy, WorkersCPU: s.workersCPU, ShownCPU: s.shownCPU.atLeast(0), Own: s.own.state(),
 	}
 	if program := s.programs[s.generation]; program != nil {
 		state.Worker = program.State()

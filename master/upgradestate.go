@@ -69,6 +69,8 @@ type upgradeState struct {
 	Restarts tallies // of workers, by reason
 	// WorkersCPU is the processor time of workers that are gone, in nanoseconds.
 	WorkersCPU time.Duration
+	// ShownCPU is what was told of it and of the living ones': no less is to be told.
+	ShownCPU time.Duration
 
 	Groups []child.GroupState // process groups left behind by workers that are gone
 }

@@ -38,7 +38,7 @@ func TestUpgradeStateKnowsEveryField(t *testing.T) {
 			"config": made, "log": made, "listeners": carried, "numbers": carried, "sockets": "as many as there are", "dispatch": made, "processes": made, "secrets": "those of the configuration in force are carried, in a memory of their own", "access": "that of the configuration in force is carried, and the last id; who waits is a client of control, which an upgrade waits for", "levels": "those that were asked for are carried", "notifier": made, "sampling": moment,
 			"events": carried, "restarts": calm, "lastReload": carried, "reloads": carried, "statusSaid": moment, "inbox": calm, "wake": made, "done": made, "slots": carried, "programs": "that of the generation that serves is carried: older ones start nothing", "generation": carried, "target": carried,
 			"booted": "true", "bootError": calm, "stopping": calm, "stopBy": calm, "failure": calm, "reload": calm, "again": carried, "waiting": calm,
-			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "started": carried, "restartsBy": carried, "workersCPU": carried, "own": carried, "moves": calm, "lastMove": carried,
+			"reading": "is given up: what is read late is of no use", "scalings": calm, "accounts": calm, "started": carried, "restartsBy": carried, "workersCPU": carried, "shownCPU": carried, "own": carried, "moves": calm, "lastMove": carried,
 			"hupFilter": moment, "reopening": calm, "rebindControl": made, "upgrader": made, "upgrade": made, "clients": carried,
 		}},
 	} {
