@@ -196,13 +196,14 @@ func (s *supervisor) heard(slot *slot, message ipc.Message) {
 }
 
 func (s *supervisor) toldMetrics(slot *slot, m ipc.Metrics) {
-	if slot.life != lifeStarting {
+	switch {
+	case slot.ready.Protocol != 0:
 		s.kill(slot, "it told of metrics when it was ready")
-		return
-	}
-	if err := s.own.tell(&slot.own, m.Series); err != nil {
-		s.kill(slot, err.Error())
-	}
+	case slot.life == lifeStarting:
+		if err := s.own.tell(&slot.own, m.Series); err != nil {
+			s.kill(slot, err.Error())
+		}
+	} // else it was told to end, or killed, before it has told
 }
 
 func (s *supervisor) becameReady(slot *slot, m ipc.Ready) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -302,4 +303,35 @@ seconds_count 7
 			t.Errorf("%s: %d, -want +got:\n%s", test.format, answer.Code, diff)
 		}
 	}
+}
+
+// A worker that is told to end while it starts may have told of its metrics before it hears
+// of that: it has broken no rule. One that is ready has.
+func TestMetricsToldLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fm := newFakeMaster(1, 2)
+		synctest.Wait()
+		fm.look(func() {
+			fm.mute = true
+			if err := fm.scale(2); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		fm.look(func() {
+			starting := fm.slots.at(1)
+			fm.step(starting, eventEnd)
+			fm.toldMetrics(starting, ipc.Metrics{})
+			if starting.killed != "" {
+				t.Errorf("one that is to end is killed: %s", starting.killed)
+			}
+			fm.exit(starting.pid(), 0)
+			ready := fm.slots.at(0)
+			fm.toldMetrics(ready, ipc.Metrics{})
+			if ready.killed == "" {
+				t.Error("one that is ready tells of metrics, and lives on")
+			}
+		})
+		fm.abandon()
+	})
 }
