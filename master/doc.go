@@ -8,8 +8,24 @@
 //		Workers: 2,
 //	})
 //
-// The worker is a program of any language that speaks the protocol of package ipc,
-// or one in Go on package worker, which this package does not need.
+// The worker is a program of any language that speaks the protocol of package ipc, or
+// one in Go on package worker, which this package does not need. It can be the same
+// program, as in this package's example:
+//
+//	func main() {
+//		if worker.IsWorker() { // started by the master below
+//			worker.Main(handler) // does not return
+//		}
+//		err := master.Run(context.Background(), master.Config{
+//			Listen:  []string{"127.0.0.1:8888"},
+//			Program: []string{os.Args[0]},
+//			Workers: 2,
+//		})
+//		...
+//	}
+//
+// Run blocks, on the goroutine that calls it: usually main's. The functions of a
+// Config, and its Logger, it calls on goroutines of its own.
 //
 // The invariant: the master never reads a byte of a client's data, and every
 // connection it ever accepted is counted as exactly one of queued, active, closed,

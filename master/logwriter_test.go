@@ -20,6 +20,9 @@ import (
 	"pgregory.net/rapid"
 )
 
+// patience bounds every wait of a test for an event.
+const patience = 20 * time.Second
+
 // gate is an output that takes nothing while it is shut.
 type gate struct {
 	shut sync.Mutex

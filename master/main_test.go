@@ -1,17 +1,17 @@
-package master
+package master_test
 
 import (
 	"runtime"
 	"testing"
-	"time"
 
+	"github.com/usher-go/usher/worker"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
+	if worker.IsWorker() {
+		Example() // whose master, in another process, has started this one
+	}
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // as a master has
 	goleak.VerifyTestMain(m)
 }
-
-// patience bounds every wait of a test for an event.
-const patience = 20 * time.Second
