@@ -52,7 +52,7 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	s.closeBoard(slot)
 	s.step(slot, eventExited)
 	slot.clearAlarm()
-	asked := before.state() == StateDraining && before != lifeKilled
+	asked := before.state() == stateDraining && before != lifeKilled
 	how := child.Reason(status)
 	if status.Exited() && status.ExitStatus() == 0 && !asked && process.LeftOthers() {
 		how += ", while a process that it started goes on: a worker has to stay in the foreground"

@@ -72,7 +72,7 @@ func (s *supervisor) statusLine() string {
 	totals, _ := s.dispatch.Snapshot()
 	ready := 0
 	for slot := range s.slots.all() {
-		if slot.life.state() == StateReady && slot.generation == s.generation {
+		if slot.life.state() == stateReady && slot.generation == s.generation {
 			ready++
 		}
 	}

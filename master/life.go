@@ -1,16 +1,16 @@
 package master
 
-// State is what status shows of a slot: four words for the stages of its life.
-type State int
+// shownState is what status shows of a slot: four words for the stages of its life.
+type shownState int
 
 const (
-	StateGone     State = iota // no process: not yet, no longer, or waiting to be started again
-	StateStarting              // started, not ready
-	StateReady                 // takes connections, or will once its generation serves
-	StateDraining              // takes no more, and is to end
+	stateGone     shownState = iota // no process: not yet, no longer, or waiting to be started again
+	stateStarting                   // started, not ready
+	stateReady                      // takes connections, or will once its generation serves
+	stateDraining                   // takes no more, and is to end
 )
 
-func (s State) String() string {
+func (s shownState) String() string {
 	return [...]string{"gone", "starting", "ready", "draining"}[s]
 }
 
@@ -122,16 +122,16 @@ var lifeTable = [lifeRemoved + 1]map[lifeEvent]life{
 }
 
 // state is how status shows a life.
-func (l life) state() State {
+func (l life) state() shownState {
 	switch {
 	case l == lifeGone || l == lifeRemoved:
-		return StateGone
+		return stateGone
 	case l == lifeStarting:
-		return StateStarting
+		return stateStarting
 	case l == lifeWaiting || l.serves():
-		return StateReady
+		return stateReady
 	}
-	return StateDraining
+	return stateDraining
 }
 
 // serves reports whether the worker is given connections.

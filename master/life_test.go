@@ -145,25 +145,25 @@ func TestEachTransitionIsRuled(t *testing.T) {
 // What status shows of each life, and what follows from it.
 func TestLifeFacts(t *testing.T) {
 	for l, want := range map[life]struct {
-		state                                   State
+		state                                   shownState
 		serves, stays, gives, lingers, hasGiven bool
 	}{
-		lifeGone:      {state: StateGone, stays: true},
-		lifeStarting:  {state: StateStarting, stays: true},
-		lifeWaiting:   {state: StateReady, stays: true},
-		lifeServing:   {state: StateReady, serves: true, stays: true},
-		lifeAsked:     {state: StateReady, serves: true},
-		lifeKilled:    {state: StateDraining, stays: true},
-		lifeMoving:    {state: StateDraining, gives: true},
-		lifeHolding:   {state: StateDraining, gives: true, lingers: true},
-		lifeLanded:    {state: StateDraining, gives: true, lingers: true, hasGiven: true},
-		lifeEmptying:  {state: StateDraining, gives: true, lingers: true, hasGiven: true},
-		lifeRecalled:  {state: StateDraining, lingers: true},
-		lifeReturning: {state: StateDraining, lingers: true},
-		lifeParked:    {state: StateDraining, lingers: true},
-		lifeFinishing: {state: StateDraining, lingers: true, hasGiven: true},
-		lifeCut:       {state: StateDraining},
-		lifeRemoved:   {state: StateGone},
+		lifeGone:      {state: stateGone, stays: true},
+		lifeStarting:  {state: stateStarting, stays: true},
+		lifeWaiting:   {state: stateReady, stays: true},
+		lifeServing:   {state: stateReady, serves: true, stays: true},
+		lifeAsked:     {state: stateReady, serves: true},
+		lifeKilled:    {state: stateDraining, stays: true},
+		lifeMoving:    {state: stateDraining, gives: true},
+		lifeHolding:   {state: stateDraining, gives: true, lingers: true},
+		lifeLanded:    {state: stateDraining, gives: true, lingers: true, hasGiven: true},
+		lifeEmptying:  {state: stateDraining, gives: true, lingers: true, hasGiven: true},
+		lifeRecalled:  {state: stateDraining, lingers: true},
+		lifeReturning: {state: stateDraining, lingers: true},
+		lifeParked:    {state: stateDraining, lingers: true},
+		lifeFinishing: {state: stateDraining, lingers: true, hasGiven: true},
+		lifeCut:       {state: stateDraining},
+		lifeRemoved:   {state: stateGone},
 	} {
 		if l.state() != want.state || l.serves() != want.serves || l.stays() != want.stays || l.gives() != want.gives ||
 			l.lingers() != want.lingers || l.hasGiven() != want.hasGiven {
@@ -207,7 +207,7 @@ func TestLifeOnlyGoesOn(t *testing.T) {
 			case ok && event == eventOpened:
 				opened = true
 			}
-			left = left || next.state() == StateDraining && !next.stays()
+			left = left || next.state() == stateDraining && !next.stays()
 			if next.serves() && !(ready && opened) || left && (next.serves() || next.stays()) || l == lifeRemoved && next != l {
 				t.Fatalf("%v in %v leads to %v; ready %v, opened %v, left %v", event, l, next, ready, opened, left)
 			}

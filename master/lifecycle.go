@@ -53,7 +53,7 @@ func (s *supervisor) openSlot(generation int, config *Config, deaths int) bool {
 // workers. If some slot will be free without that, it does nothing.
 func (s *supervisor) cutKept() {
 	if s.slots.some(func(slot *slot) bool {
-		return slot.life.state() == StateDraining && !slot.kept()
+		return slot.life.state() == stateDraining && !slot.kept()
 	}) {
 		return
 	}

@@ -40,7 +40,7 @@ func (s *supervisor) unready() string {
 		return "starting"
 	}
 	for slot := range s.slots.all() {
-		if slot.life.state() == StateReady {
+		if slot.life.state() == stateReady {
 			return ""
 		}
 	}

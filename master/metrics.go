@@ -89,7 +89,7 @@ var workerFamilies = []family{
 		for _, w := range m.Status.Workers {
 			states[w.State]++
 		}
-		for state := StateGone; state <= StateDraining; state++ {
+		for state := stateGone; state <= stateDraining; state++ {
 			s.add(float64(states[state.String()]), state.String())
 		}
 	}},

@@ -39,7 +39,7 @@ func (s *supervisor) stop(mode stopMode) {
 	s.stopping = mode
 	for slot := range s.slots.all() {
 		switch {
-		case mode == stopQuick || !slot.life.serves() && slot.life.state() != StateDraining || slot.life == lifeKilled:
+		case mode == stopQuick || !slot.life.serves() && slot.life.state() != stateDraining || slot.life == lifeKilled:
 			s.end(slot, "stopping")
 		case slot.life.gives():
 			slot.until = s.stopBy // its deadline so far was one for moving

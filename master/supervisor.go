@@ -253,7 +253,7 @@ func (s *supervisor) wanted(generation int) (wanted []*slot) {
 func (s *supervisor) allReady(generation int) bool {
 	wanted := s.wanted(generation)
 	for _, slot := range wanted {
-		if slot.life.state() != StateReady {
+		if slot.life.state() != stateReady {
 			return false
 		}
 	}

@@ -17,7 +17,7 @@ type upgradeState1 struct {
 
 type slotState1 struct {
 	slotState
-	State    State
+	State    shownState
 	Leaving  bool
 	Recycled string
 	Moving   bool // had not said yet that it gave all back
@@ -68,12 +68,12 @@ func parseUpgradeState1(text []byte) (*upgradeState, error) {
 // life returns the life that the flags stood for.
 func (s *slotState1) life() life {
 	switch s.State {
-	case StateStarting:
+	case stateStarting:
 		if s.Killed != "" {
 			return lifeKilled
 		}
 		return lifeStarting
-	case StateReady:
+	case stateReady:
 		switch {
 		case s.Killed != "" && s.Recycled != "":
 			return lifeCut
@@ -85,7 +85,7 @@ func (s *slotState1) life() life {
 			return lifeWaiting
 		}
 		return lifeServing
-	case StateDraining:
+	case stateDraining:
 		switch {
 		case s.Killed != "" || s.Ending:
 			return lifeCut
