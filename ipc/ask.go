@@ -86,10 +86,10 @@ const (
 	ProfileTrace = "trace"
 )
 
-// ProfileKinds are all of them.
+// ProfileKinds returns the kinds of a Profile.
 func ProfileKinds() []string { return []string{ProfileCPU, ProfileHeap, ProfileTrace} }
 
-// MaxProfileSeconds is how long a Profile may take.
+// MaxProfileSeconds is how long a Profile may take, in seconds.
 const MaxProfileSeconds = 60
 
 // LogLevel has the worker log what is at least that serious, until it is told otherwise.
@@ -103,7 +103,7 @@ type LogLevel struct {
 // LevelDefault in LogLevel is the level that the worker began with.
 const LevelDefault = "default"
 
-// LogLevels are the levels of a log, the least serious first.
+// LogLevels returns the levels of a log, the least serious first.
 func LogLevels() []string { return []string{"trace", "debug", "info", "warn", "error"} }
 
 // Answer answers the question of that ID.
@@ -142,9 +142,16 @@ type Question interface {
 	AnsweredBy(m Message) error
 }
 
-func (m List) Numbered(id uint64) Question     { m.ID = id; return m }
-func (m Stacks) Numbered(id uint64) Question   { m.ID = id; return m }
-func (m Profile) Numbered(id uint64) Question  { m.ID = id; return m }
+// Numbered returns the same with another id.
+func (m List) Numbered(id uint64) Question { m.ID = id; return m }
+
+// Numbered returns the same with another id.
+func (m Stacks) Numbered(id uint64) Question { m.ID = id; return m }
+
+// Numbered returns the same with another id.
+func (m Profile) Numbered(id uint64) Question { m.ID = id; return m }
+
+// Numbered returns the same with another id.
 func (m LogLevel) Numbered(id uint64) Question { m.ID = id; return m }
 
 var errOtherAnswer = errors.New("it answers something else")

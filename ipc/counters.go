@@ -73,7 +73,7 @@ const rowCount = int(unsafe.Sizeof(Reading{}) / 8)
 // CounterKind is what a counter's value means over time.
 type CounterKind uint8
 
-// The kinds.
+// The kinds of a Counter.
 const (
 	KindCounter     CounterKind = iota // goes up, and its total outlives the worker
 	KindGauge                          // is the worker's present value, and gone with it
@@ -83,6 +83,7 @@ const (
 
 var kinds = [...]string{KindCounter: "counter", KindGauge: "gauge", KindBookkeeping: "bookkeeping", KindHistogram: "histogram"}
 
+// String returns the kind as PROTOCOL.md has it: counter, gauge, bookkeeping or histogram.
 func (k CounterKind) String() string {
 	if int(k) < len(kinds) {
 		return kinds[k]

@@ -31,8 +31,8 @@ type Entry struct {
 // two pairs of cache lines, which is how processors fetch them.
 const EntrySize = 256
 
-// Reset zeroes the entry for the slot's next incarnation. The master calls it
-// when no worker uses the entry.
+// Reset zeroes the entry, for another worker to use when none does. Whoever makes a
+// scoreboard for each worker (NewScoreboardFor), as package master does, has no need of it.
 func (e *Entry) Reset() {
 	cells := e.cells()
 	for i := range cells {
@@ -56,7 +56,8 @@ func (e *Entry) Load() (r Reading) {
 	return r
 }
 
-// Store writes a row of the table, as a test of every row does.
+// Store writes a counter by its row, one of Rows, for who goes by the table and not by
+// the fields.
 func (e *Entry) Store(c Counter, value uint64) {
 	if c.field < 0 {
 		e.WantBell.Store(uint32(value)) // as much of it as there is room for

@@ -60,8 +60,8 @@ var DurationBounds = [durationBounds]uint64{
 	10e3, 50e3, 100e3, 250e3, 500e3, 1e6, 2.5e6, 5e6, 10e6, 25e6, 50e6, 100e6, 250e6, 500e6, 1e9, 2.5e9, 5e9, 10e9,
 }
 
-// Bucket returns which bucket counts a duration.
-func Bucket(nanos uint64) int {
+// bucket returns which bucket counts a duration.
+func bucket(nanos uint64) int {
 	for i, bound := range DurationBounds {
 		if nanos <= bound {
 			return i
@@ -105,7 +105,7 @@ func (f *FurtherCounters) Keep() { f.Kept.Store(uint64(furtherCells) * 8) }
 func Observe(h *Histogram[atomic.Uint64], nanos int64) {
 	n := uint64(max(0, nanos))
 	h.Sum.Add(n)
-	h.Buckets[Bucket(n)].Add(1)
+	h.Buckets[bucket(n)].Add(1)
 }
 
 // Load reads every row, in whatever the worker wrote: Bound is next.
@@ -121,8 +121,8 @@ func (f *FurtherCounters) cells() *[furtherCells]atomic.Uint64 {
 	return (*[furtherCells]atomic.Uint64)(unsafe.Pointer(f))
 }
 
-// Store writes a number of the table; of a histogram, each of its numbers: as a test of
-// every row does.
+// Store writes a number by its row, one of FurtherRows, for who goes by the table and not
+// by the fields; of a histogram, each of its numbers.
 func (f *FurtherCounters) Store(c Counter, value uint64) {
 	for i := range c.Size / 8 {
 		f.cells()[c.field+i].Store(value)
@@ -146,21 +146,6 @@ func (r *FurtherReading) All() iter.Seq2[*Counter, uint64] {
 		for i := range furtherRows {
 			c := &furtherRows[i]
 			if c.Kind != KindHistogram && r.Has(c) && !yield(c, r.values()[c.field]) {
-				return
-			}
-		}
-	}
-}
-
-// Histograms returns every row that is a histogram and is kept, and what it holds.
-func (r *FurtherReading) Histograms() iter.Seq2[*Counter, *Histogram[uint64]] {
-	return func(yield func(*Counter, *Histogram[uint64]) bool) {
-		for i := range furtherRows {
-			c := &furtherRows[i]
-			if c.Kind != KindHistogram || !r.Has(c) {
-				continue
-			}
-			if !yield(c, (*Histogram[uint64])(unsafe.Pointer(&r.values()[c.field]))) {
 				return
 			}
 		}

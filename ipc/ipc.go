@@ -18,7 +18,10 @@
 // connections belong to the sender until the kernel has taken it, and to the
 // receiver once it is received. Stage is the whole of that rule.
 //
-// This package knows no policy, no event loop, no processes, and never logs.
+// It is for who writes a worker in Go without package worker, or another master; who
+// only wants to serve connections needs package worker alone. This package knows no policy,
+// no event loop, no processes, and never logs. What is not said to be for any goroutine is
+// for one at a time, and nothing in it waits for the other side.
 //
 // A worker in ten lines:
 //

@@ -11,7 +11,9 @@ import (
 // MaxMessage is the longest control message, in bytes.
 const MaxMessage = 16 << 10
 
-// Message is one of the control messages below, or in ask.go.
+// Message is one control message. The master sends Hello, Drain, Stop, Move, TicketKeys,
+// AccessLog and the questions (Question); a worker Ready, Closed, Moved, Lost, Draining, Metrics,
+// AccessLogTaken and the answers (Listed, Answer). Unknown is any other.
 type Message interface {
 	typeName() string // of the field "type"
 	// negative reports whether a number is below zero. All of them are counts or

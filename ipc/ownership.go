@@ -24,7 +24,7 @@ import "fmt"
 // changes nothing.
 type Stage uint8
 
-// The stages.
+// The stages of a connection.
 const (
 	StageBacklog Stage = iota // not accepted
 	StageHeld                 // the master has it, in no queue
@@ -40,7 +40,7 @@ const (
 // Event is what happens to a connection.
 type Event uint8
 
-// The events.
+// The events of a connection.
 const (
 	EventAccept  Event = iota // the master accepts it
 	EventSend                 // the kernel took the packet that it is in
@@ -115,6 +115,7 @@ func (s Stage) Owner() Owner {
 	return OwnerNone
 }
 
+// String returns the stage in a word, as the drawing has it.
 func (s Stage) String() string {
 	names := [stages]string{"in the backlog", "held", "queued", "arrived", "serving", "frozen", "closed", "lost"}
 	if s >= stages {
@@ -123,6 +124,7 @@ func (s Stage) String() string {
 	return names[s]
 }
 
+// String returns the event in a word, as the drawing of Stage has it.
 func (e Event) String() string {
 	names := [events]string{"accept", "send", "refuse", "take", "receive", "open", "fail", "freeze", "resume", "close", "die"}
 	if e >= events {

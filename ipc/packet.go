@@ -21,6 +21,7 @@ const (
 // Kind says what a packet on the queue holds.
 type Kind uint8
 
+// The kinds of a packet.
 const (
 	// KindConns is connections: envelopes, and a descriptor for each in the same order.
 	KindConns Kind = 1

@@ -22,8 +22,9 @@ func MetricsEnviron(p Place) string {
 	return fmt.Sprintf("%s=%d,%d", environMetrics, p.Offset, p.Length)
 }
 
-// MetricsPlace reads it. It is nowhere if the variable is not there, as an older master's
-// worker has none, or is no place.
+// MetricsPlace returns the place that MetricsEnviron has written into a worker's
+// environment. It is nowhere if there is none, as an older master writes none, or if what
+// is there is no place.
 func MetricsPlace(environ []string) Place {
 	for _, variable := range environ {
 		value, ok := strings.CutPrefix(variable, environMetrics+"=")
