@@ -28,6 +28,7 @@ type Destination struct {
 	Timeout time.Duration
 }
 
+// String returns the address, or the path, for logs and errors.
 func (to Destination) String() string {
 	if to.Path != "" {
 		return to.Path

@@ -130,8 +130,9 @@ func (d *Dialer) failLater(c *Conn) {
 	}})
 }
 
-// After has the loop call f once d has passed, or later by at most 10 ms or 1 %. A
-// panic in it is logged, and has no other effect. It is Conn.After without a connection.
+// After has the loop call f once wait has passed, or later by at most 10 ms or 1 %,
+// whichever is more. A panic in it is logged, and has no other effect. It is Conn.After
+// without a connection.
 func (d *Dialer) After(wait time.Duration, f func()) *Timer {
 	if !d.loop.here() {
 		_ = d.loop.stray("Dialer.After") // logged

@@ -1,35 +1,49 @@
 // Package worker serves the connections that a master hands to this process.
 //
-// One event loop on one locked thread owns every connection: each callback of a
-// [Handler] or [Session], and each method of [Conn] but [Conn.Post], runs on the
-// loop's goroutine and nowhere else (see [ErrWrongGoroutine]); only package web's
-// handlers have goroutines, and with their first request the loop lets go of its thread. So a handler needs no locks and must not block:
-// while it does, all other connections of this worker wait. Writing never
-// blocks; input and output that wait are bounded, so is the time that a closing
-// connection takes, and an idle connection owns no buffer.
-//
-// The invariant: every connection taken from the queue reaches exactly one
-// session, whose Close is the last call it gets (unless it moves to another
-// worker, where it goes on), or it is closed for a logged
-// reason; either way it is counted, after its descriptor is closed.
-//
-// A handler that panics loses its own connection, is logged with its stack, and
-// the worker lives. runtime.Goexit in a callback is not allowed: it would end
-// the loop.
-//
-// This package does not accept, and does not know the master: the two meet in
-// package ipc. A worker is a program:
+// It is for who writes a server's program in Go: the master is usher serve, or package
+// master in a program of one's own. A worker is a program:
 //
 //	func main() {
 //		worker.Main(worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
-//			c.Write(in)
-//			return len(in), nil
+//			c.Write(in)         // buffered; never blocks
+//			return len(in), nil // consumed; what is not comes again with more
 //		}))
 //	}
 //
 // started by
 //
 //	usher serve --listen :9000 -- ./echo
+//
+// A [DataFunc] keeps nothing of a connection, which so can move to another worker at any
+// time. A [Session] is an object for each connection: [OpenFunc] makes them, and as a
+// [MovableSession] they move, too. [Streams] is for code that blocks, on package net;
+// package web serves an http.Handler, package framing finds lines and frames, and package
+// workertest drives a handler in a test.
+//
+// # Whose goroutine
+//
+// One event loop owns every connection, on the goroutine that called [Main] or [Run] and
+// on a thread of its own: each callback of a [Handler] or [Session] runs there, and there
+// alone may methods of [Conn] be called, but those few that its comment names (see
+// [ErrWrongGoroutine]). So a handler needs no locks and must not block: while it does, all
+// other connections of this worker wait. What blocks has [Conn.Go], and other goroutines
+// get at a connection by [Conn.Post]. Only package web's handlers have goroutines, and with
+// their first request the loop lets go of its thread.
+//
+// Writing never blocks; input and output that wait are bounded, so is the time that a
+// closing connection takes, and an idle connection owns no buffer.
+//
+// # What is certain
+//
+// The invariant: every connection taken from the queue reaches exactly one session, whose
+// Close is the last call it gets (unless it moves to another worker, where it goes on), or
+// it is closed for a logged reason; either way it is counted, after its descriptor is
+// closed.
+//
+// A handler that panics loses its own connection, is logged with its stack, and the worker
+// lives. runtime.Goexit in a callback is not allowed: it would end the loop.
+//
+// This package does not accept, and does not know the master: the two meet in package ipc.
 package worker
 
 import (
@@ -85,8 +99,8 @@ func IsWorker() bool {
 // while a handler is stuck. When the master says stop and a handler is stuck, the
 // process ends with status 0. Otherwise Run returns.
 //
-// It can run once in a process. Errors: ErrNoMaster, or what is wrong with the
-// descriptors, the protocol or the master's messages.
+// It blocks, and the loop runs on the goroutine that calls it, once in a process. Errors:
+// ErrNoMaster, or what is wrong with the descriptors, the protocol or the master's messages.
 func Run(ctx context.Context, h Handler, opts ...Option) error {
 	identity, ok, err := ipc.IdentityFromEnviron(os.Environ())
 	switch {
