@@ -1,5 +1,27 @@
 // Command usher serves TCP connections with worker processes, and talks to a
-// running server. See docs/operations.md for how to use it.
+// running server.
+//
+//	usher serve                              an echo on 127.0.0.1:8888, to try it
+//	usher serve --listen :9000 -- ./worker   with processes of that program
+//	usher serve --app files --root DIR       the files of a folder, by HTTP
+//	usher check …                            as serve, without starting: what is wrong
+//
+// Everything after -- is the worker's program and its arguments; package worker is for
+// writing one. The other commands talk to a server that runs, by its control socket
+// (--control), and end when what they asked for is done:
+//
+//	usher status                             workers, connections, certificates
+//	usher reload                             replace the workers; connections go on
+//	usher scale +1                           one more worker
+//	usher upgrade                            the master becomes the program on disk
+//	usher stop                               let connections finish, then end
+//
+// usher --help lists them all, usher help TOPIC explains one of signals, reload, workers
+// and others, usher help SETTING a setting, and usher man prints a page for man(1).
+//
+// The exit status is 0 after what was asked for, 1 if it failed, 2 for bad flags or a bad
+// configuration, and 3 if the workers would not start. docs/operations.md is for whoever
+// runs a server, docs/configuration.md has the settings.
 package main
 
 import (
