@@ -22,6 +22,7 @@ func (c *Conn) callOpen(h Handler) (err error) {
 	if err == nil {
 		c.session = session // also of one that Open has aborted: its Close follows
 		c.classify()
+		c.loop.lookAt(session)
 	}
 	return err
 }

@@ -20,7 +20,8 @@ func (f OpenFunc) Open(c *Conn) (Session, error) { return f(c) }
 //
 // A session may also implement any of [EOFSession], [CloseSession], [DrainSession],
 // [LowSession], [MovableSession], [LeaveSession] and [AboutSession]; each says what that
-// changes.
+// changes. A method that has the name of one of theirs and another form is not called: the
+// worker's log has a warning, once for each type.
 type Session interface {
 	// Data is given the input that no earlier call has consumed, and returns
 	// how many bytes it consumed, from the front. The rest comes again when more

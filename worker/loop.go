@@ -3,6 +3,7 @@ package worker
 import (
 	"math"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -89,6 +90,9 @@ type loop struct {
 
 	maxInput, maxOutput, highWater, lowWater int
 	flushTime                                time.Duration
+
+	lookedAt reflect.Type          // of the latest session: see lookAt
+	looks    map[reflect.Type]bool // all of them
 
 	thawing        *Conn  // the one that is being thawed, or nil
 	thawingVersion string // of the session's state: see Conn.StateVersion

@@ -21,6 +21,7 @@ package workertest
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,13 +44,14 @@ type Worker struct {
 	clients map[uint64]*Client
 }
 
-// New makes a worker, which ends with the test. Unless an option says otherwise it
-// does not log. Its hooks are called as those of any worker, Start and Ready by New
+// New makes a worker, which ends with the test. Unless an option says otherwise it logs
+// its warnings and errors by t.Log. Its hooks are called as those of any worker, Start and Ready by New
 // and Stop at the end; its ticks, by Advance.
 func New(t testing.TB, h worker.Handler, opts ...worker.Option) *Worker {
 	t.Helper()
 	w := &Worker{t: t, clients: make(map[uint64]*Client)}
-	opts = append([]worker.Option{worker.WithLogger(hclog.NewNullLogger())}, opts...)
+	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: testLog{t}, DisableTime: true})
+	opts = append([]worker.Option{worker.WithLogger(log)}, opts...)
 	loop, err := forworkertest.New(h, opts, func(id uint64, cause error) {
 		if c := w.clients[id]; c != nil { // else the handler has dialled it
 			c.closed, c.cause = true, cause
@@ -66,6 +68,15 @@ func New(t testing.TB, h worker.Handler, opts ...worker.Option) *Worker {
 		}
 	})
 	return w
+}
+
+// testLog has a test print what is written, a line a call.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(line []byte) (int, error) {
+	l.t.Helper()
+	l.t.Log(strings.TrimSuffix(string(line), "\n"))
+	return len(line), nil
 }
 
 // Connect makes a connection that comes by the listener without a name; the handler
