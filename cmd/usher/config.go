@@ -24,7 +24,7 @@ func (*configCommand) Help() string {
 func (c *configCommand) Run() error {
 	var inForce master.InForce
 	if err := getInto(c.Control, "/v1/config", &inForce); err != nil {
-		return err
+		return c.failed(err)
 	}
 	return c.printBy(inForce, func(w io.Writer) error { return printInForce(w, inForce) })
 }

@@ -41,7 +41,7 @@ func (c *connectionsCommand) Run() error {
 	}
 	all, err := c.list()
 	if err != nil {
-		return err
+		return c.failed(err)
 	}
 	return c.printBy(all, func(w io.Writer) error { return printConnections(w, all) })
 }

@@ -46,7 +46,7 @@ func (c *logLevelCommand) Run() error {
 		err = getInto(c.Control, "/v1/log-level", &levels)
 	}
 	if err != nil {
-		return err
+		return c.failed(err)
 	}
 	return c.printBy(levels, func(w io.Writer) error { return printLevels(w, levels) })
 }

@@ -19,7 +19,7 @@ func (c *moveCommand) Run() error {
 	}{c.From, c.To, c.Count}
 	var answer drainReport
 	if err := postShowing(c.Control, "move", "/v1/move", request, &answer); err != nil {
-		return err
+		return c.failed(err)
 	}
 	return errors.Join(c.print(answer, answer.lines()), answer.failure())
 }

@@ -16,7 +16,7 @@ func (c *reloadCommand) Run() error {
 		drainReport
 	}
 	if err := postShowing(c.Control, "reload", "/v1/reload", nil, &answer); err != nil {
-		return err
+		return c.failed(err)
 	}
 	err := c.print(answer, fmt.Sprintf("generation: %d\n", answer.Generation)+answer.lines())
 	return errors.Join(err, answer.failure())

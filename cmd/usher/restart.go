@@ -26,7 +26,7 @@ func (c *restartCommand) Run() error {
 		drainReport
 	}
 	if err := postShowing(c.Control, "restart", fmt.Sprintf("/v1/workers/%d/restart", c.Slot), nil, &answer); err != nil {
-		return err
+		return c.failed(err)
 	}
 	return errors.Join(c.print(answer, answer.lines()), answer.failure())
 }
@@ -52,7 +52,7 @@ func (c *drainCommand) Run() error {
 		drainReport
 	}
 	if err := postShowing(c.Control, "drain", fmt.Sprintf("/v1/workers/%d/drain", c.Slot), nil, &answer); err != nil {
-		return err
+		return c.failed(err)
 	}
 	err := c.print(answer, fmt.Sprintf("workers: %d\n", answer.Workers)+answer.lines())
 	return errors.Join(err, answer.failure())

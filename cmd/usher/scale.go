@@ -22,7 +22,7 @@ func (c *scaleCommand) Run() error {
 		drainReport
 	}
 	if err := postShowing(c.Control, "scale", "/v1/scale", c.Workers, &answer); err != nil {
-		return err
+		return c.failed(err)
 	}
 	text := fmt.Sprintf("workers: %d\n", answer.Workers)
 	if answer.drainReport != (drainReport{}) { // else nobody left

@@ -38,7 +38,7 @@ func (c *statusCommand) Run() error {
 	}
 	body, err := get(c.Control, "/v1/status")
 	if err != nil {
-		return err
+		return resultFlag{c.JSON}.failed(err)
 	}
 	if c.JSON {
 		_, err := os.Stdout.Write(body)
