@@ -50,7 +50,7 @@ var alerts = []alert{
 	{"UsherConnectionsCut", `increase(usher_connections_cut_total[10m]) > 0`, "0m", "info", "The deadline of a drain ended connections.", "staying in usher status, and --drain-timeout",
 		map[string]string{`usher_connections_cut_total`: "0 0 5x20"}, "5m", ""},
 	{"UsherConnectionsRefused", `sum without (reason) (rate(usher_connections_refused_total[5m])) > 0`, "5m", "warning", "Connections are refused.", "the limit that the log names",
-		map[string]string{`usher_connections_refused_total{reason="max-conns"}`: "0+60x30"}, "15m", ""},
+		map[string]string{`usher_connections_refused_total{reason="overload"}`: "0+60x30"}, "15m", ""},
 	{"UsherAcceptErrors", `increase(usher_accept_errors_total[10m]) > 0`, "0m", "warning", "Connections cannot be accepted.", "the errno: EMFILE and ENFILE are too few descriptors",
 		map[string]string{`usher_accept_errors_total{errno="EMFILE"}`: "0 0 5x20"}, "5m", `errno="EMFILE"`},
 	{"UsherQueueWaits", `histogram_quantile(0.99, rate(usher_queue_wait_seconds_bucket[5m])) > 0.25`, "5m", "warning", "One connection in a hundred waits for longer than 250 ms before a worker takes it.", "queued in usher status, CPU of the workers, and usher stacks SLOT",
@@ -111,7 +111,7 @@ func ruleTests() string {
 		b.WriteString("    alert_rule_test:\n")
 	}
 	well := map[string]string{"usher_build_info": "1x60", `usher_workers{state="ready"}`: "2x60", "usher_workers_wanted": "2x60", "usher_config_last_reload_successful": "1x60",
-		"usher_connections_lost_total": flat, "usher_connections_cut_total": flat, `usher_accept_errors_total{errno="EMFILE"}`: flat, `usher_connections_refused_total{reason="max-conns"}`: flat,
+		"usher_connections_lost_total": flat, "usher_connections_cut_total": flat, `usher_accept_errors_total{errno="EMFILE"}`: flat, `usher_connections_refused_total{reason="overload"}`: flat,
 		`usher_worker_restarts_total{reason="hang"}`: flat, `usher_worker_restarts_total{reason="signal"}`: "0 0 1x58", // one is no alarm
 		`usher_http_requests_total{class="2xx"}`: "0+60x60", `usher_http_requests_total{class="5xx"}`: "0+1x60",
 		`usher_tls_handshakes_total{result="completed"}`: "0+60x60", `usher_tls_handshakes_total{result="failed"}`: "0+1x60",

@@ -25,7 +25,7 @@ type measures struct {
 // measure measures all but what is to be read of processes: see readProcesses. On the
 // supervisor's goroutine.
 func (s *supervisor) measure() measures {
-	m := measures{Meters: s.dispatch.Meters(), Restarts: s.restartsBy.clone(restartReasons...), Reloads: s.reloads, WorkersCPU: s.workersCPU, Unready: s.unready()}
+	m := measures{Meters: s.dispatch.Meters(), Restarts: s.restartsBy.clone(), Reloads: s.reloads, WorkersCPU: s.workersCPU, Unready: s.unready()}
 	m.Status = s.statusOf(&m.Meters)
 	m.Status.Own = s.own.measure(&s.slots)
 	return m

@@ -13,7 +13,8 @@ import (
 // family is one metric, of which there may be several with different labels: what
 // /metrics, the dashboard and the alert rules know of it. None that is a counter or a
 // histogram goes down while the server lives, whatever becomes of a worker or of the
-// master's program.
+// master's program; and each is there from the start with all values of its labels that are
+// known, at 0: of a counter that comes with its first event Prometheus sees no increase.
 type family struct {
 	name   string
 	help   string
@@ -66,10 +67,10 @@ var connectionFamilies = []family{
 		}
 	}},
 	{"usher_accept_errors_total", "Errors of accept4(2), by errno.", ipc.KindCounter, []string{"errno"}, func(m *measures, s *samples) {
-		s.addAll(m.Meters.Failed)
+		s.addAll(tallies(m.Meters.Failed).clone(dispatch.ExpectedFailures()...))
 	}},
 	{"usher_connections_refused_total", "Connections closed by the master, by the limit that they were beyond, or at a stop.", ipc.KindCounter, []string{"reason"}, func(m *measures, s *samples) {
-		s.addAll(m.Meters.RefusedBy)
+		s.addAll(tallies(m.Meters.RefusedBy).clone(dispatch.RefusalReasons()...))
 	}},
 	{"usher_connections_closed_total", "Connections closed by their workers.", ipc.KindCounter, nil, ofConns(func(c *dispatch.Conns) uint64 { return c.Closed })},
 	{"usher_connections_lost_total", "Connections closed by the death of a worker, or by what went wrong in a move.", ipc.KindCounter, nil, ofConns(func(c *dispatch.Conns) uint64 { return c.Lost })},
@@ -97,7 +98,7 @@ var workerFamilies = []family{
 		s.add(float64(m.Status.Wanted))
 	}},
 	{"usher_worker_restarts_total", "Restarts of workers, by how the one before ended.", ipc.KindCounter, []string{"reason"}, func(m *measures, s *samples) {
-		s.addAll(m.Restarts)
+		s.addAll(m.Restarts.clone(restartReasons...))
 	}},
 	{"usher_worker_cpu_seconds_total", "Processor time of all workers, those that are gone included.", ipc.KindCounter, nil, func(m *measures, s *samples) {
 		s.add(m.WorkersCPU.Seconds())

@@ -56,11 +56,10 @@ func everything() *measures {
 		},
 		Meters: dispatch.Meters{
 			Totals:    dispatch.Totals{Conns: dispatch.Conns{Accepted: 5, Closed: 4, Moved: 3, Lost: 2, Refused: 1}, Said: said},
-			Listeners: []dispatch.ListenerCount{{Name: "web", Address: "127.0.0.1:80", Accepted: 5}}, RefusedBy: map[string]uint64{"max-conns": 1}, Failed: map[string]uint64{"EMFILE": 1},
+			Listeners: []dispatch.ListenerCount{{Name: "web", Address: "127.0.0.1:80", Accepted: 5}}, RefusedBy: map[string]uint64{"overload": 1}, Failed: map[string]uint64{"EMFILE": 1},
 			Workers: map[int]dispatch.WorkerCounts{0: {Said: said}, 3: {}},
 			Further: further, FurtherOf: map[int]*ipc.FurtherReading{0: &further, 3: new(ipc.FurtherReading)},
 		},
-		Restarts: tallies(nil).clone(restartReasons...),
 	}
 }
 
@@ -82,6 +81,30 @@ func TestMetricNamesStay(t *testing.T) {
 	for i := range families {
 		if f := &families[i]; all[f.name] == nil {
 			t.Errorf("%s has no value, though all is kept", f.name)
+		}
+	}
+}
+
+// A server that has just started has its counters at 0, with the labels that they will have:
+// increase() is blind to the event with which a counter comes.
+func TestCountersFromTheStart(t *testing.T) {
+	all := gathered(t, new(measures))
+	for name, labels := range map[string][]string{
+		"usher_reloads_total":             {reloadDone.String(), reloadPartial.String(), reloadRefused.String(), reloadFailed.String()},
+		"usher_connections_refused_total": dispatch.RefusalReasons(),
+		"usher_accept_errors_total":       dispatch.ExpectedFailures(),
+		"usher_worker_restarts_total":     restartReasons,
+	} {
+		var got []string
+		for _, m := range all[name].GetMetric() {
+			got = append(got, m.GetLabel()[0].GetValue())
+			if m.GetCounter().GetValue() != 0 {
+				t.Errorf("%s: %v, want 0", name, m)
+			}
+		}
+		slices.Sort(got)
+		if want := slices.Sorted(slices.Values(labels)); !slices.Equal(got, want) {
+			t.Errorf("%s is of %q, want %q", name, got, want)
 		}
 	}
 }

@@ -59,6 +59,15 @@ const (
 	acceptPause                // out of something: keep serving, try again later
 )
 
+// ExpectedFailures are the keys in Meters.Failed that a server may well come to have, the
+// names of what accept(2) is out of. There may be others.
+func ExpectedFailures() (names []string) {
+	for _, errno := range []syscall.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM} {
+		names = append(names, unix.ErrnoName(errno))
+	}
+	return names
+}
+
 // classify classifies as accept(2) advises: errors of the network that were
 // pending on the new connection are passed over; lack of resources, and what
 // no one has thought of, is waited out. None ends serving.

@@ -77,8 +77,20 @@ func (g *acceptGoroutine) overLimit() bool {
 func (g *acceptGoroutine) turnAway(l *Listener) {
 	conns, _ := g.accepts.take(l, l.FD, g.atOnce)
 	for i := range conns {
-		g.refuse(conns[i].fd, conns[i].peer, "overload")
+		g.refuse(conns[i].fd, conns[i].peer, refusedOverload)
 	}
+}
+
+// Why connections are refused: the limit, as the log names it, or that the server stops.
+const (
+	refusedByAddress = "max-conns-per-ip"
+	refusedOverload  = "overload"
+	refusedAtTheStop = "stopping"
+)
+
+// RefusalReasons are all keys that there are in Meters.RefusedBy.
+func RefusalReasons() []string {
+	return []string{refusedByAddress, refusedOverload, refusedAtTheStop}
 }
 
 // refuse closes a connection over a limit, of which it takes ownership, counts it, and

@@ -13,7 +13,7 @@ type Meters struct {
 	Workers   map[int]WorkerCounts        // of the living ones, by slot
 	Further   ipc.FurtherReading          // of all workers together, those that are gone included
 	Listeners []ListenerCount             // those in force, and any before them since the start
-	RefusedBy map[string]uint64           // of Totals.Refused: by the limit, as the log names it
+	RefusedBy map[string]uint64           // of Totals.Refused: see RefusalReasons; nil: none
 	Failed    map[string]uint64           // errors of accept4(2), by the name of the errno
 	FurtherOf map[int]*ipc.FurtherReading // of the living ones, by slot; of one that keeps nothing, with no row
 }

@@ -71,7 +71,7 @@ func (g *acceptGoroutine) admitPending() bool {
 			g.placeAll()
 		case g.turnsAway():
 			for i := range g.pending {
-				g.refuse(g.pending[i].fd, g.pending[i].accepted.Remote, "overload")
+				g.refuse(g.pending[i].fd, g.pending[i].accepted.Remote, refusedOverload)
 			}
 			g.pending = g.pending[:0]
 		default:
@@ -97,7 +97,7 @@ func (g *acceptGoroutine) refusePending() {
 		g.pending = s.take(g.pending, math.MaxInt)
 	}
 	for i := range g.pending {
-		g.refuse(g.pending[i].fd, g.pending[i].accepted.Remote, "stopping")
+		g.refuse(g.pending[i].fd, g.pending[i].accepted.Remote, refusedAtTheStop)
 	}
 	g.pending = nil
 }

@@ -123,7 +123,7 @@ func (g *acceptGoroutine) admit(e *ipc.Envelope, fd int) bool {
 	g.lastID++
 	e.ID = g.lastID
 	if !g.dispatcher.perIP.admit(e.ID, e.Remote.Addr()) {
-		g.refuse(fd, e.Remote, "max-conns-per-ip")
+		g.refuse(fd, e.Remote, refusedByAddress)
 		return false
 	}
 	g.dispatcher.addAccepted(e, fd)
