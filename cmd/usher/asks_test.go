@@ -384,6 +384,9 @@ func asFile(value any) any {
 }
 
 func TestPrintable(t *testing.T) {
+	if got, want := printableLines("a\tb\n\r\x1b[2J\u009b"), "a\tb\n\ufffd\ufffd[2J\ufffd"; got != want {
+		t.Errorf("lines: %q, want %q", got, want)
+	}
 	for text, want := range map[string]string{"": "", "as it is é": "as it is é", "\x1b[2J\n\t": "\ufffd[2J\ufffd\ufffd", "\u202egnp": "\ufffdgnp"} {
 		if got := printable(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)

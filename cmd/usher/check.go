@@ -40,7 +40,7 @@ func (checkCommand) Run(s *sources, r *reading) error {
 	for _, warning := range warnings {
 		fmt.Printf("warning: %s\n", warning)
 	}
-	printCertificates(os.Stdout, certificates)
+	printCertificates(printableWriter{os.Stdout}, certificates)
 	_, err = fmt.Printf("ok: would serve on %s with %d workers of %s\n",
 		strings.Join(config.Listen, ", "), config.Workers, strings.Join(config.Program, " "))
 	return err

@@ -6,10 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/usher-go/usher/ipc"
 	"github.com/usher-go/usher/master"
@@ -131,15 +129,4 @@ func ago(millis *int64) string {
 		return d.Round(time.Second).String()
 	}
 	return d.Round(100 * time.Millisecond).String()
-}
-
-// printable returns a text of another process without what would act on a terminal, or break
-// a table's line.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
 }

@@ -104,7 +104,7 @@ func run(args []string) int {
 	}
 	if err != nil {
 		master.TurnBack(err)
-		fmt.Fprintf(outputs.stderr, "usher: %v\n", err) // after the log
+		fmt.Fprintf(outputs.stderr, "usher: %s\n", printableLines(err.Error())) // after the log
 	}
 	return exitStatus(err)
 }

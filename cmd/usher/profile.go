@@ -52,7 +52,7 @@ func (c *stacksCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	_, err = os.Stdout.Write(text)
+	_, err = printableWriter{os.Stdout}.Write(text)
 	return err
 }
 

@@ -17,7 +17,7 @@ type resultFlag struct {
 // print prints an answer: text, or the answer itself as JSON.
 func (f resultFlag) print(answer any, text string) error {
 	if !f.JSON {
-		_, err := fmt.Print(text)
+		_, err := fmt.Print(printableLines(text))
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(answer)
@@ -40,5 +40,5 @@ func (f resultFlag) printBy(answer any, lines func(w io.Writer) error) error {
 		return f.print(answer, "")
 	}
 	w := bufio.NewWriter(os.Stdout)
-	return errors.Join(lines(w), w.Flush())
+	return errors.Join(lines(printableWriter{w}), w.Flush())
 }

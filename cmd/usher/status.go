@@ -48,7 +48,7 @@ func (c *statusCommand) Run() error {
 	if err := json.Unmarshal(body, &status); err != nil {
 		return fmt.Errorf("the master's answer: %w", err)
 	}
-	return printStatus(os.Stdout, status)
+	return printStatus(printableWriter{os.Stdout}, status)
 }
 
 func printStatus(w io.Writer, s master.Status) error {

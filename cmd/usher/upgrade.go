@@ -11,6 +11,6 @@ func (c *upgradeCommand) Run() error {
 	if err := postShowing(c.Control, "upgrade", "/v1/upgrade", nil, &answer); err != nil {
 		return err
 	}
-	_, err := fmt.Printf("version: %s\n", answer.Version)
+	_, err := fmt.Printf("version: %s\n", printable(answer.Version))
 	return err
 }

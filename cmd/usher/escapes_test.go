@@ -1,0 +1,44 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a worker writes may be what a stranger has sent it. No command gives a terminal
+// anything of it that acts there.
+func TestNothingActsOnTheTerminal(t *testing.T) {
+	t.Parallel()
+	const hostile = `\033]0;title\007\033[2J\r hidden \342\200\256 turned \302\233 1m\377`
+	folder := shortDir(t)
+	program := filepath.Join(folder, "w")
+	deploy(t, program, "worker-staying")
+	s := serve(t, "--workers", "1", "--", program)
+	script(t, program, "#!/bin/sh\nprintf '"+hostile+`\nsecond line\n' >&2; exit 7`+"\n")
+	expect := func(name, text, want string) {
+		t.Helper()
+		acts := func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' }
+		if strings.ContainsFunc(text, acts) || !strings.Contains(text, want) {
+			t.Errorf("%s: %q, want %q, and nothing that acts", name, text, want)
+		}
+	}
+	for _, command := range [][]string{{"reload"}, {"restart", "0"}, {"scale", "+1"}} {
+		got := s.ask(command...)
+		expect(command[0], got.stdout+got.stderr, "second line")
+	}
+	for _, command := range [][]string{{"status"}, {"events", "--no-follow"}} {
+		got := s.ask(command...)
+		expect(command[0], got.stdout+got.stderr, "title")
+	}
+	failed := usher(t, "serve", "--listen", "127.0.0.1:0", "--workers", "1", "--control", filepath.Join(folder, "other"), "--", program)
+	expect("serve", failed.stdout+failed.stderr, "second line")
+	s.signal(unix.SIGQUIT)
+	s.ends(0)
+	for _, line := range s.log.with("") {
+		expect("the log", line, "")
+	}
+}
