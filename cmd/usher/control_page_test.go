@@ -39,11 +39,11 @@ func TestControlPage(t *testing.T) {
 	if n := strings.Count(page, "\n```sh\n"); n != len(examples) || n < 10 {
 		t.Fatalf("%d commands, %d with an answer behind", n, len(examples))
 	}
-	p := install(t)
-	s := p.serve("--workers", "3", "--log-file", filepath.Join(t.TempDir(), "log"))
+	p, dir := install(t), t.TempDir()
+	s := p.serve("--workers", "3", "--log-file", filepath.Join(dir, "log"))
 	for _, example := range examples {
 		cmd := exec.Command("sh", "-eu", "-c", example.command)
-		cmd.Env = append(os.Environ(), "USHER_CONTROL="+s.control)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "USHER_CONTROL="+s.control)
 		got, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%s%v: %s", example.command, err, got)

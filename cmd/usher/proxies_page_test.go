@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the page has of HAProxy and nginx works: a worker sees the client's address, and not
+// What docs/tls.md has of HAProxy and nginx works: a worker sees the client's address, and not
 // the proxy's, over plain TCP and where TLS passes through.
 func TestProxiesInFront(t *testing.T) {
 	t.Parallel()

@@ -6,20 +6,12 @@ import (
 	"io"
 	"maps"
 	"net"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 )
 
 // A server with nothing but its defaults: what it says of itself.
@@ -131,133 +123,5 @@ func checkEcho(t *testing.T, conn net.Conn, text string) {
 	}
 	if got, err := io.ReadAll(conn); string(got) != text || err != nil {
 		t.Errorf("got %q, %v; want %q", got, err, text)
-	}
-}
-
-// What the README tells a stranger to type does work, in a fresh copy of the
-// files under version control. The second command runs these very tests, so it
-// is only looked for.
-func TestReadmeQuickStart(t *testing.T) {
-	const root = "../.."
-	want := []string{"go run ./cmd/usher serve", "go test ./...", "go run ./cmd/usher serve --app files --root . --list"}
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var commands []string
-	for _, line := range quickStart(t, string(readme)) {
-		command, _, _ := strings.Cut(line, "#")
-		if command = strings.TrimSpace(command); command != "" {
-			commands = append(commands, command)
-		}
-	}
-	if diff := cmp.Diff(want, commands); diff != "" {
-		t.Fatalf("the README's quick start, -want +got:\n%s", diff)
-	}
-
-	const address = "127.0.0.1:8888"
-	probe, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Skipf("the default address is not free: %v", err)
-	}
-	_ = probe.Close() // nobody has connected
-	fresh := freshCopy(t, root)
-	runQuickStart(t, fresh, commands[0], address, func() {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkEcho(t, conn, "hello\n")
-	})
-	runQuickStart(t, fresh, commands[2], address, func() {
-		answer, err := http.Get("http://" + address + "/README.md")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		if got, err := io.ReadAll(answer.Body); string(got) != string(readme) || err != nil {
-			t.Errorf("got %d bytes of README.md, %v; want %d", len(got), err, len(readme))
-		}
-		http.DefaultClient.CloseIdleConnections()
-	})
-}
-
-// quickStart returns the lines of the first sh block under the heading Quick start.
-func quickStart(t *testing.T, readme string) []string {
-	t.Helper()
-	match := regexp.MustCompile("(?ims)^#+ quick start$.*?^```sh$(.*?)^```$").FindStringSubmatch(readme)
-	if match == nil {
-		t.Fatal("the README has no sh block under a heading Quick start")
-	}
-	return strings.Split(match[1], "\n")
-}
-
-// freshCopy copies the files under version control to a new folder.
-func freshCopy(t *testing.T, root string) string {
-	t.Helper()
-	names, err := exec.Command("git", "-C", root, "ls-files", "-z").Output()
-	if err != nil {
-		t.Skipf("not a checkout of git: %v", err)
-	}
-	fresh := t.TempDir()
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00") {
-		content, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		to := filepath.Join(fresh, name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(to, content, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return fresh
-}
-
-// runQuickStart runs a command line, has talk talk to the server, and ends that by a
-// signal to the master. Ctrl-C would reach go run too, which then fails whatever
-// the master does.
-func runQuickStart(t *testing.T, dir, line, address string, talk func()) {
-	t.Helper()
-	words := strings.Fields(line)
-	cmd := exec.Command(words[0], words[1:]...)
-	cmd.Dir = dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var out, log *transcript
-	cmd.Stdout, out = newTranscript(t)
-	cmd.Stderr, log = newTranscript(t)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Stdout.(*os.File).Close() // the child has them now
-	_ = cmd.Stderr.(*os.File).Close()
-	t.Cleanup(func() {
-		if cmd.ProcessState == nil {
-			_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // the group is not reaped yet
-			_ = cmd.Wait()                                // the state says all
-		}
-		if t.Failed() {
-			t.Logf("standard error:\n%s", strings.Join(log.all(), "\n"))
-		}
-	})
-	const buildLimit = 5 * time.Minute // the first line comes after all is compiled
-	start := out.awaitWithin(t, buildLimit, 1, "usher: serving on "+address+" ")
-	match := startLine.FindStringSubmatch(start)
-	if match == nil {
-		t.Fatalf("start line %q, want it to match %s", start, startLine)
-	}
-	talk()
-	master, err := strconv.Atoi(match[2])
-	if err != nil {
-		t.Fatal(err)
-	}
-	kill(t, master, unix.SIGINT)
-	if !out.waitEnd(limit) {
-		t.Fatalf("still running %v after the interrupt", limit)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("%s: %v, want exit status 0", line, err)
 	}
 }

@@ -31,12 +31,7 @@ type tlsPage struct {
 // readTLSPage reads the page, whose blocks must be as many as the stories here use.
 func readTLSPage(t *testing.T) *tlsPage {
 	t.Helper()
-	return &tlsPage{T: t, dir: t.TempDir(), blocks: pageBlocks(t, "tls.md", map[string]int{
-		"sh Quick start":  2, // TestQuickStartOfTLS
-		"sh Certificates": 1, "toml Certificates": 1, "sh Renewing": 2, "ini Renewing": 1, "sh Client certificates": 2, "sh OCSP": 1,
-		"sh Session tickets, and several machines": 3, "sh PROXY headers": 1,
-		"PROXY headers": 2, // TestProxiesInFront
-	})}
+	return &tlsPage{T: t, dir: t.TempDir(), blocks: pageBlocks(t, "docs/tls.md")}
 }
 
 // run runs a block of the page as its reader does: in the folder, with usher on the PATH.

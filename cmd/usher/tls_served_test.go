@@ -2,16 +2,13 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -208,16 +205,8 @@ func TestQuickStartOfTLS(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no openssl")
 	}
-	page, err := os.ReadFile("../../docs/tls.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, page, _ = bytes.Cut(page, []byte("## Quick start\n"))
-	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(page, 2)
-	if len(blocks) != 2 {
-		t.Fatal("there are no commands")
-	}
-	commands := strings.Split(strings.TrimSpace(string(blocks[0][1])+string(blocks[1][1])), "\n")
+	blocks := pageBlocks(t, "docs/tls.md")["sh Quick start"]
+	commands := strings.Split(strings.TrimSpace(blocks[0]+blocks[1]), "\n")
 	if len(commands) != 3 || !strings.HasPrefix(commands[2], "openssl ") {
 		t.Fatalf("%q", commands)
 	}
