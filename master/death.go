@@ -31,10 +31,15 @@ func (d death) reason() string {
 }
 
 func (d death) Error() string {
-	if d.stderrTail == "" {
-		return fmt.Sprintf("worker %d (pid %d) ended with %s and wrote nothing to standard error", d.slot, d.pid, d.reason())
+	end := "ended with " + d.how
+	if d.killed != "" {
+		end = "was killed: " + d.killed
 	}
-	return fmt.Sprintf("worker %d (pid %d) ended with %s; its last words:\n%s", d.slot, d.pid, d.reason(), d.stderrTail)
+	words := "it wrote nothing to standard error"
+	if d.stderrTail != "" {
+		words = "its last words:\n" + d.stderrTail
+	}
+	return fmt.Sprintf("worker %d (pid %d) %s; %s", d.slot, d.pid, end, words)
 }
 
 // exited handles the end of a worker process.

@@ -102,7 +102,7 @@ func (o *ownMetrics) total(series ipc.Series) (*ownTotal, error) {
 		}
 	}
 	if err := o.knownSeries().Fits(&series); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; give it another name, or start the server anew", err)
 	}
 	if total == nil {
 		total = &ownTotal{series: series, numbers: make([]uint64, series.Numbers())}

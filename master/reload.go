@@ -155,15 +155,21 @@ func (s *supervisor) startReload(p reloadPlan) {
 	s.log.Info("reloading", "generation", r.generation)
 }
 
+// What becomes of the server when a reload is refused, or fails: for the log, and for who
+// waits for it.
+const (
+	whatRefused = "reload refused, all stays as it is"
+	whatFailed  = "reload failed, the old workers keep serving"
+)
+
 // refuseReload ends a reload before anything was started for it.
 func (s *supervisor) refuseReload(err error) {
 	r := s.reload
 	s.reload = nil
 	s.notifier.ready() // again
-	s.log.Error("reload refused, all stays as it is", "error", err)
-	o := outcome{generation: r.generation, err: err}
-	s.reloadOver(reloadRefused, o, 0)
-	r.tell(o)
+	s.log.Error(whatRefused, "error", err)
+	s.reloadOver(reloadRefused, outcome{generation: r.generation, err: err}, 0)
+	r.tell(outcome{generation: r.generation, err: fmt.Errorf("%s: %w", whatRefused, err)})
 }
 
 // switchOver has the new generation serve and the old one drain.
@@ -279,7 +285,7 @@ func (s *supervisor) abortReload(err error) {
 		result.departures, _ = s.closeAccount(r.account)
 		kind = reloadPartial
 	case reloadStarting:
-		s.log.Error("reload failed, the old workers keep serving", "generation", r.generation, "error", err)
+		s.log.Error(whatFailed, "generation", r.generation, "error", err)
 		if r.config.Workers != s.config.Workers && s.target == r.config.Workers { // unless somebody has scaled since
 			s.target = r.target
 		}
@@ -290,6 +296,9 @@ func (s *supervisor) abortReload(err error) {
 		}
 	}
 	s.reloadOver(kind, result, 0)
+	if r.stage == reloadStarting {
+		result.err = fmt.Errorf("%s: %w", whatFailed, err)
+	}
 	r.tell(result)
 }
 

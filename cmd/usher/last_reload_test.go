@@ -26,16 +26,16 @@ func TestStatusOfLastReload(t *testing.T) {
 	c.ask(t, "hello")
 	for _, test := range []struct {
 		name, dispatch, script   string
-		result, why              string
+		result, why, server      string
 		generation, moved, exits int
 	}{
-		{"refused", "dispatch = \"nowhere\"\n", good, "refused", "nowhere", 2, 0, exitFailed},
-		{"failed", "", "#!/bin/sh\necho no database >&2\nexit 3\n", "failed", "no database", 2, 0, exitFailed},
-		{"done", "", good, "done", "", 2, 1, 0},
+		{"refused", "dispatch = \"nowhere\"\n", good, "refused", "nowhere", "all stays as it is:", 2, 0, exitFailed},
+		{"failed", "", "#!/bin/sh\necho no database >&2\nexit 3\n", "failed", "no database", "the old workers keep serving:", 2, 0, exitFailed},
+		{"done", "", good, "done", "", "generation 2, 1 moved, 0 drained, 0 lost, longest pause ", 2, 1, 0},
 	} {
 		configure(test.dispatch, test.script)
 		before := time.Now().Add(-time.Second)
-		if got := s.ask("reload"); got.code != test.exits {
+		if got := s.ask("reload"); got.code != test.exits || got.code != 0 && !strings.HasPrefix(got.stderr, "usher: reload "+test.result+", "+test.server+" ") {
 			t.Errorf("%s: %+v", test.name, got)
 		}
 		last := s.now().Reload
@@ -44,7 +44,7 @@ func TestStatusOfLastReload(t *testing.T) {
 			t.Errorf("%s: %+v", test.name, last)
 		}
 		got := s.ask("status")
-		if !strings.Contains(got.stdout, "\nlast reload: "+test.result+" at ") || !strings.Contains(got.stdout, test.why) {
+		if !strings.Contains(got.stdout, "\nlast reload: "+test.result+" at "+last.At.Format(time.RFC3339)+", "+test.server) || !strings.Contains(got.stdout, test.why) {
 			t.Errorf("%s: %+v", test.name, got)
 		}
 	}

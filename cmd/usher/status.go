@@ -85,8 +85,16 @@ func printReload(w io.Writer, r *master.ReloadStatus) {
 	if r == nil {
 		return
 	}
-	fmt.Fprintf(w, "last reload: %s at %s, generation %d, %d moved, %d drained, %d lost, longest pause %v\n", r.Result, r.At.Format(time.RFC3339),
-		r.Generation, r.Moved, r.Drained, r.Lost, time.Duration(r.LongestPauseMS*float64(time.Millisecond)))
+	fmt.Fprintf(w, "last reload: %s at %s, ", r.Result, r.At.Format(time.RFC3339))
+	switch r.Result {
+	case "refused":
+		fmt.Fprintln(w, "all stays as it is:")
+	case "failed":
+		fmt.Fprintln(w, "the old workers keep serving:")
+	default:
+		fmt.Fprintf(w, "generation %d, %d moved, %d drained, %d lost, longest pause %v\n",
+			r.Generation, r.Moved, r.Drained, r.Lost, time.Duration(r.LongestPauseMS*float64(time.Millisecond)))
+	}
 	if r.Error != "" {
 		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(r.Error, "\n", "\n  "))
 	}
