@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/usher-go/usher/master/internal/descriptor"
@@ -119,17 +121,33 @@ func write(w http.ResponseWriter, body any, err error) {
 	_ = json.NewEncoder(w).Encode(body) // it fails if the client has gone
 }
 
-// read fills request from the body, which may be empty.
+// read fills request from the body, which is an object and nothing else, or is empty.
 func read(r *http.Request, request any) error {
-	if r.ContentLength == 0 {
-		return nil
-	}
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(request); err != nil {
-		return fmt.Errorf("%w: %w", errRequest, err)
+	err := decoder.Decode(request)
+	if err == io.EOF {
+		return nil
 	}
-	return nil
+	if err == nil {
+		if _, more := decoder.Token(); more == io.EOF {
+			return nil
+		}
+		err = errors.New("something follows the object")
+	}
+	return fmt.Errorf("%w: %w", errRequest, err)
+}
+
+// readNothing is read for what takes no fields.
+func readNothing(r *http.Request) error { return read(r, &struct{}{}) }
+
+// parameters returns those of the request's URL.
+func parameters(r *http.Request) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRequest, err)
+	}
+	return values, nil
 }
 
 func (a api) status(r *http.Request) (any, error) {
@@ -184,7 +202,7 @@ func slotOf(r *http.Request) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: %q is no slot", errRequest, r.PathValue("slot"))
 	}
-	return int(number), read(r, &struct{}{})
+	return int(number), readNothing(r)
 }
 
 func (a api) restart(r *http.Request) (any, error) {
@@ -235,8 +253,8 @@ func (a api) move(r *http.Request) (any, error) {
 	if err := read(r, &request); err != nil {
 		return nil, err
 	}
-	if request.From == nil || request.Count != nil && *request.Count < 1 {
-		return nil, fmt.Errorf("%w: want from, a slot, and count, if given, to be at least 1", errRequest)
+	if request.From == nil || request.To != nil && *request.To < 0 || request.Count != nil && *request.Count < 1 {
+		return nil, fmt.Errorf("%w: want from, a slot, to, if given, to be one, and count, if given, to be at least 1", errRequest)
 	}
 	m := moveRequest{from: *request.From, to: dispatch.Nobody, count: math.MaxInt32, done: make(chan moveAnswer, 1)}
 	if request.To != nil {
@@ -258,6 +276,9 @@ func (a api) move(r *http.Request) (any, error) {
 }
 
 func (a api) reload(r *http.Request) (any, error) {
+	if err := readNothing(r); err != nil {
+		return nil, err
+	}
 	done := make(chan outcome, 1)
 	a.supervisor.inbox.Put(reloadRequest{done})
 	result, err := await(a, r, done)
@@ -290,6 +311,9 @@ func (a api) stop(r *http.Request) (any, error) {
 }
 
 func (a api) logs(r *http.Request) (any, error) {
+	if err := readNothing(r); err != nil {
+		return nil, err
+	}
 	answer := make(chan logsAnswer, 1)
 	a.supervisor.inbox.Put(logsRequest{answer})
 	said, err := await(a, r, answer)
@@ -301,8 +325,11 @@ func (a api) logs(r *http.Request) (any, error) {
 
 // upgrade gives the client's connection to the supervisor: the new program answers on
 // it, once it has taken over.
-func (a api) upgrade(w http.ResponseWriter, _ *http.Request) {
-	client, err := hijack(w)
+func (a api) upgrade(w http.ResponseWriter, r *http.Request) {
+	client, err := -1, readNothing(r)
+	if err == nil {
+		client, err = hijack(w)
+	}
 	if err != nil {
 		write(w, nil, err)
 		return

@@ -106,7 +106,11 @@ func parseListQuery(parameters url.Values) (q listQuery, err error) {
 // connections asks the workers in the order of their slots, a few at a time, until there
 // are as many connections as are to be listed.
 func (a api) connections(r *http.Request) (any, error) {
-	q, err := parseListQuery(r.URL.Query())
+	values, err := parameters(r)
+	if err != nil {
+		return nil, err
+	}
+	q, err := parseListQuery(values)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 )
@@ -24,9 +23,9 @@ type eventRequest struct {
 // EventSource resumes (HTML Living Standard, 9.2.4); the header wins, for the query is the
 // one with which that began.
 func parseEventRequest(r *http.Request) (q eventRequest, err error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := parameters(r)
 	if err != nil {
-		return q, fmt.Errorf("%w: %w", errRequest, err)
+		return q, err
 	}
 	q = eventRequest{begins: true, follow: true}
 	for name, values := range query {

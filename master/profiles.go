@@ -62,8 +62,11 @@ func (a api) masterProfile(w http.ResponseWriter, r *http.Request) {
 // parseProfile reads the parameters of a URL.
 func parseProfile(r *http.Request) (ipc.Profile, error) {
 	question := ipc.Profile{Kind: ipc.ProfileCPU, Seconds: defaultProfileSeconds}
-	parameters := r.URL.Query()
-	for key, values := range parameters {
+	given, err := parameters(r)
+	if err != nil {
+		return question, err
+	}
+	for key, values := range given {
 		switch {
 		case len(values) > 1:
 			return question, fmt.Errorf("%w: %s is there twice", errRequest, key)
@@ -83,7 +86,7 @@ func parseProfile(r *http.Request) (ipc.Profile, error) {
 		return question, fmt.Errorf("%w: kind %q, want one of %s", errRequest, question.Kind, strings.Join(ipc.ProfileKinds(), ", "))
 	}
 	if question.Kind == ipc.ProfileHeap {
-		if parameters.Has("seconds") {
+		if given.Has("seconds") {
 			return question, fmt.Errorf("%w: a heap profile takes no seconds", errRequest)
 		}
 		question.Seconds = 0

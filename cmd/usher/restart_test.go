@@ -114,6 +114,17 @@ func TestControlBadRequests(t *testing.T) {
 		{"POST /v1/scale", `{"by":1,"to":2}`, 400, "want by or to"},
 		{"POST /v1/scale", `{"by":"one"}`, 400, "bad request"},
 		{"POST /v1/scale", `{"to":1e99}`, 400, "bad request"},
+		{"POST /v1/scale", `{"to":1}{"to":2}`, 400, "something follows"},
+		{"POST /v1/scale", `{"to":1} 2`, 400, "something follows"},
+		{"POST /v1/stop", `{} now`, 400, "something follows"},
+		{"POST /v1/reload", `{"now":true}`, 400, "now"},
+		{"POST /v1/logs", `reopen`, 400, "bad request"},
+		{"POST /v1/upgrade", `{"to":"2"}`, 400, "to"},
+		{"POST /v1/move", `{"from":0,"to":-1}`, 400, "want from"},
+		{"GET /v1/connections?limit=%zz", "", 400, "bad request"},
+		{"GET /v1/connections?limit=1;worker=0", "", 400, "bad request"},
+		{"GET /v1/events?since=%zz", "", 400, "bad request"},
+		{"GET /v1/master/profile?kind=heap&%zz", "", 400, "bad request"},
 	} {
 		t.Run(test.request+" "+test.body, func(t *testing.T) {
 			method, path, _ := strings.Cut(test.request, " ")
