@@ -37,6 +37,8 @@ const flat = "0x60"
 var alerts = []alert{
 	{"UsherAbsent", `absent(usher_build_info)`, "1m", "critical", "No server is scraped.", "whether the master runs, and --admin",
 		map[string]string{}, "5m", ""},
+	{"UsherDown", `up == 0 and on (job, instance) last_over_time(usher_build_info[1d])`, "1m", "critical", "A server that was there cannot be scraped.", "whether the master runs, and has descriptors left",
+		map[string]string{`up{job="usher",instance="a"}`: "1 1 0x20", `usher_build_info{job="usher",instance="a"}`: "1 1 stale"}, "5m", `job="usher",instance="a"`},
 	{"UsherWorkersMissing", `usher_workers{state="ready"} < ignoring (state) usher_workers_wanted`, "1m", "critical", "Fewer workers are ready than wanted.", "restarts in usher status, and the log",
 		map[string]string{`usher_workers{state="ready"}`: "2 2 1x20", `usher_workers_wanted`: "2x20"}, "5m", ""},
 	{"UsherWorkersRestart", `sum without (reason) (increase(usher_worker_restarts_total[10m])) > 3`, "0m", "warning", "Workers die again and again.", "the log: it has what each said last",
@@ -55,6 +57,8 @@ var alerts = []alert{
 		map[string]string{`usher_accept_errors_total{errno="EMFILE"}`: "0 0 5x20"}, "5m", `errno="EMFILE"`},
 	{"UsherQueueWaits", `histogram_quantile(0.99, rate(usher_queue_wait_seconds_bucket[5m])) > 0.25`, "5m", "warning", "One connection in a hundred waits for longer than 250 ms before a worker takes it.", "queued in usher status, CPU of the workers, and usher stacks SLOT",
 		slow("usher_queue_wait_seconds", "1"), "15m", ""},
+	{"UsherQueueStuck", `sum without (slot) (usher_queue_connections) > 0 and rate(usher_queue_wait_seconds_count[5m]) == 0`, "1m", "critical", "Connections wait, and no worker has taken one for minutes.", "usher stacks SLOT, and whether the workers are stopped",
+		map[string]string{`usher_queue_connections{slot="0"}`: "0 0 3x30", `usher_queue_wait_seconds_count`: "7x40"}, "15m", ""},
 	{"UsherLoopLags", `histogram_quantile(0.99, rate(usher_loop_lag_seconds_bucket[5m])) > 0.1`, "5m", "warning", "One turn of the loops in a hundred takes longer than 100 ms: handlers block.", "usher profile cpu SLOT",
 		slow("usher_loop_lag_seconds", "0.5"), "15m", ""},
 	{"UsherMovesPause", `histogram_quantile(0.99, rate(usher_move_pause_seconds_bucket[10m])) > 0.5`, "0m", "info", "One connection in a hundred that moved stood still for longer than 500 ms.", "the size of its state, and CPU of the workers",
@@ -110,7 +114,7 @@ func ruleTests() string {
 		}
 		b.WriteString("    alert_rule_test:\n")
 	}
-	well := map[string]string{"usher_build_info": "1x60", `usher_workers{state="ready"}`: "2x60", "usher_workers_wanted": "2x60", "usher_config_last_reload_successful": "1x60",
+	well := map[string]string{"usher_build_info": "1x60", "up": "1x60", `usher_queue_connections{slot="0"}`: "1x60", "usher_queue_wait_seconds_count": "0+60x60", `usher_workers{state="ready"}`: "2x60", "usher_workers_wanted": "2x60", "usher_config_last_reload_successful": "1x60",
 		"usher_connections_lost_total": flat, "usher_connections_cut_total": flat, `usher_accept_errors_total{errno="EMFILE"}`: flat, `usher_connections_refused_total{reason="overload"}`: flat,
 		`usher_worker_restarts_total{reason="hang"}`: flat, `usher_worker_restarts_total{reason="signal"}`: "0 0 1x58", // one is no alarm
 		`usher_http_requests_total{class="2xx"}`: "0+60x60", `usher_http_requests_total{class="5xx"}`: "0+1x60",
