@@ -35,6 +35,7 @@ func (s *supervisor) stop(mode stopMode) {
 		s.closeListeners()
 		s.stopWaiting()
 		s.notifier.stopping()
+		s.logStop(mode)
 	}
 	s.stopping = mode
 	for slot := range s.slots.all() {
@@ -56,6 +57,16 @@ func (s *supervisor) stop(mode stopMode) {
 	if mode == stopLanding {
 		s.after(landingLimit, s.stopServing)
 	}
+}
+
+// logStop says what a stop that begins has to wait for, and how long at most.
+func (s *supervisor) logStop(mode stopMode) {
+	limit := s.config.DrainTimeout
+	if mode == stopQuick {
+		limit = 0
+	}
+	totals, _ := s.dispatch.Snapshot()
+	s.log.Info("stopping", "conns", totals.Active+totals.Queued, "limit", limit)
 }
 
 // stopWaiting answers everybody who waits for what will not happen any more.

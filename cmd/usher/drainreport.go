@@ -26,7 +26,7 @@ func (d drainReport) lines() string {
 func (d drainReport) failure() error {
 	var wrong []string
 	if d.Lost > 0 {
-		wrong = append(wrong, fmt.Sprintf("%d connections were lost meanwhile; the log says how", d.Lost))
+		wrong = append(wrong, fmt.Sprintf("%d of the connections were lost meanwhile; the log says how", d.Lost))
 	}
 	if d.Incomplete != "" {
 		wrong = append(wrong, d.Incomplete)

@@ -75,6 +75,38 @@ func TestProgressOnTerminal(t *testing.T) {
 	}
 }
 
+// A stop that waits for clients says so.
+func TestStopOnTerminal(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--app", "lines", "--workers", "1")
+	c := dial(t, s.address)
+	c.ask(t, "hello")
+	term := openTerminal(t, 0)
+	if _, err := onDescriptor(term.program, func(fd int) (int, error) {
+		return 0, unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 100})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	cmd, mark := command("stop", "--control", s.control)
+	t.Cleanup(func() { killMarked(mark) })
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = term.program, term.program, term.program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = term.program.Close() // the process has it
+	s.log.await(t, 1, "stopping: conns=1 limit=30s")
+	time.AfterFunc(4*progressPace, func() { c.leave(t) }) // for some to be shown
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	term.shown.waitEnd(limit)
+	if shown := strings.Join(term.shown.all(), "\n"); !strings.Contains(shown, "s: workers 1 draining; 1 connections still there") || !strings.Contains(shown, "\x1b[Kstopped") {
+		t.Errorf("it shows %q", shown)
+	}
+	s.ends(0)
+}
+
 func TestWorkersLine(t *testing.T) {
 	for want, workers := range map[string][]master.WorkerStatus{
 		"scale, 2s: workers 1 ready": {{State: "ready", Connections: 7}},

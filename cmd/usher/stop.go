@@ -14,6 +14,11 @@ type stopCommand struct {
 	Now bool `env:"" help:"Do not wait for connections to finish."`
 }
 
+// Help is what usher stop --help adds.
+func (stopCommand) Help() string {
+	return `It waits until every connection is closed, by its client or its worker, or the server's --drain-timeout is over: 30s unless it was set. What is still open then is cut. With --now all is cut at once, also of a server that is stopping already.`
+}
+
 // Run returns when the master has ended, so that another can be started.
 func (c *stopCommand) Run() error {
 	conn, err := dialMaster(c.Control)
@@ -24,7 +29,10 @@ func (c *stopCommand) Run() error {
 	if pidfd >= 0 {
 		defer unix.Close(pidfd)
 	}
-	if err := postOver(conn, "/v1/stop", map[string]bool{"now": c.Now}, &struct{}{}); err != nil {
+	hide := showProgress(os.Stderr, c.Control, "stopping")
+	err = postOver(conn, "/v1/stop", map[string]bool{"now": c.Now}, &struct{}{})
+	hide()
+	if err != nil {
 		return err
 	}
 	if pidfd >= 0 {
