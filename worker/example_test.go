@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"testing"
 	"time"
 
 	"github.com/usher-go/usher/worker"
+	"github.com/usher-go/usher/worker/workertest"
 )
 
 // A whole worker: it sends every byte back.
@@ -32,6 +34,11 @@ func ExampleDataFunc() {
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	client := workertest.New(&testing.T{}, handler).Connect() // as a test does
+	client.Send("one\ntw", "o\n")
+	fmt.Printf("%q\n", client.Received())
+	// Output: "ONE\nTWO\n"
 }
 
 // A guest is a session with state.
@@ -62,6 +69,14 @@ func ExampleOpenFunc() {
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	client := workertest.New(&testing.T{}, handler).Connect() // as a test does
+	client.Send("Ada")
+	client.CloseWrite()
+	fmt.Print(client.Received())
+	// Output:
+	// your name?
+	// goodbye, Ada
 }
 
 // A chat: what one connection says goes to all others of this worker.
@@ -80,6 +95,12 @@ func ExampleConn_Each() {
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	w := workertest.New(&testing.T{}, handler) // as a test does
+	ada, bob := w.Connect(), w.Connect()
+	ada.Send("hello\n")
+	fmt.Printf("%q %q\n", ada.Received(), bob.Received())
+	// Output: "" "hello\n"
 }
 
 // A request must be complete within five seconds, and then the next may take a
@@ -89,13 +110,13 @@ func ExampleConn_After() {
 		var timer *worker.Timer
 		c.SetIdleTimeout(time.Minute)
 		return worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
-			if timer == nil {
-				timer = c.After(5*time.Second, func() { _ = c.Abort() }) // a timer of a closed connection does not run
-			}
-			n := bytes.IndexByte(in, '\n') + 1
-			if n > 0 {
+			n := bytes.LastIndexByte(in, '\n') + 1
+			if n > 0 && timer != nil {
 				timer.Stop()
 				timer = nil
+			}
+			if n < len(in) && timer == nil {
+				timer = c.After(5*time.Second, func() { _ = c.Abort() }) // a timer of a closed connection does not run
 			}
 			return c.Write(in[:n])
 		}), nil
@@ -103,4 +124,12 @@ func ExampleConn_After() {
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	w := workertest.New(&testing.T{}, handler) // as a test does: its clock goes on when told
+	client := w.Connect()
+	client.Send("quick\n", "slo")
+	w.Advance(6 * time.Second)
+	closed, err := client.Closed()
+	fmt.Printf("%q %v %v\n", client.Received(), closed, err)
+	// Output: "quick\n" true worker: connection aborted
 }

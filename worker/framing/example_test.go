@@ -1,11 +1,16 @@
 package framing_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
 
 	"github.com/usher-go/usher/worker"
 	"github.com/usher-go/usher/worker/framing"
+	"github.com/usher-go/usher/worker/workertest"
 )
 
 // A whole worker: each line comes back in capitals.
@@ -17,6 +22,12 @@ func ExampleHandler() {
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	client := workertest.New(&testing.T{}, handler).Connect() // as a test does
+	client.Send("he", "llo\r\nwor", "ld")
+	client.CloseWrite() // the last line needs no ending
+	fmt.Printf("%q\n", client.Received())
+	// Output: "HELLO\r\nWORLD"
 }
 
 var frames = framing.Prefixed(4, binary.BigEndian, 64<<10)
@@ -43,4 +54,29 @@ func ExampleEach() {
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	client := workertest.New(&testing.T{}, handler).Connect() // as a test does
+	client.Send("\x00\x00\x00\x02hi\x00\x00", "\x00\x00")
+	fmt.Printf("%q\n", client.Received())
+	// Output: "\x00\x00\x00\x04\x00\x00\x00\x01\x00\x00\x00\x04\x00\x00\x00\x02"
+}
+
+// The same split reads the answers in a client.
+func ExampleLines() {
+	answers := bufio.NewScanner(strings.NewReader("250 ok\r\n251 as well\n252 the last"))
+	answers.Split(framing.Lines(80))
+	for answers.Scan() {
+		fmt.Printf("%q\n", answers.Text())
+	}
+	fmt.Println(answers.Err())
+
+	long := bufio.NewScanner(strings.NewReader(strings.Repeat("x", 81)))
+	long.Split(framing.Lines(80))
+	fmt.Println(long.Scan(), long.Err())
+	// Output:
+	// "250 ok"
+	// "251 as well"
+	// "252 the last"
+	// <nil>
+	// false framing: too long: a line of more than 80 bytes
 }
