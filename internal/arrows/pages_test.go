@@ -109,6 +109,41 @@ func follow(texts map[string]string, page, target string) string {
 	return "no heading has that name"
 }
 
+// A link to what is not there is found.
+func TestWrongLinksAreFound(t *testing.T) {
+	pages := map[string]string{
+		"README.md":           "# Usher\n\n## Quick start\n\n```sh\n# no heading\n```\n\n### `usher bench`, and its \"parts\"\n",
+		"docs/performance.md": "# Performance\n",
+	}
+	tests := []struct {
+		name, page, target string
+		good               bool
+	}{
+		{"a file", "README.md", "docs/performance.md", true},
+		{"a folder", "README.md", "docs", true},
+		{"up from a folder", "docs/performance.md", "../README.md", true},
+		{"not from that folder", "docs/performance.md", "README.md", false},
+		{"a file that is not there", "README.md", "docs/speed.md", false},
+		{"a heading", "README.md", "#quick-start", true},
+		{"of another page", "docs/performance.md", "../README.md#quick-start", true},
+		{"with punctuation", "README.md", "#usher-bench-and-its-parts", true},
+		{"a heading that is not there", "README.md", "#slow-start", false},
+		{"that another page has", "docs/performance.md", "#quick-start", false},
+		{"in capitals", "README.md", "#Quick-start", false},
+		{"in a block", "README.md", "#no-heading", false},
+		{"elsewhere", "README.md", "https://example.org/#nothing", true}, // nobody asks there
+	}
+	for _, test := range tests {
+		if wrong := follow(pages, test.page, test.target); (wrong == "") != test.good {
+			t.Errorf("%s: %s links to %s: %q", test.name, test.page, test.target, wrong)
+		}
+	}
+	found := link.FindAllStringSubmatch("[a](b.md), [c](d.md#e) and ![f](g.svg)", -1)
+	if len(found) != 3 || found[1][1] != "d.md#e" {
+		t.Errorf("links: %q", found)
+	}
+}
+
 // comments returns a page as it is, and of a Go file the comments at the ends of
 // lines and on their own.
 func comments(name, text string) string {
