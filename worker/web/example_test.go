@@ -3,11 +3,14 @@ package web_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"testing"
 	"time"
 
 	"github.com/usher-go/usher/worker"
 	"github.com/usher-go/usher/worker/web"
+	"github.com/usher-go/usher/worker/workertest"
 )
 
 // A whole worker: any http.Handler.
@@ -20,12 +23,34 @@ func ExampleHandler() {
 		web.ReadHeaderTimeout(10*time.Second),
 		web.IdleTimeout(2*time.Minute),
 	)
-	if !worker.IsWorker() {
-		fmt.Println("usher serve --listen :8080 -- ./hello")
-		return
+	if worker.IsWorker() { // usher serve --listen :8080 -- ./hello
+		worker.Main(handler)
 	}
-	worker.Main(handler)
-	// Output: usher serve --listen :8080 -- ./hello
+
+	fmt.Print(get(handler, "/hello/Ada")) // from a worker in this process: see package workertest
+	// Output: Hello, Ada!
+}
+
+// get returns what a worker in this process answers.
+func get(handler worker.Handler, path string) string {
+	t := &testing.T{} // that of the test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := workertest.Serve(t, l, handler)
+	defer s.Close() // in a test it is closed by itself
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + l.Addr().String() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 // A handler that never blocks runs on the loop.
@@ -36,6 +61,9 @@ func ExampleInline() {
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	fmt.Print(get(handler, "/health"))
+	// Output: ok
 }
 
 // A handler that would wait for long answers when its worker leaves: its client asks

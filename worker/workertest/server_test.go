@@ -1,7 +1,9 @@
 package workertest_test
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -28,6 +30,26 @@ func listen(t *testing.T, network string) net.Listener {
 		t.Fatal(err)
 	}
 	return l
+}
+
+func ExampleServe() {
+	t := &testing.T{} // that of the test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := workertest.Serve(t, l, shout)
+	defer s.Close() // in a test it is closed by itself
+
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintln(c, "hello")
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	fmt.Printf("%q %v\n", answer, err)
+	// Output: "HELLO\n" <nil>
 }
 
 // A real client is served at once, and a test leaves nothing behind.
