@@ -144,7 +144,11 @@ func (s *supervisor) forgetRestart(r *restart) {
 // but of that slot.
 func (s *supervisor) askDrain(number int, c *scaling) {
 	slot, err := s.slotToChange(number)
-	if err == nil {
+	switch {
+	case err != nil:
+	case s.target == 1:
+		err = fmt.Errorf("slot %d has the last worker, and there is to be at least 1: usher restart %d replaces it, usher stop ends the server", number, number)
+	default:
 		err = s.scale(s.target - 1)
 	}
 	if err != nil {

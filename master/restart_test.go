@@ -116,7 +116,7 @@ func TestSlotRequestsRefused(t *testing.T) {
 		"drained twice":       {drain(0), drain(0), "drains already"},
 		"restart, then drain": {restart(0), drain(0), "replaced already"},
 		"drain, then restart": {drain(0), restart(0), "drains already"},
-		"both are drained":    {drain(0), drain(1), "0 workers are not possible"},
+		"both are drained":    {drain(0), drain(1), "slot 1 has the last worker"},
 		"two restarts":        {restart(0), restart(1), ""},
 		"no such slot":        {nil, restart(7), "no slot 7"},
 		"nor to drain":        {nil, drain(-1), "no slot -1"},

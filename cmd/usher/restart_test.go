@@ -60,7 +60,7 @@ func TestSlotCommandsRefused(t *testing.T) {
 		}
 		checkComplaint(t, s.ask(command), exitUsage, "slot")
 	}
-	checkComplaint(t, s.ask("drain", "0"), exitFailed, "0 workers are not possible")
+	checkComplaint(t, s.ask("drain", "0"), exitFailed, "slot 0 has the last worker", "usher restart 0", "usher stop")
 	s.until("one worker", ready(1))
 	s.stop()
 }
