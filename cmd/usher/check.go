@@ -37,6 +37,9 @@ func (checkCommand) Run(s *sources, r *reading) error {
 		return r.locate(err)
 	}
 	warnings = append(warnings, changesFixed(&config)...)
+	for _, u := range unreadVariables(os.Environ()) {
+		warnings = append(warnings, u.String())
+	}
 	for _, warning := range warnings {
 		fmt.Printf("warning: %s\n", warning)
 	}

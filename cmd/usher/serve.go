@@ -35,6 +35,11 @@ func (serveCommand) Run(s *sources, r *reading, o *outputs) error {
 		Level:      config.LogLevel,
 		JSONFormat: r.values.logFormat == "json",
 	})
+	if _, takesOver := master.Carried(); !takesOver { // else it was said at the start
+		for _, u := range unreadVariables(os.Environ()) {
+			config.Logger.Warn("no setting has this variable of the environment", "variable", u.name, "meant", u.meant)
+		}
+	}
 	stdout := o.add(master.NewLogWriter(os.Stdout))
 	config.Started = func(status master.Status) {
 		s.logDirectory(config.Logger, r.values.directory)

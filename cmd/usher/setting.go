@@ -75,12 +75,15 @@ func inFile(key string) *setting {
 	return row
 }
 
+// variablePrefix begins the names of all variables.
+const variablePrefix = "USHER_"
+
 // variable returns the environment variable that sets it, or nothing.
 func (s *setting) variable() string {
 	if s.argument {
 		return ""
 	}
-	return "USHER_" + strings.ToUpper(strings.ReplaceAll(s.key, "-", "_"))
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(s.key, "-", "_"))
 }
 
 // initial returns the default, written as for a flag, or nothing.
