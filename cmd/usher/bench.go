@@ -41,7 +41,7 @@ type (
 type benchFlags struct {
 	Address string `arg:"" env:"" placeholder:"HOST:PORT|unix:///PATH" help:"The server."`
 
-	Conns     *int          `env:"" help:"Connections that are busy at a time; 50, or none with --idle."`
+	Conns     *int          `env:"" help:"Connections that are busy at a time; 50 (no more than --requests), or none with --idle."`
 	Pipeline  int           `env:"" default:"1" help:"Requests that may be under way on a connection."`
 	Duration  time.Duration `env:"" default:"0" help:"How long to measure; 10s unless --requests is given."`
 	Requests  int64         `env:"" default:"0" help:"How many answers to measure, in place of --duration."`
@@ -84,6 +84,9 @@ func (c *benchFlags) plan(mode string) *load.Plan {
 		p.Conns = *c.Conns
 	case c.Idle == 0:
 		p.Conns = benchConns
+		if p.Requests > 0 {
+			p.Conns = int(min(benchConns, max(p.Requests, int64(p.Processes)))) // others would have nothing to send
+		}
 	}
 	return p
 }

@@ -36,6 +36,28 @@ func bench(t *testing.T, wantCode int, args ...string) (r load.Report) {
 	return r
 }
 
+// Connections that would have nothing to send are not opened, unless they are asked for.
+func TestBenchFewRequests(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--app", "echo", "--workers", "1")
+	for _, test := range []struct {
+		name  string
+		args  []string
+		conns int64
+	}{
+		{"three", []string{"--requests=3"}, 3},
+		{"three of two processes", []string{"--requests=3", "--processes=2"}, 3},
+		{"one of two processes", []string{"--requests=1", "--processes=2"}, 2},
+		{"five connections are asked for", []string{"--requests=3", "--conns=5"}, 5},
+	} {
+		if r := bench(t, 0, append([]string{"echo", s.address}, test.args...)...); !r.OK || r.Connections != test.conns || int64(r.Conns) != test.conns {
+			t.Errorf("%s: %+v, want %d connections", test.name, r, test.conns)
+		}
+	}
+	s.until("all are gone", empty)
+	s.stop()
+}
+
 // Every way of putting load on a server: all answers come, and the server has
 // seen as many connections as the client has made.
 func TestBench(t *testing.T) {
