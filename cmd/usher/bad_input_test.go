@@ -17,8 +17,10 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"no command", nil, []string{"serve", "check", "status", "usher --help"}},
 		{"unknown command", []string{"server"}, []string{"unexpected argument server", "usher --help"}},
-		{"unknown flag", []string{"serve", "--wat"}, []string{"unknown flag --wat", "usher COMMAND --help"}},
-		{"unknown flag of status", []string{"status", "--wat"}, []string{"unknown flag --wat", "usher COMMAND --help"}},
+		{"unknown flag", []string{"serve", "--wat"}, []string{"unknown flag --wat", "; see usher serve --help"}},
+		{"unknown flag of status", []string{"status", "--wat"}, []string{"unknown flag --wat", "; see usher status --help"}},
+		{"unknown flag of a command within another", []string{"logs", "reopen", "--wat"}, []string{"unknown flag --wat", "; see usher logs reopen --help"}},
+		{"slot not a number", []string{"restart", "x"}, []string{`<slot>: expected a worker's slot, a number that usher status lists, but got "x"`, "; see usher restart --help"}},
 		{"flag without a value", []string{"serve", "--listen"}, []string{"--listen", "missing value"}},
 		{"unknown app", []string{"serve", "--app", "chat"}, []string{"--app", `"echo","files","hello","lines"`, `"chat"`}},
 		{"files without a root", []string{"serve", "--app", "files"}, []string{"app is files", "no root", "--root FOLDER"}},

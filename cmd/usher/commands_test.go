@@ -30,7 +30,7 @@ func TestScaleCommand(t *testing.T) {
 		s.ask("scale", "2")
 	}
 	for _, wrong := range []string{"", "many", "1.5", "+", "-1x", "--1", "99999999999999999999"} {
-		checkComplaint(t, s.ask("scale", wrong), exitUsage, "usher --help")
+		checkComplaint(t, s.ask("scale", wrong), exitUsage, "usher scale --help")
 	}
 	checkComplaint(t, s.ask("scale"), exitUsage, "workers")
 	checkComplaint(t, s.ask("scale", "-1", "-2"), exitUsage, "unexpected argument -2")

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 type eventsCommand struct {
@@ -15,19 +17,20 @@ type eventsCommand struct {
 	Since    *uint64 `env:"" placeholder:"ID" help:"Only events after that one; all that are kept without."`
 	JSON     bool    `env:"" help:"Print each event as a JSON object, one a line."`
 	NoFollow bool    `env:"" help:"End after those that there are now."`
+	Level    string  `env:"-" enum:"trace,debug,info,warn,error" default:"trace" help:"Only events that are at least so serious: ${enum}. With info it is what the log has by default."`
 }
 
 // Help is what usher events --help adds.
 func (eventsCommand) Help() string {
 	return `Each transition of workers, reloads, upgrades, scaling, moves, listeners and logs is an event: what the log says of it, whatever --log-level is, with an id. Ids go on through upgrades, and the command follows them.
 
-  usher events --no-follow
+  usher events --no-follow --level info
   usher events --since 120 --json`
 }
 
 // Run prints events until the server ends; through upgrades, which end the stream.
 func (c *eventsCommand) Run() error {
-	p := eventPrinter{to: os.Stdout, json: c.JSON}
+	p := eventPrinter{to: os.Stdout, json: c.JSON, level: hclog.LevelFromString(c.Level)}
 	query := fmt.Sprintf("?follow=%t", !c.NoFollow)
 	if c.Since != nil {
 		p.last = fmt.Sprint(*c.Since)
@@ -49,14 +52,18 @@ func (c *eventsCommand) Run() error {
 
 // eventPrinter prints events, one a line.
 type eventPrinter struct {
-	to   io.Writer
-	json bool
-	last string // the id of the last one; empty: there was none
+	to    io.Writer
+	json  bool
+	level hclog.Level // the least that is printed; what is missing always is
+	last  string      // the id of the last one; empty: there was none
 }
 
 func (p *eventPrinter) print(m eventMessage) error {
 	asked := p.last
 	p.last = m.id
+	if serious, err := p.serious(m); !serious || err != nil {
+		return err
+	}
 	if p.json && m.kind == "" {
 		_, err := fmt.Fprintln(p.to, m.data)
 		return err
@@ -69,6 +76,18 @@ func (p *eventPrinter) print(m eventMessage) error {
 		_, err = fmt.Fprintln(p.to, line)
 	}
 	return err
+}
+
+// serious reports whether an event is to be printed, by its level.
+func (p *eventPrinter) serious(m eventMessage) (bool, error) {
+	if m.kind != "" || p.level <= hclog.Trace {
+		return true, nil
+	}
+	var e struct{ Level string }
+	if err := json.Unmarshal([]byte(m.data), &e); err != nil {
+		return false, fmt.Errorf("the master's events: %w", err)
+	}
+	return hclog.LevelFromString(e.Level) >= p.level, nil
 }
 
 // eventLine is an event for people: as the log has it, after its id. since is the id of

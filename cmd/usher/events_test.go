@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,7 +97,7 @@ func TestEventsFollowedThroughUpgrade(t *testing.T) {
 		}
 	}
 	want := []string{"worker ready", "worker ready", "reloading", "worker ready", "worker ready", "worker draining", "worker draining", "the new generation serves",
-		"reloaded", "worker gone", "worker gone", "upgrading", "upgraded", "worker died", "worker ready", "signal", "worker draining", "worker draining", "worker gone", "worker gone"}
+		"reloaded", "worker gone", "worker gone", "upgrading", "upgraded", "worker died", "worker ready", "signal", "stopping", "worker draining", "worker draining", "worker gone", "worker gone"}
 	if !slices.Equal(names, want) {
 		t.Errorf("events %q, want %q", names, want)
 	}
@@ -121,7 +122,7 @@ func TestEventsCommand(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for _, wrong := range [][]string{{"--since", "x"}, {"--since", "-1"}, {"--since"}, {"now"}} {
-		checkComplaint(t, s.ask(append([]string{"events"}, wrong...)...), exitUsage, "usher --help")
+		checkComplaint(t, s.ask(append([]string{"events"}, wrong...)...), exitUsage, "usher events --help")
 	}
 	s.stop()
 }
@@ -206,4 +207,35 @@ func answers(t *testing.T, text string) (path string) {
 		}
 	}()
 	return path
+}
+
+// With a level what is less serious is left out, and what is missing is not.
+func TestEventsOfLevel(t *testing.T) {
+	messages := []eventMessage{
+		{id: "4", kind: "missed", data: `{"count":3}`},
+		{id: "4", data: `{"id":4,"level":"trace","name":"slot","fields":{}}`},
+		{id: "5", data: `{"id":5,"level":"info","name":"reloading","fields":{}}`},
+		{id: "6", data: `{"id":6,"level":"error","name":"reload refused","fields":{}}`},
+		{id: "7", data: `{"id":7,"level":"debug","name":"signal","fields":{}}`},
+	}
+	for level, want := range map[string]string{"trace": "4 4 5 6 7", "debug": "4 5 6 7", "info": "4 5 6", "warn": "4 6", "error": "4 6"} {
+		var out strings.Builder
+		p := eventPrinter{to: &out, level: hclog.LevelFromString(level)}
+		for _, m := range messages {
+			if err := p.print(m); err != nil {
+				t.Errorf("%s: %v", level, err)
+			}
+		}
+		var ids []string
+		for line := range strings.Lines(out.String()) {
+			id, _, _ := strings.Cut(line, " ")
+			ids = append(ids, id)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%s: printed %s, want %s", level, got, want)
+		}
+		if p.last != "7" {
+			t.Errorf("%s: it would go on after %s", level, p.last)
+		}
+	}
 }

@@ -115,7 +115,12 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func (e usageError) Error() string {
-	return e.error.Error() + "; see usher --help, and usher COMMAND --help"
+	command := "usher"
+	var parse *kong.ParseError
+	if errors.As(e.error, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		command = parse.Context.Selected().FullPath()
+	}
+	return e.error.Error() + "; see " + command + " --help"
 }
 
 func exitStatus(err error) int {

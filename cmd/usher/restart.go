@@ -3,13 +3,27 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 )
+
+// slotNumber is a worker's slot, as it is typed.
+type slotNumber uint32
+
+// UnmarshalText reads a slot.
+func (s *slotNumber) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 32)
+	if err != nil {
+		return fmt.Errorf("expected a worker's slot, a number that usher status lists, but got %q", text)
+	}
+	*s = slotNumber(n)
+	return nil
+}
 
 type restartCommand struct {
 	controlFlag `embed:""`
 	resultFlag  `embed:""`
 
-	Slot uint32 `arg:"" env:"" placeholder:"SLOT" help:"Slot of the worker; see usher status."`
+	Slot slotNumber `arg:"" env:"" placeholder:"SLOT" help:"Slot of the worker; see usher status."`
 }
 
 // Help is what usher restart --help adds.
@@ -35,7 +49,7 @@ type drainCommand struct {
 	controlFlag `embed:""`
 	resultFlag  `embed:""`
 
-	Slot uint32 `arg:"" env:"" placeholder:"SLOT" help:"Slot of the worker; see usher status."`
+	Slot slotNumber `arg:"" env:"" placeholder:"SLOT" help:"Slot of the worker; see usher status."`
 }
 
 // Help is what usher drain --help adds.

@@ -56,7 +56,7 @@ func TestSlotCommandsRefused(t *testing.T) {
 	for _, command := range []string{"restart", "drain"} {
 		checkComplaint(t, s.ask(command, "7"), exitFailed, "there is no slot 7", "usher status")
 		for _, wrong := range []string{"-1", "x", "", "4294967296", "1.5"} {
-			checkComplaint(t, s.ask(command, wrong), exitUsage, "usher --help")
+			checkComplaint(t, s.ask(command, wrong), exitUsage, "usher "+command+" --help")
 		}
 		checkComplaint(t, s.ask(command), exitUsage, "slot")
 	}

@@ -50,6 +50,7 @@ func (s *sources) read() (*reading, error) {
 		kong.DefaultEnvars("USHER"),
 		kong.Vars{"apps": strings.Join(appNames(), ","), "version": versionLine(), "controls": strings.Join(controlDefaults(), ", ")},
 		takeSettings(&r.values),
+		kong.Help(printHelp),
 		kong.Bind(s, r),
 	)
 	if err != nil {

@@ -53,7 +53,7 @@ func TestWaitUsage(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "c")
 	for _, wrong := range [][]string{{}, {"--ready", "--timeout", "0"}, {"--ready", "--timeout", "-1s"}, {"--ready", "--timeout", "soon"}, {"ready"}} {
-		checkComplaint(t, usher(t, append([]string{"wait", "--control", path}, wrong...)...), exitUsage, "usher --help")
+		checkComplaint(t, usher(t, append([]string{"wait", "--control", path}, wrong...)...), exitUsage, " --help")
 	}
 	checkComplaint(t, usher(t, "wait", "--ready", "--control", path, "--timeout", "1ms"), exitFailed, "not ready within 1ms", "no master answers on "+path)
 
