@@ -24,8 +24,8 @@ const (
 // The ways in which memory that was received is not what it should be. All are the
 // sender's doing.
 var (
-	// ErrNoMemory: the descriptor is no memfd.
-	ErrNoMemory = errors.New("no memfd")
+	// ErrNotMemfd: the descriptor is no memfd.
+	ErrNotMemfd = errors.New("no memfd")
 	// ErrUnsealed: it lacks a seal: somebody could change or shorten it at any time.
 	ErrUnsealed = errors.New("not sealed")
 	// ErrTooLong: there is more in it than the reader's limit.
@@ -85,7 +85,7 @@ func newMemory(name string, seals int, fill func(fd int) error) (fd int, err err
 // be any descriptor, and none can make it wait, or raise a signal, or have it allocate
 // more than limit bytes.
 //
-// Errors wrap ErrNoMemory, ErrUnsealed, ErrTooLong, or an *os.SyscallError.
+// Errors wrap ErrNotMemfd, ErrUnsealed, ErrTooLong, or an *os.SyscallError.
 func ReadSealed(fd int, limit int64) ([]byte, error) {
 	size, err := sizeUnder(fd, sealedSeals)
 	if err == nil && size > limit {
@@ -135,8 +135,9 @@ func SharedSize(fd int) (int64, error) {
 	return size, nil
 }
 
-// IsMemory reports whether fd, which it borrows, is a memfd, sealed or not: unlike that
-// of other files that a process may be sent, its close waits for nothing.
+// IsMemory reports whether fd, which it borrows, is a memfd, sealed or not, or another file
+// in memory (of a tmpfs): unlike that of other files that a process may be sent, its close
+// waits for nothing.
 func IsMemory(fd int) bool {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	return err == nil
@@ -147,7 +148,7 @@ func sizeUnder(fd, seals int) (int64, error) {
 	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	switch {
 	case err == unix.EINVAL:
-		return 0, ErrNoMemory
+		return 0, ErrNotMemfd
 	case err != nil:
 		return 0, os.NewSyscallError("fcntl", err)
 	case got&seals != seals:

@@ -131,8 +131,8 @@ func TestMemoryThatIsNone(t *testing.T) {
 		{"it could shrink", memfd(t, 10, sealedSeals&^unix.F_SEAL_SHRINK), isMemory, fdpass.ErrUnsealed, fdpass.ErrUnsealed},
 		{"it could grow", memfd(t, 10, sealedSeals&^unix.F_SEAL_GROW), isMemory, fdpass.ErrUnsealed, fdpass.ErrUnsealed},
 		{"seals can be added", memfd(t, 10, sealedSeals&^unix.F_SEAL_SEAL), isMemory, fdpass.ErrUnsealed, fdpass.ErrUnsealed},
-		{"a pipe", pipe[0], false, fdpass.ErrNoMemory, fdpass.ErrNoMemory},
-		{"a device", null(t, 1)[0], false, fdpass.ErrNoMemory, fdpass.ErrNoMemory},
+		{"a pipe", pipe[0], false, fdpass.ErrNotMemfd, fdpass.ErrNotMemfd},
+		{"a device", null(t, 1)[0], false, fdpass.ErrNotMemfd, fdpass.ErrNotMemfd},
 		{"not open", -1, false, unix.EBADF, unix.EBADF},
 		{"a file", file, fdpass.IsMemory(file), anything, anything}, // in a tmpfs it is memory
 	}

@@ -236,7 +236,7 @@ func SealAnswer(b []byte) (fd int, err error) {
 func AnswerSize(fd int) (int64, error) {
 	size, err := fdpass.SealedSize(fd, MaxAnswer)
 	switch {
-	case errors.Is(err, fdpass.ErrNoMemory), errors.Is(err, fdpass.ErrUnsealed), errors.Is(err, fdpass.ErrTooLong):
+	case errors.Is(err, fdpass.ErrNotMemfd), errors.Is(err, fdpass.ErrUnsealed), errors.Is(err, fdpass.ErrTooLong):
 		err = fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if err != nil {

@@ -34,7 +34,7 @@ func SealState(state []byte) (fd int, err error) {
 func ReadState(fd int) ([]byte, error) {
 	state, err := fdpass.ReadSealed(fd, MaxLargeState)
 	switch {
-	case errors.Is(err, fdpass.ErrNoMemory), errors.Is(err, fdpass.ErrUnsealed), errors.Is(err, fdpass.ErrTooLong):
+	case errors.Is(err, fdpass.ErrNotMemfd), errors.Is(err, fdpass.ErrUnsealed), errors.Is(err, fdpass.ErrTooLong):
 		err = fmt.Errorf("%w: %w", ErrMalformed, err)
 	case err == nil && len(state) == 0:
 		err = fmt.Errorf("%w: %w", ErrMalformed, checkStateSize(0))

@@ -18,7 +18,7 @@ type Setting struct {
 	// Value is a string, a number, true or false, or a list of strings, as in a
 	// configuration file.
 	Value any `json:"value"`
-	// Source is one of the constants below; Where, of what was not typed, says more: a
+	// Source is FromDefault or another of these; Where, of what was not typed, says more: a
 	// variable, or a file and its line.
 	Source string `json:"source"`
 	Where  string `json:"where,omitempty"`

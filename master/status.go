@@ -59,14 +59,14 @@ type AcceptedStatus struct {
 // Counts are all connections since the start:
 // Accepted = Queued + Active + Closed + Refused + Lost.
 type Counts struct {
-	Accepted uint64 `json:"accepted"`
-	Active   uint64 `json:"active"`
-	Queued   uint64 `json:"queued"`
-	Closed   uint64 `json:"closed"`
-	Refused  uint64 `json:"refused"`
-	Moved    uint64 `json:"moved"`
-	Lost     uint64 `json:"lost"`
-	Cut      uint64 `json:"cut"` // of those closed: by the deadline of a drain, while their clients had more to say
+	Accepted uint64 `json:"accepted"` // since the start, those that were refused included
+	Active   uint64 `json:"active"`   // now at workers, which have received them
+	Queued   uint64 `json:"queued"`   // now on their way to one
+	Closed   uint64 `json:"closed"`   // by a worker or its client, in order or for a logged reason
+	Refused  uint64 `json:"refused"`  // by a limit, before a worker had them
+	Moved    uint64 `json:"moved"`    // how often one went on in another worker
+	Lost     uint64 `json:"lost"`     // that died with a worker, or could not be restored in another
+	Cut      uint64 `json:"cut"`      // of those closed: by the deadline of a drain, while their clients had more to say
 }
 
 // ListenerStatus is one listener. Its fields:

@@ -128,7 +128,8 @@ func (c *Conn) Each(f func(c *Conn)) {
 
 // Pause stops input: Data is not called and nothing is read until Resume, so
 // that the peer is held up once the kernel's buffers are full. The peer's end is
-// not noticed either, unless it is a reset.
+// not noticed either, unless it is a reset. A second Pause changes nothing: one Resume
+// ends both.
 func (c *Conn) Pause() {
 	if !c.loop.here() {
 		_ = c.loop.stray("Conn.Pause") // logged
@@ -140,8 +141,8 @@ func (c *Conn) Pause() {
 	}
 }
 
-// Resume ends a pause. Input that Data had left is given to it again, from the
-// loop, not from within Resume.
+// Resume ends a pause by Pause, and does nothing without one. Input that Data had left is
+// given to it again, from the loop, not from within Resume.
 func (c *Conn) Resume() {
 	if !c.loop.here() {
 		_ = c.loop.stray("Conn.Resume") // logged

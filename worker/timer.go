@@ -2,10 +2,9 @@ package worker
 
 import "time"
 
-// Timer is a call that After has arranged. It belongs to the loop's goroutine. It is in
-// the list of its connection's timers, in the loop's, and in the wheel, until it has run
-// or is stopped.
-type Timer struct {
+// Timer is a call that Conn.After or Dialer.After has arranged. It belongs to the loop's
+// goroutine.
+type Timer struct { // in the list of its connection's timers, in the loop's, and in the wheel, until it has run or is stopped
 	loop       *loop  // does not change
 	conn       *Conn  // nil once it has run or was stopped
 	f          func() // nil likewise

@@ -1,5 +1,8 @@
 // Package buffers keeps buffers for an event loop to use again: a connection that is
 // often partly unread or unwritten does not allocate each time.
+//
+// A loop has one [Store], and gives a connection a buffer for as long as there is something
+// in it; an idle connection has none. It does no I/O, and is for one goroutine.
 package buffers
 
 // Store gives buffers out and takes them back. The zero value is an empty one. It belongs

@@ -1,5 +1,9 @@
 // Package closewatch learns from the kernel when sockets are closed that belong to
 // somebody else.
+//
+// A worker's loop uses it for connections that it has given to its program by a
+// net.Listener. It never reads, writes or closes them; it has no goroutine, and its
+// descriptor can be waited for by a loop.
 package closewatch
 
 import (

@@ -1,5 +1,10 @@
 // Package leaktest makes a test fail that ends with more open descriptors than
 // it began with, or with others. Goroutines are goleak's part.
+//
+//	func TestSomething(t *testing.T) {
+//		leaktest.Descriptors(t) // first, so that it looks last
+//		...
+//	}
 package leaktest
 
 import (

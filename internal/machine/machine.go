@@ -1,4 +1,7 @@
 // Package machine says how much memory this process may use.
+//
+// Workers' connections may buffer a share of it, unless the operator says how much. It
+// reads what the kernel writes (sysinfo(2), cgroups(7)), and keeps nothing.
 package machine
 
 import (

@@ -1,4 +1,7 @@
 // Package plot draws line charts as SVG, with no more than that takes.
+//
+// The plots of docs/performance.md and of usher bench are made by it. It knows nothing of
+// what is measured, and writes nowhere but to the writer that it is given.
 package plot
 
 import (

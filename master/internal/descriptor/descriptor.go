@@ -1,5 +1,8 @@
 // Package descriptor gets at the descriptors of package os and net without changing
 // their mode, as Fd may.
+//
+// Each function says whether what it returns is borrowed or owned. A [Reserve] keeps
+// numbers free for what must not fail at the limit of descriptors.
 package descriptor
 
 import (
