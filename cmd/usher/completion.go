@@ -93,6 +93,11 @@ func completedOf(node *kong.Node) completedCommand {
 	for _, group := range node.AllFlags(true) {
 		for _, flag := range group {
 			c.flags = append(c.flags, completedFlagOf(flag))
+			if flag.Tag.Negatable != "" { // no flag has another word for it
+				opposite := completedFlagOf(flag)
+				opposite.name, opposite.short = "no-"+opposite.name, ""
+				c.flags = append(c.flags, opposite)
+			}
 		}
 	}
 	for _, argument := range node.Positional {

@@ -35,6 +35,7 @@ var completed = []struct{ typed, want string }{
 	{"usher help drain", "drain drain-timeout"},
 	{"usher stop ", ""},
 	{"usher scale --js", "--json"},
+	{"usher bench echo --no-", "--no-resume"},
 }
 
 // completionScript writes the script for a shell, and a file to complete the name of.
