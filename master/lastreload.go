@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // ReloadStatus is what came of the last reload that is over, as status has it.
@@ -86,6 +87,18 @@ func (s *supervisor) statusLine() string {
 	if s.stopping != stopNot {
 		line = "stopping; " + line
 	}
-	line = strings.Join(strings.Fields(line), " ")
-	return line[:min(len(line), maxStatusLine)]
+	return statusText(line)
+}
+
+// statusText makes a text one line that a service manager can show: it passes over one that
+// is no UTF-8, and what a worker said at its end is not to act on the terminal.
+func statusText(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	return strings.ToValidUTF8(text[:min(len(text), maxStatusLine)], "")
 }

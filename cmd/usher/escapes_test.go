@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,6 +10,31 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// Who reads no more of what a command prints hears no complaint.
+func TestNobodyReads(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--workers", "1")
+	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"events"}, {"connections"}, {"config", "--json"}, {"stacks", "master"}, {"serve", "--help"}} {
+		if args[1%len(args)] != "--help" {
+			args = append(args, "--control", s.control)
+		}
+		cmd, _ := command(args...)
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Close() // nobody reads
+		var stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = w, &stderr
+		err = cmd.Run()
+		_ = w.Close() // it has nothing to flush
+		if err == nil || stderr.Len() > 0 {
+			t.Errorf("%q: %v, and says %q", args, err, stderr.String())
+		}
+	}
+	s.stop()
+}
 
 // What a worker writes may be what a stranger has sent it. No command gives a terminal
 // anything of it that acts there.

@@ -100,9 +100,9 @@ func eventLine(m eventMessage, since string) (string, error) {
 		}
 		err := json.Unmarshal([]byte(m.data), &missed)
 		if missed.OtherServer {
-			return fmt.Sprintf("%s events may be missing: %s is no id of this server's", m.id, since), err
+			return fmt.Sprintf("%s [MISSED] %s is no id of this server's: events may be missing", m.id, since), err
 		}
-		return fmt.Sprintf("%s events are missing: %d are kept no more", m.id, missed.Count), err
+		return fmt.Sprintf("%s [MISSED] %d events are kept no more", m.id, missed.Count), err
 	}
 	var e struct {
 		Time, Level, Name string

@@ -118,7 +118,7 @@ func TestEventsCommand(t *testing.T) {
 	if got.code != 0 || !strings.Contains(got.stdout, fmt.Sprintf("[INFO]  worker ready: slot=0 generation=1 pid=%d\n", s.now().Workers[0].PID)) || !strings.HasPrefix(got.stdout, "1 20") {
 		t.Errorf("%+v", got)
 	}
-	if got := s.ask("events", "--no-follow", "--since", "1000000"); got.code != 0 || !strings.HasPrefix(got.stdout, "0 events may be missing: 1000000 is no id of this server's\n1 ") {
+	if got := s.ask("events", "--no-follow", "--since", "1000000"); got.code != 0 || !strings.HasPrefix(got.stdout, "0 [MISSED] 1000000 is no id of this server's: events may be missing\n1 ") {
 		t.Errorf("%+v", got)
 	}
 	for _, wrong := range [][]string{{"--since", "x"}, {"--since", "-1"}, {"--since"}, {"now"}} {
@@ -133,7 +133,7 @@ func TestEventLine(t *testing.T) {
 		"no fields":       {"", `{"id":7,"time":"T","level":"error","name":"a","fields":{}}`, "7 T [ERROR] a"},
 		"large":           {"", `{"time":"T","level":"info","name":"a","fields":{"n":18446744073709551615,"on":true}}`, "7 T [INFO]  a: n=18446744073709551615 on=true"},
 		"odd values":      {"", `{"time":"T","level":"info","name":"a","fields":{"x":"a\nb","y":"","z":"a=\"b\""}}`, `7 T [INFO]  a: x="a\nb" y="" z="a=\"b\""`},
-		"missed":          {"missed", `{"count":3,"other_server":false}`, "7 events are missing: 3 are kept no more"},
+		"missed":          {"missed", `{"count":3,"other_server":false}`, "7 [MISSED] 3 events are kept no more"},
 		"not JSON":        {"", `nonsense`, ""},
 		"not an object":   {"", `{"fields":[1]}`, ""},
 		"another message": {"missed", `[]`, ""},

@@ -27,6 +27,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 
@@ -104,9 +105,18 @@ func run(args []string) int {
 	}
 	if err != nil {
 		master.TurnBack(err)
+	}
+	if err != nil && !nobodyReads(err) {
 		fmt.Fprintf(outputs.stderr, "usher: %s\n", printableLines(err.Error())) // after the log
 	}
 	return exitStatus(err)
+}
+
+// nobodyReads reports whether an error is that nobody reads standard output any more, as
+// behind usher events | head: who does that has what he wants.
+func nobodyReads(err error) bool {
+	failed, ok := errors.AsType[*fs.PathError](err)
+	return ok && failed.Path == os.Stdout.Name() && errors.Is(failed, unix.EPIPE)
 }
 
 // usageError is an error in what the user typed.
