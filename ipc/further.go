@@ -48,7 +48,7 @@ type Further[T any] struct {
 // longer. Sum is the time of all together, in nanoseconds.
 type Histogram[T any] struct {
 	Buckets [durationBounds + 1]T
-	Sum     T
+	Sum     T // in nanoseconds
 }
 
 // durationBounds is how many bounds there are.

@@ -125,8 +125,8 @@ type Draining struct{}
 // Move of that ID: so many have left by it, and no more will.
 type Moved struct {
 	ID      uint64 `json:"id,omitempty"`
-	Count   int    `json:"count,omitempty"`
-	Staying int    `json:"staying,omitempty"`
+	Count   int    `json:"count,omitempty"`   // of connections that have left; with an ID alone
+	Staying int    `json:"staying,omitempty"` // of connections that stay
 }
 
 // Closed is the bell (see Entry), or the closes of a worker that does not use

@@ -9,12 +9,12 @@ import (
 // InForce is the answer of GET /v1/config: the configuration of the generation that serves.
 type InForce struct {
 	Generation int       `json:"generation"`
-	Settings   []Setting `json:"settings"`
+	Settings   []Setting `json:"settings"` // Config.Settings of that generation
 }
 
 // Setting is one thing that is set, and where that is from.
 type Setting struct {
-	Key string `json:"key"`
+	Key string `json:"key"` // as in a configuration file
 	// Value is a string, a number, true or false, or a list of strings, as in a
 	// configuration file.
 	Value any `json:"value"`

@@ -9,12 +9,12 @@ import (
 
 // ReloadStatus is what came of the last reload that is over, as status has it.
 type ReloadStatus struct {
-	Generation     int       `json:"generation"` // that it was for
-	Result         string    `json:"result"`     // done, partial, refused or failed
-	Error          string    `json:"error"`      // empty: there was none
-	Moved          uint64    `json:"moved"`
-	Drained        uint64    `json:"drained"`
-	Lost           uint64    `json:"lost"`
+	Generation     int       `json:"generation"`       // that it was for
+	Result         string    `json:"result"`           // done, partial, refused or failed
+	Error          string    `json:"error"`            // empty: there was none
+	Moved          uint64    `json:"moved"`            // connections of old workers that went on in new ones
+	Drained        uint64    `json:"drained"`          // those that ended in the old ones
+	Lost           uint64    `json:"lost"`             // those that could not be restored, or died with a worker
 	LongestPauseMS float64   `json:"longest_pause_ms"` // of a connection that moved
 	At             time.Time `json:"at"`               // when it was over; RFC 3339
 }

@@ -14,11 +14,11 @@ import (
 // Status is the answer of GET /v1/status. Its JSON fields are stable; more may
 // be added.
 type Status struct {
-	PID        int              `json:"pid"`
-	Version    string           `json:"version"`
-	Generation int              `json:"generation"`
+	PID        int              `json:"pid"`        // the master's
+	Version    string           `json:"version"`    // Config.Version
+	Generation int              `json:"generation"` // that serves, from 1: each reload begins one
 	Listeners  []ListenerStatus `json:"listeners"`
-	Workers    []WorkerStatus   `json:"workers"`
+	Workers    []WorkerStatus   `json:"workers"` // by their slots; those that are gone for good are not there
 	// Certificates are those of TLS, the default first.
 	Certificates []CertificateStatus `json:"certificates,omitempty"`
 	Connections  Counts              `json:"connections"`
@@ -30,8 +30,9 @@ type Status struct {
 	// Counters are what else the workers have counted, by the names of PROTOCOL.md: the
 	// totals of all since the start, those that are gone included.
 	Counters map[string]uint64 `json:"counters,omitempty"`
-	// What the master's own process has used; absent where /proc does not say.
-	Started       time.Time `json:"started"`
+	// What the master's own process has used; absent where /proc does not say. CPUSeconds is
+	// the time that processors have worked for it.
+	Started       time.Time `json:"started"` // an upgrade leaves it
 	UptimeSeconds *float64  `json:"uptime_s,omitempty"`
 	CPUSeconds    *float64  `json:"cpu_s,omitempty"`
 	RSSBytes      *int64    `json:"rss_bytes,omitempty"`
@@ -51,8 +52,8 @@ type Status struct {
 // AcceptedStatus is how many connections were accepted at one address, now or before; those
 // that were refused included.
 type AcceptedStatus struct {
-	Name     string `json:"name"` // of the listener; may be empty
-	Address  string `json:"address"`
+	Name     string `json:"name"`    // of the listener; may be empty
+	Address  string `json:"address"` // as ListenerStatus has it
 	Accepted uint64 `json:"accepted"`
 }
 
@@ -84,17 +85,17 @@ type ListenerStatus = listen.Status
 // WorkerStatus is one slot. Its counts are of the present incarnation.
 type WorkerStatus struct {
 	Slot        int    `json:"slot"`
-	PID         int    `json:"pid"` // 0 while the slot waits for a new worker
-	Generation  int    `json:"generation"`
+	PID         int    `json:"pid"`         // 0 while the slot waits for a new worker
+	Generation  int    `json:"generation"`  // that it was started in
 	State       string `json:"state"`       // starting, ready, draining or gone
 	Connections int    `json:"connections"` // received and open
 	Movable     int    `json:"movable"`     // of those: as many can move to another worker
 	Staying     int    `json:"staying"`     // and as many cannot
 	Queued      int    `json:"queued"`      // sent and not yet received
-	Received    uint64 `json:"received"`
-	MovedIn     uint64 `json:"moved_in"`
-	MovedOut    uint64 `json:"moved_out"`
-	Restarts    int    `json:"restarts"` // of the slot
+	Received    uint64 `json:"received"`    // connections, those that moved here included
+	MovedIn     uint64 `json:"moved_in"`    // connections that came from another worker
+	MovedOut    uint64 `json:"moved_out"`   // connections that it gave back, to go to another
+	Restarts    int    `json:"restarts"`    // of the slot
 	// Counters are what else the worker counts, by the names of PROTOCOL.md, each bounded
 	// by what can be; those that it does not keep are absent.
 	Counters map[string]uint64 `json:"counters,omitempty"`
@@ -102,7 +103,8 @@ type WorkerStatus struct {
 	UptimeSeconds *float64 `json:"uptime_s,omitempty"`
 	CPUSeconds    *float64 `json:"cpu_s,omitempty"`
 	RSSBytes      *int64   `json:"rss_bytes,omitempty"`
-	// What the worker counts; absent of one that does not.
+	// What the worker counts; absent of one that does not. AcceptsPerSecond is how many
+	// connections it receives, over about the last second.
 	BytesIn          *uint64  `json:"bytes_in,omitempty"`
 	BytesOut         *uint64  `json:"bytes_out,omitempty"`
 	AcceptsPerSecond *float64 `json:"accepts_per_s,omitempty"`
