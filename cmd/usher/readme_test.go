@@ -22,7 +22,7 @@ import (
 )
 
 // What the README.md tells a stranger to type does work, in a fresh clone, in order. One
-// command runs these very tests, so it is only looked for.
+// command runs these very tests, so it is only seen that the clone has all that they need.
 func TestReadmeQuickStart(t *testing.T) {
 	const address = "127.0.0.1:8888"
 	blocks := pageBlocks(t, "README.md")["sh Quick start"]
@@ -62,6 +62,7 @@ func TestReadmeQuickStart(t *testing.T) {
 		_ = c.Close() // all was read
 		r.run(in(3))
 	})
+	r.run(strings.Replace(first[1], "go test", "go list -test -deps", 1))
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
