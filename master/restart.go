@@ -16,7 +16,7 @@ type restart struct {
 	incarnation int
 	pid         int
 	account     *account
-	done        chan restarted // has room for one
+	done        chan restarted // has room for one; nil: the client is gone
 }
 
 // restarted is what came of it.
@@ -94,7 +94,7 @@ func (s *supervisor) proceedRestarts() {
 	s.enterGiven()
 	s.restarts = slices.DeleteFunc(s.restarts, func(r *restart) bool {
 		switch {
-		case r.begun() && r.account.over():
+		case r.begun() && (r.account.over() || r.done == nil):
 			s.answerRestart(r, nil)
 		case !r.begun() && (!r.waitsFor(r.slot) || r.slot.life != lifeAsked):
 			s.answerRestart(r, fmt.Errorf("worker %d (pid %d) ended before its successor was ready; the log says how", r.slot.number, r.pid))
@@ -111,7 +111,9 @@ func (s *supervisor) answerRestart(r *restart, err error) {
 	if err == nil {
 		s.log.Debug("restarted a worker", append([]any{"slot", r.slot.number, "pid", r.pid}, result.fields()...)...)
 	}
-	r.done <- result
+	if r.done != nil {
+		r.done <- result
+	}
 }
 
 // failRestarts answers the restarts whose worker does not drain yet with an error, and has
@@ -132,12 +134,11 @@ func (s *supervisor) failRestarts(err error) {
 	})
 }
 
-// forgetRestart drops a request whose client is gone. What has begun goes on.
+// forgetRestart takes note that the client of a request is gone. What has begun goes on, and
+// ends as it would have: if the successor does not start, the worker stays.
 func (s *supervisor) forgetRestart(r *restart) {
-	if i := slices.Index(s.restarts, r); i >= 0 {
-		s.restarts = slices.Delete(s.restarts, i, i+1)
-		_, _ = s.closeAccount(r.account) // nobody waits for it
-	}
+	r.done = nil
+	s.proceedRestarts()
 }
 
 // askDrain has the worker of a slot drain, and one worker fewer be wanted: scale by -1,

@@ -87,6 +87,48 @@ func TestRestartFails(t *testing.T) {
 	}
 }
 
+// Of a restart whose client has left comes what would have come of it: nobody waits, but the
+// worker stays if its successor does not start, and can be restarted again.
+func TestRestartForgotten(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		starts bool // the successor
+	}{{"the successor starts", true}, {"the successor dies", false}} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fm := newFakeMasterOf(2, 2, true)
+				synctest.Wait()
+				fm.look(func() { fm.mute = true })
+				fm.askToRestart(0)
+				synctest.Wait()
+				fm.do(func() {
+					fm.restarted = nil // nobody waits for it
+					fm.forgetRestart(fm.restarts[0])
+					for pid, w := range fm.live {
+						switch {
+						case w.spec.Slot != 2:
+						case test.starts:
+							w.ready()
+						default:
+							fm.exit(pid, unix.WaitStatus(1<<8))
+						}
+					}
+				})
+				synctest.Wait()
+				fm.do(func() {
+					if stays := fm.slots.at(0) != nil && fm.slots[0].life == lifeServing; stays == test.starts {
+						t.Errorf("the worker serves on: %t", stays)
+					}
+					if len(fm.live) != 2 || len(fm.restarts) != 0 || len(fm.accounts) != 0 {
+						t.Errorf("%d processes, %d restarts, %d accounts", len(fm.live), len(fm.restarts), len(fm.accounts))
+					}
+				})
+				fm.abandon()
+			})
+		})
+	}
+}
+
 // Requests that contradict one another, or what there is, are refused; what was asked for
 // first is done.
 func TestSlotRequestsRefused(t *testing.T) {
