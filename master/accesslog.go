@@ -49,7 +49,7 @@ func (c *Config) openAccessLog(before *accessLog) error {
 	}
 	file, err := openAccessFile(c.AccessLog)
 	if err != nil {
-		return &ConfigError{"access-log", "access-log: " + err.Error()}
+		return &ConfigError{Key: "access-log", Problem: "access-log: " + err.Error()}
 	}
 	c.access = &accessLog{path: c.AccessLog, format: c.AccessLogFormat, file: file}
 	return nil
@@ -63,7 +63,7 @@ func (c Config) CheckAccessLog() error {
 		return nil
 	}
 	if err := logfile.Check(c.AccessLog); err != nil {
-		return &ConfigError{"access-log", "access-log: " + err.Error()}
+		return &ConfigError{Key: "access-log", Problem: "access-log: " + err.Error()}
 	}
 	return nil
 }

@@ -22,14 +22,41 @@ var ErrConfig = errors.New("configuration")
 type ConfigError struct {
 	Key     string // as an operator knows it: max-conns
 	Problem string // max-conns is -1, want 0 or more
+	Where   string // its value is from, as Setting.Where: /etc/usher.toml:3; empty: that is not known, or it was typed
 }
 
-func (e *ConfigError) Error() string { return ErrConfig.Error() + ": " + e.Problem }
+func (e *ConfigError) Error() string {
+	where := ErrConfig.Error()
+	if e.Where != "" {
+		where = e.Where
+	}
+	return where + ": " + e.Problem
+}
 func (e *ConfigError) Unwrap() error { return ErrConfig }
 
 // wrong returns what is wrong with a setting; the format goes on after its key.
 func wrong(key, format string, args ...any) error {
 	return &ConfigError{Key: key, Problem: key + " " + fmt.Sprintf(format, args...)}
+}
+
+// locate adds to an error about a setting where its value is from, by Settings.
+func (c *Config) locate(err error) error {
+	if e, ok := errors.AsType[*ConfigError](err); ok && e.Where == "" {
+		located := *e
+		located.Where = c.whereIs(e.Key)
+		return &located
+	}
+	return err
+}
+
+// whereIs returns where a setting's value is from, or nothing.
+func (c *Config) whereIs(key string) string {
+	for _, s := range c.Settings {
+		if s.Key == key {
+			return s.Where
+		}
+	}
+	return ""
 }
 
 // Check returns what is wrong with the configuration, as Run would: nil or an
@@ -183,5 +210,5 @@ func CannotChange(keys []string) error {
 		return nil
 	}
 	slices.Sort(keys)
-	return fmt.Errorf("%w: %s cannot change by a reload; restart the master for that", ErrConfig, strings.Join(keys, ", "))
+	return fmt.Errorf("%w: %s cannot change by a reload; for that stop the server and start it anew, which closes its connections", ErrConfig, strings.Join(keys, ", "))
 }

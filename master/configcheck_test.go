@@ -63,7 +63,7 @@ func TestConfigAllows(t *testing.T) {
 	}
 	next.MaxWorkers, next.Acceptors, next.Control, next.Admin, next.PIDFile = 3, 2, "/c", "127.0.0.1:9100", "/p"
 	err := inForce.allows(&next)
-	if want := "configuration: acceptors, admin, control, max-workers, pid-file cannot change by a reload; restart the master for that"; err == nil || err.Error() != want || !errors.Is(err, ErrConfig) {
+	if want := "configuration: acceptors, admin, control, max-workers, pid-file cannot change by a reload; for that stop the server and start it anew, which closes its connections"; err == nil || err.Error() != want || !errors.Is(err, ErrConfig) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

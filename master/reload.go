@@ -136,6 +136,9 @@ func (s *supervisor) startReload(p reloadPlan) {
 	}
 	if p.err == nil {
 		r.listeners, p.err = listen.Plan(p.config.listenSettings(p.sockets, s.sockets), s.listeners)
+		if where := p.config.whereIs("listen"); p.err != nil && where != "" {
+			p.err = fmt.Errorf("%s: %w", where, p.err)
+		}
 	}
 	if p.err != nil {
 		p.drop()

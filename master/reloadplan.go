@@ -72,7 +72,7 @@ func planReload(old *Config, read func()) reloadPlan {
 		err = next.loadTLS(time.Now())
 	}
 	if err != nil {
-		return reloadPlan{err: err}
+		return reloadPlan{err: next.locate(err)}
 	}
 	worker, err := openProgram(&next)
 	if err != nil {
@@ -82,7 +82,7 @@ func planReload(old *Config, read func()) reloadPlan {
 	if err := next.openAccessLog(old.access); err != nil {
 		worker.Close()
 		next.tls.wipe()
-		return reloadPlan{err: err}
+		return reloadPlan{err: next.locate(err)}
 	}
 	read()
 	sockets, err := listen.Resolve(addresses, old.addresses())

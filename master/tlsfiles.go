@@ -41,11 +41,11 @@ func (c *Config) checkTransports(addresses []Address) error {
 	for _, a := range addresses {
 		switch {
 		case a.Transport.TLS && len(c.TLSCerts) == 0:
-			return &ConfigError{"listen", fmt.Sprintf("listen %s: TLS wants a certificate; name one with tls-cert, and its key with tls-key", called(a))}
+			return &ConfigError{Key: "listen", Problem: fmt.Sprintf("listen %s: TLS wants a certificate; name one with tls-cert, and its key with tls-key", called(a))}
 		case a.Transport.Proxy && c.policy().ByAddress:
-			return &ConfigError{"dispatch", fmt.Sprintf("dispatch %s looks at a client's address before any byte has come, and behind the proxies of listener %s that is theirs; choose another policy, or leave proxy=on out there", c.Dispatch, called(a))}
+			return &ConfigError{Key: "dispatch", Problem: fmt.Sprintf("dispatch %s looks at a client's address before any byte has come, and behind the proxies of listener %s that is theirs; choose another policy, or leave proxy=on out there", c.Dispatch, called(a))}
 		case a.Transport.Proxy && c.MaxConnsPerIP > 0:
-			return &ConfigError{"max-conns-per-ip", fmt.Sprintf("max-conns-per-ip looks at a client's address before any byte has come, and behind the proxies of listener %s that is theirs; have the proxies limit, or leave proxy=on out there", called(a))}
+			return &ConfigError{Key: "max-conns-per-ip", Problem: fmt.Sprintf("max-conns-per-ip looks at a client's address before any byte has come, and behind the proxies of listener %s that is theirs; have the proxies limit, or leave proxy=on out there", called(a))}
 		}
 	}
 	return nil
@@ -75,7 +75,7 @@ func (c *Config) loadTLS(now time.Time) error {
 		loaded.wipe()
 	}
 	if wrong, is := errors.AsType[*credentials.Error](err); is {
-		return &ConfigError{wrong.Setting, wrong.Error()}
+		return &ConfigError{Key: wrong.Setting, Problem: wrong.Error()}
 	}
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (c *Config) readTLS(now time.Time) (*loadedTLS, error) {
 func (l *loadedTLS) fits(addresses []Address) error {
 	for _, a := range addresses {
 		if cert := a.Transport.Cert; cert != "" && !l.credentials.Has(cert) {
-			return &ConfigError{"listen", fmt.Sprintf("listen %s: cert=%s is in no certificate; there are %s", called(a), cert, l.names())}
+			return &ConfigError{Key: "listen", Problem: fmt.Sprintf("listen %s: cert=%s is in no certificate; there are %s", called(a), cert, l.names())}
 		}
 	}
 	named := l.credentials != nil || l.ticketKeys != nil

@@ -93,7 +93,7 @@ func TestWrongConfigAtReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Log(test.name)
-		s.refusesReload(append([]string{"usher: " + s.path}, test.want...)...)
+		s.refusesReload(append([]string{"usher: reload refused, all stays as it is: " + s.path}, test.want...)...)
 		c.ask(t, test.name)
 	}
 	if err := os.Remove(s.path); err != nil {

@@ -290,7 +290,7 @@ func TestReloadDoesNotTakeAnothersFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.refusesReload(fmt.Sprintf("held by a live process (pid %d)", os.Getpid()))
+	s.refusesReload(s.path+":2: ", fmt.Sprintf("held by a live process (pid %d)", os.Getpid()))
 	s.signal(unix.SIGTERM)
 	s.ends(0)
 	if _, err := os.Lstat(path); err != nil {

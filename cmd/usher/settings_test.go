@@ -240,7 +240,7 @@ func TestReloadCannotChangeWhatIsFixed(t *testing.T) {
 		t.Log(lines)
 		s.write(lines...)
 		if row.fixed {
-			s.refusesReload(row.key+" cannot change by a reload", "restart")
+			s.refusesReload(row.key+" cannot change by a reload", "stop the server and start it anew")
 		} else {
 			s.reload()
 			s.until("no old worker is left", allReady)

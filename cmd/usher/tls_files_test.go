@@ -147,13 +147,13 @@ func TestReloadReadsTheFilesOfTLS(t *testing.T) {
 
 	next := ca.Issue(t, certtest.Want{Names: []string{"one.example"}, NotAfter: time.Now().Add(13 * 24 * time.Hour)})
 	replace(t, cert, next.CertPEM())
-	s.refusesReload("tls-key " + key + ": is not the key of " + cert + "; name the one")
+	s.refusesReload(s.path + ":3: tls-key " + key + ": is not the key of " + cert + "; name the one")
 	s.write(slices.Concat(lines[:1], lines[3:])...) // without certificate and key
 	s.refusesReload("tls://127.0.0.1:0: TLS wants a certificate")
 	s.write(lines...)
 	replace(t, key, next.KeyPEM(t))
 	replace(t, cert, bytes.Repeat([]byte("x"), 10))
-	s.refusesReload("tls-cert " + cert + ": is not PEM")
+	s.refusesReload(s.path + ":2: tls-cert " + cert + ": is not PEM")
 	if got := expiry(); got != first.Chain[0].NotAfter.Format(time.RFC3339) {
 		t.Errorf("after bad reloads it expires on %s", got)
 	}
