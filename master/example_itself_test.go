@@ -26,6 +26,7 @@ func Example() {
 		Listen:       []string{"127.0.0.1:0"},
 		Program:      []string{os.Args[0]}, // this program, as it is at its path by then
 		Workers:      2,
+		BootTimeout:  time.Minute, // a slow machine is no broken program
 		DrainTimeout: 10 * time.Second,
 		Started: func(status master.Status) { // must not block
 			go func() {
@@ -55,6 +56,7 @@ func visit(address string) {
 		return
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute)) // it is open
 	fmt.Fprintln(conn, "hello")
 	answer, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
