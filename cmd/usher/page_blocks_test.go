@@ -134,3 +134,19 @@ func fencedBlocks(page string) map[string][]string {
 	}
 	return blocks
 }
+
+// pageShows checks that a page has what a command prints, as an indented line, but for the
+// numbers in it.
+func pageShows(t *testing.T, page, printed string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../..", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if withoutNumbers(line) == withoutNumbers("    "+printed+"\n") {
+			return
+		}
+	}
+	t.Errorf("%s does not show %q", page, printed)
+}

@@ -182,6 +182,7 @@ func (r *stranger) serve(line, address string, talk func(master, workers int)) {
 	if match == nil {
 		t.Fatalf("start line %q, want it to match %s", start, startLine)
 	}
+	pageShows(t, "README.md", start)
 	master, masterErr := strconv.Atoi(match[2])
 	workers, workersErr := strconv.Atoi(match[3])
 	if masterErr != nil || workersErr != nil {

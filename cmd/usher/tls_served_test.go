@@ -218,6 +218,7 @@ func TestQuickStartOfTLS(t *testing.T) {
 		t.Fatalf("%s: %v\n%s", commands[0], err, output)
 	}
 	s := serveAt(t, dir, append(in(strings.Replace(commands[1], ":8443", ":0", 1))[1:], "--workers", "1")...)
+	pageShows(t, "docs/tls.md", s.started)
 	client := exec.Command(openssl, strings.Fields(strings.Replace(commands[2], "localhost:8443", s.address, 1))[1:]...)
 	client.Dir = dir
 	input, err := client.StdinPipe()
