@@ -83,6 +83,9 @@ func cutName(s string) (name, rest string, found bool) {
 }
 
 func parseHostPort(a *Address, s string) error {
+	if strings.Contains(s, "/") {
+		return fmt.Errorf("want HOST:PORT, or unix:// before the path of a Unix socket: unix:///run/app.sock")
+	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return fmt.Errorf("want HOST:PORT, such as 127.0.0.1:8888 or :8888")

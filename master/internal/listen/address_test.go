@@ -79,6 +79,8 @@ func TestParseAddress(t *testing.T) {
 		"bare IPv6":             {in: "::1:80", err: "want HOST:PORT"},
 		"port too large":        {in: ":65536", err: `port "65536"`},
 		"port in words":         {in: ":http", err: `port "http"`},
+		"a path":                {in: "/run/a.sock", err: "unix:///run/app.sock"},
+		"a path after unix:":    {in: "unix:/run/a.sock", err: "unix:///run/app.sock"},
 		"negative port":         {in: ":-1", err: `port "-1"`},
 		"unknown scheme":        {in: "udp://:80", err: `unknown kind "udp"`},
 		"empty name":            {in: "=:80", err: "1 to 191 bytes"},
