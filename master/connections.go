@@ -21,8 +21,8 @@ import (
 // or there twice.
 type Connections struct {
 	Connections []Connection `json:"connections"` // by their workers' slots
-	// Unlisted are how many connections besides the workers that were asked have of which
-	// they can say nothing: those of net.Listener's in Go.
+	// Unlisted are how many connections besides the workers whose lists begin here have of
+	// which they can say nothing: those of net.Listener's in Go.
 	Unlisted int `json:"unlisted,omitempty"`
 	// Unanswered are the workers that did not answer in time, or cannot. Theirs are missing.
 	Unanswered []Unanswered `json:"unanswered,omitempty"`
@@ -212,6 +212,7 @@ func (q *listQuery) list(ctx context.Context, w *askable, limit int) (l listing)
 	if w.slot == q.slot {
 		question.Cursor = q.position
 	}
+	first := question.Cursor == 0 // else the page before has told what is not listed
 	for begun := time.Now(); ; {
 		m, _, _, err := w.ask(ctx, question, listLimit)
 		if err != nil {
@@ -219,7 +220,10 @@ func (q *listQuery) list(ctx context.Context, w *askable, limit int) (l listing)
 			return l
 		}
 		listed := m.(ipc.Listed) // it is checked
-		l.conns, l.unlisted = append(l.conns, listed.Connections...), listed.Unlisted
+		l.conns = append(l.conns, listed.Connections...)
+		if first {
+			l.unlisted = listed.Unlisted
+		}
 		question.Limit -= len(listed.Connections)
 		question.Cursor = listed.Cursor
 		switch {

@@ -27,9 +27,11 @@ func (l lister) Ask(ctx context.Context, q ipc.Question) (m ipc.Message, memory 
 	return m, nil, 0, err
 }
 
-// has is a worker that has so many connections, and lists perPage of them in a message.
+// has is a worker that has so many connections, and lists perPage of them in a message. Of two
+// more it says nothing.
 func has(count, perPage int) lister {
 	return lister{list: func(_ context.Context, q ipc.List) (listed ipc.Listed, _ error) {
+		listed.Unlisted = 2
 		for at := q.Cursor; at < uint64(count); at++ {
 			if len(listed.Connections) == min(perPage, q.Limit) {
 				listed.Cursor = at
@@ -92,7 +94,7 @@ func TestConnectionsInPages(t *testing.T) {
 		{"many workers", crowd, 3 * listedTogether},
 	} {
 		for _, limit := range []int{1, 2, 3, 4, 9, 100} {
-			seen := make(map[string]bool)
+			seen, unlisted := make(map[string]bool), 0
 			parameters := url.Values{"limit": {fmt.Sprint(limit)}}
 			for pages := 0; ; pages++ {
 				q, err := parseListQuery(parameters)
@@ -100,6 +102,7 @@ func TestConnectionsInPages(t *testing.T) {
 					t.Fatal(err)
 				}
 				all := q.ask(t.Context(), from(workersOf(test.processes...), q))
+				unlisted += all.Unlisted
 				for _, c := range all.Connections {
 					seen[fmt.Sprintf("%d of %d", c.ID, c.Worker)] = true
 				}
@@ -111,8 +114,8 @@ func TestConnectionsInPages(t *testing.T) {
 				}
 				parameters.Set("cursor", all.Cursor)
 			}
-			if len(seen) != test.total {
-				t.Errorf("%s by %d: %d of %d", test.name, limit, len(seen), test.total)
+			if len(seen) != test.total || unlisted != 2*len(test.processes) {
+				t.Errorf("%s by %d: %d of %d, and %d unlisted", test.name, limit, len(seen), test.total, unlisted)
 			}
 		}
 	}
