@@ -25,8 +25,8 @@ func (waitCommand) Help() string {
   usher wait --ready --timeout 10s`
 }
 
-// waitPace is how often to look: what is waited for may be a server that has not begun,
-// and which nothing can tell of.
+// waitPace is how often to look for a server that tells nothing: it has not begun, or is too
+// old for events, or has too many who follow them.
 const waitPace = 50 * time.Millisecond
 
 func (c *waitCommand) Run() error {
@@ -38,9 +38,11 @@ func (c *waitCommand) Run() error {
 	}
 	deadline := time.Now().Add(c.Timeout)
 	var why error // as it was before the time was over
-	pace := time.NewTicker(waitPace)
-	defer pace.Stop()
-	for ; ; <-pace.C {
+	changes := make(chan struct{}, 1)
+	go tellChanges(c.Control, changes)
+	late := time.NewTimer(c.Timeout)
+	defer late.Stop()
+	for {
 		status, err := statusBy(c.Control, deadline)
 		if err == nil {
 			if err = unready(status); err == nil {
@@ -51,9 +53,31 @@ func (c *waitCommand) Run() error {
 		if why == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			why = err
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-changes:
+		case <-late.C:
 			return fmt.Errorf("not ready within %v: %w", c.Timeout, why)
 		}
+	}
+}
+
+// tellChanges tells that a server's status may have changed: after each of its events, of
+// which the first are those before it was asked, and each waitPace while there are none to be
+// had. changes has room for one. It does not return, and ends with the process.
+func tellChanges(control string, changes chan<- struct{}) {
+	tell := func() {
+		select {
+		case changes <- struct{}{}:
+		default: // it was told already
+		}
+	}
+	for {
+		_ = readEvents(control, "", func(eventMessage) error { // asking for the status says what is wrong
+			tell()
+			return nil
+		})
+		tell()
+		time.Sleep(waitPace)
 	}
 }
 

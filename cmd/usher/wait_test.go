@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,61 @@ func TestWaitReady(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	s.stop()
+}
+
+// A server that tells its events is asked again when there is one, and not each moment.
+func TestWaitsByEvents(t *testing.T) {
+	t.Parallel()
+	control := filepath.Join(shortDir(t), "c")
+	listener, err := net.Listen("unix", control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	following, states := make(chan struct{}), make(chan string)
+	state := atomic.Value{}
+	state.Store("starting")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		fmt.Fprintf(w, `{"wanted":1,"generation":7,"workers":[{"slot":0,"state":%q}]}`, state.Load())
+	})
+	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte("retry: 1000\n\n")) // usher wait is there
+		_ = http.NewResponseController(w).Flush()
+		close(following)
+		for {
+			select {
+			case s := <-states:
+				state.Store(s)
+				_, _ = w.Write([]byte("id: 1\ndata: {}\n\n"))
+				_ = http.NewResponseController(w).Flush()
+			case <-r.Context().Done():
+				return
+			}
+		}
+	})
+	server := &http.Server{Handler: mux}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	done := make(chan result, 1)
+	go func() { done <- usher(t, "wait", "--ready", "--control", control, "--timeout", "10s") }()
+	select {
+	case <-following:
+		states <- "gone"
+		states <- "ready"
+	case got := <-done:
+		t.Errorf("it does not follow events: %+v", got)
+		done <- got
+	}
+	if got, want := <-done, (result{0, "ready: 1 workers, generation 7\n", ""}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if n := asked.Load(); n > 3 {
+		t.Errorf("the status was asked for %d times: at first, and after two events, is 3", n)
+	}
+	_ = server.Close()
+	<-served
 }
 
 // A server whose workers are not all ready is waited for, so long and no longer.
