@@ -97,10 +97,6 @@ var lateness = [...]struct {
 	{"more", 0, 0},
 }
 
-// tolerated is the index of the bound beyond which a timeout is a failure: ten
-// times what is promised, since the machine may have other things to do.
-const tolerated = 3
-
 func (t *tally) add(timeout, after time.Duration) {
 	late := after - timeout
 	if late < 0 {
@@ -142,8 +138,8 @@ func (t tally) String() string {
 }
 
 // Many idle connections, each with a timeout of its own: all are ended by it,
-// none early, none later than ten times what is promised. How late they are, and
-// what they cost their workers while they wait, is shown.
+// none early. How late they are, and what they cost their workers while they wait,
+// is shown, and decides nothing: the machine may have other things to do.
 func TestManyTimeouts(t *testing.T) {
 	crowds := sized(2, 8) // each a process with an address of its own: there are not enough ports, nor descriptors
 	each := sized(2500, 12500)
@@ -212,13 +208,8 @@ func TestManyTimeouts(t *testing.T) {
 		return done.total() >= connections, done.String()
 	})
 	t.Logf("as the workers see it: %v", done)
-	beyond := 0
-	for _, n := range done.Late[tolerated+1:] {
-		beyond += n
-	}
-	if done.total() != connections || done.Early+done.Failed+beyond != 0 {
-		t.Errorf("%d timeouts, %v; want %d, none early or failed, each late by %s",
-			done.total(), done, connections, lateness[tolerated].name)
+	if done.total() != connections || done.Early+done.Failed != 0 {
+		t.Errorf("%d timeouts, %v; want %d, none early or failed", done.total(), done, connections)
 	}
 	s.stop()
 }
