@@ -189,14 +189,21 @@ func (all *Connections) add(w *askable, l *listing, limit int) (more bool) {
 		cursor = l.conns[room].Position
 	}
 	if cursor != 0 {
-		all.Cursor = fmt.Sprintf("%d.%d", w.slot, cursor)
+		all.Cursor = w.cursor(cursor)
 		return true
 	}
 	if l.err != nil {
-		all.Unanswered = append(all.Unanswered, w.unanswered(l.err))
+		silent := w.unanswered(l.err)
+		if l.broken != 0 {
+			silent.Cursor = w.cursor(l.broken)
+		}
+		all.Unanswered = append(all.Unanswered, silent)
 	}
 	return false
 }
+
+// cursor is what to ask with for what a worker has from a position on.
+func (w *askable) cursor(position uint64) string { return fmt.Sprintf("%d.%d", w.slot, position) }
 
 // listing is what one worker has listed.
 type listing struct {
@@ -204,6 +211,7 @@ type listing struct {
 	unlisted int
 	cursor   uint64 // where there are more; 0: there are not
 	err      error  // why it is not whole
+	broken   uint64 // with an error: where the list broke off; 0: at its beginning
 }
 
 // list asks one worker for as many as limit connections.
@@ -216,7 +224,7 @@ func (q *listQuery) list(ctx context.Context, w *askable, limit int) (l listing)
 	for begun := time.Now(); ; {
 		m, _, _, err := w.ask(ctx, question, listLimit)
 		if err != nil {
-			l.err = err
+			l.err, l.broken = err, question.Cursor
 			return l
 		}
 		listed := m.(ipc.Listed) // it is checked
@@ -233,7 +241,7 @@ func (q *listQuery) list(ctx context.Context, w *askable, limit int) (l listing)
 			l.cursor = listed.Cursor
 			return l
 		case time.Since(begun) > listingLimit:
-			l.err = fmt.Errorf("its list has no end within %v", listingLimit)
+			l.err, l.broken = fmt.Errorf("its list has no end within %v", listingLimit), question.Cursor
 			return l
 		}
 	}

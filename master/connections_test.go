@@ -150,6 +150,40 @@ func TestConnectionsOfTheSilent(t *testing.T) {
 	})
 }
 
+// A list that breaks off says where: what was not listed can be asked for.
+func TestConnectionsBrokenOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		whole, broken := has(5, 2), true
+		breaks := lister{list: func(ctx context.Context, q ipc.List) (listed ipc.Listed, err error) {
+			if broken && q.Cursor == 4 {
+				<-ctx.Done()
+				return listed, ctx.Err()
+			}
+			return whole.list(ctx, q)
+		}}
+		workers := workersOf(has(1, 1), breaks, has(1, 1))
+		q := listQuery{worker: -1, limit: 100}
+		all := q.ask(t.Context(), workers)
+		if len(all.Connections) != 6 || all.Cursor != "" || len(all.Unanswered) != 1 || all.Unanswered[0].Cursor != "2.4" {
+			t.Fatalf("%+v, want 4 of worker 2, one of each other, and where to go on", all)
+		}
+		q, err := parseListQuery(url.Values{"cursor": {all.Unanswered[0].Cursor}, "worker": {"2"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, heals := range []bool{false, true} {
+			broken = !heals
+			rest := q.ask(t.Context(), workers[1:2])
+			if heals && (len(rest.Connections) != 1 || rest.Connections[0].ID != 4 || len(rest.Unanswered) != 0) {
+				t.Errorf("%+v, want the last one", rest)
+			}
+			if !heals && (len(rest.Unanswered) != 1 || rest.Unanswered[0].Cursor != "2.4") {
+				t.Errorf("%+v, want the same cursor", rest)
+			}
+		}
+	})
+}
+
 // Two hundred workers that hang cost a client a second or two, and nobody else.
 func TestConnectionsOfManySilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -38,13 +39,21 @@ func (c *connectionsCommand) Run() error {
 		return usageError{fmt.Errorf("--limit=%d: want 0 or more", c.Limit)}
 	}
 	all, err := c.list()
-	if err != nil {
+	if err != nil && len(all.Connections) == 0 {
 		return c.failed(err)
 	}
-	return c.printBy(all, func(w io.Writer) error { return printConnections(w, all) })
+	answer := struct {
+		master.Connections
+		Error string `json:"error,omitempty"` // why the list broke off at its cursor
+	}{Connections: all}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	return errors.Join(c.printBy(answer, func(w io.Writer) error { return printConnections(w, all) }), err)
 }
 
-// list asks for one page after another.
+// list asks for one page after another. With an error it returns those before, and where to
+// go on.
 func (c *connectionsCommand) list() (all master.Connections, err error) {
 	all = master.Connections{Connections: []master.Connection{}, Cursor: c.Cursor}
 	for {
@@ -91,6 +100,9 @@ func printConnections(w io.Writer, all master.Connections) error {
 	}
 	for _, worker := range all.Unanswered {
 		fmt.Fprintf(w, "not listed: worker %d (pid %d, %d connections): %s\n", worker.Worker, worker.PID, worker.Connections, printable(worker.Error))
+		if worker.Cursor != "" {
+			fmt.Fprintf(w, "a part of them is listed; the rest: --worker %d --cursor %s\n", worker.Worker, printable(worker.Cursor))
+		}
 	}
 	if all.Cursor != "" {
 		fmt.Fprintf(w, "there are more: --cursor %s\n", all.Cursor)
