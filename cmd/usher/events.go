@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 )
 
 type eventsCommand struct {
@@ -28,26 +29,39 @@ func (eventsCommand) Help() string {
   usher events --since 120 --json`
 }
 
-// Run prints events until the server ends; through upgrades, which end the stream.
+// Run prints events until the server ends; through upgrades, which end the stream, and through
+// what cuts it off: the master hangs up on a command whose output nobody reads for a while, as
+// that of usher events | less.
 func (c *eventsCommand) Run() error {
 	p := eventPrinter{to: os.Stdout, json: c.JSON, level: hclog.LevelFromString(c.Level)}
 	query := fmt.Sprintf("?follow=%t", !c.NoFollow)
 	if c.Since != nil {
 		p.last = fmt.Sprint(*c.Since)
 	}
+	var cut error // what the stream before was cut off by; nil: it ended as it should
 	for streams := 0; ; streams++ {
-		since := ""
-		if p.last != "" {
-			since = "&since=" + p.last
+		since, last := "", p.last
+		if last != "" {
+			since = "&since=" + last
 		}
 		err := readEvents(c.Control, query+since, p.print)
 		if _, gone := errors.AsType[*noMaster](err); gone && streams > 0 {
-			return nil // it has said all that it had to say
+			return cut // without one, it has said all that it had to say
 		}
-		if err != nil || c.NoFollow {
+		cut = nil
+		if isCut(err) && p.last != last {
+			cut, err = err, nil
+		}
+		if err != nil || c.NoFollow && cut == nil {
 			return err
 		}
 	}
+}
+
+// isCut reports whether a stream has broken off, by which nothing is lost: what follows can be
+// asked for.
+func isCut(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET)
 }
 
 // eventPrinter prints events, one a line.
