@@ -1,6 +1,10 @@
 // Package httpworker serves net/http in a worker, and loses no request when the
 // worker leaves.
 //
+// It is for who needs the http.Server itself, as for HTTP/2: its connections end with
+// their worker. Package web, which is the one to begin with, serves an http.Handler whose
+// connections go on in the next worker.
+//
 // http.Server.Shutdown closes idle connections on which a request may just be
 // coming, and leaves requests unanswered that it is just reading. So Serve waits before
 // it calls Shutdown: meanwhile every answer tells the client that it is the last on

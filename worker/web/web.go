@@ -9,6 +9,13 @@
 //		worker.Main(web.Handler(mux))
 //	}
 //
+// started by
+//
+//	usher serve --listen :8080 -- ./hello
+//
+// It is for programs of net/http that have an http.Handler. A test serves one by
+// workertest.Serve, as this package's example does. For HTTP/2 there is package httpworker.
+//
 // A handler that net/http's Server serves is served here as it is: streamed bodies both
 // ways, [http.Flusher], [http.Hijacker], [http.ResponseController], trailers, 100-continue,
 // Upgrade, pipelining, and a [http.Request.Context] that ends with its client. The head of
@@ -35,7 +42,7 @@
 // has written a second later is all that the client gets.
 //
 // r.TLS is rebuilt from what the worker keeps of a handshake; its ExportKeyingMaterial
-// fails. HTTP/2 is not served here: see worker.Streams.
+// fails. HTTP/2 is not served here.
 package web
 
 import (
