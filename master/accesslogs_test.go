@@ -123,6 +123,27 @@ func TestAccessLogIsNotReopened(t *testing.T) {
 	})
 }
 
+// A file that is open only when the supervisor has ended is closed: nobody has it.
+func TestAccessLogReopenedTooLate(t *testing.T) {
+	leaktest.Descriptors(t)
+	path := filepath.Join(t.TempDir(), "log")
+	synctest.Test(t, func(t *testing.T) {
+		fm := &fakeMaster{moves: true, workers: 2}
+		slow := make(chan struct{})
+		fm.start(8, func(c *Config) {
+			c.AccessLog, c.ReopenLogs = path, func() error { <-slow; return nil }
+		})
+		synctest.Wait()
+		fm.inbox.Put(logsRequest{make(chan logsAnswer, 1)})
+		synctest.Wait() // it is under way
+		fm.look(func() { fm.stop(stopQuick) })
+		if err := errors.Join(<-fm.ended, fm.check()); err != nil {
+			t.Error(err)
+		}
+		close(slow)
+	})
+}
+
 // Without a file to open there is nothing to reopen.
 func TestAccessLogOnStandardOutput(t *testing.T) {
 	for _, path := range []string{"", StandardOutput} {

@@ -387,6 +387,11 @@ func (fm *fakeMaster) do(f func()) bool {
 	case <-ran:
 		return true
 	case <-fm.done:
-		return false
+		select {
+		case <-ran: // and ended the supervisor
+			return true
+		default:
+			return false
+		}
 	}
 }

@@ -119,7 +119,9 @@ func (s *supervisor) beginReload() {
 			s.inbox.Put(configRead{r})
 		})
 		plan <- p
-		s.inbox.Put(reloadPlanned{r, p})
+		if e := (reloadPlanned{r, p}); !s.inbox.Put(e) {
+			e.drop()
+		}
 	}()
 	r.limit = s.after(readLimit, func() {
 		if s.reload == r && r.stage == reloadReading {

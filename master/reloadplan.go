@@ -41,6 +41,8 @@ type (
 	}
 )
 
+func (e reloadPlanned) drop() { e.plan.drop() }
+
 func (s *supervisor) reloadPlanned(e reloadPlanned) {
 	if s.reload != e.reload {
 		e.plan.drop() // nobody waited for it

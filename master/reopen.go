@@ -68,7 +68,9 @@ func (s *supervisor) beginReopening(reopen func() error, logs []*accessLog, clie
 			e.files[log] = file
 		}
 		close(over)
-		s.inbox.Put(e)
+		if !s.inbox.Put(e) {
+			e.drop()
+		}
 	}()
 }
 
@@ -77,6 +79,13 @@ type logsReopened struct {
 	said  logsAnswer
 	which string // of the logs could not be opened, if one could not: the log file, or else the access log
 	files map[*accessLog]*os.File
+}
+
+// drop closes the files, which nobody has been given.
+func (e logsReopened) drop() {
+	for _, file := range e.files {
+		_ = file.Close() // nothing was written to it
+	}
 }
 
 func (s *supervisor) logsReopened(e logsReopened) {

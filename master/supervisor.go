@@ -136,6 +136,11 @@ func (s *supervisor) run() error {
 		}
 		s.secrets.close()
 		s.access.close()
+		for _, message := range s.inbox.Close() { // of what is put later, whoever puts it is the owner
+			if m, ok := message.(interface{ drop() }); ok {
+				m.drop()
+			}
+		}
 	}()
 	s.alive(time.Now()) // at once: the program before may have done so a while ago
 	s.sampling.plan(time.Now(), sampleEvery)

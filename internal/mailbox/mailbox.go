@@ -54,11 +54,12 @@ func (m *Mailbox[M]) Empty() bool {
 	return len(m.posted) == 0
 }
 
-// Close drops what was not taken, and has every further Put return false. When it
-// returns, no Notify runs, and none will.
-func (m *Mailbox[M]) Close() {
+// Close returns what was not taken, for who owns something in it, and has every further
+// Put return false. When it returns, no Notify runs, and none will.
+func (m *Mailbox[M]) Close() (left []M) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
-	m.posted = nil
+	left, m.posted = m.posted, nil
+	return left
 }

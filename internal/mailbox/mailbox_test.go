@@ -32,8 +32,10 @@ func TestMailbox(t *testing.T) {
 	if told.n != 6 {
 		t.Errorf("notified %d times of 6", told.n)
 	}
-	m.Put("dropped")
-	m.Close()
+	m.Put("left")
+	if left := m.Close(); !slices.Equal(left, []string{"left"}) {
+		t.Errorf("left: %q", left)
+	}
 	if m.Put("late") || told.n != 7 || !m.Empty() || len(m.Take()) > 0 {
 		t.Errorf("open after Close; notified %d times", told.n)
 	}
