@@ -69,8 +69,8 @@ func TestAdminReadsOnly(t *testing.T) {
 		r := httptest.NewRequest(method, "http://127.0.0.1:9100"+path, nil)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
-		if w.Code != want {
-			t.Errorf("%s: %d, want %d", request, w.Code, want)
+		if w.Code != want || want == http.StatusNotFound && !strings.Contains(w.Body.String(), "no such endpoint: "+path+"; there are /livez, /metrics, /readyz") {
+			t.Errorf("%s: %d %s, want %d", request, w.Code, w.Body, want)
 		}
 		r.Host = "evil.test"
 		w = httptest.NewRecorder()

@@ -53,6 +53,8 @@ func (s *supervisor) alarmRang(e alarmRang) {
 	case alarmRespawn:
 		s.startWorker(slot)
 	case alarmDrained:
+		_, workers := s.dispatch.Snapshot()
+		s.log.Warn("drain deadline, ending the worker", "slot", slot.number, "pid", slot.pid(), "conns", workers[slot.number].Active, "reason", slot.why)
 		s.end(slot, slot.why)
 	case alarmEnded:
 		s.kill(slot, fmt.Sprintf("did not exit within %v of being told to stop", stopGrace))

@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,9 +25,17 @@ type endpoints struct {
 func newEndpoints() *endpoints {
 	e := &endpoints{http.NewServeMux(), make(map[string][]string)}
 	e.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		write(w, nil, fmt.Errorf("%w: %s", errNoEndpoint, r.URL.Path))
+		write(w, nil, fmt.Errorf("%w: %s%s", errNoEndpoint, r.URL.Path, e.others()))
 	})
 	return e
+}
+
+// others says which endpoints there are, if those are few.
+func (e *endpoints) others() string {
+	if len(e.methods) > 5 {
+		return ""
+	}
+	return "; there are " + strings.Join(slices.Sorted(maps.Keys(e.methods)), ", ")
 }
 
 // handle adds an endpoint: a method and a path.
