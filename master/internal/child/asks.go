@@ -21,9 +21,15 @@ import (
 //	              └──abandon──► open, and nobody waits: its answer is thrown away
 type asks struct {
 	mu   sync.Mutex
-	last uint64                 // the last question's id
-	open map[uint64]chan answer // each with room for its answer; nil: nobody waits any more
-	over bool                   // the worker has ended
+	last uint64 // the last question's id
+	open map[uint64]openAsk
+	over bool // the worker has ended
+}
+
+// openAsk is a question that is not answered.
+type openAsk struct {
+	kind    string      // ipc.AskName of it
+	waiting chan answer // with room for the answer; nil: nobody waits any more
 }
 
 // answer is what a worker has said to a question.
@@ -32,12 +38,13 @@ type answer struct {
 	memory  int // owned; -1: none
 }
 
-// maxUnanswered is how many questions a worker may have that it has not answered. They take
-// room in its control socket, which is wanted for what it must not miss.
+// maxUnanswered is how many questions of one kind a worker may have that it has not answered.
+// They take room in its control socket, which is wanted for what it must not miss. Of each
+// kind apart: one whose loop hangs lists no connections, and can say where it hangs.
 const maxUnanswered = 16
 
 var (
-	errUnanswering = fmt.Errorf("it has not answered %d earlier questions", maxUnanswered)
+	errUnanswering = fmt.Errorf("it has not answered %d earlier questions of this kind", maxUnanswered)
 	errEnded       = errors.New("it has ended")
 )
 
@@ -45,7 +52,7 @@ var (
 // answers to those may come.
 func newAsks() asks {
 	clock := ipc.NewClock()
-	return asks{last: uint64(clock.Now().Microseconds()), open: make(map[uint64]chan answer)}
+	return asks{last: uint64(clock.Now().Microseconds()), open: make(map[uint64]openAsk)}
 }
 
 // Ask asks the worker, and waits for the answer, until ctx is done; if that is so already it
@@ -57,7 +64,7 @@ func newAsks() asks {
 // many questions; it answers what it should not; or what it says of an error of its own.
 func (p *Process) Ask(ctx context.Context, q ipc.Question) (m ipc.Message, memory *os.File, bytes int64, err error) {
 	asks := &p.link.asks
-	id, came, err := asks.add()
+	id, came, err := asks.add(ipc.AskName(q))
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -102,19 +109,25 @@ func (a answer) check(q ipc.Question) (m ipc.Message, memory *os.File, bytes int
 	return a.message, memory, bytes, nil
 }
 
-// add opens a question.
-func (a *asks) add() (id uint64, came <-chan answer, err error) {
+// add opens a question of a kind.
+func (a *asks) add(kind string) (id uint64, came <-chan answer, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case a.over:
+	if a.over {
 		return 0, nil, errEnded
-	case len(a.open) >= maxUnanswered:
+	}
+	unanswered := 0
+	for _, asked := range a.open {
+		if asked.kind == kind {
+			unanswered++
+		}
+	}
+	if unanswered >= maxUnanswered {
 		return 0, nil, errUnanswering
 	}
 	a.last++
 	waiting := make(chan answer, 1)
-	a.open[a.last] = waiting
+	a.open[a.last] = openAsk{kind, waiting}
 	return a.last, waiting, nil
 }
 
@@ -129,8 +142,8 @@ func (a *asks) remove(id uint64) {
 func (a *asks) abandon(id uint64, came <-chan answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, unanswered := a.open[id]; unanswered {
-		a.open[id] = nil
+	if asked, unanswered := a.open[id]; unanswered {
+		a.open[id] = openAsk{kind: asked.kind}
 		return
 	}
 	if late, ok := <-came; ok { // it is there, or the worker has ended
@@ -147,7 +160,7 @@ func (a *asks) answered(m ipc.Message, memory int) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	waiting := a.open[id]
+	waiting := a.open[id].waiting
 	delete(a.open, id)
 	if waiting == nil { // nobody waits, or nobody has asked
 		fdpass.CloseAll([]int{memory})
@@ -162,9 +175,9 @@ func (a *asks) end() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.over = true
-	for _, waiting := range a.open {
-		if waiting != nil {
-			close(waiting)
+	for _, asked := range a.open {
+		if asked.waiting != nil {
+			close(asked.waiting)
 		}
 	}
 	clear(a.open)
