@@ -240,6 +240,21 @@ func TestOwnMetricsAreHandedOver(t *testing.T) {
 	next.expect("when it is gone", "orders_total[kind:book] 14; orders_total[kind:pen] 2")
 }
 
+// What is handed to a test of the next program stays as it is while workers count on.
+func TestOwnStateIsACopy(t *testing.T) {
+	r := &ownRig{t: t}
+	s, numbers := r.mustStart(0, books)
+	numbers[0].Store(1)
+	r.expect("before", "orders_total[kind:book] 1")
+	total, worker := r.own.state(), s.own.state()
+	was := fmt.Sprint(total, worker)
+	numbers[0].Store(4)
+	r.expect("after", "orders_total[kind:book] 4")
+	if is := fmt.Sprint(total, worker); is != was {
+		t.Errorf("the state is %s, was %s", is, was)
+	}
+}
+
 // Prometheus gets all of it, and can tell each from each, whatever is in a label.
 func TestOwnMetricsAreExposed(t *testing.T) {
 	r := &ownRig{t: t}

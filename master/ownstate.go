@@ -23,15 +23,19 @@ type ownState struct {
 }
 
 // state describes the totals. What was counted since the last reading is in the workers'
-// numbers, for the next program to read.
+// numbers, for the next program to read. It is a copy, since the supervisor measures on while
+// another goroutine has the program for an upgrade tested with it.
 func (o *ownMetrics) state() (states []ownTotalState) {
 	for _, key := range slices.Sorted(maps.Keys(o.totals)) {
-		states = append(states, ownTotalState{o.totals[key].series, o.totals[key].numbers})
+		states = append(states, ownTotalState{o.totals[key].series, slices.Clone(o.totals[key].numbers)})
 	}
 	return states
 }
 
-func (w *ownSeries) state() ownState { return ownState{w.place, w.series, w.read} }
+// state describes what is known of the worker, likewise as a copy.
+func (w *ownSeries) state() ownState {
+	return ownState{w.place, slices.Clone(w.series), slices.Clone(w.read)}
+}
 
 // restore is the reverse of state.
 func (o *ownMetrics) restore(states []ownTotalState) {
