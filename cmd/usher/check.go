@@ -36,6 +36,9 @@ func (checkCommand) Run(s *sources, r *reading) error {
 	if err != nil {
 		return r.locate(err)
 	}
+	if r.file.unended() {
+		warnings = append(warnings, r.file.end()+": the last line has no end; is the file cut off?")
+	}
 	warnings = append(warnings, changesFixed(&config)...)
 	for _, u := range unreadVariables(os.Environ()) {
 		warnings = append(warnings, u.String())

@@ -59,6 +59,53 @@ func TestReloadOfATruncatedConfiguration(t *testing.T) {
 	s.stop()
 }
 
+// A file that is cut within its last value is a good configuration, of something else. That
+// its last line has no end tells; and what a cut between lines has lost is told.
+func TestReloadOfAConfigurationWithoutItsEnd(t *testing.T) {
+	t.Parallel()
+	s := serveConfigured(t, `workers = 1`)
+	text, err := os.ReadFile(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := string(text) + "idle-timeout = \"1h\"\nmax-conns = 1000\n"
+	check := func(warnings int) {
+		t.Helper()
+		got := usher(t, "check", "--config", s.path)
+		if got.code != 0 || strings.Count(got.stdout, "warning: "+s.path+":5: the last line has no end") != warnings {
+			t.Errorf("%+v, want %d warnings", got, warnings)
+		}
+	}
+	s.replaceText(whole)
+	check(0)
+	s.reload()
+	for _, cut := range []int{1, 3} { // the newline; and two zeros
+		s.replaceText(whole[:len(whole)-cut])
+		check(1)
+		s.refusesReload(s.path+":5: the last line has no end", "add a newline")
+	}
+	s.replaceText(string(text))
+	s.reload()
+	s.log.await(t, 1, "[WARN]", "the configuration file no longer has settings that it had", `settings="idle-timeout, max-conns"`)
+	s.stop()
+}
+
+// A file without the last newline is taken, with a warning, where it never had one: people
+// write such files.
+func TestConfigurationThatNeverHadAnEnd(t *testing.T) {
+	t.Parallel()
+	folder := shortDir(t)
+	path, control := filepath.Join(folder, "usher.toml"), filepath.Join(folder, "c")
+	writeFile(t, path, fmt.Sprintf("listen = [\"127.0.0.1:0\"]\ncontrol = %q\nworkers = 1", control))
+	cmd, mark := command("serve", "--config", path)
+	s := launchAs(t, cmd, mark, control)
+	s.awaitStart()
+	s.log.await(t, 1, "[WARN]", "the last line of the configuration file has no end", "path="+path+":3")
+	s.reload()
+	s.log.await(t, 2, "[WARN]", "the last line of the configuration file has no end", "path="+path+":3")
+	s.stop()
+}
+
 // What is in force is what counts, not what was read for a reload that failed; also
 // after an upgrade.
 func TestTruncatedConfigurationIsOfTheOneInForce(t *testing.T) {
@@ -74,7 +121,7 @@ func TestTruncatedConfigurationIsOfTheOneInForce(t *testing.T) {
 	working := fmt.Sprintf("program = [%q, %q, %q]\n", self(), "worker", "lines")
 	write("# nothing yet\n")
 	s := file.serve("--workers", "1", "--config", path)
-	write(`program = ["/nowhere"]`)
+	write("program = [\"/nowhere\"]\n")
 	s.refusesReload("/nowhere")
 	write("# nothing yet\n")
 	s.reload()

@@ -39,6 +39,7 @@ func (serveCommand) Run(s *sources, r *reading, o *outputs) error {
 		for _, u := range unreadVariables(os.Environ()) {
 			config.Logger.Warn("no setting has this variable of the environment", "variable", u.name, "meant", u.meant)
 		}
+		r.file.warn(config.Logger)
 	}
 	stdout := o.add(master.NewLogWriter(os.Stdout))
 	config.Started = func(status master.Status) {
@@ -63,6 +64,12 @@ func (r *reading) reload(s *sources, inForce *master.Config) (master.Config, err
 	}
 	if err == nil {
 		err = r.values.allows(&next.values)
+	}
+	if err == nil {
+		next.file.warn(inForce.Logger)
+		if lost := next.file.lost(textIn(inForce.Carry)); lost != nil {
+			inForce.Logger.Warn("the configuration file no longer has settings that it had", "path", next.file.path, "settings", strings.Join(lost, ", "))
+		}
 	}
 	return config, err
 }
