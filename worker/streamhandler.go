@@ -38,6 +38,12 @@ import (
 // ended, that is the error of Main and Run, at once. The listener's Addr is no
 // address of a socket, since there may be several.
 //
+// What these connections read and write the runtime does not see: a *net.TCPConn is its
+// program's alone, and by its close the kernel's own count of it is gone. So the worker's
+// bytes, reads, buffers and HTTP requests, in usher status --json and /metrics, leave them
+// out, and are 0 if there are no others. Accepts, closes, how long they waited, and handshakes
+// are counted. A program that wants more has Counter.
+//
 // Closes are counted when they happen, by inotify(7): until the user has as many
 // watches as it may (fs.inotify.max_user_watches), or without /proc. Then they are
 // looked for, which finds them up to a second late, and counts a connection that was
