@@ -26,7 +26,7 @@ func newAdmin(config *Config, s *supervisor) (*control, error) {
 // listenAdmin returns an owned socket that listens, and where.
 func listenAdmin(address string) (socket int, bound string, err error) {
 	var quiet net.ListenConfig
-	listener, err := quiet.Listen(context.Background(), "tcp", address)
+	listener, err := quiet.Listen(context.Background(), networkOf(address), address)
 	if err != nil {
 		return -1, "", err
 	}
@@ -37,6 +37,16 @@ func listenAdmin(address string) (socket int, bound string, err error) {
 	}
 	socket, err = descriptor.Duplicate(raw)
 	return socket, listener.Addr().String(), err
+}
+
+// networkOf returns what to listen with: 0.0.0.0 is every address of IPv4 alone, as it is of
+// Config.Listen; package net would take it for those of both versions.
+func networkOf(address string) string {
+	host, _, _ := net.SplitHostPort(address) // it is checked
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // restoreAdmin takes ownership of a socket that listens at the configuration's address.
@@ -94,7 +104,7 @@ func (c *Config) checkAdmin() error {
 	case err != nil:
 		return wrong("admin", "is %q, want HOST:PORT", c.Admin)
 	case host == "":
-		return wrong("admin", "is %q, want a host before the port: 127.0.0.1 for this machine alone, or 0.0.0.0 for every address", c.Admin)
+		return wrong("admin", "is %q, want a host before the port: 127.0.0.1 for this machine alone, 0.0.0.0 for every address of IPv4, or [::] for those of IPv6, too", c.Admin)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
 		return wrong("admin", "is %q, want a port behind the host", c.Admin)

@@ -5,6 +5,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/usher-go/usher/internal/leaktest"
+	"golang.org/x/sys/unix"
 )
 
 func TestAdminAddresses(t *testing.T) {
@@ -25,6 +28,21 @@ func TestAdminAddresses(t *testing.T) {
 		if (err == nil) != (want == "") || !strings.Contains(text(err), want) {
 			t.Errorf("%q: %v, want %q", address, err, want)
 		}
+	}
+}
+
+// Who asks for IPv4 alone is not reached by IPv6.
+func TestAdminAddressFamilies(t *testing.T) {
+	leaktest.Descriptors(t)
+	for _, host := range []string{"0.0.0.0", "127.0.0.1", "[::]"} {
+		socket, bound, err := listenAdmin(host + ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(bound, host+":") {
+			t.Errorf("%s: at %s", host, bound)
+		}
+		_ = unix.Close(socket) // a listener has nothing to flush
 	}
 }
 
