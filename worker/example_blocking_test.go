@@ -1,18 +1,26 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/pbkdf2"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"testing"
 	"time"
 
 	"github.com/usher-go/usher/worker"
+	"github.com/usher-go/usher/worker/workertest"
 )
 
-// A server of net/http as a worker. Serve returns when the worker is to end;
-// Shutdown then ends idle keep-alive connections, and waits for the others.
+// A server of net/http as a worker. Serve returns when the worker is to end; Shutdown then
+// ends idle keep-alive connections, and waits for the others. Package httpworker does the
+// same and loses no request that is just coming, and package web needs no goroutine for an
+// idle connection.
 func ExampleStreams() {
 	handler := worker.Streams(func(l net.Listener) error {
 		server := &http.Server{Handler: http.FileServer(http.Dir("."))}
@@ -61,36 +69,46 @@ func ExampleConn_Post() {
 	}
 }
 
-// A look-up that blocks, for each request in turn: what the client sends
-// meanwhile waits.
+// Work that takes long, for each line in turn: what the client sends meanwhile waits, and
+// the other connections do not.
 func ExampleConn_Go() {
 	handler := worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) {
-		name, answer := string(in), ""
-		c.Go(func() {
-			hosts, err := net.LookupHost(name)
-			if err == nil {
-				answer = hosts[0]
-			}
-		}, func() {
-			if _, err := c.Write([]byte(answer + "\n")); err != nil {
+		n := bytes.IndexByte(in, '\n') + 1
+		if n == 0 {
+			return 0, nil // until the line is whole
+		}
+		password, key := string(in[:n-1]), []byte(nil) // in is the loop's
+		var err error
+		c.Go(func() { // on another goroutine
+			key, err = pbkdf2.Key(sha256.New, password, []byte("salt"), 10_000, 4)
+		}, func() { // on the loop again
+			if _, err := fmt.Fprintf(c, "%x %v\n", key, err); err != nil {
 				_ = c.Abort() // it does not keep up
 			}
 		})
-		return len(in), nil
+		return n, nil // the next line comes when that is done
 	})
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	client := workertest.New(&testing.T{}, handler).Connect() // as a test does
+	client.Send("one\ntwo\n")
+	fmt.Print(client.Received())
+	// Output:
+	// f4d0bc29 <nil>
+	// 533486a3 <nil>
 }
 
-// A file for whoever connects.
+// A file for whoever connects, and then the end.
 func ExampleConn_SendFile() {
+	path := "worker.go"
 	handler := worker.OpenFunc(func(c *worker.Conn) (worker.Session, error) {
-		file, err := os.Open("/etc/motd")
+		file, err := os.Open(path)
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close()
+		defer file.Close() // what is not sent yet needs it no more
 		info, err := file.Stat()
 		if err != nil {
 			return nil, err
@@ -98,9 +116,14 @@ func ExampleConn_SendFile() {
 		if err := c.SendFile(file, 0, info.Size()); err != nil {
 			return nil, err
 		}
-		return worker.DataFunc(func(_ *worker.Conn, in []byte) (int, error) { return len(in), c.Close() }), nil
+		return worker.DataFunc(func(_ *worker.Conn, in []byte) (int, error) { return len(in), nil }), c.Close()
 	})
 	if worker.IsWorker() {
 		worker.Main(handler)
 	}
+
+	client := workertest.New(&testing.T{}, handler).Connect() // as a test does
+	sent, err := os.ReadFile(path)
+	fmt.Println(client.Received() == string(sent), client.Ended(), err)
+	// Output: true true <nil>
 }

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
+	"testing"
 	"time"
 
 	"github.com/usher-go/usher/worker"
+	"github.com/usher-go/usher/worker/workertest"
 )
 
 // What all connections use is opened before the first and closed after the last.
@@ -26,15 +29,24 @@ func ExampleWithHooks() {
 	}
 }
 
-// Every connection is told the time, every second.
+// Every connection is told how many there are, every ten seconds.
 func ExampleWithTick() {
 	silent := worker.DataFunc(func(c *worker.Conn, in []byte) (int, error) { return len(in), nil })
+	tell := worker.WithTick(10*time.Second, func(conns iter.Seq[*worker.Conn]) {
+		all := slices.Collect(conns)
+		for _, c := range all {
+			_, _ = fmt.Fprintln(c, len(all), "here") // one that does not read misses it
+		}
+	})
 	if worker.IsWorker() {
-		worker.Main(silent, worker.WithTick(time.Second, func(conns iter.Seq[*worker.Conn]) {
-			now := fmt.Appendln(nil, time.Now().Format(time.TimeOnly))
-			for c := range conns {
-				_, _ = c.Write(now) // one that does not read misses it
-			}
-		}))
+		worker.Main(silent, tell)
 	}
+
+	w := workertest.New(&testing.T{}, silent, tell) // as a test does: its clock goes on when told
+	first := w.Connect()
+	w.Advance(11 * time.Second)
+	second := w.Connect()
+	w.Advance(10 * time.Second)
+	fmt.Printf("%q %q\n", first.Received(), second.Received())
+	// Output: "1 here\n2 here\n" "2 here\n"
 }
