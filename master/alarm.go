@@ -49,7 +49,7 @@ func (s *supervisor) alarmRang(e alarmRang) {
 	slot.alarm = nil
 	switch e.alarm.kind {
 	case alarmBoot:
-		s.kill(slot, fmt.Sprintf("not ready within %v (boot-timeout): is it a worker of usher?", slot.config.BootTimeout))
+		s.kill(slot, fmt.Sprintf("not ready within %v (boot-timeout): a worker of usher has to say that it is", slot.config.BootTimeout))
 	case alarmRespawn:
 		s.startWorker(slot)
 	case alarmDrained:

@@ -61,6 +61,8 @@ func (s *supervisor) exited(slot *slot, status unix.WaitStatus) {
 	how := child.Reason(status)
 	if status.Exited() && status.ExitStatus() == 0 && !asked && process.LeftOthers() {
 		how += ", while a process that it started goes on: a worker has to stay in the foreground"
+	} else if status.Exited() && status.ExitStatus() == 0 && before == lifeStarting {
+		how += ", before it was ready: a worker of usher has to say that it is, and to stay"
 	}
 	err := death{slot.number, process.PID(), how, slot.killed, process.StderrTail()}
 	slot.lastExit, slot.endedBy = err.reason(), restartReason(slot.killed, status)

@@ -35,7 +35,9 @@ func (s *supervisor) stop(mode stopMode) {
 		s.closeListeners()
 		s.stopWaiting()
 		s.notifier.stopping()
-		s.logStop(mode)
+		if s.booted { // else it stops because its workers would not start, as its error says
+			s.logStop(mode)
+		}
 	}
 	s.stopping = mode
 	for slot := range s.slots.all() {

@@ -54,7 +54,8 @@ func TestProgramFails(t *testing.T) {
 			[]string{"exit status 7", "its last words:\nfirst of my last words\ncannot open the database"}, ""},
 		{"crashes with a long stack", []string{"--", filepath.Join(dir, "crashing")},
 			[]string{"exit status 2", "its last words:\nthe cause\n1\n", "9\n(lines left out here: 70)\n80\n", "\n99"}, ""},
-		{"never gets ready", []string{"--boot-timeout", "200ms", "--", self(), "worker-mute"}, []string{"not ready within 200ms"}, ""},
+		{"never gets ready", []string{"--boot-timeout", "200ms", "--", self(), "worker-mute"}, []string{"was killed: not ready within 200ms (boot-timeout): a worker of usher has to say that it is; it wrote nothing"}, ""},
+		{"is no worker", []string{"--", "/bin/true"}, []string{"exit status 0, before it was ready: a worker of usher has to say that it is, and to stay"}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
