@@ -33,13 +33,10 @@ type Unanswered struct {
 	PID         int    `json:"pid"`
 	Connections int    `json:"connections"` // received and open
 	Error       string `json:"error"`
-	// Cursor is where a list of its connections is to be asked to go on that broke off, of
-	// this worker alone; empty: nothing of it was listed.
-	Cursor string `json:"cursor,omitempty"`
 }
 
 func (w *askable) unanswered(err error) Unanswered {
-	return Unanswered{Worker: w.slot, PID: w.pid, Connections: w.connections, Error: err.Error()}
+	return Unanswered{w.slot, w.pid, w.connections, err.Error()}
 }
 
 var (

@@ -25,8 +25,16 @@ type Connections struct {
 	// which they can say nothing: those of net.Listener's in Go.
 	Unlisted int `json:"unlisted,omitempty"`
 	// Unanswered are the workers that did not answer in time, or cannot. Theirs are missing.
-	Unanswered []Unanswered `json:"unanswered,omitempty"`
+	Unanswered []UnlistedWorker `json:"unanswered,omitempty"`
 	// Cursor is what to ask with for more; empty: there are no more.
+	Cursor string `json:"cursor,omitempty"`
+}
+
+// UnlistedWorker is a worker whose connections are missing, or some of them.
+type UnlistedWorker struct {
+	Unanswered
+	// Cursor is where to go on, asking this worker alone, if its list broke off; empty: nothing
+	// of it was listed.
 	Cursor string `json:"cursor,omitempty"`
 }
 
@@ -193,7 +201,7 @@ func (all *Connections) add(w *askable, l *listing, limit int) (more bool) {
 		return true
 	}
 	if l.err != nil {
-		silent := w.unanswered(l.err)
+		silent := UnlistedWorker{Unanswered: w.unanswered(l.err)}
 		if l.broken != 0 {
 			silent.Cursor = w.cursor(l.broken)
 		}

@@ -32,7 +32,7 @@ func (s *server) listed(args ...string) (all master.Connections) {
 	s.t.Helper()
 	until(s.t, "workers list their connections in time", func() (bool, string) {
 		all = s.listOnce(args...)
-		late := slices.ContainsFunc(all.Unanswered, func(u master.Unanswered) bool { return strings.Contains(u.Error, "no answer within") })
+		late := slices.ContainsFunc(all.Unanswered, func(u master.UnlistedWorker) bool { return strings.Contains(u.Error, "no answer within") })
 		return !late, fmt.Sprintf("%+v", all.Unanswered)
 	})
 	return all
