@@ -212,6 +212,8 @@ func TestProfileCommand(t *testing.T) {
 		{exitFailed, []string{"profile", "cpu", "0", "--seconds", "61"}, "want 1 to 60"},
 		{exitFailed, []string{"profile", "cpu", "0", "--seconds=-1"}, "want 1 to 60"},
 		{exitFailed, []string{"profile", "heap", "0", "--seconds", "1"}, "takes no seconds"},
+		{exitFailed, []string{"profile", "cpu", "7", "-o", "/nowhere/cpu.pprof"}, "write /nowhere/cpu.pprof: no such file or directory"}, // before it asks
+		{exitFailed, []string{"profile", "cpu", "7", "-o", "/"}, "write /: is a directory"},
 		{exitUsage, []string{"profile", "sleep", "0"}, "sleep"},
 		{exitUsage, []string{"profile", "cpu", "all"}, "slot or master"},
 		{exitUsage, []string{"profile", "cpu", "-1"}, "-1"},

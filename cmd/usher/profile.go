@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -83,6 +85,11 @@ func (c *profileCommand) Run() error {
 	if _, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS); err == nil && !toFile {
 		return usageError{errors.New("a profile is nothing for a terminal: name a file with -o")}
 	}
+	if toFile {
+		if err := checkOutput(c.Output); err != nil {
+			return err
+		}
+	}
 	parameters := url.Values{"kind": {c.Kind}}
 	if c.Seconds != 0 {
 		parameters.Set("seconds", strconv.Itoa(c.Seconds))
@@ -96,4 +103,20 @@ func (c *profileCommand) Run() error {
 	}
 	_, err = os.Stdout.Write(made)
 	return err
+}
+
+// checkOutput returns why a file cannot be written, or made: better before a profile of a
+// minute than after it.
+func checkOutput(path string) error {
+	err := unix.Access(path, unix.W_OK)
+	if err == unix.ENOENT {
+		err = unix.Access(filepath.Dir(path), unix.W_OK)
+	}
+	if info, failed := os.Stat(path); err == nil && failed == nil && info.IsDir() {
+		err = unix.EISDIR
+	}
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
 }
