@@ -59,7 +59,7 @@ type overlookedMethod struct{ method, reason string }
 // overlooked returns those of a type of sessions. What an embedded field brings is not
 // meant for a session.
 func overlooked(session reflect.Type) (found []overlookedMethod) {
-	movable := 0
+	movable, declared := 0, false // MarshalBinary and UnmarshalBinary: how many, and whether one is the session's own
 	for _, o := range optionals {
 		pointers := "" // is what only a pointer to the session has
 		method, ok := o.of(session)
@@ -67,11 +67,13 @@ func overlooked(session reflect.Type) (found []overlookedMethod) {
 			method, ok = o.of(reflect.PointerTo(session))
 			pointers = fmt.Sprintf("it is a method of *%s: Open has to return a pointer", session)
 		}
-		if !ok || o.brought(session) {
-			continue
-		}
-		if o.name == "MarshalBinary" || o.name == "UnmarshalBinary" {
+		own, moves := ok && !o.brought(session), o.name == "MarshalBinary" || o.name == "UnmarshalBinary"
+		if ok && moves {
 			movable++
+			declared = declared || own
+		}
+		if !own {
+			continue
 		}
 		switch is := formOf(method); {
 		case is != o.form && !(o.name == "Close" && is == closer):
@@ -80,7 +82,7 @@ func overlooked(session reflect.Type) (found []overlookedMethod) {
 			found = append(found, overlookedMethod{o.name, pointers})
 		}
 	}
-	if movable == 1 {
+	if movable == 1 && declared {
 		found = append(found, overlookedMethod{"MarshalBinary and UnmarshalBinary", "there is only one of them: such connections do not move"})
 	}
 	return found

@@ -39,6 +39,23 @@ type halfMovable struct{ bare }
 
 func (halfMovable) MarshalBinary() ([]byte, error) { return nil, nil }
 
+// stateful brings a session one half of what moves.
+type stateful struct{}
+
+func (stateful) MarshalBinary() ([]byte, error) { return nil, nil }
+
+type bringsHalf struct {
+	bare
+	stateful
+}
+
+type hasOtherHalf struct {
+	bare
+	stateful
+}
+
+func (hasOtherHalf) UnmarshalBinary([]byte) error { return nil }
+
 type pointed struct{ bare }
 
 func (*pointed) Drain(*worker.Conn) {}
@@ -66,6 +83,8 @@ func TestOverlookedMethods(t *testing.T) {
 		"EOF without a rest": {shortEOF{}, `session=worker_test.shortEOF method=EOF reason="it is func(*worker.Conn) error, and would have to be func(*worker.Conn, []uint8) error"`},
 		"About of nothing":   {&mute{}, `method=About reason="it is func() string, and would have to be func(*worker.Conn) string"`},
 		"half of a move":     {halfMovable{}, "there is only one of them: such connections do not move"},
+		"half by a field":    {bringsHalf{}, ""},
+		"half by each":       {hasOtherHalf{}, ""},
 		"not the pointer":    {pointed{}, `method=Drain reason="it is a method of *worker_test.pointed: Open has to return a pointer"`},
 		"the pointer":        {&pointed{}, ""},
 		"an embedded Conn":   {wrapping{}, ""},
