@@ -43,11 +43,12 @@ func (checkCommand) Run(s *sources, r *reading) error {
 	for _, u := range unreadVariables(os.Environ()) {
 		warnings = append(warnings, u.String())
 	}
+	out := printableWriter{os.Stdout}
 	for _, warning := range warnings {
-		fmt.Printf("warning: %s\n", warning)
+		fmt.Fprintf(out, "warning: %s\n", warning)
 	}
-	printCertificates(printableWriter{os.Stdout}, certificates)
-	_, err = fmt.Printf("ok: would serve on %s with %d workers of %s\n",
+	printCertificates(out, certificates)
+	_, err = fmt.Fprintf(out, "ok: would serve on %s with %d workers of %s\n",
 		strings.Join(config.Listen, ", "), config.Workers, strings.Join(config.Program, " "))
 	return err
 }

@@ -63,6 +63,10 @@ func TestNothingActsOnTheTerminal(t *testing.T) {
 	}
 	failed := usher(t, "serve", "--listen", "127.0.0.1:0", "--workers", "1", "--control", filepath.Join(folder, "other"), "--", program)
 	expect("serve", failed.stdout+failed.stderr, "second line")
+	named := filepath.Join(folder, "w\x1b[2J")
+	deploy(t, named, "worker-staying")
+	checked := usher(t, "check", "--listen", "127.0.0.1:0", "--control", filepath.Join(folder, "other"), "--", named)
+	expect("check", checked.stdout+checked.stderr, "ok: would serve")
 	s.signal(unix.SIGQUIT)
 	s.ends(0)
 	for _, line := range s.log.with("") {
