@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -202,7 +203,7 @@ func waitsInQueue(address string, pid int) error {
 	}
 	<-time.After(400 * time.Millisecond) // that is what the alert is about
 	if stopped := unix.Kill(pid, unix.SIGCONT); stopped != nil || err != nil {
-		return fmt.Errorf("%w, %w", stopped, err)
+		return errors.Join(stopped, err)
 	}
 	if _, err := c.answer("hello"); err != nil {
 		return err

@@ -62,7 +62,7 @@ func TestWaitsByEvents(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	done := make(chan result, 1)
-	go func() { done <- usher(t, "wait", "--ready", "--control", control, "--timeout", "10s") }()
+	go func() { done <- usher(t, "wait", "--ready", "--control", control, "--timeout", "1m") }()
 	select {
 	case <-following:
 		states <- "gone"
