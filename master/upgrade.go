@@ -89,6 +89,13 @@ type (
 	controlPaused struct{ upgrade *upgrade }
 )
 
+// drop ends the test, of which nobody makes use.
+func (e upgradeTested) drop() {
+	if e.test != nil {
+		e.test.end()
+	}
+}
+
 func (s *supervisor) upgradeOverdue(e upgradeOverdue) {
 	if s.upgrade == e.upgrade {
 		s.refuseUpgrade(fmt.Errorf("other work was under way for %v", upgradeLimit))
@@ -98,9 +105,7 @@ func (s *supervisor) upgradeOverdue(e upgradeOverdue) {
 func (s *supervisor) upgradeTested(e upgradeTested) {
 	switch {
 	case s.upgrade != e.upgrade: // it was given up
-		if e.test != nil {
-			e.test.end()
-		}
+		e.drop()
 	case e.err != nil:
 		s.refuseUpgrade(e.err)
 	default:
@@ -132,7 +137,9 @@ func (s *supervisor) testUpgrade() {
 	u.stage = stageTesting
 	go func() {
 		test, err := s.upgrader.startTest(state)
-		s.inbox.Put(upgradeTested{u, test, err})
+		if e := (upgradeTested{u, test, err}); !s.inbox.Put(e) {
+			e.drop()
+		}
 	}()
 }
 

@@ -68,3 +68,26 @@ func TestUpgradeUnable(t *testing.T) {
 		fm.abandon()
 	})
 }
+
+// A test that is over only when the supervisor has ended is ended: nobody has it.
+func TestUpgradeTestedTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fm := newFakeMaster(1, 1)
+		synctest.Wait()
+		slow := make(chan struct{})
+		fm.look(func() {
+			fm.upgrader.startTest = func(*upgradeState) (selfTest, error) { <-slow; return (*fakeTest)(fm), nil }
+			fm.askUpgrade(-1)
+		})
+		synctest.Wait() // it is under way
+		fm.look(func() { fm.stop(stopQuick) })
+		if err := <-fm.ended; err != nil {
+			t.Error(err)
+		}
+		close(slow)
+		synctest.Wait()
+		if want := []string{"end the test"}; !slices.Equal(fm.upgradeSteps, want) {
+			t.Errorf("it did %q, want %q", fm.upgradeSteps, want)
+		}
+	})
+}
