@@ -1,6 +1,7 @@
 package master
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -336,10 +337,9 @@ func (a api) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	taken := make(chan bool, 1)
 	a.supervisor.inbox.Put(upgradeRequest{client, taken})
-	select {
-	case <-taken:
-	case <-a.supervisor.done:
-		answerUpgrade(client, "", errStopping)
+	always := r.WithContext(context.WithoutCancel(r.Context())) // the client is no longer net/http's
+	if _, err := await(a, always, taken); err != nil {
+		answerUpgrade(client, "", err)
 	}
 }
 
@@ -363,7 +363,12 @@ func await[R any](a api, r *http.Request, done <-chan R) (result R, err error) {
 	case result = <-done:
 		return result, nil
 	case <-a.supervisor.done:
-		return result, errStopping
+		select {
+		case result = <-done: // it was the last that the supervisor did
+			return result, nil
+		default:
+			return result, errStopping
+		}
 	case <-r.Context().Done():
 		return result, r.Context().Err()
 	}
