@@ -36,6 +36,10 @@ func TestAdminAddressFamilies(t *testing.T) {
 	leaktest.Descriptors(t)
 	for _, host := range []string{"0.0.0.0", "127.0.0.1", "[::]"} {
 		socket, bound, err := listenAdmin(host + ":0")
+		if err != nil && host == "[::]" {
+			t.Logf("there is no IPv6 here: %v", err)
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
