@@ -17,7 +17,7 @@ import (
 
 // Prometheus scrapes a server each second, while workers are killed, added and removed, and
 // reloads and upgrades replace them and the master's program, under clients that come and go
-// and such that stay. No scrape fails, no counter goes down or is gone for a moment, and at
+// and such that stay. No scrape is refused or breaks off, no counter goes down or is gone for a moment, and at
 // the end they say what status says. Beside it Prometheus scrapes a target that does all of
 // that wrong, and what is looked for is found there.
 func TestNoCounterFalls(t *testing.T) {
