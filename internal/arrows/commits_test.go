@@ -91,10 +91,17 @@ func TestNamedCommitsAreThere(t *testing.T) {
 	if len(commits) < 5 {
 		t.Errorf("%d commits are named", len(commits))
 	}
+	var missing []string
 	for _, commit := range slices.Sorted(maps.Keys(commits)) {
 		if err := inHistory(commit); err != nil {
-			t.Errorf("%s: commit %s: %v", commits[commit], commit, err)
+			missing = append(missing, fmt.Sprintf("%s: commit %s: %v", commits[commit], commit, err))
 		}
+	}
+	if len(missing) == len(commits) {
+		t.Skip("none of the commits that the pages name is there: this is a copy without the history")
+	}
+	for _, what := range missing {
+		t.Error(what)
 	}
 	if err := inHistory("0123456789"); err == nil {
 		t.Error("a commit that nobody has made is there")
