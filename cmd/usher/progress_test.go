@@ -17,8 +17,13 @@ import (
 // than the terminal, and that is gone at the end; what the command prints is the same.
 func TestProgressOnTerminal(t *testing.T) {
 	t.Parallel()
-	for name, columns := range map[string]uint16{"wide": 200, "narrow": 20} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		columns uint16
+		want    string
+	}{{"wide", 200, "s: workers 1 ready, 1 starting"}, {"narrow", 20, "s: worker"}} {
+		t.Run(test.name, func(t *testing.T) {
+			columns := test.columns
 			folder := shortDir(t)
 			program, gate := folder+"/w", folder+"/gate"
 			script(t, program, fmt.Sprintf("#!/bin/sh\nexec %s worker lines\n", self()))
@@ -45,11 +50,10 @@ func TestProgressOnTerminal(t *testing.T) {
 			_ = write.Close()        // the process has it
 			_ = term.program.Close() // likewise
 			s.until("the new worker starts", func(status master.Status) bool { return len(status.Workers) == 2 })
-			time.AfterFunc(3*progressPace, func() { // for some to be shown
-				if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
-					t.Error(err)
-				}
-			})
+			term.shown.awaitBegun(t, test.want)
+			if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
+				t.Error(err)
+			}
 			if err := cmd.Wait(); err != nil {
 				t.Error(err)
 			}
@@ -66,9 +70,6 @@ func TestProgressOnTerminal(t *testing.T) {
 				if text := strings.TrimSuffix(line, "\x1b[K"); utf8.RuneCountInString(text) >= int(columns) || strings.Contains(text, "\n") {
 					t.Errorf("a line of %d columns: %q", columns, text)
 				}
-			}
-			if want := "reload, 1s: workers 1 ready, 1 starting"; !strings.Contains(shown, cut(want, int(columns)-1)) {
-				t.Errorf("no %q in %q", want, shown)
 			}
 			s.stop()
 		})
@@ -96,12 +97,13 @@ func TestStopOnTerminal(t *testing.T) {
 	}
 	_ = term.program.Close() // the process has it
 	s.log.await(t, 1, "stopping: conns=1 limit=30s")
-	time.AfterFunc(4*progressPace, func() { c.leave(t) }) // for some to be shown
+	term.shown.awaitBegun(t, "s: workers 1 draining; 1 connections still there")
+	c.leave(t)
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
 	term.shown.waitEnd(limit)
-	if shown := strings.Join(term.shown.all(), "\n"); !strings.Contains(shown, "s: workers 1 draining; 1 connections still there") || !strings.Contains(shown, "\x1b[Kstopped") {
+	if shown := strings.Join(term.shown.all(), "\n"); !strings.Contains(shown, "\x1b[Kstopped") {
 		t.Errorf("it shows %q", shown)
 	}
 	s.ends(0)

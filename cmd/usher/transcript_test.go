@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"os"
 	"slices"
 	"strings"
@@ -14,7 +13,8 @@ import (
 type transcript struct {
 	mu      sync.Mutex
 	lines   []string
-	changed chan struct{} // closed at the next line, or at the end
+	begun   string        // the line that has no end yet
+	changed chan struct{} // closed when more is there, or at the end
 	ended   bool
 }
 
@@ -34,19 +34,43 @@ func newTranscript(t *testing.T) (write *os.File, r *transcript) {
 // read takes ownership of from.
 func (r *transcript) read(from *os.File) {
 	defer from.Close()
-	lines := bufio.NewReader(from)
+	buffer := make([]byte, 64<<10)
 	for {
-		line, err := lines.ReadString('\n')
+		n, err := from.Read(buffer)
 		r.mu.Lock()
-		if line != "" {
-			r.lines = append(r.lines, strings.TrimSuffix(line, "\n"))
+		lines := strings.Split(r.begun+string(buffer[:n]), "\n")
+		r.begun = lines[len(lines)-1]
+		r.lines = append(r.lines, lines[:len(lines)-1]...)
+		if r.ended = err != nil; r.ended && r.begun != "" {
+			r.lines = append(r.lines, r.begun)
 		}
-		r.ended = err != nil
 		close(r.changed)
 		r.changed = make(chan struct{})
 		r.mu.Unlock()
 		if err != nil {
 			return
+		}
+	}
+}
+
+// awaitBegun waits until the line that has no end yet contains part.
+func (r *transcript) awaitBegun(t *testing.T, part string) {
+	t.Helper()
+	timeout := time.After(limit)
+	for {
+		r.mu.Lock()
+		changed, ended, begun := r.changed, r.ended, r.begun
+		r.mu.Unlock()
+		switch {
+		case strings.Contains(begun, part):
+			return
+		case ended:
+			t.Fatalf("ended with %q, without %q", begun, part)
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("%q has no %q within %v", begun, part, limit)
 		}
 	}
 }
