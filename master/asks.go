@@ -108,7 +108,7 @@ func parseSlot(text string) (int, error) {
 func findWorker(workers []askable, slot int) (*askable, error) {
 	i := slices.IndexFunc(workers, func(w askable) bool { return w.slot == slot })
 	if i < 0 {
-		return nil, fmt.Errorf("there is no worker in slot %d", slot)
+		return nil, fmt.Errorf("there is no worker in slot %d; see usher status", slot)
 	}
 	return &workers[i], nil
 }

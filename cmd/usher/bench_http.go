@@ -68,8 +68,8 @@ by what the client has seen when its connection ended or stood still:
 
   refused     nobody listens
   unanswered  no byte of an answer, on a new connection
-  stale       no byte of an answer, on one that had answered before: the server ended it
-              when the request was sent, or was on its way
+  stale       no byte of an answer, on one that had answered before: the
+              server ended it when the request was sent, or was on its way
   cut         a part of an answer
   status      all of it, with a status that is not wanted
   wrong       something else than HTTP, or than --expect

@@ -128,7 +128,7 @@ func section(page, heading string) ([]manual.Block, error) {
 // topicList is what usher help prints without a topic.
 func topicList() string {
 	var b strings.Builder
-	b.WriteString("usher COMMAND --help, or usher help COMMAND, has the flags of a command. usher help TOPIC explains\n\n")
+	b.WriteString("usher COMMAND --help, or usher help COMMAND, has the flags of a command.\nusher help TOPIC explains\n\n")
 	for _, t := range topics {
 		fmt.Fprintf(&b, "  %-12s %s\n", t.name, t.help)
 	}

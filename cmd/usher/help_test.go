@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -38,16 +39,25 @@ func TestHelpCommand(t *testing.T) {
 			t.Errorf("usher help does not list %s", topic.name)
 		}
 	}
-	cmd, mark := command("help", "signals")
-	t.Cleanup(func() { killMarked(mark) })
-	cmd.Env = append(cmd.Env, "COLUMNS=40")
-	out, err := cmd.Output()
-	if err != nil || !bytes.Contains(out, []byte("\nUSR2\n    usher upgrade: the master")) {
-		t.Errorf("usher help signals: %v\n%s", err, out)
-	}
-	for line := range bytes.Lines(out) {
-		if len(bytes.TrimSpace(line)) > 40 {
-			t.Errorf("longer than the terminal is wide: %q", line)
+	for _, test := range []struct {
+		args  []string
+		width int
+		says  string
+	}{
+		{[]string{"help"}, plainWidth, "\nusher help TOPIC explains\n"},
+		{[]string{"help", "signals"}, 40, "\nUSR2\n    usher upgrade: the master"},
+	} {
+		cmd, mark := command(test.args...)
+		t.Cleanup(func() { killMarked(mark) })
+		cmd.Env = append(cmd.Env, fmt.Sprintf("COLUMNS=%d", test.width))
+		out, err := cmd.Output()
+		if err != nil || !bytes.Contains(out, []byte(test.says)) {
+			t.Errorf("usher %v: %v\n%s", test.args, err, out)
+		}
+		for line := range bytes.Lines(out) {
+			if len(bytes.TrimSpace(line)) > test.width {
+				t.Errorf("usher %v: longer than the terminal is wide: %q", test.args, line)
+			}
 		}
 	}
 	if got := usher(t, "help", "nothing"); got.code != exitUsage || !strings.Contains(got.stderr, "usher help lists what there is") {

@@ -72,7 +72,7 @@ func (*profileCommand) Help() string {
 
 Examples:
 
-  usher profile cpu 2 --seconds 10 -o cpu.pprof && go tool pprof -top cpu.pprof
+  usher profile cpu 2 --seconds 10 -o cpu.out && go tool pprof -top cpu.out
   usher profile heap master -o heap.pprof
   usher profile trace 0 --seconds 1 -o out.trace && go tool trace out.trace`
 }

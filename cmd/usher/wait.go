@@ -31,7 +31,7 @@ const waitPace = 50 * time.Millisecond
 
 func (c *waitCommand) Run() error {
 	if !c.Ready {
-		return usageError{errors.New("say what to wait for: --ready")}
+		return usageError{errors.New("say what to wait for: usher wait --ready")}
 	}
 	if c.Timeout <= 0 {
 		return usageError{fmt.Errorf("--timeout is %v, want more than 0", c.Timeout)}

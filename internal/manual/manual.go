@@ -146,6 +146,6 @@ func row(line string) Block {
 			rest = append(rest, cell)
 		}
 	}
-	b.Text = strings.Join(rest, ": ")
+	b.Text = strings.ReplaceAll(strings.Join(rest, ": "), ".: ", ": ") // a cell may be a sentence
 	return b
 }

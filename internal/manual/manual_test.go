@@ -68,3 +68,13 @@ func TestRoff(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// A cell that is a sentence goes on in the next one without its full stop.
+func TestRowOfSentences(t *testing.T) {
+	const page = "## Alerts\n\n| a | b | c |\n|---|---|---|\n| `x` | It hangs. | Look at it. |\n"
+	want := []Block{{Row, "It hangs: Look at it.", "`x`"}}
+	got, err := Section(page, "Alerts")
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
