@@ -16,6 +16,7 @@ import (
 var before = []struct{ name, commit string }{
 	{"format 1", "5dcfcbe"}, // the last one that hands it over
 	{"format 2", "7708740"}, // the last one whose master is one package
+	{"web", "29e3603"},      // the last one whose workers count nothing behind the entries
 }
 
 // buildBefore returns the path of the test binary of a tree before this one, which
