@@ -49,6 +49,14 @@ func (d departures) fields() []any {
 	return []any{"moved", d.Moved, "drained", d.Drained, "finishing", d.Staying, "lost", d.Lost}
 }
 
+// beside adds to what went wrong what became of connections all the same, if anything did.
+func (d departures) beside(err error) error {
+	if err == nil || d == (departures{}) {
+		return err
+	}
+	return fmt.Errorf("%w\nmoved: %d, drained: %d, staying: %d, lost: %d", err, d.Moved, d.Drained, d.Staying, d.Lost)
+}
+
 // stillLimit is for how long a worker in an account may give nothing back, and
 // close nothing, before the account is closed without it. It goes on draining.
 const stillLimit = 10 * time.Second

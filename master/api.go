@@ -186,7 +186,7 @@ func (a api) scale(r *http.Request) (any, error) {
 		Workers int `json:"workers"`
 		departures
 		Incomplete string `json:"incomplete,omitempty"`
-	}{result.workers, result.departures, text(result.incomplete)}, result.err
+	}{result.workers, result.departures, text(result.incomplete)}, result.beside(result.err)
 }
 
 // text is what an error says; empty without one.
@@ -223,7 +223,7 @@ func (a api) restart(r *http.Request) (any, error) {
 		PID  int `json:"pid"`
 		departures
 		Incomplete string `json:"incomplete,omitempty"`
-	}{number, result.pid, result.departures, text(result.incomplete)}, result.err
+	}{number, result.pid, result.departures, text(result.incomplete)}, result.beside(result.err)
 }
 
 func (a api) drain(r *http.Request) (any, error) {
@@ -243,7 +243,7 @@ func (a api) drain(r *http.Request) (any, error) {
 		Workers int `json:"workers"`
 		departures
 		Incomplete string `json:"incomplete,omitempty"`
-	}{number, result.workers, result.departures, text(result.incomplete)}, result.err
+	}{number, result.workers, result.departures, text(result.incomplete)}, result.beside(result.err)
 }
 
 func (a api) move(r *http.Request) (any, error) {
@@ -273,7 +273,7 @@ func (a api) move(r *http.Request) (any, error) {
 	return struct {
 		departures
 		Incomplete string `json:"incomplete,omitempty"`
-	}{result.departures, text(result.incomplete)}, result.err
+	}{result.departures, text(result.incomplete)}, result.beside(result.err)
 }
 
 func (a api) reload(r *http.Request) (any, error) {
@@ -290,7 +290,7 @@ func (a api) reload(r *http.Request) (any, error) {
 		Generation int `json:"generation"`
 		departures
 		Incomplete string `json:"incomplete,omitempty"`
-	}{result.generation, result.departures, text(result.incomplete)}, result.err
+	}{result.generation, result.departures, text(result.incomplete)}, result.beside(result.err)
 }
 
 func (a api) stop(r *http.Request) (any, error) {
