@@ -54,7 +54,7 @@ func (d departures) beside(err error) error {
 	if err == nil || d == (departures{}) {
 		return err
 	}
-	return fmt.Errorf("%w\nmoved: %d, drained: %d, staying: %d, lost: %d", err, d.Moved, d.Drained, d.Staying, d.Lost)
+	return fmt.Errorf("%w; moved: %d, drained: %d, staying: %d, lost: %d", err, d.Moved, d.Drained, d.Staying, d.Lost)
 }
 
 // stillLimit is for how long a worker in an account may give nothing back, and

@@ -99,7 +99,7 @@ func TestDeployThatForgets(t *testing.T) {
 			status := s.until("what is lost is booked", func(status master.Status) bool {
 				return int(status.Connections.Active+status.Connections.Lost) == clients
 			})
-			if figures := regexp.MustCompile(`\nmoved: \d+, drained: 0, staying: \d+, lost: \d+\n$`); !figures.MatchString(got.stderr) {
+			if figures := regexp.MustCompile(`; moved: \d+, drained: 0, staying: \d+, lost: \d+\n$`); !figures.MatchString(got.stderr) {
 				t.Errorf("%q, want it to say what became of the connections", got.stderr)
 			}
 			if lost := status.Connections.Lost; lost == 0 || lost > 3 {
