@@ -57,7 +57,7 @@ func (d dozing) Open(*worker.Conn) (worker.Session, error) { return d, nil }
 
 func (d dozing) Data(c *worker.Conn, in []byte) (int, error) {
 	if rand.IntN(4) == 0 {
-		time.Sleep(120 * time.Millisecond)
+		time.Sleep(120 * time.Millisecond) // the fault: the loop stands still
 	}
 	return d.lines.Data(c, in)
 }
@@ -69,7 +69,7 @@ func (s slowToThaw) Open(*worker.Conn) (worker.Session, error) { return s, nil }
 func (slowToThaw) MarshalBinary() ([]byte, error)              { return []byte{0}, nil }
 
 func (slowToThaw) UnmarshalBinary([]byte) error {
-	time.Sleep(600 * time.Millisecond)
+	time.Sleep(600 * time.Millisecond) // the fault: the connection pauses for as long
 	return nil
 }
 

@@ -3,9 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,11 +14,6 @@ import (
 // came, with where to go on, and the command fails.
 func TestConnectionsBrokenOff(t *testing.T) {
 	t.Parallel()
-	control := filepath.Join(shortDir(t), "c")
-	listener, err := net.Listen("unix", control)
-	if err != nil {
-		t.Fatal(err)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/connections", func(w http.ResponseWriter, r *http.Request) {
 		if cursor := r.FormValue("cursor"); cursor != "" {
@@ -31,11 +24,7 @@ func TestConnectionsBrokenOff(t *testing.T) {
 		_, _ = w.Write([]byte(`{"connections":[{"id":17,"worker":2}],"cursor":"2.18",
 			"unanswered":[{"worker":1,"pid":5,"connections":3,"error":"late","cursor":"1.7"}]}`))
 	})
-	server := &http.Server{Handler: mux}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	defer func() { _, _ = server.Close(), <-served }()
-
+	control := standIn(t, mux)
 	got := usher(t, "connections", "--control", control)
 	if got.code != exitFailed || got.stderr != "usher: nothing at 2.18\n" || !strings.HasPrefix(got.stdout, "id ") ||
 		!strings.Contains(got.stdout, "\n17 ") || !strings.Contains(got.stdout, "there are more: --cursor 2.18\n") || !strings.Contains(got.stdout, "the rest: --worker 1 --cursor 1.7\n") {

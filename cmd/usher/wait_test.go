@@ -29,11 +29,6 @@ func TestWaitReady(t *testing.T) {
 // A server that tells its events is asked again when there is one, and not each moment.
 func TestWaitsByEvents(t *testing.T) {
 	t.Parallel()
-	control := filepath.Join(shortDir(t), "c")
-	listener, err := net.Listen("unix", control)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var asked atomic.Int64
 	following, states := make(chan struct{}), make(chan string)
 	state := atomic.Value{}
@@ -58,9 +53,7 @@ func TestWaitsByEvents(t *testing.T) {
 			}
 		}
 	})
-	server := &http.Server{Handler: mux}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	control := standIn(t, mux)
 	done := make(chan result, 1)
 	go func() { done <- usher(t, "wait", "--ready", "--control", control, "--timeout", "1m") }()
 	select {
@@ -77,8 +70,6 @@ func TestWaitsByEvents(t *testing.T) {
 	if n := asked.Load(); n > 3 {
 		t.Errorf("the status was asked for %d times: at first, and after two events, is 3", n)
 	}
-	_ = server.Close()
-	<-served
 }
 
 // A server whose workers are not all ready is waited for, so long and no longer.
